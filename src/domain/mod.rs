@@ -1,0 +1,40 @@
+//! What we talk about: values, parsed once.
+//!
+//! ```text
+//! country, mineral, share ── what a fact is made of
+//! market  ── a (mineral, stage) and the supply reports of it
+//! threat  ── an export-control measure and its calendar
+//! rule    ── a threshold; policy ── all rules, weights, blocs and sources in force
+//! update  ── what a feed says; entry ── what the journal holds
+//! alert   ── what a subscriber hears
+//! ```
+//!
+//! Every type here can only be made by parsing, so that code behind the edge never checks twice.
+//! Nothing here reads a clock, draws a random number, uses a float, or does I/O.
+
+pub mod alert;
+pub mod country;
+pub mod filter;
+pub mod market;
+pub mod mineral;
+mod named;
+pub mod policy;
+pub mod rule;
+pub mod share;
+pub mod slug;
+pub mod threat;
+pub mod time;
+pub mod update;
+
+pub use alert::Alert;
+pub use country::Country;
+pub use filter::{Facets, Filter};
+pub use market::{MarketKey, Report, Stage};
+pub use mineral::Mineral;
+pub use policy::Policy;
+pub use rule::Rule;
+pub use share::Ppm;
+pub use slug::Slug;
+pub use threat::Threat;
+pub use time::{Day, Epoch, Seq, Timestamp};
+pub use update::{Batch, Entry, Payload, Update};

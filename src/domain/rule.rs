@@ -1,0 +1,194 @@
+//! Rules: which metric, of which markets, for whom, and from which value on it is worth an alert.
+
+use super::policy::{Destination, Level};
+use super::share::{Amount, Unit};
+use super::threat::Measure;
+use super::{Country, MarketKey, Mineral, Slug, Stage};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// A measure of concentration; see each variant for its definition and source.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Metric {
+    /// The largest named share (OECD, IEA, BGS).
+    Top1Share,
+    /// The sum of the three largest named shares (the IEA's "top-3").
+    Cr3,
+    /// The share of one country.
+    CountryShare(Country),
+    /// The sum of the shares of a group of countries, sorted.
+    GroupShare(Vec<Country>),
+    /// Herfindahl-Hirschman index, 10⁴·Σ s², as an interval (US DOJ/FTC merger guidelines).
+    Hhi,
+    /// Trade-adjusted HHI, 10⁴·Σ s²·t, governance weight 1 (European Commission criticality method, 2017 onward).
+    HhiT,
+    /// The share of countries with a measure in force toward the destination (ours, from IEA and OECD usage).
+    RestrictedShare,
+    /// 1 − restricted share.
+    AvailableShare,
+    /// 1 − largest named share (IEA); does not react to measures.
+    NMinus1,
+}
+
+impl Metric {
+    /// The names that configuration takes.
+    pub const ALLOWED: &str = "top1_share, cr3, country_share, group_share, hhi, hhi_t, restricted_share, available_share, n_minus_1";
+
+    /// The stable name, without the countries of `country_share` and `group_share`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Top1Share => "top1_share",
+            Self::Cr3 => "cr3",
+            Self::CountryShare(_) => "country_share",
+            Self::GroupShare(_) => "group_share",
+            Self::Hhi => "hhi",
+            Self::HhiT => "hhi_t",
+            Self::RestrictedShare => "restricted_share",
+            Self::AvailableShare => "available_share",
+            Self::NMinus1 => "n_minus_1",
+        }
+    }
+
+    /// What its amounts count.
+    pub fn unit(&self) -> Unit {
+        match self {
+            Self::Hhi | Self::HhiT => Unit::Points,
+            Self::Top1Share
+            | Self::Cr3
+            | Self::CountryShare(_)
+            | Self::GroupShare(_)
+            | Self::RestrictedShare
+            | Self::AvailableShare
+            | Self::NMinus1 => Unit::Share,
+        }
+    }
+
+    /// Whether less is worse, so that a level is raised when the value falls to its raise value.
+    pub fn is_falling(&self) -> bool {
+        matches!(self, Self::AvailableShare | Self::NMinus1)
+    }
+
+    /// Whether it depends on measures, and so on the destination.
+    pub fn reacts_to_measures(&self) -> bool {
+        matches!(self, Self::HhiT | Self::RestrictedShare | Self::AvailableShare)
+    }
+
+    /// The countries that it asks for by name.
+    pub fn countries(&self) -> &[Country] {
+        match self {
+            Self::CountryShare(country) => std::slice::from_ref(country),
+            Self::GroupShare(countries) => countries,
+            Self::Top1Share
+            | Self::Cr3
+            | Self::Hhi
+            | Self::HhiT
+            | Self::RestrictedShare
+            | Self::AvailableShare
+            | Self::NMinus1 => &[],
+        }
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        if let [first, rest @ ..] = self.countries() {
+            write!(f, "({first}")?;
+            rest.iter().try_for_each(|country| write!(f, "+{country}"))?;
+            f.write_str(")")?;
+        }
+        Ok(())
+    }
+}
+
+/// From when on a level is up, and when it is down again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Threshold {
+    /// Which level.
+    pub level: Level,
+    /// Raised when the certain bound of the value reaches this.
+    pub raise: Amount,
+    /// Reset when the other bound has passed this; between the two the state stays as it was.
+    pub reset: Amount,
+}
+
+/// A configured threshold. Persisted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// Unique in its policy.
+    pub name: Slug,
+    /// What is measured.
+    pub metric: Metric,
+    /// Of which minerals and all parts of them; empty means all.
+    pub minerals: Vec<Mineral>,
+    /// At which stages; empty means all.
+    pub stages: Vec<Stage>,
+    /// For whom, one alert each; exactly one, `all`, for a metric that does not react to measures.
+    pub destinations: Vec<Destination>,
+    /// Which kinds of measures count; empty means every kind that moves an index.
+    pub measures: BTreeSet<Measure>,
+    /// One to three, in order of their level.
+    pub thresholds: Vec<Threshold>,
+    /// How long a level must hold before it is raised, in milliseconds.
+    pub for_ms: u64,
+    /// How long a level must be past its reset value before it is taken down, in milliseconds.
+    pub keep_ms: u64,
+}
+
+/// Why the thresholds of a rule do not fit each other.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ThresholdFault {
+    /// No level, or one twice, or out of order.
+    #[error("levels must be one to three of watch, warning, critical, each once and in this order")]
+    Levels,
+    /// A reset value on the wrong side.
+    #[error("{0}: the reset value must not be beyond the raise value")]
+    ResetBeyondRaise(Level),
+    /// A graver level that is easier to reach.
+    #[error(
+        "{0}: the raise and reset values of a graver level must not be easier to reach than those before"
+    )]
+    Unordered(Level),
+}
+
+impl Rule {
+    /// Whether the rule looks at a market.
+    pub fn covers(&self, market: MarketKey) -> bool {
+        let mineral = self.minerals.is_empty()
+            || self.minerals.iter().any(|group| market.mineral.is_within(*group));
+        mineral && (self.stages.is_empty() || self.stages.contains(&market.stage))
+    }
+
+    /// Whether a kind of measure counts for it.
+    pub fn counts(&self, measure: Measure) -> bool {
+        self.measures.is_empty() || self.measures.contains(&measure)
+    }
+
+    /// Every fault of the thresholds.
+    pub fn threshold_faults(&self) -> Vec<ThresholdFault> {
+        let mut faults = Vec::new();
+        let sign = if self.metric.is_falling() { -1 } else { 1 };
+        let ordered = self.thresholds.windows(2).all(|pair| match pair {
+            [before, after] => before.level < after.level,
+            _ => true,
+        });
+        if self.thresholds.is_empty() || !ordered {
+            faults.push(ThresholdFault::Levels);
+        }
+        for threshold in &self.thresholds {
+            if threshold.reset.saturating_mul(sign) > threshold.raise.saturating_mul(sign) {
+                faults.push(ThresholdFault::ResetBeyondRaise(threshold.level));
+            }
+        }
+        for pair in self.thresholds.windows(2) {
+            if let [before, after] = pair
+                && (after.raise.saturating_mul(sign) < before.raise.saturating_mul(sign)
+                    || after.reset.saturating_mul(sign) < before.reset.saturating_mul(sign))
+            {
+                faults.push(ThresholdFault::Unordered(after.level));
+            }
+        }
+        faults
+    }
+}

@@ -1,0 +1,162 @@
+//! Positions and instants: where something stands in the journal, and when it was.
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// The position of an entry in the journal: 1 for the first, without gaps. 0 means "before the first".
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    /// The position before the first entry.
+    pub const ZERO: Self = Self(0);
+
+    /// The position after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.checked_add(1).expect("a journal of 2^64 entries cannot be written"))
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The identity of one journal, drawn at random when it is created; cursors of another epoch are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Epoch(pub u64);
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// An instant: milliseconds since 1970-01-01T00:00:00Z, between the years 1 and 9999.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct Timestamp(i64);
+
+/// Milliseconds of a day; days are in UTC and have no leap seconds.
+const DAY_MS: i64 = 86_400_000;
+
+impl Timestamp {
+    /// The earliest instant there is: year 1.
+    pub const MIN: Self = Self(-62_135_596_800_000);
+    /// The last instant there is: end of the year 9999.
+    pub const MAX: Self = Self(253_402_214_400_000);
+
+    /// From milliseconds since 1970; outside the years 1 to 9999 the nearest instant inside.
+    pub fn from_millis(millis: i64) -> Self {
+        Self(millis.clamp(Self::MIN.0, Self::MAX.0))
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    pub fn millis(self) -> i64 {
+        self.0
+    }
+
+    /// The day, in UTC, that this instant is part of.
+    pub fn day(self) -> Day {
+        Day(i32::try_from(self.0.div_euclid(DAY_MS)).expect("years 1 to 9999 fit"))
+    }
+
+    /// The instant `millis` later, or [`Timestamp::MAX`].
+    #[must_use]
+    pub fn plus_millis(self, millis: u64) -> Self {
+        Self::from_millis(self.0.saturating_add(i64::try_from(millis).unwrap_or(i64::MAX)))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(instant) => instant.fmt(f),
+            Err(_) => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = jiff::Error;
+
+    /// Reads RFC 3339, such as `2024-12-03T09:00:00Z`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self::from_millis(text.parse::<jiff::Timestamp>()?.as_millisecond()))
+    }
+}
+
+/// A day in UTC: days since 1970-01-01. Prints and reads as `2024-12-03`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Day(i32);
+
+impl Day {
+    /// The instant at which the day begins, midnight UTC.
+    pub fn start(self) -> Timestamp {
+        Timestamp::from_millis(i64::from(self.0).saturating_mul(DAY_MS))
+    }
+
+    /// From a year 1 to 9999, a month 1 to 12 and a day of that month.
+    pub fn from_ymd(year: i16, month: i8, day: i8) -> Option<Self> {
+        if year < 1 {
+            return None;
+        }
+        Date::new(year, month, day).ok().map(Self::from_date)
+    }
+
+    /// The day after.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    fn from_date(date: Date) -> Self {
+        let epoch = Date::constant(1970, 1, 1);
+        let days = date.duration_since(epoch).as_secs().div_euclid(DAY_MS / 1000);
+        Self(i32::try_from(days).expect("a calendar date is within some million days of 1970"))
+    }
+
+    /// The calendar date.
+    pub fn date(self) -> Date {
+        let span = jiff::SignedDuration::from_secs(i64::from(self.0).saturating_mul(DAY_MS / 1000));
+        Date::constant(1970, 1, 1).saturating_add(span)
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.date().fmt(f)
+    }
+}
+
+impl FromStr for Day {
+    type Err = jiff::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse::<Date>().map(Self::from_date)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_and_instants_agree() {
+        for text in ["1969-12-31", "1970-01-01", "2024-12-03", "2027-01-31", "9999-12-30"] {
+            let day: Day = text.parse().unwrap();
+            assert_eq!(day.to_string(), text);
+            assert_eq!(day.start().day(), day);
+            assert_eq!(day.start().plus_millis(86_399_999).day(), day);
+        }
+        let instant: Timestamp = "2024-12-03T09:00:00Z".parse().unwrap();
+        assert_eq!(instant.to_string(), "2024-12-03T09:00:00Z");
+    }
+}

@@ -1,0 +1,157 @@
+//! What feeds say, and what the journal holds of it.
+
+use super::{Epoch, Policy, Report, Seq, Slug, Threat, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// One thing that a feed says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Update {
+    /// A source's full distribution of a market for a period, in place of what it said before.
+    Report(Arc<Report>),
+    /// A threat, or a later revision of it.
+    Threat(Arc<Threat>),
+    /// A threat was published in error, or a drill is over: forget it.
+    Removal(Removal),
+}
+
+/// The removal of a threat from the record. A measure that ends in law gets a revision with `date_removed` instead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removal {
+    /// Which threat.
+    pub threat: Slug,
+    /// The revision that is removed, so that a newer one is not removed unseen; `None` for whichever is in force.
+    pub revision: Option<u64>,
+}
+
+/// The name a publisher gives to one batch, so that a retry gets the same answer: a UUID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RequestId(pub u128);
+
+/// Updates that are applied together or not at all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// The publisher's name for it.
+    pub request_id: RequestId,
+    /// A digest of everything else here, so that the same id with other content is noticed.
+    pub digest: u128,
+    /// Which feed sent it.
+    pub feed: Slug,
+    /// Whether it is a drill.
+    pub exercise: bool,
+    /// 1 to [`Batch::UPDATES_MAX`].
+    pub updates: Vec<Update>,
+}
+
+impl Batch {
+    /// The most updates of one batch.
+    pub const UPDATES_MAX: usize = 1000;
+}
+
+/// What an entry of the journal says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Payload {
+    /// Updates of a feed.
+    Batch(Batch),
+    /// From here on this policy is in force.
+    PolicyAdopted(Arc<Policy>),
+    /// Time has passed: something was due.
+    Tick {
+        /// The deadline that had come; the tick's identity.
+        due: Timestamp,
+    },
+}
+
+/// An entry of the journal. Persisted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its position.
+    pub seq: Seq,
+    /// When it was appended; never before the entry before it.
+    pub at: Timestamp,
+    /// What it says.
+    pub payload: Payload,
+}
+
+/// What became of one update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It is in the record now.
+    Applied,
+    /// The record said so already.
+    Unchanged,
+    /// A newer vintage of the same report is in the record; this one is not kept.
+    Superseded,
+}
+
+/// Why a batch as a whole was not applied; `update` counts from 0.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// The id was used for another batch.
+    #[error("request_id was used before, in entry {first}, for a batch with other content")]
+    RequestIdReused {
+        /// The entry of the first use.
+        first: Seq,
+    },
+    /// A revision that is not newer than the one in the record.
+    #[error(
+        "updates[{update}]: revision {sent} of {threat} is stale; the record has revision {current}"
+    )]
+    StaleRevision {
+        /// Which update.
+        update: usize,
+        /// Which threat.
+        threat: Slug,
+        /// As sent.
+        sent: u64,
+        /// As in the record.
+        current: u64,
+    },
+    /// There is no such threat to remove.
+    #[error("updates[{update}]: there is no threat {threat}")]
+    UnknownThreat {
+        /// Which update.
+        update: usize,
+        /// Which threat.
+        threat: Slug,
+    },
+    /// The policy in force has no such bloc.
+    #[error("updates[{update}]: there is no bloc {bloc} in the policy in force")]
+    UnknownBloc {
+        /// Which update.
+        update: usize,
+        /// Which bloc.
+        bloc: Slug,
+    },
+    /// A drill and the real record must not touch each other.
+    #[error("updates[{update}]: {threat} is {}; a drill cannot change it, nor it a drill", if *.drill { "part of a drill" } else { "real" })]
+    ExerciseMixed {
+        /// Which update.
+        update: usize,
+        /// Which threat.
+        threat: Slug,
+        /// Whether the threat in the record is part of a drill.
+        drill: bool,
+    },
+}
+
+/// What a batch came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// One outcome an update.
+    Accepted(Vec<Outcome>),
+    /// Nothing was applied.
+    Refused(Vec<Refusal>),
+}
+
+/// A place in the result to read on from: everything up to and including `entry`, and the first `alerts` alerts of the
+/// entry after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// Of which journal.
+    pub epoch: Epoch,
+    /// The last entry that is wholly behind.
+    pub entry: Seq,
+    /// How many alerts of the next entry are behind; 0 but where one entry's alerts had to be split.
+    pub alerts: u32,
+}

@@ -1,0 +1,3 @@
+//! The `lodewatch` binary.
+
+fn main() {}
