@@ -1,6 +1,7 @@
 //! What a subscriber hears.
 
 use super::market::Flag;
+use super::market::Period;
 use super::named::named;
 use super::policy::{Destination, Level};
 use super::rule::Metric;
@@ -34,6 +35,19 @@ named! {
     }
 }
 
+/// Which report: whose, for when, released and accepted when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportName {
+    /// Who says so.
+    pub source: Slug,
+    /// For when.
+    pub period: Period,
+    /// When this version was released.
+    pub vintage: Day,
+    /// When the journal took it.
+    pub accepted_at: Timestamp,
+}
+
 /// Why the value changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
@@ -43,12 +57,8 @@ pub enum Cause {
         feed: Slug,
         /// In which batch.
         request_id: RequestId,
-        /// The source of the report now in force.
-        source: Slug,
-        /// Its period, as written.
-        period: String,
-        /// Its vintage.
-        vintage: Day,
+        /// The report now in force.
+        report: ReportName,
     },
     /// A threat was published, revised or taken from the record.
     Threat {
@@ -145,8 +155,8 @@ pub struct Alert {
     pub bearing: Vec<Bearing>,
     /// What to know of the figures.
     pub flags: Vec<Flag>,
-    /// The source, period and vintage of the report in force.
-    pub report: Option<(Slug, String, Day)>,
+    /// The report in force.
+    pub report: ReportName,
     /// When it happened: the entry's time, or the deadline that was due.
     pub event_time: Timestamp,
     /// When the journal took the entry.

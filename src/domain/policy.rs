@@ -107,7 +107,8 @@ pub struct Policy {
     pub rules: Vec<Rule>,
     /// Named groups of destinations.
     pub blocs: Blocs,
-    /// Which source's report is in force where several speak: the first listed; unlisted ones come after, by name.
+    /// Which source's report is in force where several speak: the first listed. Unlisted ones come after; of those, and of
+    /// several reports of one source, the newest period is.
     pub sources: Vec<Slug>,
     /// The trade weight of every kind of measure that moves an index.
     pub weights: BTreeMap<Measure, Weight>,

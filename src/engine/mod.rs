@@ -1,1 +1,32 @@
-//! Placeholder.
+//! What we decide: one entry applied to the state gives the alerts it causes.
+//!
+//! ```text
+//!             entry ──► State::apply ──► alerts
+//!                          │
+//!   record   what the entry puts in the record: reports, threats, answers
+//!   calendar what is due, and when                 ┐
+//!   exposure which measures reach which buyer      ├─► evaluate, for the markets that were touched only
+//!   concentration  what a market's value is        │
+//!   crossing which level that value is up to       ┘
+//!   snapshot the state as bytes, and back
+//! ```
+//!
+//! Architecture invariant: nothing here knows a clock, randomness, floats, hash order, async or I/O, and `apply` cannot
+//! fail. The same entries give the same alerts on every replica, after every restart, from every snapshot.
+
+mod calendar;
+pub mod concentration;
+pub mod crossing;
+mod evaluate;
+pub mod exposure;
+mod market;
+mod record;
+mod requests;
+mod snapshot;
+mod state;
+
+pub use market::Market;
+pub use record::ThreatRecord;
+pub use requests::{Answered, Requests};
+pub use snapshot::Error as SnapshotError;
+pub use state::{Adopted, Applied, State};

@@ -1,0 +1,106 @@
+//! Which level a value is up to, with memory: raise and reset values, `for` and `keep`.
+
+use crate::domain::Timestamp;
+use crate::domain::policy::Level;
+use crate::domain::rule::{Rule, Threshold};
+use crate::domain::share::{Amount, Interval};
+use serde::{Deserialize, Serialize};
+
+/// The memory of one rule on one market for one destination. Persisted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Standing {
+    /// The level that is up.
+    pub level: Option<Level>,
+    /// Per threshold: since when it has been reached (where it is not up) or left (where it is up).
+    since: [Option<Timestamp>; 3],
+}
+
+/// A level has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// The level before.
+    pub from: Option<Level>,
+    /// The level now.
+    pub to: Option<Level>,
+    /// The value that was crossed: the new level's raise value going up; going down the reset value of the least level
+    /// that was left.
+    pub threshold: Amount,
+}
+
+impl Standing {
+    /// Takes the value at an instant.
+    ///
+    /// A level is raised when the certain (lower) bound has reached its raise value for the rule's `for`, and taken down
+    /// when the other bound has been past its reset value for the rule's `keep`; between the two it stays as it was. For
+    /// a metric of which less is worse, all signs are turned.
+    pub fn step(&mut self, rule: &Rule, value: Interval, now: Timestamp) -> Option<Change> {
+        let falling = rule.metric.is_falling();
+        let value = if falling { value.negated() } else { value };
+        let signed = |amount: Amount| if falling { amount.saturating_neg() } else { amount };
+        let mut up: Option<Threshold> = None;
+        let mut stays: Option<Level> = None;
+        let mut left: Option<Threshold> = None;
+        for (threshold, since) in rule.thresholds.iter().zip(&mut self.since) {
+            let is_up = Some(threshold.level) <= self.level;
+            let (moving, wait_ms) = if is_up {
+                (value.upper < signed(threshold.reset), rule.keep_ms)
+            } else {
+                (value.lower >= signed(threshold.raise), rule.for_ms)
+            };
+            let begun = moving.then(|| since.unwrap_or(now));
+            *since = begun;
+            let due = begun.is_some_and(|begun| begun.plus_millis(wait_ms) <= now);
+            match (is_up, due) {
+                (false, true) => up = Some(*threshold),
+                (true, false) => stays = Some(threshold.level),
+                (true, true) => left = left.or(Some(*threshold)),
+                (false, false) => {}
+            }
+        }
+        let change = match (up, left) {
+            (Some(threshold), _) => {
+                Change { from: self.level, to: Some(threshold.level), threshold: threshold.raise }
+            }
+            (None, left) if stays < self.level => {
+                // Nothing was left where another policy has no threshold of the level any more.
+                let least = left.map(|threshold| threshold.reset);
+                let threshold =
+                    least.or(rule.thresholds.first().map(|threshold| threshold.raise))?;
+                Change { from: self.level, to: stays, threshold }
+            }
+            (None, _) => return None,
+        };
+        self.level = change.to;
+        self.forget_waits(rule, change);
+        Some(change)
+    }
+
+    /// The instant at which a wait is over, if one is running.
+    pub fn next_deadline(&self, rule: &Rule) -> Option<Timestamp> {
+        let waits = rule.thresholds.iter().zip(&self.since).filter_map(|(threshold, since)| {
+            let is_up = Some(threshold.level) <= self.level;
+            Some(since.as_ref()?.plus_millis(if is_up { rule.keep_ms } else { rule.for_ms }))
+        });
+        waits.min()
+    }
+
+    /// Takes every level down without waiting.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Forgets how long thresholds have been reached or left: their values or waits have changed.
+    pub(super) fn restart_waits(&mut self) {
+        self.since = [None; 3];
+    }
+
+    /// A threshold whose side has changed starts a new wait.
+    fn forget_waits(&mut self, rule: &Rule, change: Change) {
+        for (threshold, since) in rule.thresholds.iter().zip(&mut self.since) {
+            let level = Some(threshold.level);
+            if (level <= change.from) != (level <= change.to) {
+                *since = None;
+            }
+        }
+    }
+}

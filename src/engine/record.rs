@@ -1,0 +1,163 @@
+//! What an entry puts in the record: which updates are news, and which are refused.
+
+use super::market::ReportKey;
+use crate::domain::policy::{Blocs, Place};
+use crate::domain::threat::Scope;
+use crate::domain::update::{Batch, Outcome, Refusal, Removal, Update};
+use crate::domain::{Report, Slug, Threat, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A threat on record. Persisted in snapshots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreatRecord {
+    /// As published; the revision is never 0.
+    pub threat: Arc<Threat>,
+    /// Who published it.
+    pub feed: Slug,
+    /// When the journal took this revision.
+    pub accepted_at: Timestamp,
+    /// Whether it is part of a drill.
+    pub exercise: bool,
+}
+
+/// What a batch would change, if nothing in it is refused.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pub(super) outcomes: Vec<Outcome>,
+    pub(super) refusals: Vec<Refusal>,
+    pub(super) reports: BTreeMap<ReportKey, Arc<Report>>,
+    /// `None` takes the threat from the record.
+    pub(super) threats: BTreeMap<Slug, Option<ThreatRecord>>,
+}
+
+/// The record as a batch finds it.
+pub(super) struct Ledger<'a> {
+    pub(super) report: &'a dyn Fn(&ReportKey) -> Option<Arc<Report>>,
+    pub(super) threats: &'a BTreeMap<Slug, ThreatRecord>,
+    pub(super) blocs: Option<&'a Blocs>,
+    pub(super) now: Timestamp,
+}
+
+impl Ledger<'_> {
+    /// Goes through a batch in order, each update on top of those before it.
+    pub(super) fn review(&self, batch: &Batch) -> Changes {
+        let mut changes = Changes::default();
+        for (at, update) in batch.updates.iter().enumerate() {
+            let outcome = match update {
+                Update::Report(report) => Ok(self.review_report(report, &mut changes)),
+                Update::Threat(threat) => self.review_threat(at, threat, batch, &mut changes),
+                Update::Removal(removal) => self.review_removal(at, removal, batch, &mut changes),
+            };
+            match outcome {
+                Ok(outcome) => changes.outcomes.push(outcome),
+                Err(refusal) => changes.refusals.push(refusal),
+            }
+        }
+        changes
+    }
+
+    fn review_report(&self, report: &Arc<Report>, changes: &mut Changes) -> Outcome {
+        let key = ReportKey::of(report);
+        let staged = changes.reports.get(&key).cloned();
+        match staged.or_else(|| (self.report)(&key)) {
+            Some(current) if current == *report => Outcome::Unchanged,
+            Some(current) if current.vintage() > report.vintage() => Outcome::Superseded,
+            Some(_) | None => {
+                changes.reports.insert(key, Arc::clone(report));
+                Outcome::Applied
+            }
+        }
+    }
+
+    fn review_threat(
+        &self,
+        update: usize,
+        threat: &Arc<Threat>,
+        batch: &Batch,
+        changes: &mut Changes,
+    ) -> Result<Outcome, Refusal> {
+        self.check_blocs(update, &threat.scope)?;
+        let current = self.current(&threat.id, changes);
+        if let Some(current) = current {
+            check_exercise(update, current, batch)?;
+            let same = Threat { revision: current.threat.revision, ..(**threat).clone() }
+                == *current.threat;
+            let sent = threat.revision;
+            let revision = current.threat.revision;
+            if same && (sent == 0 || sent == revision) {
+                return Ok(Outcome::Unchanged);
+            }
+            if sent != 0 && sent <= revision {
+                let threat = threat.id.clone();
+                return Err(Refusal::StaleRevision { update, threat, sent, current: revision });
+            }
+        }
+        let next = current.map_or(0, |current| current.threat.revision).saturating_add(1);
+        let threat = if threat.revision == 0 {
+            Arc::new(Threat { revision: next, ..(**threat).clone() })
+        } else {
+            Arc::clone(threat)
+        };
+        let id = threat.id.clone();
+        let record = ThreatRecord {
+            threat,
+            feed: batch.feed.clone(),
+            accepted_at: self.now,
+            exercise: batch.exercise,
+        };
+        changes.threats.insert(id, Some(record));
+        Ok(Outcome::Applied)
+    }
+
+    fn review_removal(
+        &self,
+        update: usize,
+        removal: &Removal,
+        batch: &Batch,
+        changes: &mut Changes,
+    ) -> Result<Outcome, Refusal> {
+        let threat = removal.threat.clone();
+        let Some(current) = self.current(&threat, changes) else {
+            return Err(Refusal::UnknownThreat { update, threat });
+        };
+        check_exercise(update, current, batch)?;
+        let revision = current.threat.revision;
+        match removal.revision {
+            Some(sent) if sent != revision => {
+                Err(Refusal::StaleRevision { update, threat, sent, current: revision })
+            }
+            Some(_) | None => {
+                changes.threats.insert(threat, None);
+                Ok(Outcome::Applied)
+            }
+        }
+    }
+
+    fn current<'a>(&'a self, id: &Slug, changes: &'a Changes) -> Option<&'a ThreatRecord> {
+        match changes.threats.get(id) {
+            Some(staged) => staged.as_ref(),
+            None => self.threats.get(id),
+        }
+    }
+
+    fn check_blocs(&self, update: usize, scope: &Scope) -> Result<(), Refusal> {
+        for place in scope.places() {
+            if let Place::Bloc(bloc) = place
+                && !self.blocs.is_some_and(|blocs| blocs.contains(bloc))
+            {
+                return Err(Refusal::UnknownBloc { update, bloc: bloc.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_exercise(update: usize, current: &ThreatRecord, batch: &Batch) -> Result<(), Refusal> {
+    if current.exercise == batch.exercise {
+        return Ok(());
+    }
+    let threat = current.threat.id.clone();
+    Err(Refusal::ExerciseMixed { update, threat, drill: current.exercise })
+}

@@ -1,0 +1,364 @@
+//! The state, and the one way it changes.
+
+use super::calendar::{Calendar, Due};
+use super::evaluate::{Evaluation, Trigger};
+use super::market::{Market, ReportKey, ReportRecord, Watch, scope_match};
+use super::record::{Changes, Ledger, ThreatRecord};
+use super::requests::{Answered, Requests};
+use crate::domain::alert::ScopeMatch;
+use crate::domain::policy::Policy;
+use crate::domain::update::{Answer, Batch, Payload};
+use crate::domain::{Alert, Entry, MarketKey, Seq, Slug, Threat, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A policy and since when it is in force.
+#[derive(Debug, Clone)]
+pub struct Adopted {
+    /// The entry that adopted it.
+    pub version: Seq,
+    /// When.
+    pub at: Timestamp,
+    /// The policy.
+    pub policy: Arc<Policy>,
+}
+
+/// What applying an entry came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// The entry.
+    pub entry: Seq,
+    /// The alerts it caused, in order.
+    pub alerts: Vec<Alert>,
+}
+
+/// Everything that follows from the entries so far.
+#[derive(Debug, Clone)]
+pub struct State {
+    pub(super) seq: Seq,
+    pub(super) now: Timestamp,
+    /// The sequence of the last alert.
+    pub(super) last_alert: u64,
+    pub(super) adopted: Option<Adopted>,
+    pub(super) markets: BTreeMap<MarketKey, Market>,
+    pub(super) threats: BTreeMap<Slug, ThreatRecord>,
+    pub(super) requests: Requests,
+    pub(super) calendar: Calendar,
+}
+
+impl Default for State {
+    /// Before the first entry.
+    fn default() -> Self {
+        Self {
+            seq: Seq::ZERO,
+            now: Timestamp::MIN,
+            last_alert: 0,
+            adopted: None,
+            markets: BTreeMap::new(),
+            threats: BTreeMap::new(),
+            requests: Requests::default(),
+            calendar: Calendar::default(),
+        }
+    }
+}
+
+impl State {
+    /// The last entry applied.
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// The journal's time: that of the last entry.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The policy in force, once one was adopted.
+    pub fn adopted(&self) -> Option<&Adopted> {
+        self.adopted.as_ref()
+    }
+
+    /// Markets with at least one report.
+    pub fn markets(&self) -> &BTreeMap<MarketKey, Market> {
+        &self.markets
+    }
+
+    /// Threats on record, by id.
+    pub fn threats(&self) -> &BTreeMap<Slug, ThreatRecord> {
+        &self.threats
+    }
+
+    /// The answers to the last batches.
+    pub fn requests(&self) -> &Requests {
+        &self.requests
+    }
+
+    /// When something is due that no update announces: then a tick must be appended.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.calendar.next()
+    }
+
+    /// The sequences of the latest alerts of all open episodes.
+    pub fn open_alerts(&self) -> BTreeSet<u64> {
+        self.markets.values().flat_map(Market::open).map(|open| open.episode.latest).collect()
+    }
+
+    /// Applies the entry after the last one. What was due before its time happens first, in order of the deadlines.
+    ///
+    /// # Panics
+    ///
+    /// When the entry is not the next one: the journal promises order without gaps.
+    pub fn apply(&mut self, entry: &Entry) -> Applied {
+        assert_eq!(entry.seq, self.seq.next(), "entries come in order, without gaps");
+        assert!(entry.at >= self.now, "the journal's time never goes back");
+        self.seq = entry.seq;
+        let mut alerts = Vec::new();
+        while let Some((at, due)) = self.calendar.take_due(entry.at) {
+            self.now = at;
+            self.fire(due, entry.at, &mut alerts);
+        }
+        self.now = entry.at;
+        match &entry.payload {
+            Payload::Batch(batch) => self.take_batch(batch, &mut alerts),
+            Payload::PolicyAdopted(policy) => self.adopt(policy, &mut alerts),
+            Payload::Tick { .. } => {}
+        }
+        Applied { entry: entry.seq, alerts }
+    }
+
+    fn fire(&mut self, due: Vec<Due>, journal_time: Timestamp, alerts: &mut Vec<Alert>) {
+        let mut touched: BTreeMap<MarketKey, Vec<Slug>> = BTreeMap::new();
+        for due in due {
+            match due {
+                Due::Market(market) => {
+                    touched.entry(market).or_default();
+                }
+                Due::Threat(id) => {
+                    let Some(record) = self.threats.get(&id) else { continue };
+                    let boundary = record.threat.next_boundary(self.now.day());
+                    for market in self.touched_by(&record.threat) {
+                        touched.entry(market).or_default().push(id.clone());
+                    }
+                    self.calendar.schedule(
+                        Due::Threat(id),
+                        boundary.map(super::super::domain::time::Day::start),
+                    );
+                }
+            }
+        }
+        for (market, threats) in touched {
+            self.evaluate(market, &Trigger::Clock { threats }, journal_time, alerts);
+        }
+    }
+
+    fn take_batch(&mut self, batch: &Batch, alerts: &mut Vec<Alert>) {
+        if self.requests.get(batch.request_id).is_some() {
+            return;
+        }
+        let first_alert = self.last_alert.saturating_add(1);
+        let changes = self.review(batch);
+        let answer = if changes.refusals.is_empty() {
+            let outcomes = self.commit(changes, batch, alerts);
+            Answer::Accepted(outcomes)
+        } else {
+            Answer::Refused(changes.refusals)
+        };
+        let caused = self.last_alert.saturating_add(1).saturating_sub(first_alert);
+        let answered = Answered {
+            digest: batch.digest,
+            entry: self.seq,
+            answer,
+            alerts: (first_alert, caused),
+        };
+        self.requests.keep(batch.request_id, Arc::new(answered));
+    }
+
+    fn review(&self, batch: &Batch) -> Changes {
+        let report = |key: &ReportKey| {
+            let market = self.markets.get(&key.market)?;
+            let record = market.reports.get(&(key.source.clone(), key.period))?;
+            Some(Arc::clone(&record.report))
+        };
+        let blocs = self.adopted.as_ref().map(|adopted| &adopted.policy.blocs);
+        Ledger { report: &report, threats: &self.threats, blocs, now: self.now }.review(batch)
+    }
+
+    fn commit(
+        &mut self,
+        changes: Changes,
+        batch: &Batch,
+        alerts: &mut Vec<Alert>,
+    ) -> Vec<crate::domain::update::Outcome> {
+        let mut touched: BTreeMap<MarketKey, (bool, Vec<Slug>)> = BTreeMap::new();
+        for (key, report) in changes.reports {
+            if self.put_report(&key, report) {
+                touched.entry(key.market).or_default().0 = true;
+            }
+        }
+        for (id, record) in changes.threats {
+            for market in self.put_threat(&id, record) {
+                touched.entry(market).or_default().1.push(id.clone());
+            }
+        }
+        for (market, (report, threats)) in touched {
+            let trigger = Trigger::Batch { batch, report, threats };
+            self.evaluate(market, &trigger, self.now, alerts);
+        }
+        changes.outcomes
+    }
+
+    /// Records a report; true where the figures in force are others now.
+    fn put_report(&mut self, key: &ReportKey, report: Arc<crate::domain::Report>) -> bool {
+        let record = ReportRecord { report, accepted_at: self.now };
+        if let Some(market) = self.markets.get_mut(&key.market) {
+            let before = Arc::clone(&market.report().report);
+            market.reports.insert((key.source.clone(), key.period), record);
+            market.choose(self.adopted.as_ref().map(|adopted| &*adopted.policy));
+            return before != market.report().report;
+        }
+        let market = self.new_market(key.market, record);
+        self.markets.insert(key.market, market);
+        true
+    }
+
+    pub(super) fn new_market(&self, key: MarketKey, record: ReportRecord) -> Market {
+        let mut market = Market::new(record);
+        market.bearing = self
+            .threats
+            .iter()
+            .filter_map(|(id, record)| Some((id.clone(), scope_match(&record.threat, key)?)))
+            .collect();
+        if let Some(adopted) = &self.adopted {
+            market.watches = watches(&adopted.policy, key);
+        }
+        market
+    }
+
+    /// Records a threat or takes it from the record; gives the markets it touches now or did before.
+    fn put_threat(&mut self, id: &Slug, record: Option<ThreatRecord>) -> BTreeSet<MarketKey> {
+        let mut touched = BTreeSet::new();
+        if let Some(before) = self.threats.remove(id) {
+            for key in self.touched_by(&before.threat) {
+                touched.insert(key);
+                if let Some(market) = self.markets.get_mut(&key) {
+                    market.bearing.remove(id);
+                }
+            }
+        }
+        let mut boundary = None;
+        if let Some(record) = record {
+            boundary = record.threat.next_boundary(self.now.day());
+            for key in self.touched_by(&record.threat) {
+                touched.insert(key);
+                if let (Some(market), Some(scope)) =
+                    (self.markets.get_mut(&key), scope_match(&record.threat, key))
+                {
+                    market.bearing.insert(id.clone(), scope);
+                }
+            }
+            self.threats.insert(id.clone(), record);
+        }
+        self.calendar.schedule(
+            Due::Threat(id.clone()),
+            boundary.map(super::super::domain::time::Day::start),
+        );
+        touched
+    }
+
+    /// Markets of the record that a threat is about, by key.
+    fn touched_by(&self, threat: &Threat) -> Vec<MarketKey> {
+        self.scope_of(threat).map(|(key, _)| key).collect()
+    }
+
+    /// Markets of the record that a threat is about, and how.
+    pub fn scope_of(&self, threat: &Threat) -> impl Iterator<Item = (MarketKey, ScopeMatch)> {
+        self.markets.keys().filter_map(move |key| Some((*key, scope_match(threat, *key)?)))
+    }
+
+    fn adopt(&mut self, policy: &Arc<Policy>, alerts: &mut Vec<Alert>) {
+        if self.adopted.as_ref().is_some_and(|adopted| adopted.policy == *policy) {
+            return;
+        }
+        let keys: Vec<MarketKey> = self.markets.keys().copied().collect();
+        self.adopted =
+            Some(Adopted { version: self.seq, at: self.now, policy: Arc::clone(policy) });
+        for key in keys {
+            self.evaluate(key, &Trigger::Policy, self.now, alerts);
+        }
+    }
+
+    /// Evaluates one market against every rule that looks at it.
+    fn evaluate(
+        &mut self,
+        key: MarketKey,
+        trigger: &Trigger<'_>,
+        journal_time: Timestamp,
+        alerts: &mut Vec<Alert>,
+    ) {
+        let (Some(adopted), Some(market)) = (&self.adopted, self.markets.get_mut(&key)) else {
+            return;
+        };
+        let mut evaluation = Evaluation {
+            adopted,
+            threats: &self.threats,
+            entry: self.seq,
+            now: self.now,
+            journal_time,
+            key,
+            trigger,
+            last_alert: &mut self.last_alert,
+            alerts,
+        };
+        if matches!(trigger, Trigger::Policy) {
+            market.choose(Some(&adopted.policy));
+            let before = std::mem::replace(&mut market.watches, watches(&adopted.policy, key));
+            evaluation.carry_over(market, before);
+        }
+        evaluation.run(market);
+        self.reschedule(key);
+    }
+
+    pub(super) fn reschedule(&mut self, key: MarketKey) {
+        let Some(market) = self.markets.get(&key) else { return };
+        let waits = market.watches.iter().flat_map(|watch| {
+            let memories = std::iter::once(&watch.real).chain(watch.drill.as_ref());
+            memories.filter_map(|memory| memory.standing.next_deadline(&watch.rule))
+        });
+        self.calendar.schedule(Due::Market(key), waits.filter(|at| *at > self.now).min());
+    }
+
+    /// Schedules everything anew, for a state that was read from a snapshot.
+    pub(super) fn reschedule_all(&mut self) {
+        let keys: Vec<MarketKey> = self.markets.keys().copied().collect();
+        for key in keys {
+            self.reschedule(key);
+        }
+        for (id, record) in &self.threats {
+            let boundary = record.threat.next_boundary(self.now.day());
+            self.calendar.schedule(
+                Due::Threat(id.clone()),
+                boundary.map(super::super::domain::time::Day::start),
+            );
+        }
+    }
+}
+
+/// A fresh memory for every rule that looks at a market, for each of its destinations; by rule, then as configured.
+pub(super) fn watches(policy: &Policy, key: MarketKey) -> Vec<Watch> {
+    let rules = policy.rules.iter().filter(|rule| rule.covers(key));
+    rules
+        .flat_map(|rule| {
+            let rule = Arc::new(rule.clone());
+            rule.destinations
+                .clone()
+                .into_iter()
+                .map(move |destination| Watch {
+                    rule: Arc::clone(&rule),
+                    destination,
+                    real: super::market::Memory::default(),
+                    drill: None,
+                })
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
