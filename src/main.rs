@@ -1,3 +1,24 @@
-//! The `lodewatch` binary.
+//! The `lodewatch` binary: parse the arguments, run one sub-command, say what went wrong.
 
-fn main() {}
+use clap::Parser;
+use lodewatch::cli::{self, Arguments};
+use std::error::Error as _;
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match cli::run(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(error) => {
+            anstream::eprintln!("error: {error}");
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                anstream::eprintln!("  because: {error}");
+                cause = error.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -73,6 +73,12 @@ impl Timestamp {
     pub fn plus_millis(self, millis: u64) -> Self {
         Self::from_millis(self.0.saturating_add(i64::try_from(millis).unwrap_or(i64::MAX)))
     }
+
+    /// The instant that many days earlier, or [`Timestamp::MIN`].
+    #[must_use]
+    pub fn minus_days(self, days: u32) -> Self {
+        Self::from_millis(self.0.saturating_sub(i64::from(days).saturating_mul(DAY_MS)))
+    }
 }
 
 impl fmt::Display for Timestamp {

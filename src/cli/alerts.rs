@@ -1,0 +1,42 @@
+//! `alerts`: history, or what is open now.
+
+use super::arguments::{Alerts, Output};
+use super::error::Error;
+use super::{output, watch};
+use crate::client;
+use crate::grpc::pb::alert_service_client::AlertServiceClient;
+use crate::grpc::pb::{ListAlertsRequest, Order};
+
+/// Alerts asked for at once.
+const PAGE: usize = 1000;
+
+/// Prints alerts.
+pub(super) async fn run(address: &str, output: Output, arguments: &Alerts) -> Result<(), Error> {
+    let mut client = AlertServiceClient::new(client::connect(address).await?);
+    let order = if arguments.oldest_first { Order::OldestFirst } else { Order::NewestFirst };
+    let mut request = ListAlertsRequest {
+        filter: Some(watch::filter(&arguments.filter)?),
+        open_only: arguments.open,
+        episode: arguments.episode,
+        order: order.into(),
+        page_size: u32::try_from(arguments.limit.clamp(1, PAGE)).unwrap_or(1),
+        ..ListAlertsRequest::default()
+    };
+    let mut left = arguments.limit;
+    while left > 0 {
+        let response = client.list_alerts(request.clone()).await;
+        let page = response.map_err(Error::refused("listing alerts"))?.into_inner();
+        for alert in page.alerts.iter().take(left) {
+            match output {
+                Output::Json => output::json(alert)?,
+                Output::Table => output::line(&output::alert(alert))?,
+            }
+        }
+        left = left.saturating_sub(page.alerts.len());
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    Ok(())
+}

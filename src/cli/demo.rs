@@ -1,0 +1,216 @@
+//! `demo`: four years of export controls in some seconds, on a real server with a clock that is driven by hand.
+
+use super::arguments::{Demo, Output};
+use super::error::Error;
+use super::publish::publish;
+use super::{markets, output};
+use crate::client::{self, Resumed, Subscription};
+use crate::clock::{Clock, ManualClock};
+use crate::config::Config;
+use crate::domain::{Day, Timestamp};
+use crate::feeds::bundled;
+use crate::grpc::json;
+use crate::grpc::pb::alert_service_client::AlertServiceClient;
+use crate::grpc::pb::subscribe_response::Message;
+use crate::grpc::pb::update::Update as Kind;
+use crate::grpc::pb::{ListAlertsRequest, ListMarketsRequest, PublishRequest, Start, SubscribeRequest, Update};
+use crate::pipeline::View;
+use crate::server::{self, Node};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{Ipv4Addr, SocketAddr};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+use uuid::Uuid;
+
+/// The time that is told.
+const FIRST_DAY: (i16, i8, i8) = (2023, 1, 1);
+const LAST_DAY: (i16, i8, i8) = (2027, 1, 31);
+/// For whom the closing table is.
+const DESTINATION: &str = "USA";
+
+/// Tells the story, then how to run it for real.
+pub(super) async fn run(output: Output, arguments: &Demo) -> Result<(), Error> {
+    let temporary = tempfile::tempdir().map_err(system("no temporary directory can be made"))?;
+    let data_dir = arguments.keep.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let (clock, hand) = Clock::manual(day(FIRST_DAY).start());
+    let stage = Stage::open(Config { data_dir, ..Config::built_in() }, clock, hand).await?;
+    if output == Output::Table {
+        output::line(INTRODUCTION)?;
+    }
+    let (told, printer) = stage.listen(output);
+    stage.play().await?;
+    stage.wait_until_told(told).await?;
+    printer.abort();
+    if output == Output::Table {
+        stage.show_markets().await?;
+        output::line(CLOSING)?;
+        if let Some(dir) = &arguments.keep {
+            output::line(&format!("The journal is in {0}: lodewatch serve --data-dir {0}", dir.display()))?;
+        }
+    }
+    stage.close().await
+}
+
+const INTRODUCTION: &str = "\
+A real server, publisher and subscriber; the clock is driven by hand from 2023-01-01 to 2027-01-31.
+Shares are held fixed at the latest figures bundled, so that all you see is what export controls do.
+Each control is published on the day it was announced, with its whole calendar as known today.
+";
+
+const CLOSING: &str = "
+That was a demo. For real:
+  lodewatch serve --data-dir ./data          a server, with deploy/lodewatch.toml for its rules
+  lodewatch watch                            alerts as they come, in another terminal
+  lodewatch import usgs FILE                 shares from a USGS release
+  lodewatch publish FILE                     your own updates, as JSON lines";
+
+/// A server with everything around it.
+struct Stage {
+    channel: Channel,
+    view: View,
+    hand: ManualClock,
+    drain: CancellationToken,
+    server: JoinHandle<Result<(), server::Error>>,
+}
+
+impl Stage {
+    async fn open(config: Config, clock: Clock, hand: ManualClock) -> Result<Self, Error> {
+        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await;
+        let listener = listener.map_err(system("no loopback port can be had"))?;
+        let address = listener.local_addr().map_err(system("the address is not known"))?;
+        let node = Node::open(config, clock).await?;
+        let view = node.view().clone();
+        let drain = CancellationToken::new();
+        let server = tokio::spawn(node.serve(listener, drain.clone()));
+        let channel = client::connect(&address.to_string()).await?;
+        Ok(Self { channel, view, hand, drain, server })
+    }
+
+    /// Subscribes, and prints every alert as it arrives; gives the sequence of the last one printed.
+    fn listen(&self, output: Output) -> (watch::Receiver<u64>, JoinHandle<()>) {
+        let request = SubscribeRequest { start: Start::Oldest.into(), ..SubscribeRequest::default() };
+        let mut subscription = Subscription::new(self.channel.clone(), request);
+        let (tell, told) = watch::channel(0);
+        let printer = tokio::spawn(async move {
+            while let Ok(Resumed::Message(message)) = subscription.next().await {
+                let Some(Message::Alerts(alerts)) = message.message else { continue };
+                for alert in alerts.alerts {
+                    let printed = match output {
+                        Output::Json => output::json(&alert),
+                        Output::Table => output::line(&output::alert(&alert)),
+                    };
+                    if printed.is_err() {
+                        return;
+                    }
+                    tell.send_replace(alert.sequence);
+                }
+            }
+        });
+        (told, printer)
+    }
+
+    /// Publishes what is bundled, each threat on its day, and drives the clock from one event to the next.
+    async fn play(&self) -> Result<(), Error> {
+        let first = day(FIRST_DAY);
+        self.publish(bundled_updates(bundled::REPORTS)?).await?;
+        let mut threats: BTreeMap<Day, VecDeque<Update>> = BTreeMap::new();
+        for update in bundled_updates(bundled::THREATS)? {
+            threats.entry(announced(&update).unwrap_or(first).max(first)).or_default().push_back(update);
+        }
+        let end = day(LAST_DAY);
+        let mut today = first;
+        while today <= end {
+            self.turn_to(today.start()).await;
+            for update in threats.remove(&today).unwrap_or_default() {
+                self.publish(vec![update]).await?;
+            }
+            let deadline = self.view.next_deadline().borrow().map(Timestamp::day);
+            let next = threats.keys().next().copied().into_iter().chain(deadline).min();
+            today = next.unwrap_or(end.next()).max(today.next());
+        }
+        self.turn_to(end.start()).await;
+        Ok(())
+    }
+
+    /// Sets the clock, and waits until everything due by then has happened.
+    async fn turn_to(&self, now: Timestamp) {
+        self.hand.set(now);
+        let mut deadline = self.view.next_deadline();
+        let happened = deadline.wait_for(|due| due.is_none_or(|due| due > now)).await;
+        drop(happened);
+    }
+
+    async fn publish(&self, updates: Vec<Update>) -> Result<(), Error> {
+        let request = PublishRequest {
+            request_id: Uuid::new_v4().to_string(),
+            feed: "demo".to_owned(),
+            updates,
+            exercise: false,
+        };
+        publish(&self.channel, request).await.map_err(Error::refused("publishing the bundled data"))?;
+        Ok(())
+    }
+
+    /// Waits until the last alert of the journal was printed.
+    async fn wait_until_told(&self, mut told: watch::Receiver<u64>) -> Result<(), Error> {
+        let mut client = AlertServiceClient::new(self.channel.clone());
+        let request = ListAlertsRequest { page_size: 1, ..ListAlertsRequest::default() };
+        let response = client.list_alerts(request).await.map_err(Error::refused("listing alerts"))?;
+        let last = response.into_inner().alerts.first().map_or(0, |alert| alert.sequence);
+        // The printer ends early only when nobody reads what it prints.
+        let printed = told.wait_for(|sequence| *sequence >= last).await.map(|_| ());
+        printed.map_err(|_| Error::Output(std::io::ErrorKind::BrokenPipe.into()))
+    }
+
+    async fn show_markets(&self) -> Result<(), Error> {
+        let request = ListMarketsRequest {
+            destination: DESTINATION.to_owned(),
+            page_size: 1000,
+            ..ListMarketsRequest::default()
+        };
+        let all = markets::all(self.channel.clone(), request).await?;
+        output::line(&format!("\nMarkets on {}, the most concentrated first:\n", day(LAST_DAY)))?;
+        Ok(markets::print(all, DESTINATION)?)
+    }
+
+    async fn close(self) -> Result<(), Error> {
+        drop(self.channel);
+        self.drain.cancel();
+        Ok(self.server.await.expect("the server does not panic")?)
+    }
+}
+
+fn bundled_updates(lines: &str) -> Result<Vec<Update>, Error> {
+    let lines = (1..).zip(lines.lines());
+    lines
+        .map(|(line, text)| {
+            json::from_json(text).map_err(|error| Error::Line {
+                path: "the bundled data".into(),
+                line,
+                why: error.to_string(),
+            })
+        })
+        .collect()
+}
+
+/// The day on which a threat was announced, or else took effect.
+fn announced(update: &Update) -> Option<Day> {
+    match &update.update {
+        Some(Kind::Threat(threat)) => {
+            threat.date_announced.parse().or_else(|_| threat.date_effective.parse()).ok()
+        }
+        Some(Kind::Report(_) | Kind::Removal(_)) | None => None,
+    }
+}
+
+fn day((year, month, day): (i16, i8, i8)) -> Day {
+    Day::from_ymd(year, month, day).expect("the story's days are days")
+}
+
+fn system(doing: &str) -> impl FnOnce(std::io::Error) -> Error {
+    let doing = doing.to_owned();
+    move |source| Error::System { doing, source }
+}

@@ -1,0 +1,114 @@
+//! What the user reads when something did not work: what was tried, why it failed, what to do.
+
+use crate::{client, config, feeds, server};
+use std::fmt::Write;
+use std::path::PathBuf;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No connection.
+    #[error(transparent)]
+    Client(#[from] client::Error),
+    /// The server refused.
+    #[error("{doing}: {}", explain(status))]
+    Refused {
+        /// What was tried.
+        doing: String,
+        /// What the server said.
+        status: Box<Status>,
+    },
+    /// A file cannot be read.
+    #[error("{} cannot be read", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A line of a file is not what it should be.
+    #[error("{}, line {line}: {why}", path.display())]
+    Line {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// Why.
+        why: String,
+    },
+    /// A file to import is not what it should be.
+    #[error("{} cannot be imported", path.display())]
+    Import {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: feeds::Error,
+    },
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] config::Problems),
+    /// The server does not run.
+    #[error(transparent)]
+    Server(#[from] server::Error),
+    /// A directory or port cannot be had.
+    #[error("{doing}")]
+    System {
+        /// What was tried.
+        doing: String,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// Nothing can be printed.
+    #[error("standard output cannot be written")]
+    Output(#[from] std::io::Error),
+}
+
+impl Error {
+    /// From an answer of the server to `doing`.
+    pub(super) fn refused(doing: impl Into<String>) -> impl FnOnce(Status) -> Self {
+        let doing = doing.into();
+        move |status| Self::Refused { doing, status: Box::new(status) }
+    }
+
+    /// Whether the reader of our output has gone, which is no failure.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// The server's words, every bad field on a line of its own, and what to do.
+fn explain(status: &Status) -> String {
+    let mut text = String::new();
+    let fields = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
+    if fields.is_empty() {
+        text.push_str(status.message());
+    } else {
+        text.push_str("refused, nothing was applied");
+        for field in fields {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "\n  {}: {}", field.field, field.description);
+        }
+    }
+    text.push_str(match status.code() {
+        Code::Unavailable => "\n  try again in a moment, or at another server",
+        Code::FailedPrecondition => "\n  read it again, then retry",
+        Code::OutOfRange => "\n  start from the oldest cursor named, or with a snapshot",
+        Code::ResourceExhausted => "\n  slow down, then retry",
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::InvalidArgument
+        | Code::DeadlineExceeded
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::Aborted
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::DataLoss
+        | Code::Unauthenticated => "",
+    });
+    text
+}

@@ -1,0 +1,51 @@
+//! `serve`: run a server until told to stop.
+
+use super::arguments::Serve;
+use super::error::Error;
+use crate::clock::Clock;
+use crate::config::{self, Flags};
+use crate::server::Node;
+use crate::telemetry;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Runs until SIGINT or SIGTERM; a second one ends the process at once.
+pub(super) async fn run(arguments: &Serve) -> Result<(), Error> {
+    let flags = Flags { data_dir: arguments.data_dir.clone(), listen: arguments.listen };
+    let config = config::load(arguments.config.as_deref(), &flags)?;
+    telemetry::start(&config.log);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), data_dir = %config.data_dir.display(), "starting");
+    let wanted = config.server.listen;
+    let unable = |doing: String| move |source| Error::System { doing, source };
+    let listener = TcpListener::bind(wanted).await;
+    let listener = listener.map_err(unable(format!("{wanted} cannot be listened on")))?;
+    let address = listener.local_addr().map_err(unable("the address is not known".to_owned()))?;
+    let drain = CancellationToken::new();
+    on_signal(drain.clone()).map_err(unable("signals cannot be heard".to_owned()))?;
+    let node = Node::open(config, Clock::system()).await?;
+    tracing::info!(%address, "listening");
+    node.serve(listener, drain).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Cancels at the first SIGINT or SIGTERM, and ends the process at the second.
+fn on_signal(drain: CancellationToken) -> std::io::Result<()> {
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::spawn(async move {
+        let mut told = async || {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        };
+        told().await;
+        drain.cancel();
+        told().await;
+        tracing::warn!("told to stop again; ending at once");
+        std::process::exit(1);
+    });
+    Ok(())
+}

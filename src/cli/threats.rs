@@ -1,0 +1,66 @@
+//! `threats`: export controls and where they stand.
+
+use super::arguments::{Output, Threats};
+use super::error::Error;
+use super::{output, watch};
+use crate::client;
+use crate::grpc::pb::market_service_client::MarketServiceClient;
+use crate::grpc::pb::{ListThreatsRequest, Scope, ThreatRecord, ThreatStatus};
+
+/// Prints threats.
+pub(super) async fn run(address: &str, output: Output, arguments: &Threats) -> Result<(), Error> {
+    let status = |text: &String| {
+        let status = watch::choice("--status", "THREAT_STATUS", text, ThreatStatus::from_str_name)?;
+        Ok(status.into())
+    };
+    let mut request = ListThreatsRequest {
+        minerals: arguments.mineral.clone(),
+        imposing: arguments.imposing.clone(),
+        statuses: arguments.status.iter().map(status).collect::<Result<_, Error>>()?,
+        page_size: 1000,
+        ..ListThreatsRequest::default()
+    };
+    let mut client = MarketServiceClient::new(client::connect(address).await?);
+    let mut records = Vec::new();
+    loop {
+        let response = client.list_threats(request.clone()).await;
+        let page = response.map_err(Error::refused("listing threats"))?.into_inner();
+        records.extend(page.threats);
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    match output {
+        Output::Json => records.iter().try_for_each(output::json)?,
+        Output::Table => print(&records)?,
+    }
+    Ok(())
+}
+
+fn print(records: &[ThreatRecord]) -> std::io::Result<()> {
+    let mut table = output::table(&["id", "status", "next", "by", "toward", "measure", "minerals"]);
+    for record in records {
+        let threat = record.threat.clone().unwrap_or_default();
+        let name = |text: &str, prefix: &str| text.trim_start_matches(prefix).to_lowercase().replace('_', " ");
+        let drill = if record.exercise { " (drill)" } else { "" };
+        table.add_row([
+            format!("{}{drill}", threat.id),
+            name(record.status().as_str_name(), "THREAT_STATUS_"),
+            record.next_boundary.clone(),
+            threat.imposing.clone(),
+            threat.destination.as_ref().map_or_else(|| "all".to_owned(), toward),
+            name(threat.measure().as_str_name(), "MEASURE_"),
+            threat.minerals.join(", "),
+        ]);
+    }
+    output::line(&table.to_string())
+}
+
+fn toward(scope: &Scope) -> String {
+    match (scope.only.is_empty(), scope.except.is_empty()) {
+        (false, _) => scope.only.join(", "),
+        (true, false) => format!("all but {}", scope.except.join(", ")),
+        (true, true) => "all".to_owned(),
+    }
+}

@@ -1,0 +1,63 @@
+//! What every service needs: the journal to write to, the view to read from, and how to wait.
+
+use super::{cursor, status};
+use crate::clock::Clock;
+use crate::domain::update::{Cursor, Position};
+use crate::domain::Seq;
+use crate::journal::Journal;
+use crate::pipeline::View;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+/// The edge's handle to everything behind it. Shared by all services.
+pub struct Api {
+    /// Where updates go.
+    pub journal: Arc<dyn Journal>,
+    /// What was made of them.
+    pub view: View,
+    /// The time, for what is appended and for heartbeats.
+    pub clock: Clock,
+    /// Cancelled when the server shuts down: streams say goodbye and end.
+    pub drain: CancellationToken,
+    /// One permit for every open subscription; at the bound further ones are refused.
+    pub streams: Arc<Semaphore>,
+}
+
+impl Api {
+    /// The cursor after an entry.
+    pub(super) fn cursor(&self, entry: Seq) -> String {
+        self.cursor_at(Position::at(entry))
+    }
+
+    /// The cursor of a position.
+    pub(super) fn cursor_at(&self, position: Position) -> String {
+        cursor::render(&Cursor { epoch: self.journal.epoch(), position })
+    }
+
+    /// Reads a cursor of this journal that is not ahead of it.
+    pub(super) fn position(&self, field: &str, text: &str) -> Result<Position, Status> {
+        let position = cursor::parse(text, self.journal.epoch()).map_err(|error| status::cursor(field, &error))?;
+        let head = *self.journal.head().borrow();
+        if position.entry > head {
+            return Err(self.lost(text));
+        }
+        Ok(position)
+    }
+
+    /// The error for a cursor that cannot be resumed from.
+    pub(super) fn lost(&self, sent: &str) -> Status {
+        let (oldest, head) = (self.view.archive().oldest(), self.view.head());
+        status::out_of_range(sent, &self.cursor(oldest), &self.cursor(head))
+    }
+
+    /// Waits until `min_cursor`, if one is given, is applied here.
+    pub(super) async fn settle(&self, min_cursor: &str) -> Result<(), Status> {
+        if !min_cursor.is_empty() {
+            let position = self.position("min_cursor", min_cursor)?;
+            self.view.wait_for(position.entry).await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,146 @@
+//! `MarketService`: the state now.
+
+use super::api::Api;
+use super::market_view::{Viewpoint, threat_record};
+use super::pb::{self, market_service_server::MarketService};
+use super::{page, parse, render, status};
+use crate::domain::policy::Destination;
+use crate::domain::{MarketKey, Slug};
+use crate::engine::{State, ThreatRecord};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tonic::{Request, Response, Status};
+
+/// Answers for markets and threats.
+pub struct Markets(pub Arc<Api>);
+
+#[tonic::async_trait]
+impl MarketService for Markets {
+    async fn list_markets(
+        &self,
+        request: Request<pb::ListMarketsRequest>,
+    ) -> Result<Response<pb::ListMarketsResponse>, Status> {
+        let request = request.into_inner();
+        let wanted = parse::list_markets(&request)?;
+        let digest = page::digest(&pb::ListMarketsRequest {
+            page_token: String::new(),
+            page_size: 0,
+            min_cursor: String::new(),
+            ..request.clone()
+        });
+        let skip = page::parse(&request.page_token, digest)?.unwrap_or(0);
+        self.0.settle(&request.min_cursor).await?;
+        let response = self.0.view.look(|state| -> Result<_, Status> {
+            let viewpoint = viewpoint(state, &wanted.destination)?;
+            let keys = known_markets(state);
+            let keys = keys.into_iter().filter(|key| wanted.covers(*key));
+            let (keys, next) = paged(keys, skip, wanted.page_size);
+            Ok(pb::ListMarketsResponse {
+                markets: keys.iter().map(|key| viewpoint.market(*key)).collect(),
+                next_page_token: next.map_or_else(String::new, |next| page::render(next, digest)),
+                cursor: self.0.cursor(state.seq()),
+                journal_time: Some(render::timestamp(state.now())),
+                weights: viewpoint.weights(),
+            })
+        })?;
+        Ok(Response::new(response))
+    }
+
+    async fn get_market(
+        &self,
+        request: Request<pb::GetMarketRequest>,
+    ) -> Result<Response<pb::GetMarketResponse>, Status> {
+        let request = request.into_inner();
+        let (key, destination) = parse::get_market(&request)?;
+        self.0.settle(&request.min_cursor).await?;
+        let response = self.0.view.look(|state| -> Result<_, Status> {
+            let viewpoint = viewpoint(state, &destination)?;
+            if !known_markets(state).contains(&key) {
+                return Err(status::not_found("market", &key.to_string()));
+            }
+            Ok(pb::GetMarketResponse {
+                market: Some(viewpoint.market(key)),
+                cursor: self.0.cursor(state.seq()),
+                journal_time: Some(render::timestamp(state.now())),
+                weights: viewpoint.weights(),
+            })
+        })?;
+        Ok(Response::new(response))
+    }
+
+    async fn list_threats(
+        &self,
+        request: Request<pb::ListThreatsRequest>,
+    ) -> Result<Response<pb::ListThreatsResponse>, Status> {
+        let request = request.into_inner();
+        let wanted = parse::list_threats(&request)?;
+        let digest = page::digest(&pb::ListThreatsRequest {
+            page_token: String::new(),
+            page_size: 0,
+            min_cursor: String::new(),
+            ..request.clone()
+        });
+        let skip = page::parse(&request.page_token, digest)?.unwrap_or(0);
+        self.0.settle(&request.min_cursor).await?;
+        let response = self.0.view.look(|state| {
+            let today = state.now().day();
+            let records = state.threats().values();
+            let records = records.filter(|record| wanted.covers(&record.threat, today));
+            let (records, next) = paged(records, skip, wanted.page_size);
+            pb::ListThreatsResponse {
+                threats: records.into_iter().map(|record| threat_record(state, record)).collect(),
+                next_page_token: next.map_or_else(String::new, |next| page::render(next, digest)),
+                cursor: self.0.cursor(state.seq()),
+                journal_time: Some(render::timestamp(state.now())),
+            }
+        });
+        Ok(Response::new(response))
+    }
+
+    async fn get_threat(
+        &self,
+        request: Request<pb::GetThreatRequest>,
+    ) -> Result<Response<pb::GetThreatResponse>, Status> {
+        let request = request.into_inner();
+        self.0.settle(&request.min_cursor).await?;
+        let response = self.0.view.look(|state| {
+            let id = Slug::parse(&request.threat_id);
+            let record: Option<&ThreatRecord> = id.and_then(|id| state.threats().get(&id));
+            let record = record.ok_or_else(|| status::not_found("threat", &request.threat_id))?;
+            Ok::<_, Status>(pb::GetThreatResponse {
+                threat: Some(threat_record(state, record)),
+                cursor: self.0.cursor(state.seq()),
+                journal_time: Some(render::timestamp(state.now())),
+            })
+        })?;
+        Ok(Response::new(response))
+    }
+}
+
+fn viewpoint<'a>(state: &'a State, destination: &'a Destination) -> Result<Viewpoint<'a>, Status> {
+    Viewpoint::new(state, destination).ok_or_else(|| {
+        let blocs = state.adopted().into_iter().flat_map(|adopted| adopted.policy.blocs.0.keys());
+        let known: Vec<String> = blocs.map(ToString::to_string).collect();
+        status::unknown_destination(&destination.to_string(), &known)
+    })
+}
+
+/// Markets with a report, and those that a threat names though no report was made: unknown is not unconcentrated.
+fn known_markets(state: &State) -> BTreeSet<MarketKey> {
+    let named = state.threats().values().filter(|record| !record.exercise).flat_map(|record| {
+        let stages = record.threat.stages.iter();
+        record.threat.minerals.iter().flat_map(move |mineral| {
+            stages.clone().map(|stage| MarketKey { mineral: *mineral, stage: *stage })
+        })
+    });
+    state.markets().keys().copied().chain(named).collect()
+}
+
+/// The items of one page, and where the next begins if there is one.
+fn paged<T>(items: impl Iterator<Item = T>, skip: u64, size: usize) -> (Vec<T>, Option<u64>) {
+    let from = usize::try_from(skip).unwrap_or(usize::MAX);
+    let mut items = items.skip(from);
+    let page: Vec<T> = items.by_ref().take(size).collect();
+    let next = items.next().map(|_| u64::try_from(from.saturating_add(size)).unwrap_or(u64::MAX));
+    (page, next)
+}

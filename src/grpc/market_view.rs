@@ -1,0 +1,180 @@
+//! Markets and threats as a buyer sees them: engine state → messages.
+
+use super::{pb, render};
+use crate::domain::market::Row;
+use crate::domain::policy::{Destination, Place, Policy};
+use crate::domain::rule::Metric;
+use crate::domain::{MarketKey, Threat};
+use crate::engine::exposure::{Exposure, Lens, weight};
+use crate::engine::{Market, State, ThreatRecord, concentration};
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Metrics that need no parameter besides the destination.
+const METRICS: [Metric; 7] = [
+    Metric::Top1Share,
+    Metric::Cr3,
+    Metric::Hhi,
+    Metric::HhiT,
+    Metric::RestrictedShare,
+    Metric::AvailableShare,
+    Metric::NMinus1,
+];
+
+/// The state, seen by a buyer. Drills are left out: they show in alerts and with their threats.
+pub(super) struct Viewpoint<'a> {
+    state: &'a State,
+    destination: &'a Destination,
+    policy: Arc<Policy>,
+}
+
+impl<'a> Viewpoint<'a> {
+    /// `None` where the policy in force has no bloc of this name.
+    pub(super) fn new(state: &'a State, destination: &'a Destination) -> Option<Self> {
+        let policy = state.adopted().map(|adopted| Arc::clone(&adopted.policy)).unwrap_or_default();
+        match destination {
+            Destination::Place(Place::Bloc(name)) if !policy.blocs.contains(name) => None,
+            Destination::Place(_) | Destination::All | Destination::Any => {
+                Some(Self { state, destination, policy })
+            }
+        }
+    }
+
+    /// The weights used.
+    pub(super) fn weights(&self) -> Vec<pb::TradeWeight> {
+        render::weights(&self.policy)
+    }
+
+    /// A market; one that nothing was reported of is unknown.
+    pub(super) fn market(&self, key: MarketKey) -> pb::Market {
+        let mut shown = pb::Market {
+            mineral: key.mineral.slug().to_owned(),
+            name: key.mineral.name().to_owned(),
+            stage: render::stage(key.stage).into(),
+            destination: self.destination.to_string(),
+            state: pb::MarketState::Unknown.into(),
+            threats: self.threats(key),
+            ..pb::Market::default()
+        };
+        if let Some(market) = self.state.markets().get(&key) {
+            shown.state = pb::MarketState::Known.into();
+            self.show_figures(market, &mut shown);
+            shown.open_episodes = open_episodes(market);
+        }
+        shown
+    }
+
+    fn show_figures(&self, market: &Market, shown: &mut pb::Market) {
+        let record = market.report();
+        let report = &record.report;
+        let exposure = self.exposure(market);
+        let mut rows: Vec<&Row> = report.rows().iter().collect();
+        // Stable: equal shares stay in order of their country; withheld ones come last.
+        rows.sort_by_key(|row| Reverse(row.share));
+        shown.suppliers = rows.into_iter().map(|row| supplier(row, &exposure)).collect();
+        shown.residual = render::share(report.residual());
+        shown.residual_ppm = report.residual().get();
+        shown.leaders =
+            concentration::leaders(report).iter().map(ToString::to_string).collect();
+        let value = |metric: &Metric| pb::MetricValue {
+            metric: render::metric(metric).into(),
+            value: Some(render::interval(metric.unit(), concentration::value(metric, report, &exposure))),
+        };
+        shown.metrics = METRICS.iter().map(value).collect();
+        let why = concentration::why(&Metric::HhiT, report, &exposure);
+        shown.hhi_t_parts = render::why(Metric::HhiT.unit(), &why);
+        shown.flags = report.flags().iter().map(|flag| render::flag(*flag).into()).collect();
+        shown.report = Some(render::report_name(&record.name()));
+        shown.unit = report.unit().to_owned();
+        shown.denominator = render::denominator(report.denominator()).into();
+        shown.published_total = report.published_total_milli().map(render::milli);
+        shown.url = report.url().to_owned();
+        shown.other_reports =
+            market.other_reports().map(|record| render::report_name(&record.name())).collect();
+    }
+
+    fn exposure(&self, market: &Market) -> Exposure {
+        let measures = BTreeSet::new();
+        let lens = Lens { destination: self.destination, measures: &measures };
+        let today = self.state.now().day();
+        let threats = market
+            .bearing()
+            .filter_map(|(id, _)| self.state.threats().get(id))
+            .filter(|record| !record.exercise)
+            .map(|record| &*record.threat)
+            .filter(|threat| lens.counts(threat, today, &self.policy));
+        Exposure::of(threats, &self.policy)
+    }
+
+    /// Threats about a market, whether they count or not.
+    fn threats(&self, key: MarketKey) -> Vec<pb::Bearing> {
+        let today = self.state.now().day();
+        let records = self.state.threats().values().filter(|record| !record.exercise);
+        let bearing = records.filter_map(|record| {
+            let threat: &Threat = &record.threat;
+            let scope_match = crate::engine::scope_match(threat, key)?;
+            Some(pb::Bearing {
+                threat_id: threat.id.to_string(),
+                state_act_id: threat.state_act.as_ref().map(ToString::to_string).unwrap_or_default(),
+                imposing: threat.imposing.to_string(),
+                scope_match: render::scope_match(scope_match).into(),
+                weight: render::weight(weight(threat, &self.policy)),
+                status: render::status(threat.status(today)).into(),
+            })
+        });
+        bearing.collect()
+    }
+}
+
+fn supplier(row: &Row, exposure: &Exposure) -> pb::Supplier {
+    let heaviest = exposure.weight(row.country);
+    pb::Supplier {
+        country: row.country.to_string(),
+        share: row.share.map(render::share),
+        share_ppm: row.share.map(crate::domain::Ppm::get),
+        quantity: row.quantity_milli.map(render::milli),
+        withheld: row.share.is_none(),
+        estimated: row.estimated,
+        weight: render::weight(heaviest.unwrap_or_default()),
+        restricted: heaviest.is_some(),
+    }
+}
+
+fn open_episodes(market: &Market) -> Vec<pb::OpenEpisode> {
+    let open = market.open().filter(|open| !open.exercise);
+    open.map(|open| pb::OpenEpisode {
+        episode: open.episode.id,
+        rule: open.rule.name.to_string(),
+        destination: open.destination.map(ToString::to_string).unwrap_or_default(),
+        level: render::level(Some(open.level)).into(),
+        latest_sequence: open.episode.latest,
+    })
+    .collect()
+}
+
+/// A threat, where it stands and what it touches.
+pub(super) fn threat_record(state: &State, record: &ThreatRecord) -> pb::ThreatRecord {
+    let threat = &record.threat;
+    let today = state.now().day();
+    let touched = state.scope_of(threat).map(|(key, scope_match)| pb::TouchedMarket {
+        mineral: key.mineral.slug().to_owned(),
+        stage: render::stage(key.stage).into(),
+        scope_match: render::scope_match(scope_match).into(),
+        imposing_share: state
+            .markets()
+            .get(&key)
+            .and_then(|market| market.share(threat.imposing))
+            .map(render::share),
+    });
+    pb::ThreatRecord {
+        threat: Some(render::threat(threat)),
+        status: render::status(threat.status(today)).into(),
+        next_boundary: threat.next_boundary(today).map(|day| day.to_string()).unwrap_or_default(),
+        moves_indices: threat.moves_indices(),
+        markets: touched.collect(),
+        feed: record.feed.to_string(),
+        accepted_at: Some(render::timestamp(record.accepted_at)),
+        exercise: record.exercise,
+    }
+}
