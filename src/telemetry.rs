@@ -1,1 +1,25 @@
-//! Placeholder.
+//! Logs: to stderr, as text for people or as JSON for machines.
+
+use crate::config::{Log, LogFormat};
+use anstream::{AutoStream, ColorChoice};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Layer, Registry, fmt};
+
+/// Starts writing logs to stderr, for as long as the process lives.
+///
+/// Text is coloured on a terminal only, and never where `NO_COLOR` is set.
+///
+/// # Panics
+/// Where it was called before.
+pub fn start(log: &Log) {
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = match log.format {
+        LogFormat::Text => {
+            let choice = AutoStream::choice(&std::io::stderr());
+            lines.with_ansi(choice != ColorChoice::Never).boxed()
+        }
+        LogFormat::Json => lines.json().flatten_event(true).with_ansi(false).boxed(),
+    };
+    let subscriber = Registry::default().with(lines.with_filter(log.level.clone()));
+    tracing::subscriber::set_global_default(subscriber).expect("logs are started once, by main");
+}

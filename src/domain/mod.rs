@@ -37,4 +37,4 @@ pub use share::Ppm;
 pub use slug::Slug;
 pub use threat::Threat;
 pub use time::{Day, Epoch, Seq, Timestamp};
-pub use update::{Batch, Entry, Payload, Update};
+pub use update::{Batch, Entry, Payload, Position, Update};

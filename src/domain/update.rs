@@ -144,14 +144,21 @@ pub enum Answer {
     Refused(Vec<Refusal>),
 }
 
-/// A place in the result to read on from: everything up to and including `entry`, and the first `alerts` alerts of the
-/// entry after it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cursor {
-    /// Of which journal.
-    pub epoch: Epoch,
+/// How far somebody has read: everything up to and including `entry`, and the first `alerts` alerts of the entry after
+/// it. Ordered as the result is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Position {
     /// The last entry that is wholly behind.
     pub entry: Seq,
     /// How many alerts of the next entry are behind; 0 but where one entry's alerts had to be split.
     pub alerts: u32,
+}
+
+/// A place in the result to read on from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// Of which journal.
+    pub epoch: Epoch,
+    /// How far it was read.
+    pub position: Position,
 }

@@ -1,0 +1,185 @@
+//! The settings themselves, as the rest of the program gets them.
+
+use super::figure;
+use super::layers;
+use super::policy;
+use super::problem::Problems;
+use super::table::Table;
+use crate::domain::Policy;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
+/// All settings, read and in range. Their defaults, units and ranges stand in `deploy/lodewatch.toml`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Where journal, archive and snapshots are. Made where it does not exist.
+    pub data_dir: PathBuf,
+    /// The gRPC server.
+    pub server: Server,
+    /// Archive and snapshots.
+    pub archive: Archive,
+    /// Recent alerts in memory.
+    pub fanout: Fanout,
+    /// Logs.
+    pub log: Log,
+    /// Rules, blocs, sources and weights; an entry of the journal brings them into force.
+    pub policy: Policy,
+}
+
+/// The gRPC server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Where it listens; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// How long calls and streams may take to end at shutdown, in milliseconds; then they are cut.
+    pub drain_ms: u64,
+    /// The largest request, in bytes; a larger one is refused with `RESOURCE_EXHAUSTED`.
+    pub message_bytes_max: usize,
+    /// Open subscriptions in all; one more is refused with `RESOURCE_EXHAUSTED`.
+    pub streams_max: usize,
+    /// Open calls of one connection; one more waits at the client, which is not told.
+    pub streams_per_connection_max: u32,
+}
+
+/// Archive and snapshots: derived from the journal, and may be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archive {
+    /// A snapshot of the state is kept every so many entries; a restart replays at most as many.
+    pub snapshot_every_entries: u64,
+    /// For how many days alerts are kept; 0 for ever. A cursor that is older is `OUT_OF_RANGE`.
+    pub keep_days: u32,
+}
+
+/// Recent alerts in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fanout {
+    /// How many bytes of encoded alerts; a subscriber that is further behind reads the archive.
+    pub ring_bytes_max: usize,
+}
+
+/// Logs, on stderr.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Log {
+    /// What is logged.
+    pub level: Targets,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line, for machines.
+    Json,
+}
+
+impl Config {
+    /// The defaults.
+    pub fn built_in() -> Self {
+        layers::check(None).expect("the bundled settings are sound; a test reads them")
+    }
+
+    /// Reads everything, so that every fault is found; `None` where something could not be read.
+    pub(super) fn parse(mut root: Table, problems: &mut Problems) -> Option<Self> {
+        let data_dir = root.required("data_dir", problems);
+        let data_dir = data_dir.and_then(|node| node.read(problems, path));
+        let server = root.table("server", problems).and_then(|table| server(table, problems));
+        let archive = root.table("archive", problems).and_then(|table| archive(table, problems));
+        let fanout = root.table("fanout", problems).and_then(|table| fanout(table, problems));
+        let log = root.table("log", problems).and_then(|table| log(table, problems));
+        let policy = policy::parse(&mut root, problems);
+        root.finish(problems);
+        Some(Self {
+            data_dir: data_dir?,
+            server: server?,
+            archive: archive?,
+            fanout: fanout?,
+            log: log?,
+            policy: policy?,
+        })
+    }
+}
+
+fn server(mut table: Table, problems: &mut Problems) -> Option<Server> {
+    const DRAIN_DAYS_MAX: u64 = 1;
+    let listen = table.required("listen", problems).and_then(|node| {
+        let allowed = "must be an address and a port, such as 127.0.0.1:50061 or [::]:50061";
+        node.read(problems, |text| text.parse().map_err(|_| allowed.to_owned()))
+    });
+    let drain_ms = table.required("drain", problems);
+    let drain_ms =
+        drain_ms.and_then(|node| node.read(problems, |text| figure::millis(text, DRAIN_DAYS_MAX)));
+    let message_bytes_max = count(&mut table, "message_bytes_max", 65_536..=67_108_864, problems);
+    let streams_max = count(&mut table, "streams_max", 1..=1_000_000, problems);
+    let streams_per_connection_max =
+        count(&mut table, "streams_per_connection_max", 1..=100_000, problems);
+    table.finish(problems);
+    Some(Server {
+        listen: listen?,
+        drain_ms: drain_ms?,
+        message_bytes_max: message_bytes_max?,
+        streams_max: streams_max?,
+        streams_per_connection_max: streams_per_connection_max?,
+    })
+}
+
+fn archive(mut table: Table, problems: &mut Problems) -> Option<Archive> {
+    let snapshot_every_entries =
+        count(&mut table, "snapshot_every_entries", 1..=1_000_000, problems);
+    let keep_days = count(&mut table, "keep_days", 0..=36_500, problems);
+    table.finish(problems);
+    Some(Archive { snapshot_every_entries: snapshot_every_entries?, keep_days: keep_days? })
+}
+
+fn fanout(mut table: Table, problems: &mut Problems) -> Option<Fanout> {
+    let ring_bytes_max = count(&mut table, "ring_bytes_max", 1_048_576..=17_179_869_184, problems);
+    table.finish(problems);
+    Some(Fanout { ring_bytes_max: ring_bytes_max? })
+}
+
+fn log(mut table: Table, problems: &mut Problems) -> Option<Log> {
+    let level = table.required("level", problems).and_then(|node| node.read(problems, targets));
+    let format = table.required("format", problems).and_then(|node| {
+        node.read(problems, |text| match text {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            _ => Err("must be text or json".to_owned()),
+        })
+    });
+    table.finish(problems);
+    Some(Log { level: level?, format: format? })
+}
+
+fn count<N>(
+    table: &mut Table,
+    key: &'static str,
+    allowed: RangeInclusive<N>,
+    problems: &mut Problems,
+) -> Option<N>
+where
+    N: std::str::FromStr + PartialOrd + std::fmt::Display,
+{
+    table.required(key, problems)?.read(problems, |text| figure::count(text, &allowed))
+}
+
+fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(PathBuf::from(text)) }
+}
+
+/// Checked part by part, because the library takes a misspelt level for the name of a target.
+fn targets(text: &str) -> Result<Targets, String> {
+    let is_level = |level: &str| !level.is_empty() && level.parse::<LevelFilter>().is_ok();
+    let fits = text.split(',').all(|part| match part.split_once('=') {
+        Some((target, level)) => !target.is_empty() && is_level(level),
+        None => is_level(part),
+    });
+    text.parse().ok().filter(|_| fits).ok_or_else(|| {
+        "must be one of off, error, warn, info, debug, trace, and more of them for parts of the program: \
+         info,lodewatch::journal=debug"
+            .to_owned()
+    })
+}

@@ -1,0 +1,284 @@
+//! What operators are promised of the settings.
+
+use super::layers::{BUILT_IN, PREFIX, SEPARATOR, read};
+use super::{Config, Flags, Problems};
+use crate::domain::Policy;
+use crate::domain::policy::{Destination, Level};
+use crate::domain::rule::{Metric, Rule};
+use crate::domain::share::Unit;
+use ::config::Environment;
+use std::path::{Path, PathBuf};
+
+/// Reads a file of this content, with this environment and these flags.
+fn settings(file: &str, variables: &[(&str, &str)], flags: &Flags) -> Result<Config, Problems> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test.toml");
+    std::fs::write(&path, file).unwrap();
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let environment = Environment::with_prefix(PREFIX)
+        .prefix_separator("_")
+        .separator(SEPARATOR)
+        .source(Some(variables.collect()));
+    read(Some(&path), Some(&environment), flags)
+}
+
+/// The problems of a file, one a line, with the file's path as FILE.
+fn problems(file: &str, variables: &[(&str, &str)], flags: &Flags) -> Vec<String> {
+    let problems = settings(file, variables, flags).unwrap_err();
+    let line = |text: String| match (text.find("(in "), text.find("test.toml")) {
+        (Some(start), Some(end)) => format!("{}(in FILE{}", &text[..start], &text[end + 9..]),
+        _ => text,
+    };
+    problems.iter().map(|problem| line(problem.to_string())).collect()
+}
+
+fn rule<'a>(policy: &'a Policy, name: &str) -> &'a Rule {
+    policy.rules.iter().find(|rule| rule.name.as_str() == name).unwrap()
+}
+
+/// A rule with a name and a metric, and these further lines, separated by `; `.
+fn rule_text(metric: &str, lines: &str) -> String {
+    format!("[[rules]]\nname = \"test\"\nmetric = \"{metric}\"\n{}\n", lines.replace("; ", "\n"))
+}
+
+const LEVELS: &str = "levels = [{ level = \"watch\", raise = 0.5 }]; ";
+
+#[test]
+fn the_shipped_file_changes_nothing() {
+    assert_eq!(settings(BUILT_IN, &[], &Flags::default()).unwrap(), Config::built_in());
+    assert_eq!(settings("", &[], &Flags::default()).unwrap(), Config::built_in());
+}
+
+/// The reader refuses what it does not know and misses what is not there, so the file has no key too many, and no
+/// required one too few. What may be left out is found here: an unknown key makes the reader say all that it knows.
+#[test]
+fn the_shipped_file_shows_every_setting() {
+    let unknown = "zzz = 1\nserver.zzz = 1\narchive.zzz = 1\nfanout.zzz = 1\nlog.zzz = 1\n\
+        [[rules]]\nzzz = 1\nlevels = [{ zzz = 1 }]";
+    let known: Vec<String> = problems(unknown, &[], &Flags::default())
+        .into_iter()
+        .filter_map(|problem| problem.split_once("Known here: ").map(|(_, keys)| keys.to_owned()))
+        .collect();
+    assert_eq!(known.len(), 7, "one list a table: {known:?}");
+    for key in known.iter().flat_map(|keys| keys.split(", ")) {
+        let forms = [format!("{key} = "), format!("[{key}]"), format!("[[{key}]]")];
+        assert!(forms.iter().any(|form| BUILT_IN.contains(form)), "{key} is not shown");
+    }
+}
+
+#[test]
+fn later_layers_win_setting_by_setting() {
+    let file = "data_dir = \"/file\"\nserver.listen = \"127.0.0.1:1\"\nserver.streams_max = 7";
+    let variables = [
+        ("LODEWATCH_SERVER__LISTEN", "127.0.0.1:2"),
+        ("LODEWATCH_DATA_DIR", "/variable"),
+        ("LODEWATCH_WEIGHTS__QUOTA", "1.25"),
+        ("LODEWATCH_SOURCES", "IEA, USGS"),
+        ("OTHER_SERVER__LISTEN", "x"),
+    ];
+    let flags = Flags { listen: Some("127.0.0.1:3".into()), data_dir: None };
+    let config = settings(file, &variables, &flags).unwrap();
+    assert_eq!(config.server.listen.port(), 3);
+    assert_eq!(config.data_dir, PathBuf::from("/variable"));
+    assert_eq!(config.server.streams_max, 7);
+    assert_eq!(config.server.drain_ms, 10_000);
+    let sources: Vec<&str> =
+        config.policy.sources.iter().map(crate::domain::Slug::as_str).collect();
+    assert_eq!(sources, ["IEA", "USGS"]);
+    let weights: Vec<String> = config.policy.weights.values().map(ToString::to_string).collect();
+    assert!(weights.contains(&"1.25".to_owned()));
+}
+
+#[test]
+fn every_fault_is_said_at_once_with_where_it_was_written() {
+    let file = "data_dri = \"x\"\nserver.streams_max = 0\nfanout = 3\n\
+        [[rules]]\nname = \"a b\"\nmetric = \"top1_share\"\nlevels = [{ level = \"watch\", raise = 1.7 }]";
+    let variables = [("LODEWATCH_SERVER__DRAIN", "soon"), ("LODEWATCH_RULES__0__NAME", "x")];
+    let flags = Flags { listen: Some("nowhere".into()), data_dir: Some("".into()) };
+    insta::assert_snapshot!(problems(file, &variables, &flags).join("\n"));
+}
+
+#[test]
+fn a_faulty_setting_is_named_with_what_is_allowed() {
+    let check = |file: &str, expected: &str| {
+        assert_eq!(problems(file, &[], &Flags::default()), [expected], "{file}");
+    };
+    for (file, expected) in [
+        (
+            "server.listen = 50061",
+            "server.listen = 50061 (in FILE): must be an address and a port, such as 127.0.0.1:50061 or [::]:50061",
+        ),
+        (
+            "log.level = \"inof\"",
+            "log.level = \"inof\" (in FILE): must be one of off, error, warn, info, debug, trace, and more of them for parts of the program: info,lodewatch::journal=debug",
+        ),
+        ("log.format = \"xml\"", "log.format = \"xml\" (in FILE): must be text or json"),
+        (
+            "archive.keep_days = -1",
+            "archive.keep_days = -1 (in FILE): must be a whole number from 0 to 36500",
+        ),
+        ("sources = [\"USGS\", \"USGS\"]", "sources[1] = \"USGS\" (in FILE): stands here twice"),
+        (
+            "weights.quota = 0.9",
+            "weights.quota = 0.9 (in FILE): a trade weight is between 1.0 and 3.0, with at most 3 decimals",
+        ),
+        (
+            "weights.technology_control = 1.1",
+            "weights.technology_control = 1.1 (in FILE): must be one of prohibition, conditional_prohibition, quota, tariff_quota, tax, licensing, minimum_price, state_trading, domestic_supply_obligation, other",
+        ),
+        (
+            "blocs.brics = [\"BRA\"]",
+            "blocs.brics = […] (in FILE): a bloc is named by 1 to 64 of A-Z 0-9 _ -, and not like a country, ALL or ANY",
+        ),
+        ("blocs.BRICS = []", "blocs.BRICS = […] (in FILE): must not be empty"),
+        (
+            "blocs.BRICS = [\"Brasil\"]",
+            "blocs.BRICS[0] = \"Brasil\" (in FILE): there is no such country; did you mean BRA?",
+        ),
+        (
+            "server.streams = 1",
+            "server.streams (in FILE): unknown. Known here: drain, listen, message_bytes_max, streams_max, streams_per_connection_max",
+        ),
+    ] {
+        check(file, expected);
+    }
+}
+
+#[test]
+fn a_faulty_rule_is_named_with_what_is_allowed() {
+    const HHI: &str = "levels = [{ level = \"watch\", raise = 1000 }]; ";
+    let levels = |levels: &str| format!("levels = [{levels}]");
+    let watch = |values: &str| levels(&format!("{{ level = \"watch\", {values} }}"));
+    let told: Vec<String> = [
+        ("hhi", watch("raise = 30001")),
+        ("cr3", watch("raise = 1.7")),
+        ("cr3", watch("raise = 0.0000001")),
+        ("cr3", watch("raise = 0")),
+        ("n_minus_1", watch("raise = 0.5, reset = 1")),
+        ("cr3", watch("raise = 0.5, reset = 0.6")),
+        ("cr3", watch("rise = 0.5")),
+        ("cr3", levels("")),
+        ("cr3", levels("{ level = \"red\", raise = 0.5 }")),
+        ("cr3", levels("{ level = \"watch\", raise = 0.5 }, { level = \"warning\", raise = 0.4 }")),
+        ("hhi", format!("{HHI}destinations = [\"USA\"]")),
+        ("hhi", format!("{HHI}measures = [\"quota\"]")),
+        ("restricted_share", format!("{LEVELS}destinations = [\"G8\"]")),
+        ("restricted_share", format!("{LEVELS}destinations = []")),
+        ("restricted_share", format!("{LEVELS}measures = [\"technology_control\"]")),
+        ("country_share", LEVELS.to_owned()),
+        ("group_share", format!("{LEVELS}countries = [\"CHN\", \"XKX1\"]")),
+        ("cr3", format!("{LEVELS}country = \"CHN\"")),
+        ("gini", LEVELS.to_owned()),
+        ("cr3", format!("{LEVELS}minerals = [\"galium\"]")),
+        ("cr3", format!("{LEVELS}stages = [\"smelting\"]")),
+        ("cr3", format!("{LEVELS}for = \"2 months\"")),
+        ("cr3", format!("{LEVELS}kepe = \"1h\"")),
+    ]
+    .into_iter()
+    .map(|(metric, lines)| {
+        let file = rule_text(metric, &lines);
+        let told = problems(&file, &[], &Flags::default()).join("\n  ");
+        format!("{metric}; {lines}\n  {told}")
+    })
+    .collect();
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn names_of_rules_are_unique() {
+    let file = rule_text("cr3", LEVELS).repeat(2);
+    let expected = "rules[1].name = \"test\" (in FILE): is the same as rules[0].name";
+    assert_eq!(problems(&file, &[], &Flags::default()), [expected]);
+}
+
+#[test]
+fn rules_are_at_most_two_hundred() {
+    let rules = |count: usize| {
+        (0..count)
+            .map(|at| rule_text("cr3", LEVELS).replace("test", &format!("r{at}")))
+            .collect::<String>()
+    };
+    assert!(settings(&rules(200), &[], &Flags::default()).is_ok());
+    let problems = problems(&rules(201), &[], &Flags::default());
+    assert_eq!(problems, ["rules[200] (in FILE): there may be at most 200 rules"]);
+}
+
+#[test]
+fn a_reset_value_that_is_left_out_is_one_step_back() {
+    for (metric, raise, reset) in [
+        ("cr3", "0.5", 480_000),
+        ("cr3", "0.01", 5_000),
+        ("n_minus_1", "0.3", 320_000),
+        ("n_minus_1", "0.99", 995_000),
+        ("hhi", "1800", 1_700 * Unit::Points.per_one()),
+        ("hhi", "50", 25 * Unit::Points.per_one()),
+    ] {
+        let file =
+            rule_text(metric, &format!("levels = [{{ level = \"watch\", raise = {raise} }}]"));
+        let policy = settings(&file, &[], &Flags::default()).unwrap().policy;
+        let resets: Vec<i64> =
+            rule(&policy, "test").thresholds.iter().map(|one| one.reset).collect();
+        assert_eq!(resets, [reset], "{metric} {raise}");
+    }
+}
+
+#[test]
+fn a_rule_says_the_same_in_any_order_and_spelling() {
+    let read = |lines: &str| {
+        let file = rule_text("restricted_share", &format!("{LEVELS}{lines}"));
+        settings(&file, &[], &Flags::default()).unwrap().policy
+    };
+    let one = read("minerals = [\"REE\", \"gallium\"]\ndestinations = [\"USA\", \"G7\", \"all\"]");
+    let other =
+        read("minerals = [\"gallium\", \"rare earths\"]\ndestinations = [\"all\", \"G7\", \"us\"]");
+    assert_eq!(one, other);
+    assert_eq!(read("minerals = [\"*\"]"), read(""));
+    assert_eq!(read("destinations = [\"all\"]"), read(""));
+}
+
+#[test]
+fn rules_of_a_file_replace_all_rules_and_nothing_else() {
+    let policy = settings(&rule_text("cr3", LEVELS), &[], &Flags::default()).unwrap().policy;
+    assert_eq!(policy.rules.len(), 1);
+    assert_eq!(policy.blocs, Config::built_in().policy.blocs);
+    assert!(settings("rules = []", &[], &Flags::default()).unwrap().policy.rules.is_empty());
+}
+
+#[test]
+fn the_default_policy_is_the_one_that_is_documented() {
+    let policy = Config::built_in().policy;
+    assert_eq!(policy.weights, Policy::default_weights());
+    let names: Vec<&str> = policy.rules.iter().map(|rule| rule.name.as_str()).collect();
+    assert_eq!(names, ["hhi", "prohibited-share", "restricted-share", "top1-share"]);
+    let points = Unit::Points.per_one();
+    for (name, metric, raises) in [
+        ("hhi", Metric::Hhi, [1_000 * points, 1_800 * points, 5_000 * points]),
+        ("top1-share", Metric::Top1Share, [500_000, 650_000, 800_000]),
+        ("restricted-share", Metric::RestrictedShare, [200_000, 400_000, 650_000]),
+        ("prohibited-share", Metric::RestrictedShare, [200_000, 400_000, 650_000]),
+    ] {
+        let rule = rule(&policy, name);
+        assert_eq!(rule.metric, metric);
+        let levels: Vec<(Level, i64)> =
+            rule.thresholds.iter().map(|one| (one.level, one.raise)).collect();
+        assert_eq!(levels, Level::ALL.iter().copied().zip(raises).collect::<Vec<_>>());
+        let reacts = rule.metric.reacts_to_measures();
+        assert_eq!(rule.destinations.len(), if reacts { 6 } else { 1 }, "{name}");
+        assert_eq!(rule.destinations.first(), Some(&Destination::All));
+        assert_eq!(rule.measures.len(), usize::from(name == "prohibited-share"));
+    }
+    let sizes: Vec<(&str, usize)> =
+        policy.blocs.0.iter().map(|(name, members)| (name.as_str(), members.len())).collect();
+    assert_eq!(sizes, [("EU", 27), ("G7", 7), ("PARTNERS", 35)]);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_an_error() {
+    let missing = read(Some(Path::new("/nowhere.toml")), None, &Flags::default()).unwrap_err();
+    assert!(
+        missing.to_string().contains("/nowhere.toml: cannot be read: No such file"),
+        "{missing}"
+    );
+    let broken = settings("[server", &[], &Flags::default()).unwrap_err();
+    assert!(broken.to_string().contains("test.toml: is not TOML: "), "{broken}");
+}

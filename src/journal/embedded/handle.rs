@@ -1,0 +1,114 @@
+//! The handle of an embedded journal.
+
+use super::super::{BoxFuture, ENTRY_BYTES_MAX, Error, Journal, Tail, codec};
+use super::checkpoint::Checkpointer;
+use super::file::{self, Opened};
+use super::tail::EmbeddedTail;
+use super::thread::Thread;
+use super::writer::{Request, Writer};
+use crate::domain::{Epoch, Payload, Seq, Timestamp};
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+/// The most entries that wait for the writer; further appends wait to be accepted.
+const WAITING_ENTRIES_MAX: usize = 8192;
+
+/// The most encoded bytes that wait for the writer: 64 MiB; further appends wait to be accepted.
+const WAITING_BYTES_MAX: usize = 64 << 20;
+
+const _: () = assert!(ENTRY_BYTES_MAX <= WAITING_BYTES_MAX, "the largest entry can be accepted");
+
+/// A journal in a file of this machine, for one process at a time.
+///
+/// Dropping it waits until everything accepted is durable and the file is closed.
+pub struct Embedded {
+    // In the order in which they are dropped: the writer ends when no one can append, then the file is free.
+    requests: mpsc::Sender<Request>,
+    _writer: Thread,
+    waiting_bytes: Arc<Semaphore>,
+    head: watch::Receiver<Seq>,
+    file: Arc<Path>,
+    epoch: Epoch,
+    _lock: File,
+}
+
+impl Embedded {
+    /// Opens the journal of a directory; creates both where they are missing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Locked`] while another process, or another handle of this one, has it open; [`Error::Damaged`] and
+    /// [`Error::Format`] for a file that this version cannot read; [`Error::Full`] and [`Error::Io`].
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        let lock = file::lock(dir)?;
+        let path: Arc<Path> = dir.join("journal.db").into();
+        let opened = file::open(&path)?;
+        Self::start(opened, path, lock)
+    }
+
+    /// A journal whose file cannot grow past so many pages, as on a full disk.
+    #[cfg(test)]
+    pub(in crate::journal) fn open_with_pages_max(dir: &Path, pages: u32) -> Result<Self, Error> {
+        let lock = file::lock(dir)?;
+        let path: Arc<Path> = dir.join("journal.db").into();
+        let opened = file::open(&path)?;
+        opened.connection.pragma_update(None, "max_page_count", pages).expect("it can be set");
+        Self::start(opened, path, lock)
+    }
+
+    fn start(opened: Opened, path: Arc<Path>, lock: File) -> Result<Self, Error> {
+        let Opened { connection, epoch, head, at } = opened;
+        let checkpointer = Checkpointer::start(&path)?;
+        let (requests, waiting) = mpsc::channel(WAITING_ENTRIES_MAX);
+        let (sender, head) = watch::channel(head);
+        let writer = Writer {
+            connection,
+            file: Arc::clone(&path),
+            requests: waiting,
+            head: sender,
+            at,
+            checkpointer,
+        };
+        let thread = Thread::spawn("journal", move || writer.run())
+            .map_err(|error| file::io("starting a thread for", &path, error))?;
+        let waiting_bytes = Arc::new(Semaphore::new(WAITING_BYTES_MAX));
+        Ok(Self { requests, _writer: thread, waiting_bytes, head, file: path, epoch, _lock: lock })
+    }
+
+    async fn accept(&self, at: Timestamp, payload: &Payload) -> Result<Seq, Error> {
+        let payload = codec::encode(payload)?;
+        let bytes = u32::try_from(payload.len()).expect("an entry is at most 8 MiB");
+        let permit = Arc::clone(&self.waiting_bytes).acquire_many_owned(bytes).await;
+        let (answer, answered) = oneshot::channel();
+        let permit = permit.expect("the semaphore is never closed");
+        let request = Request { at, payload, answer, _permit: permit };
+        self.requests.send(request).await.map_err(|_| Error::Closed)?;
+        answered.await.unwrap_or(Err(Error::Closed))
+    }
+}
+
+impl Journal for Embedded {
+    fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    fn append(&self, at: Timestamp, payload: Payload) -> BoxFuture<'_, Result<Seq, Error>> {
+        Box::pin(async move { self.accept(at, &payload).await })
+    }
+
+    fn tail(&self, after: Seq) -> Result<Box<dyn Tail>, Error> {
+        let head = *self.head.borrow();
+        if after > head {
+            return Err(Error::OutOfRange { after, head });
+        }
+        let connection = file::open_reader(&self.file)?;
+        let file = Arc::clone(&self.file);
+        Ok(Box::new(EmbeddedTail { connection, file, head: self.head.clone(), after }))
+    }
+
+    fn head(&self) -> watch::Receiver<Seq> {
+        self.head.clone()
+    }
+}

@@ -1,0 +1,25 @@
+//! The journal in a SQLite file of its own, `journal.db`; the default store.
+//!
+//! ```text
+//! append ─encode─→ bounded channel ─→ thread "journal": all that wait in one transaction, one fsync ─→ head, answers
+//!                                       │ every so many pages
+//!                                       ▼
+//!                                     thread "checkpoint": moves the write-ahead log into the file
+//! tail ──── a read-only connection of its own, up to the head
+//! ```
+//!
+//! - [`Embedded`]: the handle
+//! - `file`: what is on disk, and how it is opened
+//! - `writer`: the only one that writes
+//! - `checkpoint`: keeps the write-ahead log short, off the commit path
+//! - `tail`: the readers
+//! - `thread`: threads that are waited for
+
+mod checkpoint;
+mod file;
+mod handle;
+mod tail;
+mod thread;
+mod writer;
+
+pub use handle::Embedded;

@@ -1,0 +1,87 @@
+//! The readers: each with a connection of its own, reading in chunks up to the head.
+
+use super::super::{BoxFuture, Damage, Error, TAIL_BYTES_MAX, TAIL_ENTRIES_MAX, Tail, codec};
+use super::file;
+use crate::domain::{Entry, Seq, Timestamp};
+use rusqlite::{Connection, Row, params};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+const SELECT: &str = "
+    SELECT seq, at, payload, checksum FROM entries
+    WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3";
+
+pub(super) struct EmbeddedTail {
+    pub(super) connection: Connection,
+    pub(super) file: Arc<Path>,
+    pub(super) head: watch::Receiver<Seq>,
+    pub(super) after: Seq,
+}
+
+impl Tail for EmbeddedTail {
+    fn next(&mut self) -> BoxFuture<'_, Result<Vec<Entry>, Error>> {
+        Box::pin(async move {
+            let after = self.after;
+            let head = self.head.wait_for(|head| *head > after).await.map(|head| *head);
+            let entries = self.read(head.map_err(|_| Error::Closed)?)?;
+            let last = entries.last().expect("a tail yields at least one entry");
+            self.after = last.seq;
+            Ok(entries)
+        })
+    }
+}
+
+impl EmbeddedTail {
+    /// The entries up to the head that fit in one chunk; at least one. Entries before a damaged one are yielded first.
+    fn read(&self, head: Seq) -> Result<Vec<Entry>, Error> {
+        let mut entries = Vec::new();
+        let read = self.read_into(&mut entries, head);
+        if entries.is_empty() {
+            read?;
+            return Err(self.damaged(self.after.next(), Damage::Missing));
+        }
+        Ok(entries)
+    }
+
+    fn read_into(&self, entries: &mut Vec<Entry>, head: Seq) -> Result<(), Error> {
+        let mut expected = self.after.next();
+        let mut bytes = 0_usize;
+        let failed = |error| file::sqlite("reading", &self.file, self.after.next(), error);
+        let mut select = self.connection.prepare_cached(SELECT).map_err(failed)?;
+        let limit = i64::try_from(TAIL_ENTRIES_MAX).expect("some thousand");
+        let bounds = params![self.after.0.cast_signed(), head.0.cast_signed(), limit];
+        let mut rows = select.query(bounds).map_err(failed)?;
+        while bytes < TAIL_BYTES_MAX {
+            let Some(row) = rows.next().map_err(failed)? else { break };
+            let (entry, size) = self.parse(row, expected)?;
+            bytes = bytes.saturating_add(size);
+            expected = entry.seq.next();
+            entries.push(entry);
+        }
+        Ok(())
+    }
+
+    /// The entry of a row, and its size; proves that it is the expected one, as it was written.
+    fn parse(&self, row: &Row<'_>, expected: Seq) -> Result<(Entry, usize), Error> {
+        let failed = |error| file::sqlite("reading", &self.file, expected, error);
+        let seq = Seq(row.get::<_, i64>(0).map_err(failed)?.cast_unsigned());
+        if seq != expected {
+            return Err(self.damaged(expected, Damage::Missing));
+        }
+        let at = Timestamp::from_millis(row.get(1).map_err(failed)?);
+        let payload =
+            row.get_ref(2).map_err(failed)?.as_blob().map_err(|error| failed(error.into()))?;
+        if row.get::<_, i64>(3).map_err(failed)? != file::checksum(seq, at, payload) {
+            return Err(self.damaged(seq, Damage::Checksum));
+        }
+        match codec::decode(payload) {
+            Ok(decoded) => Ok((Entry { seq, at, payload: decoded }, payload.len())),
+            Err(error) => Err(self.damaged(seq, Damage::Undecodable(error.to_string()))),
+        }
+    }
+
+    fn damaged(&self, seq: Seq, what: Damage) -> Error {
+        Error::Damaged { file: Arc::clone(&self.file), seq, what }
+    }
+}

@@ -1,0 +1,136 @@
+//! The only one that writes: many waiting entries, one transaction, one fsync.
+
+use super::super::Error;
+use super::checkpoint::Checkpointer;
+use super::file;
+use crate::domain::{Seq, Timestamp};
+use rusqlite::{Connection, TransactionBehavior, params};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+
+/// The most entries of one transaction.
+const GROUP_ENTRIES_MAX: usize = 4096;
+
+/// A transaction takes no further entry from this size on, in encoded bytes: 8 MiB.
+const GROUP_BYTES_MAX: usize = 8 << 20;
+
+const INSERT: &str = "INSERT INTO entries (seq, at, payload, checksum) VALUES (?1, ?2, ?3, ?4)";
+
+/// An entry that waits to be appended.
+pub(super) struct Request {
+    pub(super) at: Timestamp,
+    pub(super) payload: Vec<u8>,
+    pub(super) answer: oneshot::Sender<Result<Seq, Error>>,
+    /// Its part of the memory that waiting entries may take.
+    pub(super) _permit: OwnedSemaphorePermit,
+}
+
+/// What the thread "journal" owns. The only one that ever moves the head.
+pub(super) struct Writer {
+    pub(super) connection: Connection,
+    pub(super) file: Arc<Path>,
+    pub(super) requests: mpsc::Receiver<Request>,
+    pub(super) head: watch::Sender<Seq>,
+    /// The last entry's time.
+    pub(super) at: Timestamp,
+    pub(super) checkpointer: Checkpointer,
+}
+
+impl Writer {
+    /// Runs until every handle is gone and everything accepted is durable, or until a write fails.
+    ///
+    /// After a failed write it does not try again: once an fsync has failed, the kernel may have dropped the pages,
+    /// and the next fsync would succeed without them. A full disk is no such failure: nothing was committed.
+    pub(super) fn run(mut self) {
+        let mut group = Vec::new();
+        while let Some(bytes) = self.collect(&mut group) {
+            match self.commit(&group) {
+                Ok((head, at)) => {
+                    self.at = at;
+                    self.advance(head, &mut group);
+                }
+                Err(error @ Error::Full { .. }) => refuse(&error, &mut group),
+                Err(error) => {
+                    tracing::error!(%error, "the journal stops after a failed write");
+                    return refuse(&error, &mut group);
+                }
+            }
+            let helped = self.checkpointer.help(&self.connection);
+            if let Err(error) =
+                helped.or_else(|error| if file::is_passing(&error) { Ok(()) } else { Err(error) })
+            {
+                tracing::error!(%error, "the journal stops after a failed checkpoint");
+                return;
+            }
+            if self.checkpointer.committed(bytes).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Waits for an entry and takes all others that wait with it; their size, or `None` at the end.
+    fn collect(&mut self, group: &mut Vec<Request>) -> Option<usize> {
+        let first = self.requests.blocking_recv()?;
+        let mut bytes = first.payload.len();
+        group.push(first);
+        while group.len() < GROUP_ENTRIES_MAX && bytes < GROUP_BYTES_MAX {
+            let Ok(request) = self.requests.try_recv() else { break };
+            bytes = bytes.saturating_add(request.payload.len());
+            group.push(request);
+        }
+        Some(bytes)
+    }
+
+    /// Makes a group durable; the last entry's position and time.
+    fn commit(&mut self, group: &[Request]) -> Result<(Seq, Timestamp), Error> {
+        let (head, at) = (*self.head.borrow(), self.at);
+        let insert = |connection: &mut Connection| {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let last = insert(&transaction, group, head, at)?;
+            transaction.commit()?;
+            Ok(last)
+        };
+        let result = insert(&mut self.connection)
+            .map_err(|error| file::sqlite("appending to", &self.file, head.next(), error));
+        assert!(self.connection.is_autocommit(), "a transaction that failed is rolled back");
+        result
+    }
+
+    fn advance(&self, to: Seq, group: &mut Vec<Request>) {
+        let mut seq = *self.head.borrow();
+        self.head.send_modify(|head| {
+            assert!(*head < to, "the head cannot go back");
+            *head = to;
+        });
+        for request in group.drain(..) {
+            seq = seq.next();
+            // Whoever no longer waits for the answer does not need it.
+            let _ = request.answer.send(Ok(seq));
+        }
+        assert!(seq == to, "every entry of a group has its answer");
+    }
+}
+
+fn insert(
+    connection: &Connection,
+    group: &[Request],
+    mut seq: Seq,
+    mut at: Timestamp,
+) -> rusqlite::Result<(Seq, Timestamp)> {
+    let mut insert = connection.prepare_cached(INSERT)?;
+    for request in group {
+        seq = seq.next();
+        at = at.max(request.at);
+        let checksum = file::checksum(seq, at, &request.payload);
+        insert.execute(params![seq.0.cast_signed(), at.millis(), request.payload, checksum])?;
+    }
+    Ok((seq, at))
+}
+
+fn refuse(error: &Error, group: &mut Vec<Request>) {
+    for request in group.drain(..) {
+        let _ = request.answer.send(Err(error.clone()));
+    }
+}

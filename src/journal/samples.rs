@@ -1,0 +1,175 @@
+//! Payloads for tests: one of every kind, held fixed, and arbitrary ones.
+
+use crate::domain::market::{Denominator, Draft, DraftRow, Figure, Period};
+use crate::domain::policy::{Blocs, Destination, Level, Place};
+use crate::domain::rule::{Metric, Threshold};
+use crate::domain::share::Weight;
+use crate::domain::threat::{
+    Authority, Calendar, Confidence, EndUse, Evidence, Measure, Quota, Scope, Suspension,
+};
+use crate::domain::update::{Removal, RequestId};
+use crate::domain::{
+    Batch, Country, Day, MarketKey, Mineral, Payload, Policy, Ppm, Report, Rule, Slug, Stage,
+    Threat, Timestamp, Update,
+};
+use proptest::collection::{btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+pub(super) fn tick() -> Payload {
+    Payload::Tick { due: "2025-11-09T00:00:00Z".parse().unwrap() }
+}
+
+pub(super) fn batch() -> Payload {
+    let updates = vec![
+        Update::Report(Arc::new(report(vec![("CHN", 990), ("RUS", 5)], Some(5)))),
+        Update::Threat(Arc::new(threat("CHN-USA-2024"))),
+        Update::Removal(Removal { threat: slug("DRILL-1"), revision: Some(3) }),
+    ];
+    let (request_id, feed) = (RequestId(0x0123_4567_89ab_cdef), slug("desk"));
+    Payload::Batch(Batch { request_id, digest: 77, feed, exercise: false, updates })
+}
+
+pub(super) fn policy() -> Payload {
+    let place = |text| Destination::Place(Place::parse(text).unwrap());
+    let rule = Rule {
+        name: slug("restricted"),
+        metric: Metric::GroupShare(vec![country("CHN"), country("RUS")]),
+        minerals: vec![Mineral::parse("gallium").unwrap()],
+        stages: vec![Stage::Refining],
+        destinations: vec![Destination::All, Destination::Any, place("JPN"), place("G7")],
+        measures: BTreeSet::from([Measure::Prohibition]),
+        thresholds: vec![Threshold { level: Level::Critical, raise: 800_000, reset: 750_000 }],
+        for_ms: 1,
+        keep_ms: 86_400_000,
+    };
+    let members = BTreeSet::from([country("JPN"), country("USA")]);
+    Payload::PolicyAdopted(Arc::new(Policy {
+        rules: vec![rule],
+        blocs: Blocs(BTreeMap::from([(slug("G7"), members)])),
+        sources: vec![slug("USGS"), slug("BGS")],
+        weights: Policy::default_weights(),
+    }))
+}
+
+/// Arbitrary payloads; policies differ in their rules only.
+pub(super) fn payloads() -> impl Strategy<Value = Payload> {
+    let batch = (any::<u128>(), any::<u128>(), any::<bool>(), vec(updates(), 1..8)).prop_map(
+        |(id, digest, exercise, updates)| {
+            let (request_id, feed) = (RequestId(id), slug("feed"));
+            Payload::Batch(Batch { request_id, digest, feed, exercise, updates })
+        },
+    );
+    prop_oneof![
+        4 => batch,
+        1 => any::<i64>().prop_map(|due| Payload::Tick { due: Timestamp::from_millis(due) }),
+        1 => (any::<u64>(), any::<i64>(), metrics()).prop_map(|(for_ms, raise, metric)| {
+            let Payload::PolicyAdopted(mut adopted) = policy() else { unreachable!() };
+            for rule in &mut Arc::make_mut(&mut adopted).rules {
+                rule.for_ms = for_ms;
+                rule.metric = metric.clone();
+                rule.thresholds.push(Threshold { level: Level::Watch, raise, reset: -1 });
+            }
+            Payload::PolicyAdopted(adopted)
+        }),
+    ]
+}
+
+fn updates() -> impl Strategy<Value = Update> {
+    let reports = (btree_set(select(vec!["CHN", "COD", "IDN", "USA"]), 1..4), 1_u64..1_000_000)
+        .prop_map(|(countries, milli)| {
+            let rows = countries.into_iter().map(|code| (code, milli)).collect();
+            Update::Report(Arc::new(report(rows, Some(milli))))
+        });
+    let days = || option::of((2000_i16..2050, 1_i8..=12).prop_map(|(y, m)| day(y, m)));
+    let scopes = prop_oneof![
+        Just(Scope::All),
+        Just(Scope::Only(vec![Place::parse("USA").unwrap()])),
+        Just(Scope::Except(vec![Place::parse("G7").unwrap(), Place::parse("JPN").unwrap()])),
+    ];
+    let threats = (scopes, select(Measure::ALL), days(), days(), ".{0,40}", any::<u64>()).prop_map(
+        |(scope, measure, announced, until, title, revision)| {
+            let mut threat = threat("CHN-2024");
+            threat.calendar.announced = announced;
+            threat.calendar.suspensions.push(Suspension { from: day(2025, 1), until });
+            (threat.scope, threat.measure) = (scope, measure);
+            (threat.title, threat.revision) = (title.into(), revision);
+            Update::Threat(Arc::new(threat))
+        },
+    );
+    let removals = option::of(any::<u64>())
+        .prop_map(|revision| Update::Removal(Removal { threat: slug("T-1"), revision }));
+    prop_oneof![reports, threats, removals]
+}
+
+fn metrics() -> impl Strategy<Value = Metric> {
+    select(vec![Metric::Top1Share, Metric::CountryShare(country("COD")), Metric::NMinus1])
+}
+
+fn report(rows: Vec<(&str, u64)>, residual: Option<u64>) -> Report {
+    let row = |(code, milli): (&str, u64)| DraftRow {
+        country: country(code),
+        figure: Figure::QuantityMilli(milli),
+        estimated: true,
+    };
+    Report::parse(Draft {
+        market: MarketKey { mineral: Mineral::parse("gallium").unwrap(), stage: Stage::Refining },
+        source: slug("USGS"),
+        period: Period::parse("2025").unwrap(),
+        vintage: day(2026, 2),
+        unit: "metric tons".into(),
+        rows: rows.into_iter().map(row).collect(),
+        residual: residual.map(Figure::QuantityMilli),
+        denominator: Denominator::SumOfRows,
+        published_total_milli: Some(1000),
+        url: "https://pubs.usgs.gov/".into(),
+    })
+    .unwrap()
+}
+
+fn threat(id: &str) -> Threat {
+    Threat {
+        id: slug(id),
+        state_act: Some(slug("ACT-46")),
+        title: "Exports prohibited".into(),
+        evidence: vec![Evidence {
+            url: "https://www.mofcom.gov.cn/".into(),
+            publisher: "MOFCOM".into(),
+            retrieved: Some(day(2025, 12)),
+        }],
+        imposing: country("CHN"),
+        authority: Authority::National,
+        scope: Scope::Only(vec![Place::parse("USA").unwrap()]),
+        end_use: EndUse::Any,
+        minerals: vec![Mineral::parse("gallium").unwrap()],
+        stages: vec![Stage::Refining],
+        measure: Measure::Prohibition,
+        quota: Some(Quota { value_milli: 5, unit: "t".into(), period: "2026".into() }),
+        tax_rate: Ppm::new(250_000),
+        t_override: Weight::from_permille(1500),
+        calendar: Calendar {
+            announced: Some(day(2024, 12)),
+            effective: Some(day(2024, 12)),
+            suspensions: vec![Suspension { from: day(2025, 11), until: Some(day(2026, 11)) }],
+            removed: None,
+        },
+        superseded_by: None,
+        confidence: Confidence::Official,
+        revision: 2,
+    }
+}
+
+fn slug(text: &str) -> Slug {
+    Slug::parse(text).unwrap()
+}
+
+fn country(code: &str) -> Country {
+    Country::from_alpha3(code).unwrap()
+}
+
+fn day(year: i16, month: i8) -> Day {
+    Day::from_ymd(year, month, 1).unwrap()
+}
