@@ -235,7 +235,7 @@ pub struct Report {
     rows: Vec<Row>,
     residual: Ppm,
     denominator: Denominator,
-    residual_milli: Option<u64>,
+    other: Option<Figure>,
     published_total_milli: Option<u64>,
     flags: Vec<Flag>,
     url: Arc<str>,
@@ -286,7 +286,7 @@ impl Report {
             rows,
             residual,
             denominator: draft.denominator,
-            residual_milli: draft.residual.and_then(quantity),
+            other: draft.residual,
             published_total_milli: draft.published_total_milli,
             flags: Vec::new(),
             url: draft.url,
@@ -349,9 +349,9 @@ impl Report {
         self.residual
     }
 
-    /// "Other countries" in thousandths of the unit, where the source gives quantities.
-    pub fn residual_milli(&self) -> Option<u64> {
-        self.residual_milli
+    /// "Other countries" as the source gives it.
+    pub fn other(&self) -> Option<Figure> {
+        self.other
     }
 
     /// What the shares are parts of.

@@ -20,6 +20,7 @@ pub mod mineral;
 mod named;
 pub mod policy;
 pub mod rule;
+pub mod sentence;
 pub mod share;
 pub mod slug;
 pub mod threat;

@@ -1,4 +1,38 @@
-//! The edge.
+//! The edge: the only place that knows protobuf and gRPC.
+//!
+//! ```text
+//! message ─ parse ─► domain value ──► journal          state, archive, ring ──► domain value ─ render ─► message
+//!             │ every bad field at once                                                         (cannot fail)
+//!             ▼
+//!           status: one table from our errors to gRPC codes with google.rpc details
+//! ```
+//!
+//! One file per service; `subscription` is the one stream; `cursor` and `page` are the opaque texts handed out.
+
+mod alert_service;
+mod api;
+mod cursor;
+mod feed_service;
+pub mod json;
+mod market_service;
+mod market_view;
+mod names;
+mod opaque;
+mod page;
+pub mod parse;
+mod policy_service;
+pub mod render;
+mod status;
+mod subscription;
+
+pub use api::Api;
+
+use crate::domain::update::{Cursor, Position};
+use crate::domain::{Alert, Epoch};
+use crate::pipeline::Encode;
+use prost::Message;
+use std::sync::Arc;
+use tonic::service::Routes;
 
 /// The generated messages and services of `proto/lodewatch/v1`.
 #[allow(
@@ -18,4 +52,44 @@ pub mod pb {
 
     /// The descriptors of the messages and services, with everything they import.
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/lodewatch.v1.bin"));
+}
+
+/// Makes an alert's bytes, once, for the archive and every subscriber.
+pub fn encoder(epoch: Epoch) -> Encode {
+    Box::new(move |alert: &Alert| {
+        let cursor = cursor::render(&Cursor { epoch, position: Position::at(alert.entry) });
+        render::alert(alert, &cursor).encode_to_vec().into()
+    })
+}
+
+/// All services: ours, health and reflection. A request of more than `message_bytes_max` bytes is refused.
+pub async fn routes(api: Arc<Api>, message_bytes_max: usize) -> Routes {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let feed = pb::feed_service_server::FeedServiceServer::new(feed_service::Feed(Arc::clone(&api)))
+        .max_decoding_message_size(message_bytes_max);
+    let alerts = pb::alert_service_server::AlertServiceServer::new(alert_service::Alerts(Arc::clone(&api)))
+        .max_decoding_message_size(message_bytes_max);
+    let markets = pb::market_service_server::MarketServiceServer::new(market_service::Markets(Arc::clone(&api)))
+        .max_decoding_message_size(message_bytes_max);
+    let policies = pb::policy_service_server::PolicyServiceServer::new(policy_service::Policies(Arc::clone(&api)))
+        .max_decoding_message_size(message_bytes_max);
+    // The node serves only once it is recovered, and ends when its journal or its loop does.
+    health.set_service_status("", tonic_health::ServingStatus::Serving).await;
+    tokio::spawn(async move {
+        api.drain.cancelled().await;
+        health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+    });
+    Routes::new(feed)
+        .add_service(alerts)
+        .add_service(markets)
+        .add_service(policies)
+        .add_service(health_service)
+        .add_service(reflection().build_v1().expect("our own descriptors can be read"))
+        .add_service(reflection().build_v1alpha().expect("our own descriptors can be read"))
+}
+
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }

@@ -1,0 +1,53 @@
+//! Protobuf's JSON mapping, both ways, from the descriptors.
+
+use super::pb;
+use prost::{Message, Name};
+use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor};
+use std::sync::LazyLock;
+
+static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
+    DescriptorPool::decode(pb::DESCRIPTORS).expect("our own descriptors can be read")
+});
+
+/// Why a text is not the JSON of a message: says what and where.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Error(#[from] serde_json::Error);
+
+/// A message as one line of JSON: lowerCamelCase names, enums by name, 64-bit integers as text.
+pub fn to_json<M: Message + Name>(message: &M) -> String {
+    let mut dynamic = DynamicMessage::new(descriptor::<M>());
+    dynamic.transcode_from(message).expect("a message fits its own descriptor");
+    serde_json::to_string(&dynamic).expect("a message has a JSON form")
+}
+
+/// The message that a JSON text says; unknown fields are errors.
+///
+/// # Errors
+///
+/// When the text is no JSON, or not of this message.
+pub fn from_json<M: Message + Name + Default>(text: &str) -> Result<M, Error> {
+    let mut input = serde_json::Deserializer::from_str(text);
+    let options = DeserializeOptions::new();
+    let dynamic = DynamicMessage::deserialize_with_options(descriptor::<M>(), &mut input, &options)?;
+    input.end()?;
+    Ok(dynamic.transcode_to().expect("a message fits its own descriptor"))
+}
+
+fn descriptor<M: Name>() -> MessageDescriptor {
+    POOL.get_message_by_name(&M::full_name()).expect("every message of ours is in our descriptors")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_read_as_it_is_written_and_typos_are_named() {
+        let text = r#"{"removal":{"threatId":"CHN-1","revision":"3"}}"#;
+        let update: pb::Update = from_json(text).unwrap();
+        assert_eq!(to_json(&update), text);
+        let error = from_json::<pb::Update>(r#"{"removal":{"threadId":"CHN-1"}}"#).unwrap_err();
+        assert!(error.to_string().contains("threadId"), "{error}");
+    }
+}

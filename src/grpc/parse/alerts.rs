@@ -1,0 +1,181 @@
+//! Requests for alerts: filters, subscriptions, history.
+
+use super::name::{choice, country, destination, list, mineral, slug};
+use super::{Checks, Violations};
+use crate::domain::alert::Kind;
+use crate::domain::filter::{Exercises, Filter};
+use crate::domain::policy::Level;
+use crate::domain::Stage;
+use crate::grpc::pb;
+use std::collections::BTreeSet;
+
+/// The most items of one list of a filter.
+const ITEMS_MAX: usize = 1000;
+/// Seconds between heartbeats.
+const HEARTBEAT_SECONDS: u32 = 15;
+const HEARTBEAT_SECONDS_MAX: u32 = 60;
+/// Items of a page.
+const PAGE_SIZE: u32 = 100;
+const PAGE_SIZE_MAX: u32 = 1000;
+
+/// Where a subscription starts.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::grpc) enum Start {
+    /// With what is open now.
+    Snapshot,
+    /// After a cursor, not yet read.
+    Cursor(String),
+    /// Live.
+    Head,
+    /// With all that is kept.
+    Oldest,
+}
+
+/// A subscription.
+#[derive(Debug)]
+pub(in crate::grpc) struct Subscribe {
+    pub(in crate::grpc) filter: Filter,
+    pub(in crate::grpc) start: Start,
+    pub(in crate::grpc) heartbeat_seconds: u32,
+    pub(in crate::grpc) reset_on_gap: bool,
+}
+
+/// A page of history.
+#[derive(Debug)]
+pub(in crate::grpc) struct ListAlerts {
+    pub(in crate::grpc) filter: Filter,
+    pub(in crate::grpc) open_only: bool,
+    pub(in crate::grpc) episode: Option<u64>,
+    pub(in crate::grpc) newest_first: bool,
+    pub(in crate::grpc) page_size: usize,
+}
+
+/// A subscription; whether its cursor can be resumed from is for the journal to say.
+pub(in crate::grpc) fn subscribe(sent: pb::SubscribeRequest) -> Result<Subscribe, Violations> {
+    let mut checks = Checks::default();
+    let filter = filter(&mut checks, sent.filter.as_ref());
+    let heartbeat_seconds = match sent.heartbeat_seconds {
+        0 => Some(HEARTBEAT_SECONDS),
+        seconds => Some(seconds).filter(|seconds| *seconds <= HEARTBEAT_SECONDS_MAX),
+    };
+    let heartbeat_seconds = checks.require(heartbeat_seconds, "heartbeat_seconds", || {
+        format!("{} seconds; 1 to {HEARTBEAT_SECONDS_MAX} are allowed, 0 means {HEARTBEAT_SECONDS}", sent.heartbeat_seconds)
+    });
+    let reset_on_gap = match pb::OnGap::try_from(sent.on_gap) {
+        Ok(pb::OnGap::Unspecified | pb::OnGap::Fail) => Some(false),
+        Ok(pb::OnGap::Reset) => Some(true),
+        Err(_) => None,
+    };
+    let reset_on_gap = checks.require(reset_on_gap, "on_gap", || format!("{} is neither fail nor reset", sent.on_gap));
+    let start = start(&mut checks, sent.start, sent.cursor);
+    let subscribe = || {
+        Some(Subscribe {
+            filter: filter?,
+            start: start?,
+            heartbeat_seconds: heartbeat_seconds?,
+            reset_on_gap: reset_on_gap?,
+        })
+    };
+    let subscribe = subscribe();
+    checks.finish(subscribe)
+}
+
+fn start(checks: &mut Checks, number: i32, cursor: String) -> Option<Start> {
+    let (start, takes_cursor) = match pb::Start::try_from(number) {
+        Ok(pb::Start::Unspecified) if cursor.is_empty() => (Start::Snapshot, false),
+        Ok(pb::Start::Unspecified | pb::Start::Cursor) => (Start::Cursor(cursor.clone()), true),
+        Ok(pb::Start::Snapshot) => (Start::Snapshot, false),
+        Ok(pb::Start::Head) => (Start::Head, false),
+        Ok(pb::Start::Oldest) => (Start::Oldest, false),
+        Err(_) => {
+            checks.add("start", format!("{number} is none of snapshot, cursor, head, oldest"));
+            return None;
+        }
+    };
+    match (takes_cursor, cursor.is_empty()) {
+        (true, true) => checks.add("cursor", "is empty; start from a cursor needs one"),
+        (false, false) => checks.add("cursor", "is set, but the start is not a cursor; set one of them"),
+        (true, false) | (false, true) => return Some(start),
+    }
+    None
+}
+
+/// A page of history.
+pub(in crate::grpc) fn list_alerts(sent: &pb::ListAlertsRequest) -> Result<ListAlerts, Violations> {
+    let mut checks = Checks::default();
+    let filter = filter(&mut checks, sent.filter.as_ref());
+    let newest_first = match pb::Order::try_from(sent.order) {
+        Ok(pb::Order::Unspecified | pb::Order::NewestFirst) => Some(true),
+        Ok(pb::Order::OldestFirst) => Some(false),
+        Err(_) => None,
+    };
+    let newest_first =
+        checks.require(newest_first, "order", || format!("{} is neither newest_first nor oldest_first", sent.order));
+    let page_size = page_size(&mut checks, sent.page_size);
+    let wanted = || {
+        Some(ListAlerts {
+            filter: filter?,
+            open_only: sent.open_only,
+            episode: Some(sent.episode).filter(|episode| *episode > 0),
+            newest_first: newest_first?,
+            page_size: page_size?,
+        })
+    };
+    let wanted = wanted();
+    checks.finish(wanted)
+}
+
+/// The size of a page.
+pub(super) fn page_size(checks: &mut Checks, sent: u32) -> Option<usize> {
+    let size = if sent == 0 { PAGE_SIZE } else { sent };
+    let size = Some(size).filter(|size| *size <= PAGE_SIZE_MAX).and_then(|size| usize::try_from(size).ok());
+    checks.require(size, "page_size", || format!("{sent}; 1 to {PAGE_SIZE_MAX} are allowed, 0 means {PAGE_SIZE}"))
+}
+
+fn filter(checks: &mut Checks, sent: Option<&pb::AlertFilter>) -> Option<Filter> {
+    let Some(sent) = sent else { return Some(Filter::default()) };
+    let minerals = list(checks, "filter.minerals", &sent.minerals, ITEMS_MAX, |checks, field, name| {
+        mineral(checks, field, name)
+    });
+    let stages = list(checks, "filter.stages", &sent.stages, ITEMS_MAX, |checks, field, number| {
+        choice::<Stage>(checks, field, *number, Stage::allowed)
+    });
+    let countries = list(checks, "filter.countries", &sent.countries, ITEMS_MAX, |checks, field, name| {
+        country(checks, field, name)
+    });
+    let destinations = list(checks, "filter.destinations", &sent.destinations, ITEMS_MAX, |checks, field, name| {
+        destination(checks, field, name)
+    });
+    let rules =
+        list(checks, "filter.rules", &sent.rules, ITEMS_MAX, |checks, field, name| slug(checks, field, name));
+    let kinds = list(checks, "filter.kinds", &sent.kinds, ITEMS_MAX, |checks, field, number| {
+        choice::<Kind>(checks, field, *number, || format!("{}; others are never sent yet", Kind::allowed()))
+    });
+    let level = match sent.minimum_level {
+        0 => Some(None),
+        number => choice::<Level>(checks, "filter.minimum_level", number, Level::allowed).map(Some),
+    };
+    let exercises = match pb::Exercises::try_from(sent.exercises) {
+        Ok(pb::Exercises::Unspecified | pb::Exercises::Exclude) => Some(Exercises::Exclude),
+        Ok(pb::Exercises::Include) => Some(Exercises::Include),
+        Ok(pb::Exercises::Only) => Some(Exercises::Only),
+        Err(_) => None,
+    };
+    let exercises = checks.require(exercises, "filter.exercises", || {
+        format!("{} is none of exclude, include, only", sent.exercises)
+    });
+    Some(Filter {
+        minerals: set(minerals?),
+        stages: set(stages?),
+        countries: set(countries?),
+        destinations: set(destinations?),
+        rules: set(rules?),
+        minimum_level: level?,
+        kinds: set(kinds?),
+        exercises: exercises?,
+    })
+}
+
+fn set<T: Ord>(items: Vec<T>) -> BTreeSet<T> {
+    items.into_iter().collect()
+}

@@ -1,0 +1,107 @@
+//! Requests for markets and threats.
+
+use super::alerts::page_size;
+use super::name::{choice, country, destination, list, mineral};
+use super::{Checks, Violations};
+use crate::domain::policy::Destination;
+use crate::domain::threat::Status;
+use crate::domain::{Country, Day, MarketKey, Mineral, Stage, Threat};
+use crate::grpc::pb;
+
+/// The most items of one list.
+const ITEMS_MAX: usize = 1000;
+
+/// Which markets, for whom.
+#[derive(Debug)]
+pub(in crate::grpc) struct ListMarkets {
+    minerals: Vec<Mineral>,
+    stages: Vec<Stage>,
+    pub(in crate::grpc) destination: Destination,
+    pub(in crate::grpc) page_size: usize,
+}
+
+impl ListMarkets {
+    /// Whether a market is asked for.
+    pub(in crate::grpc) fn covers(&self, key: MarketKey) -> bool {
+        let mineral = self.minerals.iter().any(|group| key.mineral.is_within(*group));
+        (self.minerals.is_empty() || mineral) && (self.stages.is_empty() || self.stages.contains(&key.stage))
+    }
+}
+
+/// Which threats.
+#[derive(Debug)]
+pub(in crate::grpc) struct ListThreats {
+    minerals: Vec<Mineral>,
+    imposing: Vec<Country>,
+    statuses: Vec<Status>,
+    pub(in crate::grpc) page_size: usize,
+}
+
+impl ListThreats {
+    /// Whether a threat is asked for.
+    pub(in crate::grpc) fn covers(&self, threat: &Threat, today: Day) -> bool {
+        let about = |group: &Mineral| threat.minerals.iter().any(|mineral| mineral.is_within(*group));
+        (self.minerals.is_empty() || self.minerals.iter().any(about))
+            && (self.imposing.is_empty() || self.imposing.contains(&threat.imposing))
+            && (self.statuses.is_empty() || self.statuses.contains(&threat.status(today)))
+    }
+}
+
+/// A list of markets.
+pub(in crate::grpc) fn list_markets(sent: &pb::ListMarketsRequest) -> Result<ListMarkets, Violations> {
+    let mut checks = Checks::default();
+    let minerals = minerals(&mut checks, &sent.minerals);
+    let stages = list(&mut checks, "stages", &sent.stages, ITEMS_MAX, |checks, field, number| {
+        choice::<Stage>(checks, field, *number, Stage::allowed)
+    });
+    let destination = destination(&mut checks, "destination", &sent.destination);
+    let page_size = page_size(&mut checks, sent.page_size);
+    let wanted = || {
+        Some(ListMarkets {
+            minerals: minerals?,
+            stages: stages?,
+            destination: destination?,
+            page_size: page_size?,
+        })
+    };
+    let wanted = wanted();
+    checks.finish(wanted)
+}
+
+/// One market, for whom.
+pub(in crate::grpc) fn get_market(sent: &pb::GetMarketRequest) -> Result<(MarketKey, Destination), Violations> {
+    let mut checks = Checks::default();
+    let mineral = mineral(&mut checks, "mineral", &sent.mineral);
+    let stage = choice::<Stage>(&mut checks, "stage", sent.stage, Stage::allowed);
+    let destination = destination(&mut checks, "destination", &sent.destination);
+    let wanted = || Some((MarketKey { mineral: mineral?, stage: stage? }, destination?));
+    let wanted = wanted();
+    checks.finish(wanted)
+}
+
+/// A list of threats.
+pub(in crate::grpc) fn list_threats(sent: &pb::ListThreatsRequest) -> Result<ListThreats, Violations> {
+    let mut checks = Checks::default();
+    let minerals = minerals(&mut checks, &sent.minerals);
+    let imposing = list(&mut checks, "imposing", &sent.imposing, ITEMS_MAX, |checks, field, name| {
+        country(checks, field, name)
+    });
+    let statuses = list(&mut checks, "statuses", &sent.statuses, ITEMS_MAX, |checks, field, number| {
+        choice::<Status>(checks, field, *number, Status::allowed)
+    });
+    let page_size = page_size(&mut checks, sent.page_size);
+    let wanted = || {
+        Some(ListThreats {
+            minerals: minerals?,
+            imposing: imposing?,
+            statuses: statuses?,
+            page_size: page_size?,
+        })
+    };
+    let wanted = wanted();
+    checks.finish(wanted)
+}
+
+fn minerals(checks: &mut Checks, names: &[String]) -> Option<Vec<Mineral>> {
+    list(checks, "minerals", names, ITEMS_MAX, |checks, field, name| mineral(checks, field, name))
+}

@@ -1,0 +1,17 @@
+//! Messages → domain values. Every bad field is named, with what was sent and what is allowed, all of them at once.
+
+mod alerts;
+mod figure;
+mod markets;
+mod name;
+mod publish;
+mod report;
+mod threat;
+mod violations;
+
+pub(super) use alerts::{Start, Subscribe, list_alerts, subscribe};
+pub(super) use markets::{get_market, list_markets, list_threats};
+pub use publish::publish;
+pub use violations::Violations;
+
+use violations::Checks;

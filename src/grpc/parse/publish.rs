@@ -1,0 +1,75 @@
+//! Batches of updates.
+
+use super::name::{quoted, slug};
+use super::report::report;
+use super::threat::threat;
+use super::{Checks, Violations};
+use crate::domain::update::{Batch, Removal, RequestId, Update};
+use crate::grpc::pb::{self, update::Update as Wire};
+use std::sync::Arc;
+use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_128;
+
+/// A batch; `new_id` gives an id where none was sent.
+///
+/// # Errors
+///
+/// Every bad field of every update.
+pub fn publish(sent: pb::PublishRequest, new_id: impl FnOnce() -> Uuid) -> Result<Batch, Violations> {
+    let mut checks = Checks::default();
+    let request_id = request_id(&mut checks, &sent.request_id, new_id);
+    let feed = slug(&mut checks, "feed", &sent.feed);
+    let updates = updates(&mut checks, &sent);
+    let batch = || {
+        let (feed, updates, exercise) = (feed?, updates?, sent.exercise);
+        let content = postcard::to_stdvec(&(&feed, exercise, &updates));
+        let digest = xxh3_128(&content.expect("an update has nothing that cannot be written"));
+        Some(Batch { request_id: request_id?, digest, feed, exercise, updates })
+    };
+    let batch = batch();
+    checks.finish(batch)
+}
+
+fn request_id(checks: &mut Checks, text: &str, new_id: impl FnOnce() -> Uuid) -> Option<RequestId> {
+    let id = if text.is_empty() { Some(new_id()) } else { Uuid::parse_str(text).ok() };
+    let id = checks.require(id, "request_id", || format!("{} is not a UUID", quoted(text)));
+    id.map(|id| RequestId(id.as_u128()))
+}
+
+fn updates(checks: &mut Checks, sent: &pb::PublishRequest) -> Option<Vec<Update>> {
+    let count = sent.updates.len();
+    if count == 0 || count > Batch::UPDATES_MAX {
+        checks.add("updates", format!("{count} updates; 1 to {} are allowed in one batch", Batch::UPDATES_MAX));
+        return None;
+    }
+    let mut updates = Vec::with_capacity(count);
+    for (at, update) in sent.updates.iter().enumerate() {
+        updates.extend(one(checks, &format!("updates[{at}]"), update, sent.exercise));
+    }
+    (updates.len() == count).then_some(updates)
+}
+
+fn one(checks: &mut Checks, field: &str, sent: &pb::Update, exercise: bool) -> Option<Update> {
+    match &sent.update {
+        Some(Wire::Report(_)) if exercise => {
+            let why = "a drill holds threats and removals only: a report could not be undone";
+            checks.add(format!("{field}.report"), why);
+            None
+        }
+        Some(Wire::Report(sent)) => {
+            report(checks, &format!("{field}.report"), sent).map(|report| Update::Report(Arc::new(report)))
+        }
+        Some(Wire::Threat(sent)) => {
+            threat(checks, &format!("{field}.threat"), sent).map(|threat| Update::Threat(Arc::new(threat)))
+        }
+        Some(Wire::Removal(sent)) => {
+            let threat = slug(checks, &format!("{field}.removal.threat_id"), &sent.threat_id);
+            let revision = Some(sent.revision).filter(|revision| *revision > 0);
+            threat.map(|threat| Update::Removal(Removal { threat, revision }))
+        }
+        None => {
+            checks.add(field, "is empty: set report, threat or removal");
+            None
+        }
+    }
+}

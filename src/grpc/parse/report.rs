@@ -1,0 +1,108 @@
+//! Supply reports.
+
+use super::name::{choice, country, day, list, mineral, quoted, slug, text};
+use super::{Checks, figure};
+use crate::domain::market::{Denominator, Draft, DraftRow, Fault, Figure, MarketKey, Period};
+use crate::domain::{Report, Stage, Threat};
+use crate::grpc::pb;
+use pb::supply_row::Figure as Wire;
+
+/// The longest unit, in bytes.
+const UNIT_MAX: usize = 64;
+
+/// A report with its shares.
+pub(super) fn report(checks: &mut Checks, field: &str, sent: &pb::SupplyReport) -> Option<Report> {
+    let at = |name: &str| format!("{field}.{name}");
+    let mineral = mineral(checks, &at("mineral"), &sent.mineral);
+    let stage = choice::<Stage>(checks, &at("stage"), sent.stage, Stage::allowed);
+    let source = slug(checks, &at("source"), &sent.source);
+    let period = checks.require(Period::parse(&sent.period), at("period"), || {
+        format!("{} is not a period: {}", quoted(&sent.period), Period::ALLOWED)
+    });
+    let vintage = day(checks, &at("vintage"), &sent.vintage);
+    let unit = text(checks, &at("unit"), &sent.unit, UNIT_MAX);
+    let rows = list(checks, &at("rows"), &sent.rows, Report::ROWS_MAX, row);
+    let denominator = denominator(checks, &at("denominator"), sent);
+    let other = match (sent.other, denominator) {
+        (None, _) => Some(None),
+        (Some(value), Some(Denominator::Shares)) => {
+            figure::share(checks, &at("other"), value).map(|share| Some(Figure::Share(share)))
+        }
+        (Some(value), _) => {
+            figure::milli(checks, &at("other"), value).map(|milli| Some(Figure::QuantityMilli(milli)))
+        }
+    };
+    let total = match sent.published_total {
+        None => Some(None),
+        Some(value) => figure::milli(checks, &at("published_total"), value).map(Some),
+    };
+    let url = text(checks, &at("url"), &sent.url, Threat::TEXT_MAX);
+    let draft = Draft {
+        market: MarketKey { mineral: mineral?, stage: stage? },
+        source: source?,
+        period: period?,
+        vintage: vintage?,
+        unit: unit?,
+        rows: rows?,
+        residual: other?,
+        denominator: denominator?,
+        published_total_milli: total?,
+        url: url?,
+    };
+    match Report::parse(draft) {
+        Ok(report) => Some(report),
+        Err(faults) => {
+            for fault in faults {
+                checks.add(at(&place(&fault)), fault);
+            }
+            None
+        }
+    }
+}
+
+fn row(checks: &mut Checks, field: &str, sent: &pb::SupplyRow) -> Option<DraftRow> {
+    let country = country(checks, &format!("{field}.country"), &sent.country);
+    let figure = match &sent.figure {
+        Some(Wire::Quantity(value)) => {
+            figure::milli(checks, &format!("{field}.quantity"), *value).map(Figure::QuantityMilli)
+        }
+        Some(Wire::Share(value)) => figure::share(checks, &format!("{field}.share"), *value).map(Figure::Share),
+        Some(Wire::Withheld(true)) => Some(Figure::Withheld),
+        Some(Wire::Withheld(false)) => {
+            checks.add(format!("{field}.withheld"), "is false; set a quantity or a share instead");
+            None
+        }
+        None => {
+            checks.add(field, "has no figure: set quantity, share or withheld");
+            None
+        }
+    };
+    Some(DraftRow { country: country?, figure: figure?, estimated: sent.estimated })
+}
+
+/// What the shares are parts of: as sent, or by the form of the rows.
+fn denominator(checks: &mut Checks, field: &str, sent: &pb::SupplyReport) -> Option<Denominator> {
+    let has_shares = sent.rows.iter().any(|row| matches!(row.figure, Some(Wire::Share(_))));
+    match pb::Denominator::try_from(sent.denominator) {
+        Ok(pb::Denominator::Unspecified) if has_shares => Some(Denominator::Shares),
+        Ok(pb::Denominator::Unspecified | pb::Denominator::SumOfRows) => Some(Denominator::SumOfRows),
+        Ok(pb::Denominator::PublishedTotal) => Some(Denominator::PublishedTotal),
+        Ok(pb::Denominator::Shares) => Some(Denominator::Shares),
+        Err(_) => {
+            let allowed = "sum_of_rows, published_total, shares";
+            checks.add(field, format!("{} is none of its values: {allowed}", sent.denominator));
+            None
+        }
+    }
+}
+
+/// The field that a fault is about.
+fn place(fault: &Fault) -> String {
+    match fault {
+        Fault::Repeated { row, .. } => format!("rows[{row}].country"),
+        Fault::Mixed { row: Some(row) } => format!("rows[{row}]"),
+        Fault::Mixed { row: None } => "other".to_owned(),
+        Fault::NoTotal => "published_total".to_owned(),
+        Fault::Empty | Fault::TooManyRows(_) | Fault::Zero | Fault::AboveWhole { .. } => "rows".to_owned(),
+    }
+}

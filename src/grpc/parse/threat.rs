@@ -1,0 +1,139 @@
+//! Threats.
+
+use super::name::{choice, choice_or, country, day, list, mineral, optional_day, optional_slug, place, slug, text};
+use super::{Checks, figure};
+use crate::domain::threat::{
+    Authority, Calendar, CalendarFault, Confidence, EndUse, Evidence, Measure, Quota, Scope, Suspension,
+};
+use crate::domain::{Slug, Stage, Threat};
+use crate::grpc::pb;
+
+/// The most minerals and places that one threat names.
+const NAMES_MAX: usize = 256;
+
+/// A threat.
+pub(super) fn threat(checks: &mut Checks, field: &str, sent: &pb::Threat) -> Option<Threat> {
+    let at = |name: &str| format!("{field}.{name}");
+    let id = slug(checks, &at("id"), &sent.id);
+    let state_act = optional_slug(checks, &at("state_act_id"), &sent.state_act_id);
+    let title = text(checks, &at("title"), &sent.title, Threat::TEXT_MAX);
+    let evidence = list(checks, &at("evidence"), &sent.evidence, Threat::EVIDENCE_MAX, evidence);
+    let imposing = country(checks, &at("imposing"), &sent.imposing);
+    let authority =
+        choice_or(checks, &at("authority"), sent.authority, Authority::National, Authority::allowed);
+    let scope = scope(checks, &at("destination"), sent.destination.as_ref());
+    let end_use = choice_or(checks, &at("end_use"), sent.end_use, EndUse::Any, EndUse::allowed);
+    if sent.minerals.is_empty() {
+        checks.add(at("minerals"), "is empty; name at least one mineral");
+    }
+    let minerals = list(checks, &at("minerals"), &sent.minerals, NAMES_MAX, |checks, field, name| {
+        mineral(checks, field, name)
+    });
+    let stages = list(checks, &at("stages"), &sent.stages, Stage::ALL.len(), |checks, field, number| {
+        choice::<Stage>(checks, field, *number, Stage::allowed)
+    });
+    let measure = choice(checks, &at("measure"), sent.measure, Measure::allowed);
+    let quota = sent.quota.as_ref().map_or(Some(None), |one| quota(checks, &at("quota"), one).map(Some));
+    let tax_rate =
+        sent.tax_rate.map_or(Some(None), |rate| figure::share(checks, &at("tax_rate"), rate).map(Some));
+    let t_override =
+        sent.t_override.map_or(Some(None), |t| figure::weight(checks, &at("t_override"), t).map(Some));
+    let calendar = calendar(checks, field, sent);
+    let superseded_by = superseded_by(checks, &at("superseded_by"), sent);
+    let confidence =
+        choice_or(checks, &at("confidence"), sent.confidence, Confidence::Official, Confidence::allowed);
+    Some(Threat {
+        id: id?,
+        state_act: state_act?,
+        title: title?,
+        evidence: evidence?,
+        imposing: imposing?,
+        authority: authority?,
+        scope: scope?,
+        end_use: end_use?,
+        minerals: minerals?,
+        stages: stages?,
+        measure: measure?,
+        quota: quota?,
+        tax_rate: tax_rate?,
+        t_override: t_override?,
+        calendar: calendar?,
+        superseded_by: superseded_by?,
+        confidence: confidence?,
+        revision: sent.revision,
+    })
+}
+
+fn superseded_by(checks: &mut Checks, field: &str, sent: &pb::Threat) -> Option<Option<Slug>> {
+    let other = optional_slug(checks, field, &sent.superseded_by)?;
+    if other.as_ref().is_some_and(|other| other.as_str() == sent.id) {
+        checks.add(field, "is the threat itself");
+        return None;
+    }
+    Some(other)
+}
+
+fn evidence(checks: &mut Checks, field: &str, sent: &pb::Evidence) -> Option<Evidence> {
+    let url = text(checks, &format!("{field}.url"), &sent.url, Threat::TEXT_MAX);
+    let publisher = text(checks, &format!("{field}.publisher"), &sent.publisher, Threat::TEXT_MAX);
+    let retrieved = optional_day(checks, &format!("{field}.retrieved"), &sent.retrieved);
+    Some(Evidence { url: url?, publisher: publisher?, retrieved: retrieved? })
+}
+
+fn quota(checks: &mut Checks, field: &str, sent: &pb::Quota) -> Option<Quota> {
+    let value_milli = figure::milli(checks, &format!("{field}.value"), sent.value);
+    let unit = text(checks, &format!("{field}.unit"), &sent.unit, Slug::LEN_MAX);
+    let period = text(checks, &format!("{field}.period"), &sent.period, Slug::LEN_MAX);
+    Some(Quota { value_milli: value_milli?, unit: unit?, period: period? })
+}
+
+fn scope(checks: &mut Checks, field: &str, sent: Option<&pb::Scope>) -> Option<Scope> {
+    let Some(sent) = sent else { return Some(Scope::All) };
+    let mut places = |name: &str, names: &[String]| {
+        list(checks, &format!("{field}.{name}"), names, NAMES_MAX, |checks, field, name| {
+            place(checks, field, name)
+        })
+    };
+    let (only, except) = (places("only", &sent.only)?, places("except", &sent.except)?);
+    match (only.is_empty(), except.is_empty()) {
+        (true, true) => Some(Scope::All),
+        (false, true) => Some(Scope::Only(only)),
+        (true, false) => Some(Scope::Except(except)),
+        (false, false) => {
+            checks.add(field, "has both only and except; set one of them");
+            None
+        }
+    }
+}
+
+fn calendar(checks: &mut Checks, field: &str, sent: &pb::Threat) -> Option<Calendar> {
+    let at = |name: &str| format!("{field}.{name}");
+    let announced = optional_day(checks, &at("date_announced"), &sent.date_announced);
+    let effective = optional_day(checks, &at("date_effective"), &sent.date_effective);
+    let removed = optional_day(checks, &at("date_removed"), &sent.date_removed);
+    let suspensions =
+        list(checks, &at("suspensions"), &sent.suspensions, Threat::SUSPENSIONS_MAX, suspension);
+    let calendar = Calendar {
+        announced: announced?,
+        effective: effective?,
+        suspensions: suspensions?,
+        removed: removed?,
+    };
+    let faults = calendar.faults();
+    for fault in &faults {
+        let name = match fault {
+            CalendarFault::EffectiveBeforeAnnounced { .. } => "date_effective".to_owned(),
+            CalendarFault::RemovedBefore { .. } => "date_removed".to_owned(),
+            CalendarFault::SuspensionBackwards { at, .. }
+            | CalendarFault::SuspensionsOverlap { at, .. } => format!("suspensions[{at}]"),
+        };
+        checks.add(at(&name), fault);
+    }
+    faults.is_empty().then_some(calendar)
+}
+
+fn suspension(checks: &mut Checks, field: &str, sent: &pb::Suspension) -> Option<Suspension> {
+    let from = day(checks, &format!("{field}.from"), &sent.from);
+    let until = optional_day(checks, &format!("{field}.until"), &sent.until);
+    Some(Suspension { from: from?, until: until? })
+}

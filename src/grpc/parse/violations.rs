@@ -1,0 +1,80 @@
+//! What is wrong with a request: every field, and what is allowed there.
+
+use std::fmt;
+
+/// What is wrong with one field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The path of the field, such as `updates[3].report.rows[2].country`.
+    pub field: String,
+    /// What was sent, and what is allowed.
+    pub description: String,
+}
+
+/// Everything that is wrong with a request; at least one field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violations(Vec<Violation>);
+
+impl Violations {
+    /// One bad field.
+    pub fn one(field: &str, description: impl Into<String>) -> Self {
+        Self(vec![Violation { field: field.to_owned(), description: description.into() }])
+    }
+
+    /// The bad fields, in the order of the request.
+    pub fn iter(&self) -> impl Iterator<Item = &Violation> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for Violations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// More than this are only counted here; the details have them all.
+        const SHOWN_MAX: usize = 10;
+        for (at, violation) in self.0.iter().take(SHOWN_MAX).enumerate() {
+            let comma = if at == 0 { "" } else { "; " };
+            write!(f, "{comma}{}: {}", violation.field, violation.description)?;
+        }
+        match self.0.len().saturating_sub(SHOWN_MAX) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+/// Collects what is wrong while a request is read.
+#[derive(Debug, Default)]
+pub(super) struct Checks(Vec<Violation>);
+
+impl Checks {
+    /// The most violations that are collected; a request with more is wrong enough.
+    const MAX: usize = 100;
+
+    /// Notes what is wrong with a field.
+    pub(super) fn add(&mut self, field: impl Into<String>, description: impl fmt::Display) {
+        if self.0.len() < Self::MAX {
+            self.0.push(Violation { field: field.into(), description: description.to_string() });
+        }
+    }
+
+    /// Notes a field without a value of the right kind.
+    pub(super) fn require<T>(
+        &mut self,
+        value: Option<T>,
+        field: impl Into<String>,
+        description: impl FnOnce() -> String,
+    ) -> Option<T> {
+        if value.is_none() {
+            self.add(field, description());
+        }
+        value
+    }
+
+    /// The value, if nothing was wrong.
+    pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Violations> {
+        if self.0.is_empty() {
+            return Ok(value.expect("a request without faults has a value"));
+        }
+        Err(Violations(self.0))
+    }
+}

@@ -1,0 +1,192 @@
+//! Our errors as gRPC statuses with `google.rpc` details: one table.
+//!
+//! | what | code, reason | the caller should |
+//! |---|---|---|
+//! | bad fields | `INVALID_ARGUMENT` `BAD_REQUEST`, every field named | fix them |
+//! | request id of another batch | `INVALID_ARGUMENT` `REQUEST_ID_REUSED` | choose a new id |
+//! | stale revision | `FAILED_PRECONDITION` `THREAT_REVISION_STALE` | read the threat again, then retry |
+//! | cursor of another journal | `FAILED_PRECONDITION` `CURSOR_OF_ANOTHER_JOURNAL` | take a snapshot, or start from the oldest |
+//! | cursor no longer kept, or ahead | `OUT_OF_RANGE` `CURSOR_LOST`, oldest and head in the metadata | start from the oldest, or take a snapshot |
+//! | no such thing | `NOT_FOUND` | |
+//! | a limit | `RESOURCE_EXHAUSTED`, the limit in the metadata | slow down, then retry |
+//! | disk full | `RESOURCE_EXHAUSTED` `DISK_FULL` | retry later; reads go on |
+//! | shutting down, journal out of reach | `UNAVAILABLE` | retry, here or elsewhere |
+//! | damaged journal | `DATA_LOSS` `JOURNAL_DAMAGED` | call the operator |
+
+use super::cursor;
+use super::parse::Violations;
+use crate::domain::update::Refusal;
+use crate::{archive, journal};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::time::Duration;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+/// The domain of our reasons.
+const DOMAIN: &str = "lodewatch.v1";
+/// When a passing trouble may be over.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+impl From<Violations> for Status {
+    fn from(violations: Violations) -> Self {
+        let mut details = ErrorDetails::new();
+        for violation in violations.iter() {
+            details.add_bad_request_violation(&violation.field, &violation.description);
+        }
+        with(Code::InvalidArgument, "BAD_REQUEST", violations.to_string(), &[], details)
+    }
+}
+
+/// A cursor that is none, or of another journal.
+pub(super) fn cursor(field: &str, error: &cursor::Error) -> Status {
+    match error {
+        cursor::Error::Malformed => Violations::one(field, error.to_string()).into(),
+        cursor::Error::OtherJournal(_) => {
+            let message = format!("{field} {error}");
+            plain(Code::FailedPrecondition, "CURSOR_OF_ANOTHER_JOURNAL", message, &[])
+        }
+    }
+}
+
+/// A cursor that cannot be resumed from.
+pub(super) fn out_of_range(sent: &str, oldest: &str, head: &str) -> Status {
+    let message = "the cursor is older than what is kept, or ahead of the journal; \
+                   start from the oldest, or take a snapshot";
+    let metadata = [("cursor", sent), ("oldest_cursor", oldest), ("head_cursor", head)];
+    plain(Code::OutOfRange, "CURSOR_LOST", message.to_owned(), &metadata)
+}
+
+/// Nothing of this name.
+pub(super) fn not_found(what: &str, name: &str) -> Status {
+    plain(Code::NotFound, "NOT_FOUND", format!("there is no {what} {name:?}"), &[("name", name)])
+}
+
+/// A destination that is no country, nor a bloc of the policy in force.
+pub(super) fn unknown_destination(name: &str, blocs: &[String]) -> Status {
+    let why = format!("{name} is no bloc of the policy in force; it has {}", blocs.join(", "));
+    Violations::one("destination", why).into()
+}
+
+/// A limit of the configuration, by its name.
+pub(super) fn exhausted(limit: &str, message: &str) -> Status {
+    let details = ErrorDetails::with_quota_failure_violation(limit, message);
+    let message = format!("{message} ({limit})");
+    retry(Code::ResourceExhausted, "LIMIT_REACHED", message, &[("limit", limit)], details)
+}
+
+/// The server shuts down.
+pub(super) fn draining() -> Status {
+    unavailable("DRAINING", "the server is shutting down")
+}
+
+/// A trouble that passes.
+pub(super) fn unavailable(reason: &str, message: &str) -> Status {
+    retry(Code::Unavailable, reason, message.to_owned(), &[], ErrorDetails::new())
+}
+
+/// A batch that was refused as a whole. The gravest reason decides the code.
+pub(super) fn refused(refusals: &[Refusal]) -> Status {
+    let message = refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let mut details = ErrorDetails::new();
+    let mut kinds = BTreeMap::new();
+    for refusal in refusals {
+        let (code, reason, field) = match refusal {
+            Refusal::RequestIdReused { .. } => {
+                (Code::InvalidArgument, "REQUEST_ID_REUSED", "request_id".to_owned())
+            }
+            Refusal::UnknownBloc { update, .. } => {
+                (Code::InvalidArgument, "UNKNOWN_BLOC", format!("updates[{update}].threat.destination"))
+            }
+            Refusal::ExerciseMixed { update, .. } => {
+                (Code::InvalidArgument, "EXERCISE_MIXED", format!("updates[{update}]"))
+            }
+            Refusal::UnknownThreat { update, .. } => {
+                (Code::NotFound, "UNKNOWN_THREAT", format!("updates[{update}].removal.threat_id"))
+            }
+            Refusal::StaleRevision { update, .. } => {
+                (Code::FailedPrecondition, "THREAT_REVISION_STALE", format!("updates[{update}]"))
+            }
+        };
+        details.add_bad_request_violation(field, refusal.to_string());
+        // Ordered by number: what must be fixed comes before what was not found, and that before what was stale.
+        kinds.entry(i32::from(code)).or_insert((code, reason));
+    }
+    let first = kinds.into_values().next();
+    let (code, reason) = first.expect("a refused batch has a reason");
+    with(code, reason, message, &[], details)
+}
+
+/// The journal did not take or give an entry.
+pub(super) fn journal(error: &journal::Error) -> Status {
+    use journal::Error as E;
+    let text = chain(error);
+    match error {
+        E::Full { .. } => retry(Code::ResourceExhausted, "DISK_FULL", text, &[], ErrorDetails::new()),
+        E::TooLarge { .. } => Violations::one("updates", text).into(),
+        E::Damaged { .. } | E::Format { .. } => {
+            tracing::error!(error = text, "the journal is damaged");
+            plain(Code::DataLoss, "JOURNAL_DAMAGED", text, &[])
+        }
+        E::Closed | E::Io { .. } | E::OutOfRange { .. } | E::Locked { .. } => {
+            tracing::error!(error = text, "the journal is out of reach");
+            unavailable("JOURNAL_OUT_OF_REACH", "the journal is out of reach")
+        }
+    }
+}
+
+/// The archive did not answer.
+pub(super) fn archive(error: &archive::Error) -> Status {
+    use archive::Error as E;
+    match error {
+        E::Pruned { oldest, .. } => plain(
+            Code::OutOfRange,
+            "CURSOR_LOST",
+            error.to_string(),
+            &[("oldest_entry", &oldest.to_string())],
+        ),
+        E::Full { .. } | E::Damaged { .. } | E::Io { .. } => {
+            tracing::error!(error = chain(error), "the archive cannot be read");
+            unavailable("ARCHIVE_OUT_OF_REACH", "history cannot be read at the moment")
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+fn plain(code: Code, reason: &str, message: String, metadata: &[(&str, &str)]) -> Status {
+    with(code, reason, message, metadata, ErrorDetails::new())
+}
+
+fn retry(
+    code: Code,
+    reason: &str,
+    message: String,
+    metadata: &[(&str, &str)],
+    mut details: ErrorDetails,
+) -> Status {
+    details.set_retry_info(Some(RETRY_AFTER));
+    with(code, reason, message, metadata, details)
+}
+
+fn with(
+    code: Code,
+    reason: &str,
+    message: String,
+    metadata: &[(&str, &str)],
+    mut details: ErrorDetails,
+) -> Status {
+    let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    details.set_error_info(reason, DOMAIN, metadata.collect::<Vec<_>>());
+    Status::with_error_details(code, message, details)
+}
