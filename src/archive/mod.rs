@@ -1,1 +1,31 @@
-//! Placeholder.
+//! What was said: alerts by sequence, and snapshots of the state.
+//!
+//! ```text
+//! the one loop ─→ Archive { commit, save_snapshot, prune } ─→ archive.db ─→ Reader { read, list, get } ─→ many threads
+//! ```
+//!
+//! Everything here follows from the journal: the file may be deleted at any time and comes back by replay. A file that
+//! is missing, damaged, of another journal or of another version is replaced by an empty one. Its commits need no
+//! fsync of their own (`synchronous = NORMAL`): a power cut may take the last ones, which are then replayed.
+//!
+//! - [`Archive`]: the one that writes
+//! - [`Reader`]: a cheap handle for everyone else
+//! - [`Record`], [`Query`], [`Page`]: what goes in, what is asked, what comes out
+//! - `file`: the tables, and how the file is opened
+//! - `row`: a record as a row · `select`: a filter as SQL · `pool`: the readers' connections
+
+mod error;
+mod file;
+mod pool;
+mod reader;
+mod record;
+mod row;
+mod select;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use error::Error;
+pub use reader::{READ_ALERTS_MAX, Reader};
+pub use record::{Page, Query, Record};
+pub use writer::Archive;

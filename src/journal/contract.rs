@@ -32,6 +32,7 @@ contract! {
     a_tail_at_the_head_waits_for_the_next_entry
     timestamps_never_go_back
     concurrent_appends_are_each_in_the_journal_once
+    a_crowd_that_appends_at_once_is_answered_to_the_last
     a_tail_past_the_head_is_refused
     an_entry_that_is_too_large_is_refused_and_leaves_no_trace
     the_head_is_told_before_the_answer
@@ -100,6 +101,22 @@ async fn concurrent_appends_are_each_in_the_journal_once(journal: Arc<dyn Journa
         Payload::Batch(_) | Payload::PolicyAdopted(_) => panic!("only ticks were appended"),
     });
     assert_eq!(told, read.collect::<Vec<_>>());
+}
+
+async fn a_crowd_that_appends_at_once_is_answered_to_the_last(journal: Arc<dyn Journal>) {
+    // More than fit in one group by their number, then by their size.
+    for (crowd, bytes) in [(10_000, 4500), (40, 1 << 20)] {
+        let before = journal.head().borrow().0;
+        let mut tasks = JoinSet::new();
+        for _ in 0..crowd {
+            let journal = Arc::clone(&journal);
+            let payload = large(bytes);
+            tasks.spawn(async move { journal.append(at(0), payload).await.unwrap().0 });
+        }
+        let mut told = tasks.join_all().await;
+        told.sort_unstable();
+        assert!(told.into_iter().eq(before + 1..=before + crowd));
+    }
 }
 
 async fn a_tail_past_the_head_is_refused(journal: Arc<dyn Journal>) {

@@ -70,6 +70,7 @@ impl Embedded {
             head: sender,
             at,
             checkpointer,
+            answered: 0,
         };
         let thread = Thread::spawn("journal", move || writer.run())
             .map_err(|error| file::io("starting a thread for", &path, error))?;

@@ -1,0 +1,80 @@
+//! The readers' connections: opened when first needed, shared by everyone who reads.
+
+use super::error::Error;
+use super::file;
+use rusqlite::Connection;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+/// The most connections, and so the most who read at once; others wait for their turn.
+const CONNECTIONS_MAX: usize = 8;
+
+pub(super) struct Pool {
+    pub(super) path: Arc<Path>,
+    connections: Mutex<Connections>,
+    returned: Condvar,
+}
+
+#[derive(Default)]
+struct Connections {
+    idle: Vec<Connection>,
+    in_use: usize,
+}
+
+/// A connection that goes back when this is dropped; `None` until it is opened.
+pub(super) struct Lent<'a> {
+    pool: &'a Pool,
+    connection: Option<Connection>,
+}
+
+impl Pool {
+    pub(super) fn new(path: Arc<Path>) -> Self {
+        Self { path, connections: Mutex::default(), returned: Condvar::new() }
+    }
+
+    /// Does something with a connection in one read transaction, so that all of it sees the same archive.
+    pub(super) fn read<T>(
+        &self,
+        run: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, Error> {
+        self.run(run).map_err(|error| Error::sqlite("reading", &self.path, error))
+    }
+
+    fn run<T>(
+        &self,
+        run: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
+    ) -> rusqlite::Result<T> {
+        let mut lent = self.lend();
+        let connection = match &mut lent.connection {
+            Some(connection) => connection,
+            none @ None => none.insert(file::open_reader(&self.path)?),
+        };
+        let transaction = connection.transaction()?;
+        let result = run(&transaction)?;
+        transaction.finish()?;
+        Ok(result)
+    }
+
+    fn lend(&self) -> Lent<'_> {
+        let has_none = |all: &mut Connections| all.in_use >= CONNECTIONS_MAX;
+        let mut connections = self
+            .returned
+            .wait_while(self.lock(), has_none)
+            .expect("nothing panics while it holds the list of connections");
+        connections.in_use = connections.in_use.saturating_add(1);
+        Lent { pool: self, connection: connections.idle.pop() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connections> {
+        self.connections.lock().expect("nothing panics while it holds the list of connections")
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        let mut connections = self.pool.lock();
+        connections.in_use = connections.in_use.saturating_sub(1);
+        connections.idle.extend(self.connection.take());
+        self.pool.returned.notify_one();
+    }
+}

@@ -1,0 +1,202 @@
+//! A cheap handle to read the archive with, from many threads.
+
+use super::error::Error;
+use super::pool::Pool;
+use super::record::{Page, Query, Record};
+use super::row::{self, COLUMNS, signed};
+use super::select::Conditions;
+use crate::domain::{Filter, Position, Seq};
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The most alerts that one [`Reader::read`] looks at, wanted or not.
+pub const READ_ALERTS_MAX: u64 = 65_536;
+
+/// An alert's sequence and entry.
+type Place = (u64, Seq);
+
+/// Reads the archive; clones share a few connections. Every call blocks its thread, on the disk and on others who read:
+/// call it where blocking is allowed.
+#[derive(Clone)]
+pub struct Reader {
+    pub(super) pool: Arc<Pool>,
+    pub(super) oldest: Arc<AtomicU64>,
+}
+
+impl Reader {
+    /// The entry up to which alerts may be gone: reading after it, or after a later one, misses nothing. 0 where
+    /// everything is still there.
+    pub fn oldest(&self) -> Seq {
+        Seq(self.oldest.load(Ordering::Acquire))
+    }
+
+    /// The alerts after a position, up to and including those of entry `until`, in order, if the filter wants them.
+    ///
+    /// Stops early once about `limit_bytes` of alerts were found or [`READ_ALERTS_MAX`] alerts were looked at: at the
+    /// end of an entry, or inside one only if it alone is more than that. A page gets at least one step further, but
+    /// may be empty. `until` must not be past what was committed when the call was made.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Pruned`] where alerts after the position are no longer kept.
+    pub fn read(
+        &self,
+        after: Position,
+        until: Seq,
+        filter: &Filter,
+        limit_bytes: usize,
+    ) -> Result<Page, Error> {
+        let read = |connection: &Connection| {
+            let oldest = oldest(connection)?;
+            if after.entry < oldest {
+                return Ok(Err(Error::Pruned { after: after.entry, oldest }));
+            }
+            Scan { connection, after, until, filter, limit_bytes }.run().map(Ok)
+        };
+        self.pool.read(read)?
+    }
+
+    /// One alert.
+    pub fn get(&self, sequence: u64) -> Result<Option<Record>, Error> {
+        self.pool.read(|connection| get(connection, sequence))
+    }
+
+    /// Many alerts, in the order asked for, without those that are not there.
+    pub fn get_many(&self, sequences: &[u64]) -> Result<Vec<Record>, Error> {
+        self.pool.read(|connection| {
+            let found = sequences.iter().map(|sequence| get(connection, *sequence));
+            found.filter_map(Result::transpose).collect()
+        })
+    }
+
+    /// The history: what a query asks for, in its direction. What was pruned is left out.
+    pub fn list(&self, query: &Query) -> Result<Vec<Record>, Error> {
+        let mut conditions = Conditions::of(&query.filter);
+        conditions.and("+entry <=", query.until_entry.0);
+        if let Some(episode) = query.episode {
+            conditions.and("episode =", episode);
+        }
+        let (comparison, order) = if query.newest_first {
+            ("sequence <", "sequence DESC")
+        } else {
+            ("sequence >", "sequence")
+        };
+        if let Some(after) = query.after_sequence {
+            conditions.and(comparison, after);
+        }
+        self.pool.read(|connection| {
+            let mut select = connection.prepare_cached(&conditions.select(COLUMNS, order))?;
+            let rows = select.query_map(params_from_iter(&conditions.values), row::parse)?;
+            let is_wanted = |record: &rusqlite::Result<Record>| {
+                record.as_ref().map_or(true, |record| query.filter.wants(&record.facets))
+            };
+            rows.filter(is_wanted).take(query.limit).collect()
+        })
+    }
+}
+
+/// One reading of the history.
+struct Scan<'a> {
+    connection: &'a Connection,
+    after: Position,
+    until: Seq,
+    filter: &'a Filter,
+    limit_bytes: usize,
+}
+
+impl Scan<'_> {
+    fn run(&self) -> rusqlite::Result<Page> {
+        let end = Position { entry: self.until, alerts: 0 }.max(self.after);
+        let Some(begin) = self.begin()? else {
+            return Ok(Page { records: Vec::new(), reached: end });
+        };
+        let stop = begin.saturating_add(READ_ALERTS_MAX);
+        let (mut records, full_at) = self.collect(begin, stop)?;
+        let next = match full_at {
+            Some(next) => Some(next),
+            None => self.first_from(stop)?,
+        };
+        let Some((sequence, entry)) = next else { return Ok(Page { records, reached: end }) };
+        let reached = self.stop_before(sequence, entry)?;
+        if reached.alerts == 0 {
+            records.retain(|record| record.entry < entry);
+        }
+        Ok(Page { records, reached })
+    }
+
+    /// The sequence to begin with.
+    fn begin(&self) -> rusqlite::Result<Option<u64>> {
+        let Some((first, entry)) = self.first_after(self.after.entry)? else { return Ok(None) };
+        if entry > self.after.entry.next() {
+            return Ok(Some(first));
+        }
+        // However many alerts are said to be behind, those of later entries are not.
+        let split = first.saturating_add(u64::from(self.after.alerts));
+        let later = self.first_after(entry)?.map_or(split, |(later, _)| later);
+        Ok(Some(split.min(later)))
+    }
+
+    /// What is wanted of a range of sequences, and the first alert that no longer fits.
+    fn collect(&self, begin: u64, stop: u64) -> rusqlite::Result<(Vec<Record>, Option<Place>)> {
+        let mut conditions = Conditions::of(self.filter);
+        conditions.and("sequence >=", begin);
+        conditions.and("sequence <", stop);
+        conditions.and("+entry <=", self.until.0);
+        let mut select = self.connection.prepare_cached(&conditions.select(COLUMNS, "sequence"))?;
+        let mut rows = select.query(params_from_iter(&conditions.values))?;
+        let (mut records, mut bytes) = (Vec::new(), 0_usize);
+        while let Some(row) = rows.next()? {
+            let record = row::parse(row)?;
+            if !self.filter.wants(&record.facets) {
+                continue;
+            }
+            bytes = bytes.saturating_add(record.bytes.len());
+            if bytes > self.limit_bytes && !records.is_empty() {
+                return Ok((records, Some((record.sequence, record.entry))));
+            }
+            records.push(record);
+        }
+        Ok((records, None))
+    }
+
+    /// The position just before an alert: the end of the entry before, or inside the entry if there is no other way
+    /// to get further.
+    fn stop_before(&self, sequence: u64, entry: Seq) -> rusqlite::Result<Position> {
+        let whole = Position { entry: Seq(entry.0.saturating_sub(1)), alerts: 0 };
+        let first = self.first_after(whole.entry)?.map_or(sequence, |(first, _)| first);
+        if first == sequence || whole > self.after {
+            return Ok(whole);
+        }
+        let alerts = u32::try_from(sequence.saturating_sub(first));
+        Ok(Position { alerts: alerts.expect("an entry has far fewer than 2^32 alerts"), ..whole })
+    }
+
+    fn first_after(&self, entry: Seq) -> rusqlite::Result<Option<Place>> {
+        self.first("entry > ?1 AND entry <= ?2 ORDER BY entry, sequence", entry.0)
+    }
+
+    fn first_from(&self, sequence: u64) -> rusqlite::Result<Option<Place>> {
+        self.first("sequence >= ?1 AND +entry <= ?2 ORDER BY sequence", sequence)
+    }
+
+    /// The first alert, of those up to the end asked for.
+    fn first(&self, which: &str, number: u64) -> rusqlite::Result<Option<Place>> {
+        let select = format!("SELECT sequence, entry FROM alerts WHERE {which} LIMIT 1");
+        let parse = |row: &rusqlite::Row<'_>| {
+            Ok((row.get::<_, i64>(0)?.cast_unsigned(), Seq(row.get::<_, i64>(1)?.cast_unsigned())))
+        };
+        let bounds = params![signed(number), signed(self.until.0)];
+        self.connection.prepare_cached(&select)?.query_row(bounds, parse).optional()
+    }
+}
+
+fn get(connection: &Connection, sequence: u64) -> rusqlite::Result<Option<Record>> {
+    let select = format!("SELECT {COLUMNS} FROM alerts WHERE sequence = ?1");
+    connection.prepare_cached(&select)?.query_row([signed(sequence)], row::parse).optional()
+}
+
+fn oldest(connection: &Connection) -> rusqlite::Result<Seq> {
+    let mut select = connection.prepare_cached("SELECT oldest FROM meta")?;
+    select.query_row([], |row| row.get::<_, i64>(0)).map(|oldest| Seq(oldest.cast_unsigned()))
+}

@@ -1,0 +1,49 @@
+//! What goes into the archive, what is asked of it, and what comes out.
+
+use crate::domain::{Facets, Filter, Position, Seq, Timestamp};
+use bytes::Bytes;
+
+/// An alert as it is kept: its encoded bytes, and what it is found by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Orders and identifies the alert; without gaps from 1.
+    pub sequence: u64,
+    /// The entry that caused it; the alerts of one entry follow each other.
+    pub entry: Seq,
+    /// The sequence of the alert that opened the episode.
+    pub episode: u64,
+    /// When it happened: the event time.
+    pub at: Timestamp,
+    /// When the journal took the entry; what retention goes by. Never before that of an earlier record.
+    pub journal_time: Timestamp,
+    /// What filters look at.
+    pub facets: Facets,
+    /// The encoded alert.
+    pub bytes: Bytes,
+}
+
+/// Which alerts of the history are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// What they must pass.
+    pub filter: Filter,
+    /// Of one episode only.
+    pub episode: Option<u64>,
+    /// From the newest to the oldest, instead of the other way round.
+    pub newest_first: bool,
+    /// Only what follows this alert in that direction, without it.
+    pub after_sequence: Option<u64>,
+    /// Nothing of later entries.
+    pub until_entry: Seq,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// A part of the history, read in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// What passed the filter.
+    pub records: Vec<Record>,
+    /// How far was looked, whether or not anything passed: read on from here.
+    pub reached: Position,
+}

@@ -1,0 +1,350 @@
+//! What the archive promises.
+
+use super::{Archive, Error, Page, Query, Reader, Record};
+use crate::domain::alert::Kind;
+use crate::domain::filter::Exercises;
+use crate::domain::policy::{Destination, Level};
+use crate::domain::{
+    Country, Epoch, Facets, Filter, MarketKey, Mineral, Position, Seq, Slug, Stage, Timestamp,
+};
+use bytes::Bytes;
+use proptest::collection::{btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use rusqlite::Connection;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+const EPOCH: Epoch = Epoch(u64::MAX - 7);
+const HEAD: Seq = Seq(1_000_000);
+
+#[test]
+fn what_was_committed_is_found_also_after_a_restart() {
+    let (dir, records) = filled(&[1, 2, 0, 3]);
+    let archive = open(dir.path());
+    assert_eq!(archive.applied(), Seq(4));
+    let reader = archive.reader();
+    assert_eq!(all(&reader).records, records);
+    assert_eq!(reader.get(3).unwrap().as_ref(), Some(&records[2]));
+    assert_eq!(reader.get(7).unwrap(), None);
+    let many = reader.get_many(&[6, 9, 1]).unwrap();
+    assert_eq!(many, [records[5].clone(), records[0].clone()]);
+}
+
+#[test]
+fn committing_the_same_again_changes_nothing() {
+    let (dir, records) = filled(&[1, 2, 3]);
+    let mut archive = open(dir.path());
+    archive.commit(Seq(2), &records[..3]).unwrap();
+    assert_eq!(archive.applied(), Seq(3), "applied does not go back");
+    assert_eq!(all(&archive.reader()).records, records);
+}
+
+#[test]
+fn a_reading_stops_between_entries_and_goes_on_there() {
+    let (dir, records) = filled(&[2, 2, 0, 2]);
+    let reader = open(dir.path()).reader();
+    // Every alert has 10 bytes.
+    for (after, limit, found, reached) in [
+        (at(0, 0), 1000, 0..6, at(4, 0)),
+        (at(0, 0), 40, 0..4, at(3, 0)),
+        (at(0, 0), 39, 0..2, at(1, 0)),
+        (at(0, 0), 20, 0..2, at(1, 0)),
+        (at(0, 0), 19, 0..1, at(0, 1)),
+        (at(0, 1), 19, 1..2, at(1, 0)),
+        (at(0, 1), 30, 1..4, at(3, 0)),
+        (at(0, 9), 30, 2..4, at(3, 0)),
+        (at(1, 0), 0, 2..3, at(1, 1)),
+        (at(2, 0), 20, 4..6, at(4, 0)),
+        (at(2, 1), 20, 4..6, at(4, 0)),
+        (at(3, 1), 20, 5..6, at(4, 0)),
+        (at(3, 2), 20, 6..6, at(4, 0)),
+        (at(4, 0), 20, 6..6, at(4, 0)),
+        (at(u64::MAX, 3), 20, 6..6, at(u64::MAX, 3)),
+    ] {
+        let page = reader.read(after, Seq(4), &everything(), limit).unwrap();
+        let expected = Page { records: records[found].to_vec(), reached };
+        assert_eq!(page, expected, "after {after:?}, {limit} bytes");
+    }
+}
+
+#[test]
+fn a_reading_goes_no_further_than_asked() {
+    let (dir, records) = filled(&[2, 2, 2]);
+    let reader = open(dir.path()).reader();
+    let page = reader.read(at(0, 0), Seq(2), &everything(), 1000).unwrap();
+    assert_eq!(page, Page { records: records[..4].to_vec(), reached: at(2, 0) });
+}
+
+#[test]
+fn a_reading_that_looks_at_very_many_stops_at_the_end_of_an_entry() {
+    let (dir, _) = filled(&[40_000, 40_000, 70_000]);
+    let reader = open(dir.path()).reader();
+    let nothing = Filter { rules: BTreeSet::from([slug("none")]), ..everything() };
+    let mut reached = vec![at(0, 0)];
+    while reached.last() != Some(&at(3, 0)) {
+        let page = reader.read(*reached.last().unwrap(), Seq(3), &nothing, 1000).unwrap();
+        assert_eq!(page.records, []);
+        reached.push(page.reached);
+    }
+    assert_eq!(reached, [at(0, 0), at(1, 0), at(2, 0), at(2, 65_536), at(3, 0)]);
+}
+
+#[test]
+fn pruned_alerts_are_refused_and_never_skipped() {
+    let (dir, records) = filled(&[1, 1, 1, 1]);
+    let mut archive = open(dir.path());
+    let reader = archive.reader();
+    assert_eq!(reader.oldest(), Seq::ZERO);
+    archive.prune(journal_time(3), &BTreeSet::from([1])).unwrap();
+    assert_eq!(reader.oldest(), Seq(2));
+    let read = |after| reader.read(at(after, 0), Seq(4), &everything(), 1000);
+    assert!(matches!(read(1), Err(Error::Pruned { after: Seq(1), oldest: Seq(2) })));
+    assert_eq!(read(2).unwrap().records, records[2..]);
+    assert_eq!(reader.get(1).unwrap().as_ref(), Some(&records[0]), "kept for its episode");
+    assert_eq!(reader.get(2).unwrap(), None);
+
+    archive.commit(Seq(4), &records).unwrap();
+    assert_eq!(reader.get(2).unwrap(), None, "a replay does not bring it back");
+    archive.prune(journal_time(3), &BTreeSet::new()).unwrap();
+    assert_eq!(reader.get(1).unwrap(), None, "its episode is over");
+    drop(archive);
+    assert_eq!(open(dir.path()).reader().oldest(), Seq(2));
+}
+
+#[test]
+fn the_history_is_listed_page_by_page_in_both_directions() {
+    let (dir, records) = filled(&[2, 3, 2, 1]);
+    let reader = open(dir.path()).reader();
+    let mut query = Query {
+        filter: everything(),
+        episode: None,
+        newest_first: false,
+        after_sequence: None,
+        until_entry: Seq(3),
+        limit: 3,
+    };
+    let mut listed = |newest_first| {
+        (query.newest_first, query.after_sequence) = (newest_first, None);
+        let mut sequences = Vec::new();
+        loop {
+            let page = reader.list(&query).unwrap();
+            let Some(last) = page.last() else { return sequences };
+            query.after_sequence = Some(last.sequence);
+            sequences.extend(page.iter().map(|record| record.sequence));
+        }
+    };
+    assert_eq!(listed(false), [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(listed(true), [7, 6, 5, 4, 3, 2, 1]);
+    let of_episode = Query { episode: Some(records[4].episode), after_sequence: None, ..query };
+    let episode = reader.list(&of_episode).unwrap();
+    assert!(episode.iter().all(|record| record.episode == records[4].episode));
+    assert!(episode.contains(&records[4]));
+}
+
+#[test]
+fn a_file_that_does_not_fit_the_journal_is_started_anew() {
+    type Change = fn(&Path);
+    let changes: [(&str, Epoch, Seq, Change); 6] = [
+        ("deleted", EPOCH, HEAD, |path| std::fs::remove_file(path).unwrap()),
+        ("garbage", EPOCH, HEAD, |path| std::fs::write(path, "nonsense".repeat(999)).unwrap()),
+        ("other journal", Epoch(1), HEAD, |_| {}),
+        ("journal put back", EPOCH, Seq(1), |_| {}),
+        ("other version", EPOCH, HEAD, |path| change(path, "PRAGMA user_version = 9")),
+        ("no table", EPOCH, HEAD, |path| change(path, "DROP TABLE meta")),
+    ];
+    for (what, epoch, head, change) in changes {
+        let (dir, _) = filled(&[1, 1]);
+        change(&dir.path().join("archive.db"));
+        let archive = Archive::open(dir.path(), epoch, head).unwrap();
+        assert_eq!(archive.applied(), Seq::ZERO, "{what}");
+        assert_eq!(all(&archive.reader()).records, [], "{what}");
+        assert_eq!(archive.latest_snapshot().unwrap(), None, "{what}");
+    }
+}
+
+#[test]
+fn the_newest_whole_snapshot_is_found() {
+    let (dir, _) = filled(&[1, 1, 1]);
+    let path = dir.path().join("archive.db");
+    let mut archive = open(dir.path());
+    assert_eq!(archive.latest_snapshot().unwrap(), None);
+    for seq in [1, 2, 3] {
+        archive.save_snapshot(Seq(seq), &[7; 10_000]).unwrap();
+    }
+    let latest = |archive: &Archive| archive.latest_snapshot().unwrap().map(|(seq, _)| seq);
+    assert_eq!(latest(&archive), Some(Seq(3)));
+    change(&path, "UPDATE snapshots SET bytes = x'0707' WHERE seq = 3");
+    assert_eq!(latest(&archive), Some(Seq(2)), "the damaged one is passed over");
+    change(&path, "UPDATE meta SET applied = 1");
+    assert_eq!(latest(&open(dir.path())), None, "two are kept, and both are past what was applied");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn the_file_and_the_filter_agree(
+        facets in vec(facets(), 1..20),
+        filter in filters(),
+        limit in 1_usize..60,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut archive = open(dir.path());
+        let records: Vec<Record> = (1..).zip(facets)
+            .map(|(sequence, facets)| Record { facets, ..record(sequence, sequence.div_ceil(3)) })
+            .collect();
+        let head = records.last().unwrap().entry;
+        archive.commit(head, &records).unwrap();
+        let wanted: Vec<Record> =
+            records.into_iter().filter(|record| filter.wants(&record.facets)).collect();
+
+        let mut read = Vec::new();
+        let mut position = Position::default();
+        while position.entry < head {
+            let page = archive.reader().read(position, head, &filter, limit).unwrap();
+            prop_assert!(page.reached > position);
+            position = page.reached;
+            read.extend(page.records);
+        }
+        prop_assert_eq!(&read, &wanted);
+
+        let query = Query {
+            filter,
+            episode: None,
+            newest_first: true,
+            after_sequence: None,
+            until_entry: head,
+            limit: 100,
+        };
+        let mut listed = archive.reader().list(&query).unwrap();
+        listed.reverse();
+        prop_assert_eq!(&listed, &wanted);
+    }
+}
+
+fn facets() -> impl Strategy<Value = Facets> {
+    (
+        select(Kind::ALL),
+        option::of(select(Level::ALL)),
+        select(vec!["top1", "restricted"]).prop_map(slug),
+        (minerals(), select(Stage::ALL)),
+        option::of(destinations()),
+        btree_set(countries(), 0..3),
+        any::<bool>(),
+    )
+        .prop_map(|(kind, level, rule, (mineral, stage), destination, countries, exercise)| {
+            Facets {
+                kind,
+                level,
+                rule,
+                market: MarketKey { mineral, stage },
+                destination,
+                countries: countries.into_iter().collect(),
+                exercise,
+            }
+        })
+}
+
+fn filters() -> impl Strategy<Value = Filter> {
+    let exercises = select(vec![Exercises::Exclude, Exercises::Include, Exercises::Only]);
+    let of_market = (btree_set(minerals(), 0..3), btree_set(select(Stage::ALL), 0..2));
+    let of_places = (btree_set(countries(), 0..2), btree_set(destinations(), 0..3));
+    let rules = btree_set(select(vec!["top1", "restricted", "none"]).prop_map(slug), 0..2);
+    let level = option::of(select(Level::ALL));
+    (of_market, of_places, rules, level, btree_set(select(Kind::ALL), 0..3), exercises).prop_map(
+        |(
+            (minerals, stages),
+            (countries, destinations),
+            rules,
+            minimum_level,
+            kinds,
+            exercises,
+        )| {
+            Filter {
+                minerals,
+                stages,
+                countries,
+                destinations,
+                rules,
+                minimum_level,
+                kinds,
+                exercises,
+            }
+        },
+    )
+}
+
+fn minerals() -> impl Strategy<Value = Mineral> {
+    select(vec!["gallium", "rare_earths", "rare_earths_magnet"])
+        .prop_map(|slug| Mineral::parse(slug).unwrap())
+}
+
+fn countries() -> impl Strategy<Value = Country> {
+    select(vec!["CHN", "COD", "RUS"]).prop_map(|code| Country::from_alpha3(code).unwrap())
+}
+
+fn destinations() -> impl Strategy<Value = Destination> {
+    select(vec!["all", "any", "USA", "G7"]).prop_map(|text| Destination::parse(text).unwrap())
+}
+
+/// An archive with as many alerts an entry as listed.
+fn filled(alerts: &[u64]) -> (tempfile::TempDir, Vec<Record>) {
+    let dir = tempfile::tempdir().unwrap();
+    let entries = (1..).zip(alerts);
+    let entries = entries.flat_map(|(entry, alerts)| (0..*alerts).map(move |_| entry));
+    let records: Vec<Record> =
+        (1..).zip(entries).map(|(sequence, entry)| record(sequence, entry)).collect();
+    let applied = Seq(u64::try_from(alerts.len()).unwrap());
+    open(dir.path()).commit(applied, &records).unwrap();
+    (dir, records)
+}
+
+fn record(sequence: u64, entry: u64) -> Record {
+    let mineral = Mineral::parse("gallium").unwrap();
+    Record {
+        sequence,
+        entry: Seq(entry),
+        episode: sequence.div_ceil(2),
+        at: Timestamp::from_millis(-5),
+        journal_time: journal_time(entry),
+        facets: Facets {
+            kind: Kind::Raised,
+            level: Some(Level::Critical),
+            rule: slug("restricted"),
+            market: MarketKey { mineral, stage: Stage::Refining },
+            destination: Some(Destination::All),
+            countries: vec![Country::from_alpha3("CHN").unwrap()],
+            exercise: false,
+        },
+        bytes: Bytes::from(format!("{sequence:010}")),
+    }
+}
+
+fn journal_time(entry: u64) -> Timestamp {
+    Timestamp::MIN.plus_millis(entry * 1000)
+}
+
+fn open(dir: &Path) -> Archive {
+    Archive::open(dir, EPOCH, HEAD).unwrap()
+}
+
+fn all(reader: &Reader) -> Page {
+    reader.read(at(0, 0), HEAD, &everything(), usize::MAX).unwrap()
+}
+
+fn everything() -> Filter {
+    Filter { exercises: Exercises::Include, ..Filter::default() }
+}
+
+fn at(entry: u64, alerts: u32) -> Position {
+    Position { entry: Seq(entry), alerts }
+}
+
+fn slug(text: &str) -> Slug {
+    Slug::parse(text).unwrap()
+}
+
+fn change(path: &Path, sql: &str) {
+    Connection::open(path).unwrap().execute_batch(sql).unwrap();
+}
