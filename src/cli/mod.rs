@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The command line: one file per sub-command.
+
+pub mod check_config;
