@@ -100,7 +100,9 @@ impl Source {
                 word.starts_with("pub") || matches!(word, "async" | "const" | "crate)" | "super)")
             });
             let opens = lines.iter().skip(start).find(|line| line.ends_with(['{', '}', ';']));
-            if !plain || !opens.is_some_and(|line| line.ends_with('{')) {
+            // A macro's function has no name yet.
+            let Some(name) = word(after).filter(|_| plain) else { continue };
+            if !opens.is_some_and(|line| line.ends_with('{')) {
                 continue;
             }
             let closing = format!("{}}}", " ".repeat(margin));
