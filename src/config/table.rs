@@ -176,7 +176,7 @@ pub(super) fn nearest<'a>(text: &str, known: impl Iterator<Item = &'a str>) -> O
     let folded = text.to_lowercase();
     known
         .map(|name| (strsim::damerau_levenshtein(&folded, &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= DISTANCE_MAX && *distance < name.len())
+        .filter(|(distance, name)| *distance <= DISTANCE_MAX && *distance * 2 <= name.len())
         .min()
         .map(|(_, name)| name)
 }
