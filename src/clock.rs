@@ -1,4 +1,4 @@
-//! The only place that reads the time. Everything else is handed a [`Clock`], or the time itself.
+//! The only place that reads the time. Everything else is handed a `Clock`, or the time itself.
 
 use crate::domain::Timestamp;
 use std::time::Duration;

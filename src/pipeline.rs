@@ -158,20 +158,20 @@ impl Pipeline {
             let applied = self.view.state.write().unwrap_or_else(PoisonError::into_inner).apply(entry);
             tracing::trace!(entry = entry.seq.0, alerts = applied.alerts.len(), "applied");
             if !applied.alerts.is_empty() {
-                let records = (1..).zip(&applied.alerts).map(|(ordinal, alert)| self.record(ordinal, alert));
+                let records = applied.alerts.iter().map(|alert| self.record(alert));
                 frames.push(Frame { entry: entry.seq, records: records.collect() });
             }
         }
         frames
     }
 
-    fn record(&self, ordinal: u32, alert: &Alert) -> Record {
+    fn record(&self, alert: &Alert) -> Record {
         Record {
             sequence: alert.sequence,
             entry: alert.entry,
-            ordinal,
             episode: alert.episode,
-            at: alert.journal_time,
+            at: alert.event_time,
+            journal_time: alert.journal_time,
             facets: Facets::from(alert),
             bytes: (self.encode)(alert),
         }

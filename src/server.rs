@@ -75,7 +75,7 @@ impl Node {
         let archive_error = |source| Error::Archive { dir: dir.clone(), source };
         let journal = Embedded::open(&config.data_dir).map_err(journal_error)?;
         let journal: Arc<dyn Journal> = Arc::new(journal);
-        let archive = Archive::open(&config.data_dir, journal.epoch()).map_err(archive_error)?;
+        let archive = Archive::open(&config.data_dir, journal.epoch(), *journal.head().borrow()).map_err(archive_error)?;
         let housekeeping = Housekeeping {
             snapshot_every_entries: config.archive.snapshot_every_entries,
             keep_days: config.archive.keep_days,
@@ -131,7 +131,7 @@ impl Node {
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .max_concurrent_streams(self.config.server.streams_per_connection_max)
-            .add_routes(grpc::routes(api, self.config.server.max_message_bytes).await);
+            .add_routes(grpc::routes(api, self.config.server.message_bytes_max).await);
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let serving = router.serve_with_incoming_shutdown(incoming, drain.clone().cancelled_owned());
         let drain_bound = Duration::from_millis(self.config.server.drain_ms);

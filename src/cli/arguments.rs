@@ -1,7 +1,6 @@
 //! What can be typed.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Alerts the moment the supply of a critical mineral becomes too concentrated.
@@ -47,8 +46,8 @@ pub enum Command {
     Import(Import),
     /// Read a configuration and say what it means, or all that is wrong with it.
     CheckConfig {
-        /// The file; without one, the defaults and the environment are checked.
-        file: Option<PathBuf>,
+        /// The file.
+        file: PathBuf,
     },
     /// Three years of export controls in half a minute, on a server of its own.
     Demo(Demo),
@@ -65,7 +64,7 @@ pub struct Serve {
     pub data_dir: Option<PathBuf>,
     /// Where to listen; port 0 lets the system choose.
     #[arg(long, value_name = "ADDRESS")]
-    pub listen: Option<SocketAddr>,
+    pub listen: Option<String>,
 }
 
 /// Arguments of `publish`.

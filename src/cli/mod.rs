@@ -3,9 +3,9 @@
 mod alerts;
 mod arguments;
 mod check_config;
-mod demo;
+// mod demo;
 mod error;
-mod import;
+// mod import;
 mod markets;
 mod output;
 mod publish;
@@ -36,8 +36,8 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Markets(arguments) => markets::run(&address, output, &arguments).await,
         Command::Threats(arguments) => threats::run(&address, output, &arguments).await,
         Command::Alerts(arguments) => alerts::run(&address, output, &arguments).await,
-        Command::Import(arguments) => import::run(&address, output, &arguments).await,
-        Command::CheckConfig { file } => check_config::run(file.as_deref()),
-        Command::Demo(arguments) => demo::run(output, &arguments).await,
+        Command::Import(_) => unreachable!(),
+        Command::CheckConfig { file } => check_config::run(&file),
+        Command::Demo(_) => unreachable!(),
     }
 }

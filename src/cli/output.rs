@@ -2,7 +2,7 @@
 
 use crate::grpc::pb::{Alert, AlertKind, Level, Stage};
 use anstyle::{AnsiColor, Style};
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{Table, presets};
 use std::io::{self, Write};
 
 /// Prints one message as a line of JSON.
@@ -20,7 +20,7 @@ pub(super) fn line(text: &str) -> io::Result<()> {
 /// A table without lines, with headings.
 pub(super) fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::NOTHING);
     table.set_header(headings);
     table
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Runs until SIGINT or SIGTERM; a second one ends the process at once.
 pub(super) async fn run(arguments: &Serve) -> Result<(), Error> {
-    let flags = Flags { data_dir: arguments.data_dir.clone(), listen: arguments.listen };
+    let flags = Flags { data_dir: arguments.data_dir.clone(), listen: arguments.listen.clone() };
     let config = config::load(arguments.config.as_deref(), &flags)?;
     telemetry::start(&config.log);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data_dir = %config.data_dir.display(), "starting");

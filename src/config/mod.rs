@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Each layer replaces what it names: single settings, weights and blocs by their key, lists (`rules`, `sources`) as a
-//! whole. Everything is read before anything starts; what is unknown or out of range is a [`Problems`], which lists
+//! whole. Everything is read before anything starts; what is unknown or out of range is a `Problems`, which lists
 //! every fault with its key, where it was written and what is allowed.
 //!
 //! Only this module reads the environment. The policy takes effect as an entry of the journal, never from here.

@@ -19,21 +19,21 @@ const SOURCES_MAX: usize = 100;
 
 /// Reads all of it, so that every fault is found.
 pub(super) fn parse(root: &mut Table, problems: &mut Problems) -> Option<Policy> {
-    let blocs = root.table("blocs", problems).map(|table| blocs(table, problems));
+    let blocs = root.table("blocs", problems).map(|table| blocs(&table, problems));
     let sources = root.required("sources", problems).map(|node| sources(&node, problems));
-    let weights = root.table("weights", problems).map(|table| weights(table, problems));
+    let weights = root.table("weights", problems).map(|table| weights(&table, problems));
     let rules = rules(root, blocs.as_ref()?, problems);
     Some(Policy { rules, blocs: blocs?, sources: sources?, weights: weights? })
 }
 
-fn blocs(table: Table, problems: &mut Problems) -> Blocs {
+fn blocs(table: &Table, problems: &mut Problems) -> Blocs {
     let nodes = table.all();
-    if let Some(node) = nodes.get(BLOCS_MAX) {
+    if let Some((_, node)) = nodes.get(BLOCS_MAX) {
         node.refuse(problems, format!("there may be at most {BLOCS_MAX} blocs"));
     }
     let mut blocs = BTreeMap::new();
-    for node in nodes {
-        let name = Slug::parse(node.name()).filter(Blocs::may_be_named);
+    for (name, node) in nodes {
+        let name = Slug::parse(&name).filter(Blocs::may_be_named);
         if name.is_none() {
             let allowed =
                 "a bloc is named by 1 to 64 of A-Z 0-9 _ -, and not like a country, ALL or ANY";
@@ -62,10 +62,10 @@ fn sources(node: &Node, problems: &mut Problems) -> Vec<Slug> {
     sources
 }
 
-fn weights(table: Table, problems: &mut Problems) -> BTreeMap<Measure, Weight> {
+fn weights(table: &Table, problems: &mut Problems) -> BTreeMap<Measure, Weight> {
     let mut weights = Policy::default_weights();
-    for node in table.all() {
-        let kind = kind(node.name());
+    for (name, node) in table.all() {
+        let kind = kind(&name);
         let weight = node.read(problems, |text| {
             let kind = kind?;
             let permille =

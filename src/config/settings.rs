@@ -77,6 +77,13 @@ pub enum LogFormat {
     Json,
 }
 
+impl Log {
+    /// Warnings only, for commands whose output is data.
+    pub fn quiet() -> Self {
+        Self { level: Targets::new().with_default(LevelFilter::WARN), format: LogFormat::Text }
+    }
+}
+
 impl Config {
     /// The defaults.
     pub fn built_in() -> Self {

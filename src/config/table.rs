@@ -16,11 +16,6 @@ impl Node {
         &self.key
     }
 
-    /// The last part of its key, which people choose for blocs and weights.
-    pub(super) fn name(&self) -> &str {
-        self.key.rsplit('.').next().unwrap_or(&self.key)
-    }
-
     /// Reads a single value, whether it was written as text or as a number; `Err` says what is wrong.
     pub(super) fn read<T>(
         &self,
@@ -139,10 +134,12 @@ impl Table {
         nodes.into_iter().filter_map(|node| node.table(problems)).collect()
     }
 
-    /// Everything in it, where people choose the keys.
-    pub(super) fn all(mut self) -> Vec<Node> {
-        let values = std::mem::take(&mut self.values);
-        values.into_iter().map(|(key, value)| Node { key: self.join(&key), value }).collect()
+    /// Everything in it with its key, where people choose the keys.
+    pub(super) fn all(&self) -> Vec<(String, Node)> {
+        let node = |(key, value): (&String, &Value)| {
+            (key.clone(), Node { key: self.join(key), value: value.clone() })
+        };
+        self.values.iter().map(node).collect()
     }
 
     /// Notes what is wrong with one of its keys, or with all of it where that is empty.
@@ -179,7 +176,7 @@ pub(super) fn nearest<'a>(text: &str, known: impl Iterator<Item = &'a str>) -> O
     let folded = text.to_lowercase();
     known
         .map(|name| (strsim::damerau_levenshtein(&folded, &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= DISTANCE_MAX && *distance < name.len())
+        .filter(|(distance, name)| *distance <= DISTANCE_MAX && *distance * 2 <= name.len())
         .min()
         .map(|(_, name)| name)
 }

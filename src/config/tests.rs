@@ -130,6 +130,10 @@ fn a_faulty_setting_is_named_with_what_is_allowed() {
             "blocs.brics = [\"BRA\"]",
             "blocs.brics = […] (in FILE): a bloc is named by 1 to 64 of A-Z 0-9 _ -, and not like a country, ALL or ANY",
         ),
+        (
+            "blocs.\"A.B\" = [\"BRA\"]",
+            "blocs.A.B = […] (in FILE): a bloc is named by 1 to 64 of A-Z 0-9 _ -, and not like a country, ALL or ANY",
+        ),
         ("blocs.BRICS = []", "blocs.BRICS = […] (in FILE): must not be empty"),
         (
             "blocs.BRICS = [\"Brasil\"]",

@@ -101,7 +101,7 @@ impl Blocs {
 }
 
 /// Everything that decides about alerts besides the facts. Persisted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Policy {
     /// The rules, by name; names are unique.
     pub rules: Vec<Rule>,

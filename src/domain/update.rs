@@ -154,6 +154,13 @@ pub struct Position {
     pub alerts: u32,
 }
 
+impl Position {
+    /// Everything up to and including an entry.
+    pub fn at(entry: Seq) -> Self {
+        Self { entry, alerts: 0 }
+    }
+}
+
 /// A place in the result to read on from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {

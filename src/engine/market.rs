@@ -164,7 +164,7 @@ impl Market {
 }
 
 /// How a threat bears on a market, if it does: by stage, and by mineral through the catalogue's groups.
-pub(super) fn scope_match(threat: &Threat, market: MarketKey) -> Option<ScopeMatch> {
+pub fn scope_match(threat: &Threat, market: MarketKey) -> Option<ScopeMatch> {
     if !threat.stages.is_empty() && !threat.stages.contains(&market.stage) {
         return None;
     }

@@ -25,7 +25,7 @@ mod requests;
 mod snapshot;
 mod state;
 
-pub use market::Market;
+pub use market::{Market, scope_match};
 pub use record::ThreatRecord;
 pub use requests::{Answered, Requests};
 pub use snapshot::Error as SnapshotError;

@@ -1,6 +1,6 @@
 //! A reader: its place, its filter, and the one loop that moves it.
 
-use super::ring::{Recent, Ring};
+use super::ring::{Frame, Recent, Ring};
 use crate::archive::{self, Record};
 use crate::domain::update::Position;
 use crate::domain::{Filter, Seq};
@@ -128,7 +128,7 @@ impl Reader {
                         self.mode = Mode::Recent;
                     }
                     for frame in frames {
-                        self.stage(frame.records.iter().cloned(), Position::at(frame.entry));
+                        self.stage(&frame);
                     }
                     self.reached = Position::at(reached);
                 }
@@ -144,36 +144,37 @@ impl Reader {
         let mut records = page.records.into_iter().peekable();
         while let Some(first) = records.next() {
             let entry = first.entry;
-            let mut of_entry = vec![first];
+            let mut message = vec![first];
             while let Some(next) = records.next_if(|next| next.entry == entry) {
-                of_entry.push(next);
+                message.push(next);
             }
-            let split = page.reached.alerts > 0 && records.peek().is_none();
-            self.stage(of_entry.into_iter(), if split { page.reached } else { Position::at(entry) });
+            // A page ends inside an entry only where that entry alone is more than a page.
+            let split = page.reached.entry < entry;
+            self.ready.push_back((message, if split { page.reached } else { Position::at(entry) }));
         }
         self.reached = page.reached;
         Ok(())
     }
 
-    /// Takes the alerts of one entry that the filter wants into messages of bounded size; `after` is the place after
-    /// the last of them.
-    fn stage(&mut self, records: impl Iterator<Item = Record>, after: Position) {
-        let mut message = Vec::new();
+    /// Takes the alerts of one entry that the filter wants into messages of bounded size.
+    fn stage(&mut self, frame: &Frame) {
+        let mut message: Vec<Record> = Vec::new();
         let mut bytes = 0_usize;
-        for record in records {
+        for (before, record) in (0..).zip(&frame.records) {
+            if !self.filter.wants(&record.facets) {
+                continue;
+            }
             if bytes.saturating_add(record.bytes.len()) > Self::MESSAGE_BYTES && !message.is_empty() {
-                let part: Vec<Record> = std::mem::take(&mut message);
-                let position = part.last().map_or(after, Record::position_inside);
-                self.ready.push_back((part, position));
+                let entry = Seq(frame.entry.0.saturating_sub(1));
+                let inside = Position { entry, alerts: before };
+                self.ready.push_back((std::mem::take(&mut message), inside));
                 bytes = 0;
             }
-            if self.filter.wants(&record.facets) {
-                bytes = bytes.saturating_add(record.bytes.len());
-                message.push(record);
-            }
+            bytes = bytes.saturating_add(record.bytes.len());
+            message.push(record.clone());
         }
         if !message.is_empty() {
-            self.ready.push_back((message, after));
+            self.ready.push_back((message, Position::at(frame.entry)));
         }
     }
 }

@@ -77,7 +77,13 @@ impl Alerts {
         }
         let open: Vec<u64> = self.0.view.look(crate::engine::State::open_alerts).into_iter().collect();
         let mut records = read(&self.0.view, move |archive| archive.get_many(&open)).await?;
-        records.retain(|record| query.wants(record));
+        let episode = |record: &Record| query.episode.is_none_or(|episode| record.episode == episode);
+        let after = |record: &Record| match query.after_sequence {
+            None => true,
+            Some(after) if query.newest_first => record.sequence < after,
+            Some(after) => record.sequence > after,
+        };
+        records.retain(|record| query.filter.wants(&record.facets) && episode(record) && after(record));
         if query.newest_first {
             records.reverse();
         }

@@ -23,6 +23,10 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+/// The map that the details are made of; its order is never looked at.
+#[allow(clippy::disallowed_types, reason = "tonic-types asks for it")]
+type Metadata = std::collections::HashMap<String, String>;
+
 /// The domain of our reasons.
 const DOMAIN: &str = "lodewatch.v1";
 /// When a passing trouble may be over.
@@ -187,6 +191,6 @@ fn with(
     mut details: ErrorDetails,
 ) -> Status {
     let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    details.set_error_info(reason, DOMAIN, metadata.collect::<Vec<_>>());
+    details.set_error_info(reason, DOMAIN, metadata.collect::<Metadata>());
     Status::with_error_details(code, message, details)
 }

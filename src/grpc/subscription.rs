@@ -106,7 +106,7 @@ fn messages(
         let mut heartbeat = interval_at(Instant::now() + every, every);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let step = tokio::select! {
+            let next = tokio::select! {
                 biased;
                 () = api.drain.cancelled() => {
                     yield go_away(&api, reader.position());
@@ -116,8 +116,9 @@ fn messages(
                     yield beat(&api, &reader);
                     continue;
                 }
-                step = reader.next() => step.map_err(|error| status::archive(&error))?,
+                next = reader.next() => next,
             };
+            let step = next.map_err(|error| status::archive(&error))?;
             let cursor = api.cursor_at(reader.position());
             yield match step {
                 Step::Alerts { records, more } => alerts(cursor, &records, more, false),

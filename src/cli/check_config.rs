@@ -1,0 +1,110 @@
+//! `lodewatch check-config FILE`: what a file of settings amounts to, or everything that is wrong with it.
+
+use super::error::Error;
+use crate::config::{self, Config};
+use crate::domain::rule::{Rule, Threshold};
+use crate::domain::share::{Amount, Unit};
+use rust_decimal::Decimal;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Reads the file over the defaults, without environment and flags, and prints what it amounts to.
+pub(super) fn run(file: &Path) -> Result<(), Error> {
+    let config = config::check(Some(file))?;
+    let mut out = anstream::stdout().lock();
+    writeln!(out, "{}: no problems", file.display())?;
+    Ok(summarise(&config, &mut out)?)
+}
+
+fn summarise(config: &Config, out: &mut impl Write) -> io::Result<()> {
+    let Config { server, data_dir, policy, .. } = config;
+    writeln!(out, "listens on {}, keeps its data in {}", server.listen, data_dir.display())?;
+    writeln!(out, "sources: {}", listed(&policy.sources))?;
+    for (name, members) in &policy.blocs.0 {
+        writeln!(out, "bloc {name}: {}", listed(members))?;
+    }
+    for rule in &policy.rules {
+        writeln!(out, "rule {}: {}", rule.name, described(rule))?;
+    }
+    Ok(())
+}
+
+/// Everything about a rule that is not left open: `hhi; watch at 1000, down past 900; mining`.
+fn described(rule: &Rule) -> String {
+    let unit = rule.metric.unit();
+    let mut parts = vec![rule.metric.to_string()];
+    parts.extend(rule.thresholds.iter().map(|threshold| level(threshold, unit)));
+    if !rule.minerals.is_empty() {
+        parts.push(listed(&rule.minerals));
+    }
+    if !rule.stages.is_empty() {
+        parts.push(listed(&rule.stages));
+    }
+    if rule.metric.reacts_to_measures() {
+        parts.push(format!("for {}", listed(&rule.destinations)));
+    }
+    if !rule.measures.is_empty() {
+        parts.push(format!("only {}", listed(&rule.measures)));
+    }
+    for (millis, word) in [(rule.for_ms, "raised after"), (rule.keep_ms, "taken down after")] {
+        let wait = std::time::Duration::from_millis(millis);
+        if let (false, Ok(wait)) = (wait.is_zero(), jiff::SignedDuration::try_from(wait)) {
+            parts.push(format!("{word} {wait:#}"));
+        }
+    }
+    parts.join("; ")
+}
+
+fn level(threshold: &Threshold, unit: Unit) -> String {
+    let Threshold { level, raise, reset } = threshold;
+    format!("{level} at {}, down past {}", written(*raise, unit), written(*reset, unit))
+}
+
+/// An amount, exactly: `65 %` or `1800`.
+fn written(amount: Amount, unit: Unit) -> String {
+    let figure = Decimal::from(amount) / Decimal::from(unit.per_one());
+    match unit {
+        Unit::Share => format!("{} %", (figure * Decimal::ONE_HUNDRED).normalize()),
+        Unit::Points => figure.normalize().to_string(),
+    }
+}
+
+fn listed<T: Display>(parts: impl IntoIterator<Item = T>) -> String {
+    parts.into_iter().map(|part| part.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is written to the first and the second output, with the file's path as FILE, and the exit code.
+    fn checked(text: &str) -> (String, String, ExitCode) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.toml");
+        std::fs::write(&path, text).unwrap();
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let code = run(&path, &mut out, &mut err).unwrap();
+        let shown =
+            |bytes| String::from_utf8(bytes).unwrap().replace(&path.display().to_string(), "FILE");
+        (shown(out), shown(err), code)
+    }
+
+    #[test]
+    fn a_sound_file_is_summarised() {
+        let (out, err, code) = checked(
+            "[[rules]]\nname = \"graphite\"\nmetric = \"restricted_share\"\nminerals = [\"graphite\"]\n\
+             stages = [\"refining\"]\ndestinations = [\"USA\"]\nmeasures = [\"quota\", \"licensing\"]\n\
+             levels = [{ level = \"warning\", raise = 0.333333 }]\nfor = \"36h\"\nkeep = \"7d\"",
+        );
+        assert_eq!((err.as_str(), code), ("", ExitCode::SUCCESS));
+        insta::assert_snapshot!(out);
+    }
+
+    #[test]
+    fn a_faulty_file_is_refused_with_every_problem() {
+        let (out, err, code) = checked("server.listen = 7\nlog.level = \"loud\"");
+        assert_eq!((out.as_str(), code), ("", ExitCode::FAILURE));
+        insta::assert_snapshot!(err);
+    }
+}

