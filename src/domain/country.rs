@@ -63,6 +63,7 @@ impl Country {
             "IRN" => "Iran",
             "KOR" => "South Korea",
             "LAO" => "Laos",
+            "NLD" => "Netherlands",
             "PRK" => "North Korea",
             "RUS" => "Russia",
             "TWN" => "Taiwan",
@@ -76,7 +77,7 @@ impl Country {
         }
     }
 
-    /// Names and codes near to what was written, nearest first, at most three; for error messages.
+    /// The codes whose names or aliases are nearest to what was written, at most three; for error messages.
     pub fn near(text: &str) -> Vec<String> {
         let wanted = fold(text);
         super::mineral::nearest(

@@ -77,7 +77,7 @@ impl Mineral {
         self == group || self.parent().is_some_and(|parent| parent.is_within(group))
     }
 
-    /// Names near to what was written, nearest first, at most three; for error messages.
+    /// The names nearest to what was written, at most three; for error messages.
     pub fn near(text: &str) -> Vec<String> {
         nearest(&fold(text), CATALOGUED.by_name.iter().map(|(name, id)| (name.as_str(), id.slug())))
     }
@@ -128,7 +128,8 @@ impl<'de> Deserialize<'de> for Mineral {
     }
 }
 
-/// The three best of `known` (folded name, what to show) for a folded text, best first, without repeats.
+/// The nearest of `known` (folded name, what to show) to a folded text: those at the least distance, at most three,
+/// without repeats. In a large catalogue whatever is further off is noise.
 pub(super) fn nearest<'a>(
     wanted: &str,
     known: impl Iterator<Item = (&'a str, &'a str)>,
@@ -139,9 +140,10 @@ pub(super) fn nearest<'a>(
         .filter(|(distance, _)| *distance <= DISTANCE_MAX)
         .collect();
     found.sort_unstable();
+    let least = found.first().map(|(distance, _)| *distance);
     let mut names: Vec<String> = Vec::new();
-    for (_, shown) in found {
-        if !names.iter().any(|name| name == shown) && names.len() < 3 {
+    for (distance, shown) in found {
+        if Some(distance) == least && !names.iter().any(|name| name == shown) && names.len() < 3 {
             names.push(shown.to_owned());
         }
     }

@@ -1,1 +1,15 @@
-//! Placeholder.
+//! Real files, read into updates.
+//!
+//! ```text
+//! USGS release (2025: wide, UTF-8; 2026: long, Windows-1252) ── usgs::read   ──> reports
+//! ```
+//!
+//! A file that is damaged is an [`Error`] that names the line, and nothing of it is taken. What is sound but says
+//! nothing that can be used is left out and told: every importer answers what it took and what it [`Skipped`], with the
+//! reason. Figures are taken as they are written: no gap is filled, no source mixed with another.
+
+mod error;
+mod sheet;
+pub mod usgs;
+
+pub use error::{Error, Skipped};

@@ -1,0 +1,83 @@
+//! Why a file, or a part of one, was not taken.
+
+use std::fmt;
+
+/// Something that was left out, and why; for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// What: a table, a row or a measure.
+    pub what: String,
+    /// Why it was left out.
+    pub why: String,
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.why)
+    }
+}
+
+/// Why a file was not taken; lines count from 1.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The first line is none of a file that can be read.
+    #[error(
+        "line 1: the header \"{header}\" is of no file that is known here; expected {expected}"
+    )]
+    UnknownHeader {
+        /// The beginning of the header.
+        header: String,
+        /// What was looked for.
+        expected: &'static str,
+    },
+    /// A column that is needed is not in the header.
+    #[error("line 1: there is no column {column}; the header has {header}")]
+    MissingColumn {
+        /// Its name.
+        column: &'static str,
+        /// The columns that are there.
+        header: String,
+    },
+    /// A line has fewer or more fields than the header: the file is cut short or damaged.
+    #[error(
+        "line {line}: {found} fields, but the header has {expected}; the last one is of column {column}. Is the file cut short?"
+    )]
+    Fields {
+        /// Which line.
+        line: u64,
+        /// How many it has.
+        found: u64,
+        /// How many there should be.
+        expected: u64,
+        /// The column of the last field that is there.
+        column: String,
+    },
+    /// A quotation mark is opened and never closed: the file is cut short or damaged.
+    #[error(
+        "line {line}: a quoted field of column {column} is never closed. Is the file cut short?"
+    )]
+    OpenQuote {
+        /// The line on which the record begins.
+        line: u64,
+        /// The column of the last field that is there.
+        column: String,
+    },
+    /// The file begins with UTF-8's byte order mark and is no UTF-8.
+    #[error("line {line}: the file says it is UTF-8, but this line is not")]
+    NotUtf8 {
+        /// The first line that is not.
+        line: u64,
+    },
+    /// A field holds something else than it should.
+    #[error("line {line}, column {column}: \"{value}\" is not {expected}")]
+    Field {
+        /// Which line.
+        line: u64,
+        /// Which column.
+        column: &'static str,
+        /// What is there.
+        value: String,
+        /// What should be there.
+        expected: String,
+    },
+}

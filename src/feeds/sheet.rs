@@ -1,0 +1,111 @@
+//! A CSV file as text fields with their lines, whatever its encoding.
+
+use super::Error;
+use csv::StringRecord;
+use encoding_rs::{UTF_8, WINDOWS_1252};
+
+/// How much of a wrong header an error shows, in characters.
+const HEADER_SHOWN_MAX: usize = 200;
+
+const BYTE_ORDER_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
+
+/// A CSV file with a header, every line of the same number of fields.
+pub(super) struct Sheet {
+    header: StringRecord,
+    records: Vec<StringRecord>,
+}
+
+/// A column that is known to be in a sheet's header.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Column(usize);
+
+impl Sheet {
+    /// Reads UTF-8, with or without byte order mark, and else Windows-1252, in which every byte has a meaning.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        let text = decode(bytes)?;
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let header = reader.headers().cloned().map_err(|error| malformed(&error, None))?;
+        let mut records = Vec::new();
+        for record in reader.into_records() {
+            records.push(record.map_err(|error| malformed(&error, Some(&header)))?);
+        }
+        let sheet = Self { header, records };
+        sheet.check_quotes(&text)?;
+        Ok(sheet)
+    }
+
+    /// The records of the file, in order.
+    pub(super) fn records(&self) -> &[StringRecord] {
+        &self.records
+    }
+
+    /// Whether there is a column of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
+    /// The column of this name; blanks within and around names do not count (`PROD_EST_ 2024`).
+    pub(super) fn column(&self, name: &'static str) -> Result<Column, Error> {
+        let missing = || Error::MissingColumn { column: name, header: self.header_shown() };
+        self.find(name).map(Column).ok_or_else(missing)
+    }
+
+    /// The header, cut where it is long; for errors.
+    pub(super) fn header_shown(&self) -> String {
+        let names: Vec<&str> = self.header.iter().collect();
+        names.join(", ").chars().take(HEADER_SHOWN_MAX).collect()
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        let plain = |text: &str| text.split_whitespace().collect::<String>();
+        self.header.iter().position(|one| plain(one) == plain(name))
+    }
+
+    /// The reader takes a file that ends within quotation marks; here that is a file cut short.
+    fn check_quotes(&self, text: &str) -> Result<(), Error> {
+        let last = self.records.last().unwrap_or(&self.header);
+        if text.bytes().filter(|byte| *byte == b'"').count() % 2 == 0 {
+            return Ok(());
+        }
+        let column = self.header.iter().nth(last.len().saturating_sub(1)).unwrap_or_default();
+        Err(Error::OpenQuote { line: line_of(last), column: column.to_owned() })
+    }
+}
+
+/// The field of a column, without blanks and non-breaking spaces around it.
+pub(super) fn field(record: &StringRecord, column: Column) -> &str {
+    record.get(column.0).expect("every record has as many fields as the header").trim()
+}
+
+/// The line on which a record begins, from 1.
+pub(super) fn line_of(record: &StringRecord) -> u64 {
+    record.position().map_or(1, csv::Position::line)
+}
+
+fn decode(bytes: &[u8]) -> Result<String, Error> {
+    let body = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    match UTF_8.decode_without_bom_handling_and_without_replacement(body) {
+        Some(text) => Ok(text.into_owned()),
+        None if body.len() < bytes.len() => Err(Error::NotUtf8 { line: first_bad_line(body) }),
+        None => Ok(WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned()),
+    }
+}
+
+fn first_bad_line(bytes: &[u8]) -> u64 {
+    let bad = bytes
+        .split(|byte| *byte == b'\n')
+        .position(|line| std::str::from_utf8(line).is_err())
+        .unwrap_or(0);
+    u64::try_from(bad).unwrap_or(u64::MAX).saturating_add(1)
+}
+
+fn malformed(error: &csv::Error, header: Option<&StringRecord>) -> Error {
+    let line = error.position().map_or(1, csv::Position::line);
+    let csv::ErrorKind::UnequalLengths { expected_len, len, .. } = error.kind() else {
+        // The bytes are a text in memory, so that nothing else can go wrong but its encoding.
+        return Error::NotUtf8 { line };
+    };
+    let last = usize::try_from(len.saturating_sub(1)).ok();
+    let column = header.and_then(|header| header.get(last?)).unwrap_or("none");
+    Error::Fields { line, found: *len, expected: *expected_len, column: column.to_owned() }
+}
