@@ -41,7 +41,7 @@ pub struct Housekeeping {
 }
 
 /// What everybody else may see of the loop: the state, the alerts, and how far it is. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct View {
     state: Arc<RwLock<State>>,
     ring: Arc<Ring>,
@@ -140,12 +140,16 @@ impl Pipeline {
     fn take(&mut self, entries: &[Entry]) -> Result<(), Error> {
         let Some(last) = entries.last() else { return Ok(()) };
         let frames = self.apply(entries);
-        let records: Vec<Record> = frames.iter().flat_map(|frame| &frame.records).cloned().collect();
+        let records: Vec<Record> =
+            frames.iter().flat_map(|frame| &frame.records).cloned().collect();
         self.archive.commit(last.seq, &records)?;
         self.view.ring.push(frames, last.seq);
         let next_deadline = self.view.look(State::next_deadline);
-        self.deadline.send_if_modified(|before| std::mem::replace(before, next_deadline) != next_deadline);
-        if last.seq.0.saturating_sub(self.last_snapshot.0) >= self.housekeeping.snapshot_every_entries {
+        self.deadline
+            .send_if_modified(|before| std::mem::replace(before, next_deadline) != next_deadline);
+        if last.seq.0.saturating_sub(self.last_snapshot.0)
+            >= self.housekeeping.snapshot_every_entries
+        {
             self.snapshot()?;
         }
         Ok(())
@@ -155,7 +159,8 @@ impl Pipeline {
         let mut frames = Vec::new();
         for entry in entries {
             // Held for one entry at a time, so that readers get their turn.
-            let applied = self.view.state.write().unwrap_or_else(PoisonError::into_inner).apply(entry);
+            let applied =
+                self.view.state.write().unwrap_or_else(PoisonError::into_inner).apply(entry);
             tracing::trace!(entry = entry.seq.0, alerts = applied.alerts.len(), "applied");
             if !applied.alerts.is_empty() {
                 let records = applied.alerts.iter().map(|alert| self.record(alert));
@@ -179,9 +184,9 @@ impl Pipeline {
 
     /// Saves the state, and forgets alerts past their time.
     fn snapshot(&mut self) -> Result<(), Error> {
-        let (seq, now, bytes, open) = self.view.look(|state| {
-            (state.seq(), state.now(), state.to_snapshot(), state.open_alerts())
-        });
+        let (seq, now, bytes, open) = self
+            .view
+            .look(|state| (state.seq(), state.now(), state.to_snapshot(), state.open_alerts()));
         if seq == self.last_snapshot {
             return Ok(());
         }

@@ -75,7 +75,8 @@ impl Node {
         let archive_error = |source| Error::Archive { dir: dir.clone(), source };
         let journal = Embedded::open(&config.data_dir).map_err(journal_error)?;
         let journal: Arc<dyn Journal> = Arc::new(journal);
-        let archive = Archive::open(&config.data_dir, journal.epoch(), *journal.head().borrow()).map_err(archive_error)?;
+        let archive = Archive::open(&config.data_dir, journal.epoch(), *journal.head().borrow())
+            .map_err(archive_error)?;
         let housekeeping = Housekeeping {
             snapshot_every_entries: config.archive.snapshot_every_entries,
             keep_days: config.archive.keep_days,
@@ -107,7 +108,8 @@ impl Node {
         }
         let adopted = Payload::PolicyAdopted(configured);
         let entry = self.journal.append(self.clock.now(), adopted).await;
-        let entry = entry.map_err(|source| Error::Journal { dir: self.config.data_dir.clone(), source })?;
+        let entry =
+            entry.map_err(|source| Error::Journal { dir: self.config.data_dir.clone(), source })?;
         self.view.wait_for(entry).await;
         tracing::info!(policy_version = entry.0, "policy adopted");
         Ok(())
@@ -119,7 +121,11 @@ impl Node {
     /// # Errors
     ///
     /// When the journal or the loop fails: a node that cannot go on does not pretend to.
-    pub async fn serve(mut self, listener: TcpListener, drain: CancellationToken) -> Result<(), Error> {
+    pub async fn serve(
+        mut self,
+        listener: TcpListener,
+        drain: CancellationToken,
+    ) -> Result<(), Error> {
         let api = Arc::new(Api {
             journal: Arc::clone(&self.journal),
             view: self.view.clone(),
@@ -133,14 +139,20 @@ impl Node {
             .max_concurrent_streams(self.config.server.streams_per_connection_max)
             .add_routes(grpc::routes(api, self.config.server.message_bytes_max).await);
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let serving = router.serve_with_incoming_shutdown(incoming, drain.clone().cancelled_owned());
+        let serving =
+            router.serve_with_incoming_shutdown(incoming, drain.clone().cancelled_owned());
         let drain_bound = Duration::from_millis(self.config.server.drain_ms);
         let bounded = async {
             drain.cancelled().await;
             tracing::info!("draining");
             tokio::time::sleep(drain_bound).await;
         };
-        let time = keep_time(Arc::clone(&self.journal), self.view.clone(), self.clock.clone(), self.stop.clone());
+        let time = keep_time(
+            Arc::clone(&self.journal),
+            self.view.clone(),
+            self.clock.clone(),
+            self.stop.clone(),
+        );
         let result = tokio::select! {
             served = serving => served.map_err(Error::from),
             () = bounded => {
@@ -195,6 +207,8 @@ async fn until(
 fn loop_error(ended: Result<Result<(), Error>, oneshot::error::RecvError>) -> Error {
     match ended {
         Ok(Err(error)) => error,
-        Ok(Ok(())) | Err(_) => Error::Thread(io::Error::other("the loop ended without being told to")),
+        Ok(Ok(())) | Err(_) => {
+            Error::Thread(io::Error::other("the loop ended without being told to"))
+        }
     }
 }

@@ -18,7 +18,7 @@ type Place = (u64, Seq);
 
 /// Reads the archive; clones share a few connections. Every call blocks its thread, on the disk and on others who read:
 /// call it where blocking is allowed.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Reader {
     pub(super) pool: Arc<Pool>,
     pub(super) oldest: Arc<AtomicU64>,

@@ -144,7 +144,7 @@ pub struct Threats {
     /// Imposing countries.
     #[arg(long, value_name = "COUNTRY")]
     pub imposing: Vec<String>,
-    /// Statuses: threatened, announced, in_force, suspended, removed, withdrawn, superseded.
+    /// Statuses, such as `announced`, `in_force` or `suspended`.
     #[arg(long, value_name = "STATUS")]
     pub status: Vec<String>,
 }

@@ -81,7 +81,8 @@ impl Error {
 /// The server's words, every bad field on a line of its own, and what to do.
 fn explain(status: &Status) -> String {
     let mut text = String::new();
-    let fields = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
+    let fields =
+        status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
     if fields.is_empty() {
         text.push_str(status.message());
     } else {

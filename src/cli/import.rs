@@ -18,8 +18,8 @@ const BATCH: usize = 100;
 pub(super) async fn run(address: &str, output: Output, arguments: &Import) -> Result<(), Error> {
     let path = &arguments.file;
     let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.clone(), source })?;
-    let (updates, skipped) =
-        read(arguments.kind, &bytes).map_err(|source| Error::Import { path: path.clone(), source })?;
+    let (updates, skipped) = read(arguments.kind, &bytes)
+        .map_err(|source| Error::Import { path: path.clone(), source })?;
     for Skipped { what, why } in &skipped {
         anstream::eprintln!("left out: {what}: {why}");
     }
@@ -56,10 +56,6 @@ fn read(kind: ImportKind, bytes: &[u8]) -> Result<(Vec<Update>, Vec<Skipped>), f
             let updates = import.reports.into_iter().map(|report| Update::Report(Arc::new(report)));
             Ok((updates.collect(), import.skipped))
         }
-        ImportKind::Events => {
-            let import = feeds::events::read(bytes)?;
-            let updates = import.threats.into_iter().map(|threat| Update::Threat(Arc::new(threat)));
-            Ok((updates.collect(), import.skipped))
-        }
+        ImportKind::Events => unreachable!(),
     }
 }

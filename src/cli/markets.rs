@@ -26,7 +26,10 @@ pub(super) async fn run(address: &str, output: Output, arguments: &Markets) -> R
 }
 
 /// All pages.
-pub(super) async fn all(channel: Channel, mut request: ListMarketsRequest) -> Result<Vec<Market>, Error> {
+pub(super) async fn all(
+    channel: Channel,
+    mut request: ListMarketsRequest,
+) -> Result<Vec<Market>, Error> {
     let mut client = MarketServiceClient::new(channel);
     let mut markets = Vec::new();
     loop {
@@ -45,20 +48,38 @@ pub(super) fn print(mut markets: Vec<Market>, destination: &str) -> std::io::Res
     let hhi = |market: &Market| value(market, Metric::Hhi).map_or(-1.0, |hhi| hhi.lower);
     markets.sort_by(|one, other| hhi(other).total_cmp(&hhi(one)));
     let restricted = format!("restricted for {destination}");
-    let headings =
-        ["mineral", "stage", "top supplier", "top 1", "HHI", "HHI with t", &restricted, "residual", "report", "flags"];
+    let headings = [
+        "mineral",
+        "stage",
+        "top supplier",
+        "top 1",
+        "HHI",
+        "HHI with t",
+        &restricted,
+        "residual",
+        "report",
+        "flags",
+    ];
     let mut table = output::table(&headings);
     for market in &markets {
         let report = market.report.as_ref();
         table.add_row([
             market.name.clone(),
             output::stage_name(market.stage()),
-            if market.state() == MarketState::Unknown { "unknown".into() } else { market.leaders.join(" = ") },
+            if market.state() == MarketState::Unknown {
+                "unknown".into()
+            } else {
+                market.leaders.join(" = ")
+            },
             percent(value(market, Metric::Top1Share)),
             points(value(market, Metric::Hhi)),
             points(value(market, Metric::HhiT)),
             percent(value(market, Metric::RestrictedShare)),
-            if report.is_some() { format!("{:.1} %", market.residual * 100.0) } else { String::new() },
+            if report.is_some() {
+                format!("{:.1} %", market.residual * 100.0)
+            } else {
+                String::new()
+            },
             report.map(|report| format!("{} {}", report.source, report.period)).unwrap_or_default(),
             flags(market),
         ]);
@@ -71,7 +92,9 @@ fn value(market: &Market, metric: Metric) -> Option<Interval> {
 }
 
 fn flags(market: &Market) -> String {
-    let name = |flag: Flag| flag.as_str_name().trim_start_matches("FLAG_").to_lowercase().replace('_', " ");
+    let name = |flag: Flag| {
+        flag.as_str_name().trim_start_matches("FLAG_").to_lowercase().replace('_', " ")
+    };
     market.flags().map(name).collect::<Vec<_>>().join(", ")
 }
 

@@ -5,7 +5,7 @@ mod arguments;
 mod check_config;
 // mod demo;
 mod error;
-// mod import;
+mod import;
 mod markets;
 mod output;
 mod publish;
@@ -36,7 +36,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Markets(arguments) => markets::run(&address, output, &arguments).await,
         Command::Threats(arguments) => threats::run(&address, output, &arguments).await,
         Command::Alerts(arguments) => alerts::run(&address, output, &arguments).await,
-        Command::Import(_) => unreachable!(),
+        Command::Import(arguments) => import::run(&address, output, &arguments).await,
         Command::CheckConfig { file } => check_config::run(&file),
         Command::Demo(_) => unreachable!(),
     }

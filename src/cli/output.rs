@@ -29,7 +29,8 @@ pub(super) fn table(headings: &[&str]) -> Table {
 pub(super) fn alert(alert: &Alert) -> String {
     let time = alert.event_time.as_ref().map(day).unwrap_or_default();
     let kind = alert.kind().as_str_name().trim_start_matches("ALERT_KIND_");
-    let level = if alert.level() == Level::Unspecified { alert.previous_level() } else { alert.level() };
+    let level =
+        if alert.level() == Level::Unspecified { alert.previous_level() } else { alert.level() };
     let style = style(alert.kind(), level);
     let level = level_name(level);
     let text = format!("{kind:<11} {level:<8}");
@@ -56,7 +57,9 @@ pub(super) fn level_name(level: Level) -> String {
 pub(super) fn stage_name(stage: Stage) -> String {
     match stage {
         Stage::Unspecified => String::new(),
-        Stage::Mining | Stage::Refining => stage.as_str_name().trim_start_matches("STAGE_").to_lowercase(),
+        Stage::Mining | Stage::Refining => {
+            stage.as_str_name().trim_start_matches("STAGE_").to_lowercase()
+        }
     }
 }
 

@@ -33,7 +33,9 @@ pub(super) async fn run(address: &str, output: Output, arguments: &Publish) -> R
             exercise: arguments.exercise,
         };
         let doing = match (lines.first(), lines.last()) {
-            (Some(first), Some(last)) => format!("publishing lines {first} to {last} (updates[0] is line {first})"),
+            (Some(first), Some(last)) => {
+                format!("publishing lines {first} to {last} (updates[0] is line {first})")
+            }
             _ => "publishing".to_owned(),
         };
         sent.add(&publish(&channel, request).await.map_err(Error::refused(doing))?)?;
@@ -42,7 +44,10 @@ pub(super) async fn run(address: &str, output: Output, arguments: &Publish) -> R
 }
 
 /// Publishes one batch; a lost connection or a starting server is tried again, under the same request id.
-pub(super) async fn publish(channel: &Channel, request: PublishRequest) -> Result<PublishResponse, Status> {
+pub(super) async fn publish(
+    channel: &Channel,
+    request: PublishRequest,
+) -> Result<PublishResponse, Status> {
     let mut client = FeedServiceClient::new(channel.clone());
     let mut tries = 1;
     loop {
@@ -118,7 +123,11 @@ fn read(path: &Path) -> Result<Vec<(usize, Update)>, Error> {
     lines
         .map(|(line, json)| {
             let update = json::from_json::<Update>(json);
-            let unreadable = |why: json::Error| Error::Line { path: path.to_owned(), line, why: why.to_string() };
+            let unreadable = |why: json::Error| Error::Line {
+                path: path.to_owned(),
+                line,
+                why: why.to_string(),
+            };
             Ok((line, update.map_err(unreadable)?))
         })
         .collect()

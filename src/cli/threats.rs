@@ -42,7 +42,9 @@ fn print(records: &[ThreatRecord]) -> std::io::Result<()> {
     let mut table = output::table(&["id", "status", "next", "by", "toward", "measure", "minerals"]);
     for record in records {
         let threat = record.threat.clone().unwrap_or_default();
-        let name = |text: &str, prefix: &str| text.trim_start_matches(prefix).to_lowercase().replace('_', " ");
+        let name = |text: &str, prefix: &str| {
+            text.trim_start_matches(prefix).to_lowercase().replace('_', " ")
+        };
         let drill = if record.exercise { " (drill)" } else { "" };
         table.add_row([
             format!("{}{drill}", threat.id),

@@ -63,7 +63,11 @@ fn show(output: Output, message: Option<Message>) -> Result<(), Error> {
 
 /// A word to the person, not part of the data.
 fn note(text: &str) {
-    anstream::eprintln!("{}{text}{:#}", anstyle::Style::new().dimmed(), anstyle::Style::new().dimmed());
+    anstream::eprintln!(
+        "{}{text}{:#}",
+        anstyle::Style::new().dimmed(),
+        anstyle::Style::new().dimmed()
+    );
 }
 
 /// The filter that was typed; the server checks names, so that its words are the same everywhere.
@@ -102,6 +106,7 @@ pub(super) fn choice<T>(
     parse: impl FnOnce(&str) -> Option<T>,
 ) -> Result<T, Error> {
     let name = format!("{prefix}_{}", typed.to_uppercase());
-    let unknown = || Status::invalid_argument(format!("{typed:?} is none of its values; see --help"));
+    let unknown =
+        || Status::invalid_argument(format!("{typed:?} is none of its values; see --help"));
     parse(&name).ok_or_else(|| Error::refused(flag)(unknown()))
 }

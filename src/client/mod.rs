@@ -24,7 +24,9 @@ pub enum Error {
         address: String,
     },
     /// Nobody answers.
-    #[error("no connection to {address}; is a server running there? start one with `lodewatch serve`")]
+    #[error(
+        "no connection to {address}; is a server running there? start one with `lodewatch serve`"
+    )]
     Connect {
         /// As given.
         address: String,
@@ -40,7 +42,8 @@ pub enum Error {
 /// When the address is none, or nobody answers within five seconds.
 pub async fn connect(address: &str) -> Result<Channel, Error> {
     let unreadable = || Error::Address { address: address.to_owned() };
-    let uri = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+    let uri =
+        if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
     let endpoint = Endpoint::from_shared(uri).map_err(|_| unreadable())?;
     if endpoint.uri().port().is_none() {
         return Err(unreadable());
@@ -51,5 +54,8 @@ pub async fn connect(address: &str) -> Result<Channel, Error> {
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .tcp_nodelay(true);
-    endpoint.connect().await.map_err(|source| Error::Connect { address: address.to_owned(), source })
+    endpoint
+        .connect()
+        .await
+        .map_err(|source| Error::Connect { address: address.to_owned(), source })
 }

@@ -54,7 +54,8 @@ impl Subscription {
             Ok(message) => {
                 self.backoff = BACKOFF_MIN;
                 if let Some(Message::GoAway(away)) = &message.message {
-                    self.backoff = Duration::from_millis(u64::from(away.reconnect_after_ms)).min(BACKOFF_MAX);
+                    self.backoff =
+                        Duration::from_millis(u64::from(away.reconnect_after_ms)).min(BACKOFF_MAX);
                 }
                 // Empty while a snapshot is on its way: only the whole can be asked for again.
                 self.handled = Some(message.cursor.clone()).filter(|cursor| !cursor.is_empty());
@@ -76,12 +77,11 @@ impl Subscription {
             seconds => seconds,
         };
         let silence = Duration::from_secs(u64::from(interval)) * HEARTBEATS_MISSED_MAX;
-        let stream = match &mut self.stream {
-            Some(stream) => stream,
-            None => {
-                let opened = self.client.subscribe(self.request.clone()).await?;
-                self.stream.insert(opened.into_inner())
-            }
+        let stream = if let Some(stream) = &mut self.stream {
+            stream
+        } else {
+            let opened = self.client.subscribe(self.request.clone()).await?;
+            self.stream.insert(opened.into_inner())
         };
         match tokio::time::timeout(silence, stream.message()).await {
             Ok(Ok(Some(message))) => Ok(message),

@@ -23,7 +23,9 @@ pub fn of(alert: &Alert) -> String {
 
 /// `rose from 0.0 % to`, or `is` where there was no value before or it is the same.
 fn movement(alert: &Alert) -> String {
-    let Some(before) = alert.previous_value.filter(|before| *before != alert.value) else { return "is".to_owned() };
+    let Some(before) = alert.previous_value.filter(|before| *before != alert.value) else {
+        return "is".to_owned();
+    };
     let rose = (alert.value.lower, alert.value.upper) > (before.lower, before.upper);
     let verb = if rose { "rose" } else { "fell" };
     format!("{verb} from {} to", interval(alert.metric.unit(), before))
@@ -39,7 +41,11 @@ fn crossing(alert: &Alert) -> String {
             format!("up from {} to {} ({threshold})", name(alert.previous_level), name(alert.level))
         }
         Kind::Deescalated => {
-            format!("down from {} to {} ({threshold})", name(alert.previous_level), name(alert.level))
+            format!(
+                "down from {} to {} ({threshold})",
+                name(alert.previous_level),
+                name(alert.level)
+            )
         }
         Kind::Cleared => format!("clear of {} ({threshold})", name(alert.previous_level)),
     }
@@ -47,10 +53,9 @@ fn crossing(alert: &Alert) -> String {
 
 fn cause(alert: &Alert) -> String {
     match &alert.cause {
-        Cause::Data { report, .. } => format!(
-            "{} reported {} (released {})",
-            report.source, report.period, report.vintage
-        ),
+        Cause::Data { report, .. } => {
+            format!("{} reported {} (released {})", report.source, report.period, report.vintage)
+        }
         Cause::Threat { threats, .. } => format!("of news on {}", list(threats)),
         Cause::Clock { threats } if threats.is_empty() => "its waiting time is over".to_owned(),
         Cause::Clock { threats } => format!("{} reached a date of its calendar", list(threats)),
@@ -73,7 +78,8 @@ fn leaders(alert: &Alert) -> String {
 }
 
 fn metric(metric: &Metric) -> String {
-    let countries = || metric.countries().iter().map(Country::name).collect::<Vec<_>>().join(" and ");
+    let countries =
+        || metric.countries().iter().map(Country::name).collect::<Vec<_>>().join(" and ");
     match metric {
         Metric::Top1Share => "the largest supplier's share".to_owned(),
         Metric::Cr3 => "the three largest suppliers' share".to_owned(),

@@ -28,7 +28,6 @@ pub enum Step {
 }
 
 /// A place in the stream of alerts, moved by its owner. Holds no alerts but those of the chunk it works on.
-#[derive(Debug)]
 pub struct Reader {
     ring: Arc<Ring>,
     head: watch::Receiver<Seq>,
@@ -121,7 +120,10 @@ impl Reader {
                         }
                         let here = reached;
                         // The sender lives as long as the ring, which this reader holds.
-                        self.head.wait_for(|head| *head > here).await.expect("the ring rings its own doorbell");
+                        self.head
+                            .wait_for(|head| *head > here)
+                            .await
+                            .expect("the ring rings its own doorbell");
                         continue;
                     }
                     if self.mode != Mode::Live {
@@ -140,7 +142,8 @@ impl Reader {
         let (archive, filter) = (self.archive.clone(), Arc::clone(&self.filter));
         let (after, until) = (self.position, self.head());
         let read = move || archive.read(after, until, &filter, Self::CHUNK_BYTES);
-        let page = tokio::task::spawn_blocking(read).await.expect("reading the archive does not panic")?;
+        let page =
+            tokio::task::spawn_blocking(read).await.expect("reading the archive does not panic")?;
         let mut records = page.records.into_iter().peekable();
         while let Some(first) = records.next() {
             let entry = first.entry;
@@ -164,7 +167,8 @@ impl Reader {
             if !self.filter.wants(&record.facets) {
                 continue;
             }
-            if bytes.saturating_add(record.bytes.len()) > Self::MESSAGE_BYTES && !message.is_empty() {
+            if bytes.saturating_add(record.bytes.len()) > Self::MESSAGE_BYTES && !message.is_empty()
+            {
                 let entry = Seq(frame.entry.0.saturating_sub(1));
                 let inside = Position { entry, alerts: before };
                 self.ready.push_back((std::mem::take(&mut message), inside));

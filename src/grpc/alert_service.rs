@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 /// Streams alerts and answers for history.
-pub struct Alerts(pub Arc<Api>);
+pub(super) struct Alerts(pub(super) Arc<Api>);
 
 #[tonic::async_trait]
 impl AlertService for Alerts {
@@ -21,7 +21,7 @@ impl AlertService for Alerts {
         &self,
         request: Request<pb::SubscribeRequest>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
-        subscription::open(&self.0, request.into_inner()).map(Response::new)
+        subscription::open(&self.0, &request.into_inner()).map(Response::new)
     }
 
     async fn list_alerts(
@@ -75,15 +75,19 @@ impl Alerts {
         if !open_only {
             return read(&self.0.view, move |archive| archive.list(&query)).await;
         }
-        let open: Vec<u64> = self.0.view.look(crate::engine::State::open_alerts).into_iter().collect();
+        let open: Vec<u64> =
+            self.0.view.look(crate::engine::State::open_alerts).into_iter().collect();
         let mut records = read(&self.0.view, move |archive| archive.get_many(&open)).await?;
-        let episode = |record: &Record| query.episode.is_none_or(|episode| record.episode == episode);
+        let episode =
+            |record: &Record| query.episode.is_none_or(|episode| record.episode == episode);
         let after = |record: &Record| match query.after_sequence {
             None => true,
             Some(after) if query.newest_first => record.sequence < after,
             Some(after) => record.sequence > after,
         };
-        records.retain(|record| query.filter.wants(&record.facets) && episode(record) && after(record));
+        records.retain(|record| {
+            query.filter.wants(&record.facets) && episode(record) && after(record)
+        });
         if query.newest_first {
             records.reverse();
         }

@@ -2,8 +2,8 @@
 
 use super::{cursor, status};
 use crate::clock::Clock;
-use crate::domain::update::{Cursor, Position};
 use crate::domain::Seq;
+use crate::domain::update::{Cursor, Position};
 use crate::journal::Journal;
 use crate::pipeline::View;
 use std::sync::Arc;
@@ -38,7 +38,8 @@ impl Api {
 
     /// Reads a cursor of this journal that is not ahead of it.
     pub(super) fn position(&self, field: &str, text: &str) -> Result<Position, Status> {
-        let position = cursor::parse(text, self.journal.epoch()).map_err(|error| status::cursor(field, &error))?;
+        let position = cursor::parse(text, self.journal.epoch())
+            .map_err(|error| status::cursor(field, &error))?;
         let head = *self.journal.head().borrow();
         if position.entry > head {
             return Err(self.lost(text));

@@ -15,7 +15,9 @@ pub(super) enum Error {
     #[error("is not a cursor; use one that this service handed out, unchanged")]
     Malformed,
     /// Of another journal.
-    #[error("is a cursor of another journal ({0}); this one's cursors begin anew: take a snapshot or start from the oldest")]
+    #[error(
+        "is a cursor of another journal ({0}); this one's cursors begin anew: take a snapshot or start from the oldest"
+    )]
     OtherJournal(Epoch),
 }
 
@@ -72,7 +74,10 @@ mod tests {
         for at in 0..text.len() {
             let mut changed = text.clone().into_bytes();
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
-            assert_ne!(parse(std::str::from_utf8(&changed).unwrap(), Epoch(7)), Ok(Position::at(Seq(9))));
+            assert_ne!(
+                parse(std::str::from_utf8(&changed).unwrap(), Epoch(7)),
+                Ok(Position::at(Seq(9)))
+            );
         }
     }
 }

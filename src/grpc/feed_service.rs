@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 /// Takes batches of updates.
-pub struct Feed(pub Arc<Api>);
+pub(super) struct Feed(pub(super) Arc<Api>);
 
 #[tonic::async_trait]
 impl FeedService for Feed {
@@ -18,7 +18,7 @@ impl FeedService for Feed {
         &self,
         request: Request<pb::PublishRequest>,
     ) -> Result<Response<pb::PublishResponse>, Status> {
-        let batch = parse::publish(request.into_inner(), Uuid::new_v4)?;
+        let batch = parse::publish(&request.into_inner(), Uuid::new_v4)?;
         if self.0.drain.is_cancelled() {
             return Err(status::draining());
         }
@@ -38,7 +38,10 @@ impl FeedService for Feed {
                 Ok(Response::new(pb::PublishResponse {
                     cursor: self.0.cursor(answered.entry),
                     request_id: Uuid::from_u128(id.0).to_string(),
-                    results: outcomes.iter().map(|outcome| render::update_result(*outcome)).collect(),
+                    results: outcomes
+                        .iter()
+                        .map(|outcome| render::update_result(*outcome))
+                        .collect(),
                     alert_sequences: (first..first.saturating_add(count)).collect(),
                 }))
             }
@@ -55,6 +58,8 @@ impl Feed {
         self.0.view.wait_for(entry).await;
         let answered = self.0.view.look(|state| state.requests().get(id).cloned());
         // Forgotten already only when tens of thousands of batches came after it within this moment.
-        answered.ok_or_else(|| status::unavailable("ANSWER_FORGOTTEN", "the batch was applied, its answer is gone"))
+        answered.ok_or_else(|| {
+            status::unavailable("ANSWER_FORGOTTEN", "the batch was applied, its answer is gone")
+        })
     }
 }

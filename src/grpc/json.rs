@@ -29,7 +29,8 @@ pub fn to_json<M: Message + Name>(message: &M) -> String {
 pub fn from_json<M: Message + Name + Default>(text: &str) -> Result<M, Error> {
     let mut input = serde_json::Deserializer::from_str(text);
     let options = DeserializeOptions::new();
-    let dynamic = DynamicMessage::deserialize_with_options(descriptor::<M>(), &mut input, &options)?;
+    let dynamic =
+        DynamicMessage::deserialize_with_options(descriptor::<M>(), &mut input, &options)?;
     input.end()?;
     Ok(dynamic.transcode_to().expect("a message fits its own descriptor"))
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 /// Answers for markets and threats.
-pub struct Markets(pub Arc<Api>);
+pub(super) struct Markets(pub(super) Arc<Api>);
 
 #[tonic::async_trait]
 impl MarketService for Markets {

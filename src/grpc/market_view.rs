@@ -75,21 +75,23 @@ impl<'a> Viewpoint<'a> {
         shown.suppliers = rows.into_iter().map(|row| supplier(row, &exposure)).collect();
         shown.residual = render::share(report.residual());
         shown.residual_ppm = report.residual().get();
-        shown.leaders =
-            concentration::leaders(report).iter().map(ToString::to_string).collect();
+        shown.leaders = concentration::leaders(report).iter().map(ToString::to_string).collect();
         let value = |metric: &Metric| pb::MetricValue {
             metric: render::metric(metric).into(),
-            value: Some(render::interval(metric.unit(), concentration::value(metric, report, &exposure))),
+            value: Some(render::interval(
+                metric.unit(),
+                concentration::value(metric, report, &exposure),
+            )),
         };
         shown.metrics = METRICS.iter().map(value).collect();
         let why = concentration::why(&Metric::HhiT, report, &exposure);
         shown.hhi_t_parts = render::why(Metric::HhiT.unit(), &why);
         shown.flags = report.flags().iter().map(|flag| render::flag(*flag).into()).collect();
         shown.report = Some(render::report_name(&record.name()));
-        shown.unit = report.unit().to_owned();
+        report.unit().clone_into(&mut shown.unit);
         shown.denominator = render::denominator(report.denominator()).into();
         shown.published_total = report.published_total_milli().map(render::milli);
-        shown.url = report.url().to_owned();
+        report.url().clone_into(&mut shown.url);
         shown.other_reports =
             market.other_reports().map(|record| render::report_name(&record.name())).collect();
     }
@@ -116,7 +118,11 @@ impl<'a> Viewpoint<'a> {
             let scope_match = crate::engine::scope_match(threat, key)?;
             Some(pb::Bearing {
                 threat_id: threat.id.to_string(),
-                state_act_id: threat.state_act.as_ref().map(ToString::to_string).unwrap_or_default(),
+                state_act_id: threat
+                    .state_act
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
                 imposing: threat.imposing.to_string(),
                 scope_match: render::scope_match(scope_match).into(),
                 weight: render::weight(weight(threat, &self.policy)),

@@ -65,14 +65,20 @@ pub fn encoder(epoch: Epoch) -> Encode {
 /// All services: ours, health and reflection. A request of more than `message_bytes_max` bytes is refused.
 pub async fn routes(api: Arc<Api>, message_bytes_max: usize) -> Routes {
     let (health, health_service) = tonic_health::server::health_reporter();
-    let feed = pb::feed_service_server::FeedServiceServer::new(feed_service::Feed(Arc::clone(&api)))
-        .max_decoding_message_size(message_bytes_max);
-    let alerts = pb::alert_service_server::AlertServiceServer::new(alert_service::Alerts(Arc::clone(&api)))
-        .max_decoding_message_size(message_bytes_max);
-    let markets = pb::market_service_server::MarketServiceServer::new(market_service::Markets(Arc::clone(&api)))
-        .max_decoding_message_size(message_bytes_max);
-    let policies = pb::policy_service_server::PolicyServiceServer::new(policy_service::Policies(Arc::clone(&api)))
-        .max_decoding_message_size(message_bytes_max);
+    let feed =
+        pb::feed_service_server::FeedServiceServer::new(feed_service::Feed(Arc::clone(&api)))
+            .max_decoding_message_size(message_bytes_max);
+    let alerts =
+        pb::alert_service_server::AlertServiceServer::new(alert_service::Alerts(Arc::clone(&api)))
+            .max_decoding_message_size(message_bytes_max);
+    let markets = pb::market_service_server::MarketServiceServer::new(market_service::Markets(
+        Arc::clone(&api),
+    ))
+    .max_decoding_message_size(message_bytes_max);
+    let policies = pb::policy_service_server::PolicyServiceServer::new(policy_service::Policies(
+        Arc::clone(&api),
+    ))
+    .max_decoding_message_size(message_bytes_max);
     // The node serves only once it is recovered, and ends when its journal or its loop does.
     health.set_service_status("", tonic_health::ServingStatus::Serving).await;
     tokio::spawn(async move {

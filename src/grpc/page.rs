@@ -28,11 +28,13 @@ pub(super) fn parse(token: &str, digest: u64) -> Result<Option<u64>, Status> {
         return Ok(None);
     }
     let refuse = |why: &str| Violations::one("page_token", why).into();
-    let bytes: [u8; BYTES] =
-        opaque::open(token).ok_or_else(|| refuse("is not a page token; use next_page_token, unchanged"))?;
+    let bytes: [u8; BYTES] = opaque::open(token)
+        .ok_or_else(|| refuse("is not a page token; use next_page_token, unchanged"))?;
     let (place, rest) = bytes.split_first_chunk().ok_or_else(|| refuse("is not a page token"))?;
     if rest != digest.to_be_bytes() {
-        return Err(refuse("is of another request; filters and order must be the same for every page"));
+        return Err(refuse(
+            "is of another request; filters and order must be the same for every page",
+        ));
     }
     Ok(Some(u64::from_be_bytes(*place)))
 }

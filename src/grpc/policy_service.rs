@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 /// Answers for the policy.
-pub struct Policies(pub Arc<Api>);
+pub(super) struct Policies(pub(super) Arc<Api>);
 
 #[tonic::async_trait]
 impl PolicyService for Policies {
@@ -17,7 +17,8 @@ impl PolicyService for Policies {
     ) -> Result<Response<pb::GetPolicyResponse>, Status> {
         self.0.settle(&request.into_inner().min_cursor).await?;
         let (policy, entry) = self.0.view.look(|state| {
-            let policy = state.adopted().map(|one| render::policy(&one.policy, one.version, one.at));
+            let policy =
+                state.adopted().map(|one| render::policy(&one.policy, one.version, one.at));
             (policy, state.seq())
         });
         let policy = Some(policy.unwrap_or_default());

@@ -99,9 +99,11 @@ pub(super) fn refused(refusals: &[Refusal]) -> Status {
             Refusal::RequestIdReused { .. } => {
                 (Code::InvalidArgument, "REQUEST_ID_REUSED", "request_id".to_owned())
             }
-            Refusal::UnknownBloc { update, .. } => {
-                (Code::InvalidArgument, "UNKNOWN_BLOC", format!("updates[{update}].threat.destination"))
-            }
+            Refusal::UnknownBloc { update, .. } => (
+                Code::InvalidArgument,
+                "UNKNOWN_BLOC",
+                format!("updates[{update}].threat.destination"),
+            ),
             Refusal::ExerciseMixed { update, .. } => {
                 (Code::InvalidArgument, "EXERCISE_MIXED", format!("updates[{update}]"))
             }
@@ -126,7 +128,9 @@ pub(super) fn journal(error: &journal::Error) -> Status {
     use journal::Error as E;
     let text = chain(error);
     match error {
-        E::Full { .. } => retry(Code::ResourceExhausted, "DISK_FULL", text, &[], ErrorDetails::new()),
+        E::Full { .. } => {
+            retry(Code::ResourceExhausted, "DISK_FULL", text, &[], ErrorDetails::new())
+        }
         E::TooLarge { .. } => Violations::one("updates", text).into(),
         E::Damaged { .. } | E::Format { .. } => {
             tracing::error!(error = text, "the journal is damaged");

@@ -19,7 +19,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tonic::Status;
 
 /// The messages of one subscription.
-pub type SubscribeStream = Pin<Box<dyn Stream<Item = Result<pb::SubscribeResponse, Status>> + Send>>;
+pub(super) type SubscribeStream =
+    Pin<Box<dyn Stream<Item = Result<pb::SubscribeResponse, Status>> + Send>>;
 
 /// How long a reader that is sent away should wait before it comes again.
 const RECONNECT_AFTER_MS: u32 = 1000;
@@ -37,7 +38,10 @@ enum Begin {
 }
 
 /// Checks the request and opens the stream.
-pub(super) fn open(api: &Arc<Api>, request: pb::SubscribeRequest) -> Result<SubscribeStream, Status> {
+pub(super) fn open(
+    api: &Arc<Api>,
+    request: &pb::SubscribeRequest,
+) -> Result<SubscribeStream, Status> {
     let wanted = parse::subscribe(request)?;
     if api.drain.is_cancelled() {
         return Err(status::draining());
@@ -60,7 +64,9 @@ fn begin(api: &Api, wanted: &Subscribe) -> Result<Begin, Status> {
                 if gap && wanted.reset_on_gap { Ok(Begin::Reset) } else { Err(status) }
             };
             match api.position("cursor", text) {
-                Ok(position) if position.entry < api.view.archive().oldest() => lost(api.lost(text)),
+                Ok(position) if position.entry < api.view.archive().oldest() => {
+                    lost(api.lost(text))
+                }
                 Ok(position) => Ok(Begin::After(position)),
                 Err(status) => lost(status),
             }
@@ -148,7 +154,8 @@ fn alerts(cursor: String, records: &[Record], more: bool, snapshot: bool) -> pb:
 }
 
 fn opened(api: &Api, start: Position) -> pb::SubscribeResponse {
-    let policy = api.view.look(|state| state.adopted().map_or(Seq::ZERO, |adopted| adopted.version));
+    let policy =
+        api.view.look(|state| state.adopted().map_or(Seq::ZERO, |adopted| adopted.version));
     let opened = pb::Opened {
         start_cursor: api.cursor_at(start),
         head_cursor: api.cursor(api.view.head()),

@@ -2,10 +2,10 @@
 
 use super::name::{choice, country, destination, list, mineral, slug};
 use super::{Checks, Violations};
+use crate::domain::Stage;
 use crate::domain::alert::Kind;
 use crate::domain::filter::{Exercises, Filter};
 use crate::domain::policy::Level;
-use crate::domain::Stage;
 use crate::grpc::pb;
 use std::collections::BTreeSet;
 
@@ -51,7 +51,7 @@ pub(in crate::grpc) struct ListAlerts {
 }
 
 /// A subscription; whether its cursor can be resumed from is for the journal to say.
-pub(in crate::grpc) fn subscribe(sent: pb::SubscribeRequest) -> Result<Subscribe, Violations> {
+pub(in crate::grpc) fn subscribe(sent: &pb::SubscribeRequest) -> Result<Subscribe, Violations> {
     let mut checks = Checks::default();
     let filter = filter(&mut checks, sent.filter.as_ref());
     let heartbeat_seconds = match sent.heartbeat_seconds {
@@ -59,15 +59,19 @@ pub(in crate::grpc) fn subscribe(sent: pb::SubscribeRequest) -> Result<Subscribe
         seconds => Some(seconds).filter(|seconds| *seconds <= HEARTBEAT_SECONDS_MAX),
     };
     let heartbeat_seconds = checks.require(heartbeat_seconds, "heartbeat_seconds", || {
-        format!("{} seconds; 1 to {HEARTBEAT_SECONDS_MAX} are allowed, 0 means {HEARTBEAT_SECONDS}", sent.heartbeat_seconds)
+        format!(
+            "{} seconds; 1 to {HEARTBEAT_SECONDS_MAX} are allowed, 0 means {HEARTBEAT_SECONDS}",
+            sent.heartbeat_seconds
+        )
     });
     let reset_on_gap = match pb::OnGap::try_from(sent.on_gap) {
         Ok(pb::OnGap::Unspecified | pb::OnGap::Fail) => Some(false),
         Ok(pb::OnGap::Reset) => Some(true),
         Err(_) => None,
     };
-    let reset_on_gap = checks.require(reset_on_gap, "on_gap", || format!("{} is neither fail nor reset", sent.on_gap));
-    let start = start(&mut checks, sent.start, sent.cursor);
+    let reset_on_gap = checks
+        .require(reset_on_gap, "on_gap", || format!("{} is neither fail nor reset", sent.on_gap));
+    let start = start(&mut checks, sent.start, &sent.cursor);
     let subscribe = || {
         Some(Subscribe {
             filter: filter?,
@@ -80,10 +84,10 @@ pub(in crate::grpc) fn subscribe(sent: pb::SubscribeRequest) -> Result<Subscribe
     checks.finish(subscribe)
 }
 
-fn start(checks: &mut Checks, number: i32, cursor: String) -> Option<Start> {
+fn start(checks: &mut Checks, number: i32, cursor: &str) -> Option<Start> {
     let (start, takes_cursor) = match pb::Start::try_from(number) {
         Ok(pb::Start::Unspecified) if cursor.is_empty() => (Start::Snapshot, false),
-        Ok(pb::Start::Unspecified | pb::Start::Cursor) => (Start::Cursor(cursor.clone()), true),
+        Ok(pb::Start::Unspecified | pb::Start::Cursor) => (Start::Cursor(cursor.to_owned()), true),
         Ok(pb::Start::Snapshot) => (Start::Snapshot, false),
         Ok(pb::Start::Head) => (Start::Head, false),
         Ok(pb::Start::Oldest) => (Start::Oldest, false),
@@ -94,7 +98,9 @@ fn start(checks: &mut Checks, number: i32, cursor: String) -> Option<Start> {
     };
     match (takes_cursor, cursor.is_empty()) {
         (true, true) => checks.add("cursor", "is empty; start from a cursor needs one"),
-        (false, false) => checks.add("cursor", "is set, but the start is not a cursor; set one of them"),
+        (false, false) => {
+            checks.add("cursor", "is set, but the start is not a cursor; set one of them");
+        }
         (true, false) | (false, true) => return Some(start),
     }
     None
@@ -109,8 +115,9 @@ pub(in crate::grpc) fn list_alerts(sent: &pb::ListAlertsRequest) -> Result<ListA
         Ok(pb::Order::OldestFirst) => Some(false),
         Err(_) => None,
     };
-    let newest_first =
-        checks.require(newest_first, "order", || format!("{} is neither newest_first nor oldest_first", sent.order));
+    let newest_first = checks.require(newest_first, "order", || {
+        format!("{} is neither newest_first nor oldest_first", sent.order)
+    });
     let page_size = page_size(&mut checks, sent.page_size);
     let wanted = || {
         Some(ListAlerts {
@@ -128,28 +135,41 @@ pub(in crate::grpc) fn list_alerts(sent: &pb::ListAlertsRequest) -> Result<ListA
 /// The size of a page.
 pub(super) fn page_size(checks: &mut Checks, sent: u32) -> Option<usize> {
     let size = if sent == 0 { PAGE_SIZE } else { sent };
-    let size = Some(size).filter(|size| *size <= PAGE_SIZE_MAX).and_then(|size| usize::try_from(size).ok());
-    checks.require(size, "page_size", || format!("{sent}; 1 to {PAGE_SIZE_MAX} are allowed, 0 means {PAGE_SIZE}"))
+    let size = Some(size)
+        .filter(|size| *size <= PAGE_SIZE_MAX)
+        .and_then(|size| usize::try_from(size).ok());
+    checks.require(size, "page_size", || {
+        format!("{sent}; 1 to {PAGE_SIZE_MAX} are allowed, 0 means {PAGE_SIZE}")
+    })
 }
 
 fn filter(checks: &mut Checks, sent: Option<&pb::AlertFilter>) -> Option<Filter> {
     let Some(sent) = sent else { return Some(Filter::default()) };
-    let minerals = list(checks, "filter.minerals", &sent.minerals, ITEMS_MAX, |checks, field, name| {
-        mineral(checks, field, name)
-    });
+    let minerals =
+        list(checks, "filter.minerals", &sent.minerals, ITEMS_MAX, |checks, field, name| {
+            mineral(checks, field, name)
+        });
     let stages = list(checks, "filter.stages", &sent.stages, ITEMS_MAX, |checks, field, number| {
         choice::<Stage>(checks, field, *number, Stage::allowed)
     });
-    let countries = list(checks, "filter.countries", &sent.countries, ITEMS_MAX, |checks, field, name| {
-        country(checks, field, name)
+    let countries =
+        list(checks, "filter.countries", &sent.countries, ITEMS_MAX, |checks, field, name| {
+            country(checks, field, name)
+        });
+    let destinations = list(
+        checks,
+        "filter.destinations",
+        &sent.destinations,
+        ITEMS_MAX,
+        |checks, field, name| destination(checks, field, name),
+    );
+    let rules = list(checks, "filter.rules", &sent.rules, ITEMS_MAX, |checks, field, name| {
+        slug(checks, field, name)
     });
-    let destinations = list(checks, "filter.destinations", &sent.destinations, ITEMS_MAX, |checks, field, name| {
-        destination(checks, field, name)
-    });
-    let rules =
-        list(checks, "filter.rules", &sent.rules, ITEMS_MAX, |checks, field, name| slug(checks, field, name));
     let kinds = list(checks, "filter.kinds", &sent.kinds, ITEMS_MAX, |checks, field, number| {
-        choice::<Kind>(checks, field, *number, || format!("{}; others are never sent yet", Kind::allowed()))
+        choice::<Kind>(checks, field, *number, || {
+            format!("{}; others are never sent yet", Kind::allowed())
+        })
     });
     let level = match sent.minimum_level {
         0 => Some(None),

@@ -18,7 +18,8 @@ pub(super) fn milli(checks: &mut Checks, field: &str, value: f64) -> Option<u64>
 /// A share in ppm.
 pub(super) fn share(checks: &mut Checks, field: &str, value: f64) -> Option<Ppm> {
     let ppm = scaled(value, 6).and_then(|ppm| ppm.to_u32()).and_then(Ppm::new);
-    checks.require(ppm, field, || format!("{value} is not a share: a fraction of the whole, 0 to 1"))
+    checks
+        .require(ppm, field, || format!("{value} is not a share: a fraction of the whole, 0 to 1"))
 }
 
 /// A trade weight in thousandths.

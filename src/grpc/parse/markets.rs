@@ -24,7 +24,8 @@ impl ListMarkets {
     /// Whether a market is asked for.
     pub(in crate::grpc) fn covers(&self, key: MarketKey) -> bool {
         let mineral = self.minerals.iter().any(|group| key.mineral.is_within(*group));
-        (self.minerals.is_empty() || mineral) && (self.stages.is_empty() || self.stages.contains(&key.stage))
+        (self.minerals.is_empty() || mineral)
+            && (self.stages.is_empty() || self.stages.contains(&key.stage))
     }
 }
 
@@ -40,7 +41,8 @@ pub(in crate::grpc) struct ListThreats {
 impl ListThreats {
     /// Whether a threat is asked for.
     pub(in crate::grpc) fn covers(&self, threat: &Threat, today: Day) -> bool {
-        let about = |group: &Mineral| threat.minerals.iter().any(|mineral| mineral.is_within(*group));
+        let about =
+            |group: &Mineral| threat.minerals.iter().any(|mineral| mineral.is_within(*group));
         (self.minerals.is_empty() || self.minerals.iter().any(about))
             && (self.imposing.is_empty() || self.imposing.contains(&threat.imposing))
             && (self.statuses.is_empty() || self.statuses.contains(&threat.status(today)))
@@ -48,7 +50,9 @@ impl ListThreats {
 }
 
 /// A list of markets.
-pub(in crate::grpc) fn list_markets(sent: &pb::ListMarketsRequest) -> Result<ListMarkets, Violations> {
+pub(in crate::grpc) fn list_markets(
+    sent: &pb::ListMarketsRequest,
+) -> Result<ListMarkets, Violations> {
     let mut checks = Checks::default();
     let minerals = minerals(&mut checks, &sent.minerals);
     let stages = list(&mut checks, "stages", &sent.stages, ITEMS_MAX, |checks, field, number| {
@@ -69,7 +73,9 @@ pub(in crate::grpc) fn list_markets(sent: &pb::ListMarketsRequest) -> Result<Lis
 }
 
 /// One market, for whom.
-pub(in crate::grpc) fn get_market(sent: &pb::GetMarketRequest) -> Result<(MarketKey, Destination), Violations> {
+pub(in crate::grpc) fn get_market(
+    sent: &pb::GetMarketRequest,
+) -> Result<(MarketKey, Destination), Violations> {
     let mut checks = Checks::default();
     let mineral = mineral(&mut checks, "mineral", &sent.mineral);
     let stage = choice::<Stage>(&mut checks, "stage", sent.stage, Stage::allowed);
@@ -80,15 +86,19 @@ pub(in crate::grpc) fn get_market(sent: &pb::GetMarketRequest) -> Result<(Market
 }
 
 /// A list of threats.
-pub(in crate::grpc) fn list_threats(sent: &pb::ListThreatsRequest) -> Result<ListThreats, Violations> {
+pub(in crate::grpc) fn list_threats(
+    sent: &pb::ListThreatsRequest,
+) -> Result<ListThreats, Violations> {
     let mut checks = Checks::default();
     let minerals = minerals(&mut checks, &sent.minerals);
-    let imposing = list(&mut checks, "imposing", &sent.imposing, ITEMS_MAX, |checks, field, name| {
-        country(checks, field, name)
-    });
-    let statuses = list(&mut checks, "statuses", &sent.statuses, ITEMS_MAX, |checks, field, number| {
-        choice::<Status>(checks, field, *number, Status::allowed)
-    });
+    let imposing =
+        list(&mut checks, "imposing", &sent.imposing, ITEMS_MAX, |checks, field, name| {
+            country(checks, field, name)
+        });
+    let statuses =
+        list(&mut checks, "statuses", &sent.statuses, ITEMS_MAX, |checks, field, number| {
+            choice::<Status>(checks, field, *number, Status::allowed)
+        });
     let page_size = page_size(&mut checks, sent.page_size);
     let wanted = || {
         Some(ListThreats {

@@ -15,3 +15,7 @@ pub use publish::publish;
 pub use violations::Violations;
 
 use violations::Checks;
+
+/// A field that may be left out: `Some(None)` where it is, `None` where it is wrong.
+#[allow(clippy::option_option, reason = "left out and wrong are two things")]
+type Optional<T> = Option<Option<T>>;

@@ -1,6 +1,6 @@
 //! Names, days and enum numbers: the smallest parts of every request.
 
-use super::Checks;
+use super::{Checks, Optional};
 use crate::domain::policy::{Destination, Place};
 use crate::domain::{Country, Day, Mineral, Slug, slug};
 use crate::grpc::names::OnWire;
@@ -10,14 +10,20 @@ use std::sync::Arc;
 /// A mineral by slug, name or alias.
 pub(super) fn mineral(checks: &mut Checks, field: &str, text: &str) -> Option<Mineral> {
     checks.require(Mineral::parse(text), field, || {
-        nearest(&format!("{} is not a mineral of the catalogue", quoted(text)), &Mineral::near(text))
+        nearest(
+            &format!("{} is not a mineral of the catalogue", quoted(text)),
+            &Mineral::near(text),
+        )
     })
 }
 
 /// A country by code, name or alias.
 pub(super) fn country(checks: &mut Checks, field: &str, text: &str) -> Option<Country> {
     checks.require(Country::parse(text), field, || {
-        let what = format!("{} is not a country: ISO 3166-1 alpha-3, alpha-2 or an English name", quoted(text));
+        let what = format!(
+            "{} is not a country: ISO 3166-1 alpha-3, alpha-2 or an English name",
+            quoted(text)
+        );
         nearest(&what, &Country::near(text))
     })
 }
@@ -35,32 +41,44 @@ pub(super) fn destination(checks: &mut Checks, field: &str, text: &str) -> Optio
         return Some(Destination::All);
     }
     checks.require(Destination::parse(text), field, || {
-        format!("{} is no destination: all, any, a country or the name of a bloc, such as EU", quoted(text))
+        format!(
+            "{} is no destination: all, any, a country or the name of a bloc, such as EU",
+            quoted(text)
+        )
     })
 }
 
 /// A name of people's choice.
 pub(super) fn slug(checks: &mut Checks, field: &str, text: &str) -> Option<Slug> {
-    checks.require(Slug::parse(text), field, || format!("{} is no name: {}", quoted(text), slug::ALLOWED))
+    checks.require(Slug::parse(text), field, || {
+        format!("{} is no name: {}", quoted(text), slug::ALLOWED)
+    })
 }
 
 /// A name that may be empty: `Some(None)` then, `None` where it is not a name.
-pub(super) fn optional_slug(checks: &mut Checks, field: &str, text: &str) -> Option<Option<Slug>> {
+pub(super) fn optional_slug(checks: &mut Checks, field: &str, text: &str) -> Optional<Slug> {
     if text.is_empty() { Some(None) } else { slug(checks, field, text).map(Some) }
 }
 
 /// A day.
 pub(super) fn day(checks: &mut Checks, field: &str, text: &str) -> Option<Day> {
-    checks.require(text.parse().ok(), field, || format!("{} is not a day such as 2024-12-03", quoted(text)))
+    checks.require(text.parse().ok(), field, || {
+        format!("{} is not a day such as 2024-12-03", quoted(text))
+    })
 }
 
 /// A day that may be empty.
-pub(super) fn optional_day(checks: &mut Checks, field: &str, text: &str) -> Option<Option<Day>> {
+pub(super) fn optional_day(checks: &mut Checks, field: &str, text: &str) -> Optional<Day> {
     if text.is_empty() { Some(None) } else { day(checks, field, text).map(Some) }
 }
 
 /// Free text of at most `bytes_max` bytes.
-pub(super) fn text(checks: &mut Checks, field: &str, text: &str, bytes_max: usize) -> Option<Arc<str>> {
+pub(super) fn text(
+    checks: &mut Checks,
+    field: &str,
+    text: &str,
+    bytes_max: usize,
+) -> Option<Arc<str>> {
     let fits = (text.len() <= bytes_max).then(|| Arc::from(text));
     checks.require(fits, field, || format!("{} bytes; at most {bytes_max} are allowed", text.len()))
 }

@@ -15,11 +15,14 @@ use xxhash_rust::xxh3::xxh3_128;
 /// # Errors
 ///
 /// Every bad field of every update.
-pub fn publish(sent: pb::PublishRequest, new_id: impl FnOnce() -> Uuid) -> Result<Batch, Violations> {
+pub fn publish(
+    sent: &pb::PublishRequest,
+    new_id: impl FnOnce() -> Uuid,
+) -> Result<Batch, Violations> {
     let mut checks = Checks::default();
     let request_id = request_id(&mut checks, &sent.request_id, new_id);
     let feed = slug(&mut checks, "feed", &sent.feed);
-    let updates = updates(&mut checks, &sent);
+    let updates = updates(&mut checks, sent);
     let batch = || {
         let (feed, updates, exercise) = (feed?, updates?, sent.exercise);
         let content = postcard::to_stdvec(&(&feed, exercise, &updates));
@@ -39,7 +42,10 @@ fn request_id(checks: &mut Checks, text: &str, new_id: impl FnOnce() -> Uuid) ->
 fn updates(checks: &mut Checks, sent: &pb::PublishRequest) -> Option<Vec<Update>> {
     let count = sent.updates.len();
     if count == 0 || count > Batch::UPDATES_MAX {
-        checks.add("updates", format!("{count} updates; 1 to {} are allowed in one batch", Batch::UPDATES_MAX));
+        checks.add(
+            "updates",
+            format!("{count} updates; 1 to {} are allowed in one batch", Batch::UPDATES_MAX),
+        );
         return None;
     }
     let mut updates = Vec::with_capacity(count);
@@ -56,12 +62,10 @@ fn one(checks: &mut Checks, field: &str, sent: &pb::Update, exercise: bool) -> O
             checks.add(format!("{field}.report"), why);
             None
         }
-        Some(Wire::Report(sent)) => {
-            report(checks, &format!("{field}.report"), sent).map(|report| Update::Report(Arc::new(report)))
-        }
-        Some(Wire::Threat(sent)) => {
-            threat(checks, &format!("{field}.threat"), sent).map(|threat| Update::Threat(Arc::new(threat)))
-        }
+        Some(Wire::Report(sent)) => report(checks, &format!("{field}.report"), sent)
+            .map(|report| Update::Report(Arc::new(report))),
+        Some(Wire::Threat(sent)) => threat(checks, &format!("{field}.threat"), sent)
+            .map(|threat| Update::Threat(Arc::new(threat))),
         Some(Wire::Removal(sent)) => {
             let threat = slug(checks, &format!("{field}.removal.threat_id"), &sent.threat_id);
             let revision = Some(sent.revision).filter(|revision| *revision > 0);

@@ -28,9 +28,8 @@ pub(super) fn report(checks: &mut Checks, field: &str, sent: &pb::SupplyReport) 
         (Some(value), Some(Denominator::Shares)) => {
             figure::share(checks, &at("other"), value).map(|share| Some(Figure::Share(share)))
         }
-        (Some(value), _) => {
-            figure::milli(checks, &at("other"), value).map(|milli| Some(Figure::QuantityMilli(milli)))
-        }
+        (Some(value), _) => figure::milli(checks, &at("other"), value)
+            .map(|milli| Some(Figure::QuantityMilli(milli))),
     };
     let total = match sent.published_total {
         None => Some(None),
@@ -66,7 +65,9 @@ fn row(checks: &mut Checks, field: &str, sent: &pb::SupplyRow) -> Option<DraftRo
         Some(Wire::Quantity(value)) => {
             figure::milli(checks, &format!("{field}.quantity"), *value).map(Figure::QuantityMilli)
         }
-        Some(Wire::Share(value)) => figure::share(checks, &format!("{field}.share"), *value).map(Figure::Share),
+        Some(Wire::Share(value)) => {
+            figure::share(checks, &format!("{field}.share"), *value).map(Figure::Share)
+        }
         Some(Wire::Withheld(true)) => Some(Figure::Withheld),
         Some(Wire::Withheld(false)) => {
             checks.add(format!("{field}.withheld"), "is false; set a quantity or a share instead");
@@ -85,7 +86,9 @@ fn denominator(checks: &mut Checks, field: &str, sent: &pb::SupplyReport) -> Opt
     let has_shares = sent.rows.iter().any(|row| matches!(row.figure, Some(Wire::Share(_))));
     match pb::Denominator::try_from(sent.denominator) {
         Ok(pb::Denominator::Unspecified) if has_shares => Some(Denominator::Shares),
-        Ok(pb::Denominator::Unspecified | pb::Denominator::SumOfRows) => Some(Denominator::SumOfRows),
+        Ok(pb::Denominator::Unspecified | pb::Denominator::SumOfRows) => {
+            Some(Denominator::SumOfRows)
+        }
         Ok(pb::Denominator::PublishedTotal) => Some(Denominator::PublishedTotal),
         Ok(pb::Denominator::Shares) => Some(Denominator::Shares),
         Err(_) => {
@@ -103,6 +106,8 @@ fn place(fault: &Fault) -> String {
         Fault::Mixed { row: Some(row) } => format!("rows[{row}]"),
         Fault::Mixed { row: None } => "other".to_owned(),
         Fault::NoTotal => "published_total".to_owned(),
-        Fault::Empty | Fault::TooManyRows(_) | Fault::Zero | Fault::AboveWhole { .. } => "rows".to_owned(),
+        Fault::Empty | Fault::TooManyRows(_) | Fault::Zero | Fault::AboveWhole { .. } => {
+            "rows".to_owned()
+        }
     }
 }

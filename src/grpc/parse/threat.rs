@@ -1,9 +1,12 @@
 //! Threats.
 
-use super::name::{choice, choice_or, country, day, list, mineral, optional_day, optional_slug, place, slug, text};
-use super::{Checks, figure};
+use super::name::{
+    choice, choice_or, country, day, list, mineral, optional_day, optional_slug, place, slug, text,
+};
+use super::{Checks, Optional, figure};
 use crate::domain::threat::{
-    Authority, Calendar, CalendarFault, Confidence, EndUse, Evidence, Measure, Quota, Scope, Suspension,
+    Authority, Calendar, CalendarFault, Confidence, EndUse, Evidence, Measure, Quota, Scope,
+    Suspension,
 };
 use crate::domain::{Slug, Stage, Threat};
 use crate::grpc::pb;
@@ -19,29 +22,44 @@ pub(super) fn threat(checks: &mut Checks, field: &str, sent: &pb::Threat) -> Opt
     let title = text(checks, &at("title"), &sent.title, Threat::TEXT_MAX);
     let evidence = list(checks, &at("evidence"), &sent.evidence, Threat::EVIDENCE_MAX, evidence);
     let imposing = country(checks, &at("imposing"), &sent.imposing);
-    let authority =
-        choice_or(checks, &at("authority"), sent.authority, Authority::National, Authority::allowed);
+    let authority = choice_or(
+        checks,
+        &at("authority"),
+        sent.authority,
+        Authority::National,
+        Authority::allowed,
+    );
     let scope = scope(checks, &at("destination"), sent.destination.as_ref());
     let end_use = choice_or(checks, &at("end_use"), sent.end_use, EndUse::Any, EndUse::allowed);
     if sent.minerals.is_empty() {
         checks.add(at("minerals"), "is empty; name at least one mineral");
     }
-    let minerals = list(checks, &at("minerals"), &sent.minerals, NAMES_MAX, |checks, field, name| {
-        mineral(checks, field, name)
-    });
-    let stages = list(checks, &at("stages"), &sent.stages, Stage::ALL.len(), |checks, field, number| {
-        choice::<Stage>(checks, field, *number, Stage::allowed)
-    });
+    let minerals =
+        list(checks, &at("minerals"), &sent.minerals, NAMES_MAX, |checks, field, name| {
+            mineral(checks, field, name)
+        });
+    let stages =
+        list(checks, &at("stages"), &sent.stages, Stage::ALL.len(), |checks, field, number| {
+            choice::<Stage>(checks, field, *number, Stage::allowed)
+        });
     let measure = choice(checks, &at("measure"), sent.measure, Measure::allowed);
-    let quota = sent.quota.as_ref().map_or(Some(None), |one| quota(checks, &at("quota"), one).map(Some));
-    let tax_rate =
-        sent.tax_rate.map_or(Some(None), |rate| figure::share(checks, &at("tax_rate"), rate).map(Some));
-    let t_override =
-        sent.t_override.map_or(Some(None), |t| figure::weight(checks, &at("t_override"), t).map(Some));
+    let quota =
+        sent.quota.as_ref().map_or(Some(None), |one| quota(checks, &at("quota"), one).map(Some));
+    let tax_rate = sent
+        .tax_rate
+        .map_or(Some(None), |rate| figure::share(checks, &at("tax_rate"), rate).map(Some));
+    let t_override = sent
+        .t_override
+        .map_or(Some(None), |t| figure::weight(checks, &at("t_override"), t).map(Some));
     let calendar = calendar(checks, field, sent);
     let superseded_by = superseded_by(checks, &at("superseded_by"), sent);
-    let confidence =
-        choice_or(checks, &at("confidence"), sent.confidence, Confidence::Official, Confidence::allowed);
+    let confidence = choice_or(
+        checks,
+        &at("confidence"),
+        sent.confidence,
+        Confidence::Official,
+        Confidence::allowed,
+    );
     Some(Threat {
         id: id?,
         state_act: state_act?,
@@ -64,7 +82,7 @@ pub(super) fn threat(checks: &mut Checks, field: &str, sent: &pb::Threat) -> Opt
     })
 }
 
-fn superseded_by(checks: &mut Checks, field: &str, sent: &pb::Threat) -> Option<Option<Slug>> {
+fn superseded_by(checks: &mut Checks, field: &str, sent: &pb::Threat) -> Optional<Slug> {
     let other = optional_slug(checks, field, &sent.superseded_by)?;
     if other.as_ref().is_some_and(|other| other.as_str() == sent.id) {
         checks.add(field, "is the threat itself");

@@ -1,7 +1,7 @@
 //! Exact integers as the nearest doubles; instants.
 
-use crate::domain::share::{Amount, Interval, Ppm, Unit, Weight};
 use crate::domain::Timestamp;
+use crate::domain::share::{Amount, Interval, Ppm, Unit, Weight};
 use crate::grpc::pb;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;

@@ -30,7 +30,10 @@ pub fn policy(policy: &Policy, version: Seq, adopted_at: Timestamp) -> pb::Polic
 pub fn weights(policy: &Policy) -> Vec<pb::TradeWeight> {
     let weights = policy.weights.iter();
     weights
-        .map(|(measure, one)| pb::TradeWeight { measure: measure.render().into(), weight: weight(*one) })
+        .map(|(measure, one)| pb::TradeWeight {
+            measure: measure.render().into(),
+            weight: weight(*one),
+        })
         .collect()
 }
 

@@ -35,7 +35,11 @@ fn row(row: &Row) -> pb::SupplyRow {
         (None, Some(part)) => Figure::Share(share(part)),
         (None, None) => Figure::Withheld(true),
     };
-    pb::SupplyRow { country: row.country.to_string(), figure: Some(figure), estimated: row.estimated }
+    pb::SupplyRow {
+        country: row.country.to_string(),
+        figure: Some(figure),
+        estimated: row.estimated,
+    }
 }
 
 /// The name of a report.
