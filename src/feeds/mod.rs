@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! USGS release (2025: wide, UTF-8; 2026: long, Windows-1252) ── usgs::read   ──> reports
+//! list of export-control measures                            ── events::read ──> threats
 //! ```
 //!
 //! A file that is damaged is an [`Error`] that names the line, and nothing of it is taken. What is sound but says
@@ -9,7 +10,12 @@
 //! reason. Figures are taken as they are written: no gap is filled, no source mixed with another.
 
 mod error;
+pub mod events;
+#[cfg(test)]
+mod real_data;
 mod sheet;
 pub mod usgs;
 
 pub use error::{Error, Skipped};
+#[cfg(test)]
+use real_data::real_data;

@@ -17,7 +17,10 @@ pub(super) struct Sheet {
 
 /// A column that is known to be in a sheet's header.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Column(usize);
+pub(super) struct Column {
+    at: usize,
+    name: &'static str,
+}
 
 impl Sheet {
     /// Reads UTF-8, with or without byte order mark, and else Windows-1252, in which every byte has a meaning.
@@ -47,7 +50,7 @@ impl Sheet {
     /// The column of this name; blanks within and around names do not count (`PROD_EST_ 2024`).
     pub(super) fn column(&self, name: &'static str) -> Result<Column, Error> {
         let missing = || Error::MissingColumn { column: name, header: self.header_shown() };
-        self.find(name).map(Column).ok_or_else(missing)
+        self.find(name).map(|at| Column { at, name }).ok_or_else(missing)
     }
 
     /// The header, cut where it is long; for errors.
@@ -74,11 +77,21 @@ impl Sheet {
 
 /// The field of a column, without blanks and non-breaking spaces around it.
 pub(super) fn field(record: &StringRecord, column: Column) -> &str {
-    record.get(column.0).expect("every record has as many fields as the header").trim()
+    record.get(column.at).expect("every record has as many fields as the header").trim()
+}
+
+/// What is wrong with a field; `expected` follows on "is not".
+pub(super) fn wrong(record: &StringRecord, column: Column, expected: impl Into<String>) -> Error {
+    Error::Field {
+        line: line_of(record),
+        column: column.name,
+        value: field(record, column).to_owned(),
+        expected: expected.into(),
+    }
 }
 
 /// The line on which a record begins, from 1.
-pub(super) fn line_of(record: &StringRecord) -> u64 {
+fn line_of(record: &StringRecord) -> u64 {
     record.position().map_or(1, csv::Position::line)
 }
 

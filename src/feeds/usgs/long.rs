@@ -1,9 +1,10 @@
 //! MCS 2026: a line a figure, among them much that is not world production.
 
 use super::super::Error;
-use super::super::sheet::{Sheet, field, line_of};
+use super::super::sheet::{Column, Sheet, field, wrong};
 use super::figure::Reading;
 use super::import::{Cell, Release};
+use csv::StringRecord;
 
 /// Whether a sheet has this release's header.
 pub(super) fn is_of(sheet: &Sheet) -> bool {
@@ -34,7 +35,7 @@ pub(super) fn cells(sheet: &Sheet) -> Result<Vec<Cell>, Error> {
             detail: field(record, detail).to_owned(),
             place: field(record, country).to_owned(),
             unit: field(record, unit).to_owned(),
-            year: parse_year(field(record, year), line_of(record))?,
+            year: parse_year(record, year)?,
             estimated: note.starts_with("Estimated"),
             reading,
         });
@@ -43,12 +44,10 @@ pub(super) fn cells(sheet: &Sheet) -> Result<Vec<Cell>, Error> {
 }
 
 /// Another year is of another release, of which neither the day nor the tables are known.
-fn parse_year(text: &str, line: u64) -> Result<i16, Error> {
-    let years = Release::MCS_2026.years;
-    text.parse().ok().filter(|year| years.contains(year)).ok_or_else(|| Error::Field {
-        line,
-        column: "Year",
-        value: text.to_owned(),
-        expected: format!("a year of this release, {} or {}", years[0], years[1]),
+fn parse_year(record: &StringRecord, column: Column) -> Result<i16, Error> {
+    let [first, second] = Release::MCS_2026.years;
+    let year = field(record, column).parse().ok();
+    year.filter(|year| [first, second].contains(year)).ok_or_else(|| {
+        wrong(record, column, format!("a year of this release, {first} or {second}"))
     })
 }

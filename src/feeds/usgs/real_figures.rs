@@ -1,25 +1,12 @@
-//! The real releases, where they are at hand: `LODEWATCH_DATA` names their folder.
+//! The real releases, where they are at hand.
 
 use super::{Import, read};
 use crate::domain::market::Flag;
 use crate::domain::{Country, MarketKey, Mineral, Report, Stage};
-use std::path::PathBuf;
+use crate::feeds::real_data;
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the environment says where the reference data is; it is no setting of the program"
-)]
 fn import(name: &str) -> Option<Import> {
-    let folder = std::env::var("LODEWATCH_DATA").map_or_else(
-        |_| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
-        PathBuf::from,
-    );
-    let path = folder.join("usgs").join(name);
-    let Ok(bytes) = std::fs::read(&path) else {
-        println!("{} is not there; this test has checked nothing", path.display());
-        return None;
-    };
-    Some(read(&bytes).unwrap())
+    Some(read(&real_data(&format!("usgs/{name}"))?).unwrap())
 }
 
 fn report<'a>(import: &'a Import, mineral: &str, stage: Stage, year: &str) -> &'a Report {

@@ -1,7 +1,7 @@
 //! MCS 2025: a line a country, with a column a year.
 
 use super::super::Error;
-use super::super::sheet::{Sheet, field, line_of};
+use super::super::sheet::{Sheet, field, wrong};
 use super::figure::Reading;
 use super::import::{Cell, Release};
 
@@ -21,7 +21,10 @@ pub(super) fn cells(sheet: &Sheet) -> Result<Vec<Cell>, Error> {
     let notes = sheet.column("PROD_NOTES")?;
     let mut cells = Vec::new();
     for record in sheet.records() {
-        check_source(field(record, source), line_of(record))?;
+        if field(record, source) != "MCS2025" {
+            let expected = "MCS2025, the only release of this form that is known here";
+            return Err(wrong(record, source, expected));
+        }
         let detail = field(record, kind);
         if !is_production(detail) {
             continue;
@@ -40,14 +43,6 @@ pub(super) fn cells(sheet: &Sheet) -> Result<Vec<Cell>, Error> {
         }
     }
     Ok(cells)
-}
-
-fn check_source(text: &str, line: u64) -> Result<(), Error> {
-    if text == "MCS2025" {
-        return Ok(());
-    }
-    let expected = "MCS2025, the only release of this form that is known here".to_owned();
-    Err(Error::Field { line, column: "SOURCE", value: text.to_owned(), expected })
 }
 
 fn is_production(kind: &str) -> bool {
