@@ -13,7 +13,9 @@ use crate::grpc::json;
 use crate::grpc::pb::alert_service_client::AlertServiceClient;
 use crate::grpc::pb::subscribe_response::Message;
 use crate::grpc::pb::update::Update as Kind;
-use crate::grpc::pb::{ListAlertsRequest, ListMarketsRequest, PublishRequest, Start, SubscribeRequest, Update};
+use crate::grpc::pb::{
+    ListAlertsRequest, ListMarketsRequest, PublishRequest, Start, SubscribeRequest, Update,
+};
 use crate::pipeline::View;
 use crate::server::{self, Node};
 use std::collections::{BTreeMap, VecDeque};
@@ -48,7 +50,10 @@ pub(super) async fn run(output: Output, arguments: &Demo) -> Result<(), Error> {
         stage.show_markets().await?;
         output::line(CLOSING)?;
         if let Some(dir) = &arguments.keep {
-            output::line(&format!("The journal is in {0}: lodewatch serve --data-dir {0}", dir.display()))?;
+            output::line(&format!(
+                "The journal is in {0}: lodewatch serve --data-dir {0}",
+                dir.display()
+            ))?;
         }
     }
     stage.close().await
@@ -91,7 +96,8 @@ impl Stage {
 
     /// Subscribes, and prints every alert as it arrives; gives the sequence of the last one printed.
     fn listen(&self, output: Output) -> (watch::Receiver<u64>, JoinHandle<()>) {
-        let request = SubscribeRequest { start: Start::Oldest.into(), ..SubscribeRequest::default() };
+        let request =
+            SubscribeRequest { start: Start::Oldest.into(), ..SubscribeRequest::default() };
         let mut subscription = Subscription::new(self.channel.clone(), request);
         let (tell, told) = watch::channel(0);
         let printer = tokio::spawn(async move {
@@ -118,7 +124,10 @@ impl Stage {
         self.publish(bundled_updates(bundled::REPORTS)?).await?;
         let mut threats: BTreeMap<Day, VecDeque<Update>> = BTreeMap::new();
         for update in bundled_updates(bundled::THREATS)? {
-            threats.entry(announced(&update).unwrap_or(first).max(first)).or_default().push_back(update);
+            threats
+                .entry(announced(&update).unwrap_or(first).max(first))
+                .or_default()
+                .push_back(update);
         }
         let end = day(LAST_DAY);
         let mut today = first;
@@ -150,7 +159,9 @@ impl Stage {
             updates,
             exercise: false,
         };
-        publish(&self.channel, request).await.map_err(Error::refused("publishing the bundled data"))?;
+        publish(&self.channel, request)
+            .await
+            .map_err(Error::refused("publishing the bundled data"))?;
         Ok(())
     }
 
@@ -158,7 +169,8 @@ impl Stage {
     async fn wait_until_told(&self, mut told: watch::Receiver<u64>) -> Result<(), Error> {
         let mut client = AlertServiceClient::new(self.channel.clone());
         let request = ListAlertsRequest { page_size: 1, ..ListAlertsRequest::default() };
-        let response = client.list_alerts(request).await.map_err(Error::refused("listing alerts"))?;
+        let response =
+            client.list_alerts(request).await.map_err(Error::refused("listing alerts"))?;
         let last = response.into_inner().alerts.first().map_or(0, |alert| alert.sequence);
         // The printer ends early only when nobody reads what it prints.
         let printed = told.wait_for(|sequence| *sequence >= last).await.map(|_| ());

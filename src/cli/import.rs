@@ -56,6 +56,10 @@ fn read(kind: ImportKind, bytes: &[u8]) -> Result<(Vec<Update>, Vec<Skipped>), f
             let updates = import.reports.into_iter().map(|report| Update::Report(Arc::new(report)));
             Ok((updates.collect(), import.skipped))
         }
-        ImportKind::Events => unreachable!(),
+        ImportKind::Events => {
+            let import = feeds::events::read(bytes)?;
+            let updates = import.threats.into_iter().map(|threat| Update::Threat(Arc::new(threat)));
+            Ok((updates.collect(), import.skipped))
+        }
     }
 }

@@ -3,7 +3,7 @@
 mod alerts;
 mod arguments;
 mod check_config;
-// mod demo;
+mod demo;
 mod error;
 mod import;
 mod markets;
@@ -38,6 +38,6 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Alerts(arguments) => alerts::run(&address, output, &arguments).await,
         Command::Import(arguments) => import::run(&address, output, &arguments).await,
         Command::CheckConfig { file } => check_config::run(&file),
-        Command::Demo(_) => unreachable!(),
+        Command::Demo(arguments) => demo::run(output, &arguments).await,
     }
 }

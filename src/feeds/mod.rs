@@ -3,12 +3,14 @@
 //! ```text
 //! USGS release (2025: wide, UTF-8; 2026: long, Windows-1252) ── usgs::read   ──> reports
 //! list of export-control measures                            ── events::read ──> threats
+//! data that comes with the binary, in the project's format   ── bundled      ──> JSON lines
 //! ```
 //!
 //! A file that is damaged is an [`Error`] that names the line, and nothing of it is taken. What is sound but says
 //! nothing that can be used is left out and told: every importer answers what it took and what it [`Skipped`], with the
 //! reason. Figures are taken as they are written: no gap is filled, no source mixed with another.
 
+pub mod bundled;
 mod error;
 pub mod events;
 #[cfg(test)]

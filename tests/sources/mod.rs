@@ -21,14 +21,19 @@ pub(crate) fn all_sources(folders: &[&str]) -> Vec<Source> {
         collect(&folder, &mut paths);
     }
     paths.sort_unstable();
-    paths
+    let mut sources: Vec<Source> = paths
         .iter()
         .map(|path| {
             let text = std::fs::read_to_string(path).expect("source files are UTF-8");
             let path = path.strip_prefix(root).expect("found below the root");
             Source::new(path.display().to_string(), &text)
         })
-        .collect()
+        .collect();
+    let tests: BTreeSet<String> = sources.iter().flat_map(Source::files_of_tests).collect();
+    for source in sources.iter_mut().filter(|source| tests.contains(&source.path)) {
+        source.production.clear();
+    }
+    sources
 }
 
 fn collect(folder: &Path, paths: &mut Vec<std::path::PathBuf>) {
@@ -45,8 +50,7 @@ fn collect(folder: &Path, paths: &mut Vec<std::path::PathBuf>) {
 impl Source {
     fn new(path: String, text: &str) -> Self {
         let code = blank(text);
-        let only_tests = path.starts_with("tests/")
-            || path.split('/').any(|part| matches!(part, "tests.rs" | "tests"));
+        let only_tests = path.starts_with("tests/");
         let end = if only_tests { 0 } else { inline_tests(&code).unwrap_or(code.len()) };
         let production = code.get(..end).expect("found at a line's start").to_owned();
         Self { path, code, production }
@@ -110,6 +114,20 @@ impl Source {
             functions.push((name, length.map_or(0, |length| length + 1)));
         }
         functions
+    }
+
+    /// The files of modules that are declared here for tests only.
+    fn files_of_tests(&self) -> Vec<String> {
+        let folder = match self.path.rsplit_once('/') {
+            Some((folder, "mod.rs" | "lib.rs" | "main.rs")) => folder,
+            _ => self.path.strip_suffix(".rs").unwrap_or(&self.path),
+        };
+        let declared = self.code.split("#[cfg(test)]\n").skip(1).filter_map(|rest| {
+            let line =
+                rest.lines().next()?.trim_start_matches("pub(crate) ").trim_start_matches("pub ");
+            line.strip_prefix("mod ")?.strip_suffix(';')
+        });
+        declared.map(|module| format!("{folder}/{module}.rs")).collect()
     }
 
     /// `domain` and `rule` of `src/domain/rule.rs`.
@@ -225,6 +243,14 @@ mod tests {
             #[cfg(test)]\nmod tests {\n    use crate::client;\n}\n";
         let uses: Vec<String> = source(text).uses().into_iter().collect();
         assert_eq!(uses, ["archive", "clock", "domain", "grpc", "journal"]);
+    }
+
+    #[test]
+    fn modules_for_tests_only_are_told_from_others() {
+        let text = "mod a;\n#[cfg(test)]\nmod b;\n#[cfg(test)]\npub(crate) mod c;\n";
+        assert_eq!(source(text).files_of_tests(), ["src/engine/rule/b.rs", "src/engine/rule/c.rs"]);
+        let cover = Source::new("src/engine/mod.rs".to_owned(), text);
+        assert_eq!(cover.files_of_tests(), ["src/engine/b.rs", "src/engine/c.rs"]);
     }
 
     #[test]
