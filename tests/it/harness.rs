@@ -9,8 +9,8 @@ use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
 use lodewatch::grpc::pb::market_service_client::MarketServiceClient;
 use lodewatch::grpc::pb::subscribe_response::Message;
 use lodewatch::grpc::pb::{
-    Alert, ListAlertsRequest, Order, PublishRequest, PublishResponse, SubscribeRequest, SubscribeResponse,
-    Update,
+    Alert, ListAlertsRequest, Order, PublishRequest, PublishResponse, SubscribeRequest,
+    SubscribeResponse, Update,
 };
 use lodewatch::pipeline::View;
 use lodewatch::server::{Error, Node};
@@ -24,12 +24,12 @@ use tonic::{Status, Streaming};
 use uuid::Uuid;
 
 /// Longer than anything here takes: a test that hangs fails.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running server and a connection to it.
-pub struct Server {
-    pub channel: Channel,
-    pub view: View,
+pub(crate) struct Server {
+    pub(crate) channel: Channel,
+    pub(crate) view: View,
     hand: ManualClock,
     drain: CancellationToken,
     serving: JoinHandle<Result<(), Error>>,
@@ -37,12 +37,16 @@ pub struct Server {
 
 impl Server {
     /// Starts on a directory with the default settings, at an instant.
-    pub async fn start(dir: &Path, now: &str) -> Self {
+    pub(crate) async fn start(dir: &Path, now: &str) -> Self {
         Self::start_with(dir, now, |_| {}).await
     }
 
     /// Starts with other settings.
-    pub async fn start_with(dir: &Path, now: &str, change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn start_with(
+        dir: &Path,
+        now: &str,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let mut config = Config { data_dir: dir.to_owned(), ..Config::built_in() };
         change(&mut config);
         let (clock, hand) = Clock::manual(instant(now));
@@ -57,7 +61,7 @@ impl Server {
     }
 
     /// Turns the clock, and waits until everything due by then has happened.
-    pub async fn turn_to(&self, now: &str) {
+    pub(crate) async fn turn_to(&self, now: &str) {
         self.hand.set(instant(now));
         let mut deadline = self.view.next_deadline();
         let happened = deadline.wait_for(|due| due.is_none_or(|due| due > instant(now)));
@@ -65,36 +69,36 @@ impl Server {
     }
 
     /// Shuts down as SIGTERM does, and waits for the end.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         drop(self.channel);
         self.drain.cancel();
         tokio::time::timeout(PATIENCE, self.serving).await.unwrap().unwrap().unwrap();
     }
 
     /// Tells the server to shut down.
-    pub fn drain(&self) {
+    pub(crate) fn drain(&self) {
         self.drain.cancel();
     }
 
-    pub fn feed(&self) -> FeedServiceClient<Channel> {
+    pub(crate) fn feed(&self) -> FeedServiceClient<Channel> {
         FeedServiceClient::new(self.channel.clone())
     }
 
-    pub fn alerts(&self) -> AlertServiceClient<Channel> {
+    pub(crate) fn alerts(&self) -> AlertServiceClient<Channel> {
         AlertServiceClient::new(self.channel.clone())
     }
 
-    pub fn markets(&self) -> MarketServiceClient<Channel> {
+    pub(crate) fn markets(&self) -> MarketServiceClient<Channel> {
         MarketServiceClient::new(self.channel.clone())
     }
 
     /// Publishes one batch under a new request id.
-    pub async fn publish(&self, updates: Vec<Update>) -> Result<PublishResponse, Status> {
+    pub(crate) async fn publish(&self, updates: Vec<Update>) -> Result<PublishResponse, Status> {
         self.feed().publish(batch(updates)).await.map(tonic::Response::into_inner)
     }
 
     /// All alerts of the history, drills as well, oldest first.
-    pub async fn all_alerts(&self) -> Vec<Alert> {
+    pub(crate) async fn all_alerts(&self) -> Vec<Alert> {
         use lodewatch::grpc::pb::{AlertFilter, Exercises};
         let filter = AlertFilter { exercises: Exercises::Include.into(), ..AlertFilter::default() };
         let request = ListAlertsRequest {
@@ -109,23 +113,26 @@ impl Server {
     }
 
     /// Opens a subscription.
-    pub async fn subscribe(&self, request: SubscribeRequest) -> Result<Stream, Status> {
+    pub(crate) async fn subscribe(&self, request: SubscribeRequest) -> Result<Stream, Status> {
         self.alerts().subscribe(request).await.map(|response| Stream(response.into_inner()))
     }
 }
 
 /// A subscription as a test reads it.
-pub struct Stream(Streaming<SubscribeResponse>);
+pub(crate) struct Stream(Streaming<SubscribeResponse>);
 
 impl Stream {
     /// The next message.
-    pub async fn next(&mut self) -> Result<SubscribeResponse, Status> {
+    pub(crate) async fn next(&mut self) -> Result<SubscribeResponse, Status> {
         let message = tokio::time::timeout(PATIENCE, self.0.message()).await;
         message.expect("a message in time")?.ok_or_else(|| Status::ok("the stream has ended"))
     }
 
     /// Reads until a message of the wanted kind; gives the alerts on the way, and that message.
-    pub async fn until(&mut self, wanted: impl Fn(&Message) -> bool) -> (Vec<Alert>, SubscribeResponse) {
+    pub(crate) async fn until(
+        &mut self,
+        wanted: impl Fn(&Message) -> bool,
+    ) -> (Vec<Alert>, SubscribeResponse) {
         let mut alerts = Vec::new();
         loop {
             let response = self.next().await.unwrap();
@@ -139,14 +146,15 @@ impl Stream {
     }
 
     /// Reads until everything up to the head was sent.
-    pub async fn until_caught_up(&mut self) -> (Vec<Alert>, String) {
+    pub(crate) async fn until_caught_up(&mut self) -> (Vec<Alert>, String) {
         let (alerts, last) = self.until(|message| matches!(message, Message::CaughtUp(_))).await;
         (alerts, last.cursor)
     }
 
     /// Reads on until an alert of this sequence came.
-    pub async fn until_alert(&mut self, sequence: u64) -> (Vec<Alert>, String) {
-        let last = |alerts: &lodewatch::grpc::pb::Alerts| alerts.alerts.last().map(|alert| alert.sequence);
+    pub(crate) async fn until_alert(&mut self, sequence: u64) -> (Vec<Alert>, String) {
+        let last =
+            |alerts: &lodewatch::grpc::pb::Alerts| alerts.alerts.last().map(|alert| alert.sequence);
         let reached = |message: &Message| match message {
             Message::Alerts(alerts) => last(alerts) >= Some(sequence),
             _ => false,
@@ -157,7 +165,7 @@ impl Stream {
 }
 
 /// One batch under a new request id.
-pub fn batch(updates: Vec<Update>) -> PublishRequest {
+pub(crate) fn batch(updates: Vec<Update>) -> PublishRequest {
     PublishRequest {
         request_id: Uuid::new_v4().to_string(),
         feed: "test".to_owned(),
@@ -166,6 +174,10 @@ pub fn batch(updates: Vec<Update>) -> PublishRequest {
     }
 }
 
-pub fn instant(text: &str) -> Timestamp {
-    if text.contains('T') { text.parse().unwrap() } else { format!("{text}T00:00:00Z").parse().unwrap() }
+pub(crate) fn instant(text: &str) -> Timestamp {
+    if text.contains('T') {
+        text.parse().unwrap()
+    } else {
+        format!("{text}T00:00:00Z").parse().unwrap()
+    }
 }

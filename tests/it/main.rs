@@ -1,5 +1,19 @@
 //! Real servers, real sockets, the real binary: what clients are promised.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    clippy::float_cmp,
+    reason = "a test may fall over, and says what it leaves out"
+)]
+
+mod binary;
+mod crash;
 mod harness;
 mod publish;
+mod rebuild;
 mod samples;
+mod subscribe;

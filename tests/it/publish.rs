@@ -8,8 +8,8 @@ use tonic_types::StatusExt;
 
 /// The fields that a status names.
 fn fields(status: &Status) -> Vec<String> {
-    let bad = status.get_details_bad_request().unwrap_or_default();
-    bad.field_violations.into_iter().map(|violation| violation.field).collect()
+    let bad = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
+    bad.into_iter().map(|violation| violation.field).collect()
 }
 
 fn reason(status: &Status) -> String {
@@ -50,8 +50,12 @@ async fn every_bad_field_is_named_and_nothing_is_applied() {
         "the shares add up to 191.00 %; at most 102.00 % is accepted",
     )
     .await;
-    check(vec![good(), report("galium", "2024", &[("CHN", 0.9)])], &["updates[1].report.mineral"], "did you mean gallium?")
-        .await;
+    check(
+        vec![good(), report("galium", "2024", &[("CHN", 0.9)])],
+        &["updates[1].report.mineral"],
+        "did you mean gallium?",
+    )
+    .await;
     check(
         vec![good(), threat("T", r#""dateAnnounced":"2025-01-01","dateEffective":"2025-03-01","dateRemoved":"2025-02-01""#)],
         &["updates[1].threat.date_removed"],
@@ -78,7 +82,8 @@ async fn every_bad_field_is_named_and_nothing_is_applied() {
         "unobtainium",
     )
     .await;
-    let markets = server.markets().list_markets(ListMarketsRequest::default()).await.unwrap().into_inner();
+    let markets =
+        server.markets().list_markets(ListMarketsRequest::default()).await.unwrap().into_inner();
     assert_eq!(markets.markets, [], "nothing of any refused batch was applied");
     server.stop().await;
 }
@@ -99,7 +104,10 @@ async fn an_identical_retry_gets_the_same_answer_also_after_a_restart() {
     let mut other = request;
     other.updates = vec![report("gallium", "2024", &[("CHN", 0.5)])];
     let status = server.feed().publish(other).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "REQUEST_ID_REUSED"));
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::InvalidArgument, "REQUEST_ID_REUSED")
+    );
     server.stop().await;
 }
 
@@ -109,7 +117,7 @@ async fn the_record_says_what_became_of_every_update() {
     let server = Server::start(dir.path(), "2026-01-01").await;
     let outcomes = async |updates: Vec<Update>| -> Vec<Outcome> {
         let response = server.publish(updates).await.unwrap();
-        response.results.iter().map(|result| result.outcome()).collect()
+        response.results.iter().map(lodewatch::grpc::pb::UpdateResult::outcome).collect()
     };
     let shares = report("gallium", "2024", &[("CHN", 0.9)]);
     let older = update(
@@ -117,8 +125,14 @@ async fn the_record_says_what_became_of_every_update() {
         "vintage":"2023-06-30","rows":[{"country":"CHN","share":0.5}]}}"#,
     );
     let threat = ban("T-1", "CHN", "USA", "gallium", "2025-01-01");
-    assert_eq!(outcomes(vec![shares.clone(), threat.clone()]).await, [Outcome::Applied, Outcome::Applied]);
-    assert_eq!(outcomes(vec![shares, threat, older]).await, [Outcome::Unchanged, Outcome::Unchanged, Outcome::Superseded]);
+    assert_eq!(
+        outcomes(vec![shares.clone(), threat.clone()]).await,
+        [Outcome::Applied, Outcome::Applied]
+    );
+    assert_eq!(
+        outcomes(vec![shares, threat, older]).await,
+        [Outcome::Unchanged, Outcome::Unchanged, Outcome::Superseded]
+    );
     assert_eq!(outcomes(vec![removal("T-1")]).await, [Outcome::Applied]);
     assert_eq!(server.publish(vec![removal("T-1")]).await.unwrap_err().code(), Code::NotFound);
     server.stop().await;
@@ -137,7 +151,10 @@ async fn a_stale_revision_is_refused_and_its_batch_with_it() {
     server.publish(vec![revision(2, "second")]).await.unwrap();
     let shares = report("gallium", "2024", &[("CHN", 0.9)]);
     let status = server.publish(vec![shares, revision(1, "first")]).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "THREAT_REVISION_STALE"));
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::FailedPrecondition, "THREAT_REVISION_STALE")
+    );
     assert!(status.message().contains("the record has revision 2"), "{}", status.message());
     let request = GetMarketRequest {
         mineral: "gallium".into(),
@@ -156,14 +173,16 @@ async fn a_read_with_min_cursor_sees_ones_own_write() {
     let server = Server::start(dir.path(), "2026-01-01").await;
     for turn in 0..20 {
         let share = 0.5 + 0.01 * f64::from(turn);
-        let response = server.publish(vec![report("gallium", "2024", &[("CHN", share)])]).await.unwrap();
+        let response =
+            server.publish(vec![report("gallium", "2024", &[("CHN", share)])]).await.unwrap();
         let request = GetMarketRequest {
             mineral: "Gallium".into(),
             stage: Stage::Refining.into(),
             min_cursor: response.cursor,
             ..GetMarketRequest::default()
         };
-        let market = server.markets().get_market(request).await.unwrap().into_inner().market.unwrap();
+        let market =
+            server.markets().get_market(request).await.unwrap().into_inner().market.unwrap();
         assert_eq!(market.suppliers[0].share, Some((share * 1e6).round() / 1e6));
     }
     server.stop().await;
@@ -180,12 +199,20 @@ async fn a_drill_holds_no_report_and_never_touches_the_record() {
         request.exercise = true;
         request
     };
-    let status = server.feed().publish(drill(vec![report("gallium", "2024", &[("CHN", 0.1)])])).await.unwrap_err();
+    let status = server
+        .feed()
+        .publish(drill(vec![report("gallium", "2024", &[("CHN", 0.1)])]))
+        .await
+        .unwrap_err();
     assert_eq!(fields(&status), ["updates[0].report"]);
     let status = server.feed().publish(drill(vec![removal("REAL")])).await.unwrap_err();
     assert_eq!(reason(&status), "EXERCISE_MIXED");
     let before = server.all_alerts().await.len();
-    server.feed().publish(drill(vec![ban("DRILL", "CHN", "USA", "gallium", "2025-01-01")])).await.unwrap();
+    server
+        .feed()
+        .publish(drill(vec![ban("DRILL", "CHN", "USA", "gallium", "2025-01-01")]))
+        .await
+        .unwrap();
     let during = server.all_alerts().await;
     assert!(during.len() > before && during[before..].iter().all(|alert| alert.exercise));
     assert!(during[before..].iter().all(|alert| alert.sentence.starts_with("DRILL: ")));

@@ -4,8 +4,10 @@ use lodewatch::grpc::json::from_json;
 use lodewatch::grpc::pb::Update;
 
 /// A report of shares, the rest residual: `report("gallium", "2024", &[("CHN", 0.99)])`, for refining.
-pub fn report(mineral: &str, period: &str, shares: &[(&str, f64)]) -> Update {
-    let rows = shares.iter().map(|(country, share)| format!(r#"{{"country":"{country}","share":{share}}}"#));
+pub(crate) fn report(mineral: &str, period: &str, shares: &[(&str, f64)]) -> Update {
+    let rows = shares
+        .iter()
+        .map(|(country, share)| format!(r#"{{"country":"{country}","share":{share}}}"#));
     let rows = rows.collect::<Vec<_>>().join(",");
     update(&format!(
         r#"{{"report":{{"mineral":"{mineral}","stage":"STAGE_REFINING","source":"TEST","period":"{period}",
@@ -14,8 +16,12 @@ pub fn report(mineral: &str, period: &str, shares: &[(&str, f64)]) -> Update {
 }
 
 /// A prohibition in force from a day on.
-pub fn ban(id: &str, by: &str, toward: &str, mineral: &str, from: &str) -> Update {
-    let destination = if toward == "all" { String::new() } else { format!(r#""destination":{{"only":["{toward}"]}},"#) };
+pub(crate) fn ban(id: &str, by: &str, toward: &str, mineral: &str, from: &str) -> Update {
+    let destination = if toward == "all" {
+        String::new()
+    } else {
+        format!(r#""destination":{{"only":["{toward}"]}},"#)
+    };
     update(&format!(
         r#"{{"threat":{{"id":"{id}","title":"Ban","imposing":"{by}",{destination}"minerals":["{mineral}"],
         "measure":"MEASURE_PROHIBITION","dateAnnounced":"{from}","dateEffective":"{from}"}}}}"#
@@ -23,16 +29,16 @@ pub fn ban(id: &str, by: &str, toward: &str, mineral: &str, from: &str) -> Updat
 }
 
 /// Takes a threat from the record.
-pub fn removal(id: &str) -> Update {
+pub(crate) fn removal(id: &str) -> Update {
     update(&format!(r#"{{"removal":{{"threatId":"{id}"}}}}"#))
 }
 
-pub fn update(json: &str) -> Update {
+pub(crate) fn update(json: &str) -> Update {
     from_json(json).unwrap()
 }
 
 /// A report whose largest share goes up and down with `turn`, so that every turn crosses a threshold.
-pub fn swing(mineral: &str, turn: usize) -> Update {
+pub(crate) fn swing(mineral: &str, turn: usize) -> Update {
     let share = if turn.is_multiple_of(2) { 0.9 } else { 0.1 };
     report(mineral, "2024", &[("CHN", share), ("USA", 0.05)])
 }

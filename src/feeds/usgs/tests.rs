@@ -1,7 +1,7 @@
 //! Both releases in small, with every quirk of the real ones.
 
 use super::{Import, read};
-use crate::domain::market::{Flag, Row};
+use crate::domain::market::{Figure, Flag, Row};
 use crate::domain::{Country, Ppm, Report};
 use crate::feeds::Error;
 use proptest::prelude::*;
@@ -89,7 +89,7 @@ fn the_wide_release_is_read_with_all_its_quirks() {
         (barite.unit(), barite.vintage().to_string().as_str()),
         ("thousand metric tons", "2025-01-31")
     );
-    assert_eq!(barite.residual_milli(), Some(320_000));
+    assert_eq!(barite.other(), Some(Figure::QuantityMilli(320_000)));
     assert_eq!(barite.published_total_milli(), Some(2_600_000));
     let check = |market: &str, year: &str, country: &str, milli, estimated| {
         assert_eq!(
@@ -117,7 +117,7 @@ fn what_the_wide_release_does_not_say_is_told() {
     let import = read(WIDE.as_bytes()).unwrap();
     let mercury = find(&import, "mercury mining", "2023");
     assert_eq!(row(mercury, "PER"), None);
-    assert_eq!((mercury.rows().len(), mercury.residual_milli()), (1, Some(10_000)));
+    assert_eq!((mercury.rows().len(), mercury.other()), (1, Some(Figure::QuantityMilli(10_000))));
     assert!(why(&import, "mercury mining 2023, Peru (exports)").starts_with("NA, not available"));
     assert!(
         why(&import, "mercury mining 2023, United States and Canada").contains("other countries")
@@ -134,8 +134,8 @@ fn the_long_release_is_read_with_all_its_quirks() {
     let tin = find(&import, "tin mining", "2025");
     assert_eq!(tin.flags(), [Flag::Estimated, Flag::Withheld]);
     assert_eq!(
-        (tin.residual_milli(), tin.vintage().to_string().as_str()),
-        (Some(999_500), "2026-02-06")
+        (tin.other(), tin.vintage().to_string().as_str()),
+        (Some(Figure::QuantityMilli(999_500)), "2026-02-06")
     );
     let check = |country: &str, milli, estimated| {
         assert_eq!(figure(&import, "tin mining", "2025", country), (milli, estimated), "{country}");

@@ -1,0 +1,239 @@
+//! Scenarios: what the engine says to a story. `tests/scenarios/*.txt` can be read by an analyst: settings above the first
+//! line, the story between the lines, the alerts below.
+//!
+//! ```text
+//! [[rules]] …                                     as in deploy/lodewatch.toml; these replace the rules shipped
+//! ----
+//! 2024-01-31 report gallium refining 2024 CHN=0.99
+//! 2024-12-03 threat CHN-1 imposing=CHN only=USA measure=prohibition minerals=gallium effective=2024-12-03
+//! 2024-12-04 remove CHN-1
+//! 2024-12-05 clock                                time passes, nobody says anything
+//! 2024-12-06 settings other.toml                  other settings come into force
+//! ----
+//! 2024-12-03 raised rule: the sentence
+//! ```
+//!
+//! The story goes through the edge's parser into the engine: no server, no clock, no disk. `UPDATE_SCENARIOS=1` writes what
+//! is said now below the line; read the difference before you commit it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test may fall over, and says what it leaves out"
+)]
+
+use lodewatch::config;
+use lodewatch::domain::{Alert, Entry, Payload, Seq, Timestamp, sentence};
+use lodewatch::engine::State;
+use lodewatch::grpc::json::from_json;
+use lodewatch::grpc::parse;
+use lodewatch::grpc::pb::{PublishRequest, Update};
+use serde_json::{Map, Value, json};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use uuid::Uuid;
+
+const LINE: &str = "----\n";
+
+#[test]
+fn every_scenario_is_told_as_written() {
+    let update = std::env::var_os("UPDATE_SCENARIOS").is_some();
+    let mut files: Vec<PathBuf> =
+        folder().read_dir().unwrap().map(|one| one.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
+    files.sort_unstable();
+    assert!(!files.is_empty());
+    let mut wrong = String::new();
+    for path in files {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let parts: Vec<&str> = text.splitn(3, LINE).collect();
+        let [settings, story, expected] = parts[..] else {
+            panic!("{}: two lines of ----", path.display())
+        };
+        let told = tell(settings, story);
+        if update {
+            std::fs::write(&path, format!("{settings}{LINE}{story}{LINE}{told}")).unwrap();
+        } else if told != expected {
+            write!(wrong, "{}\n  written:\n{expected}\n  told:\n{told}\n", path.display()).unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
+}
+
+/// What the engine says to a story, an alert a line.
+fn tell(settings: &str, story: &str) -> String {
+    let mut play = Play::default();
+    let lines: Vec<&str> =
+        story.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    let begin = lines.first().unwrap().split(' ').next().unwrap();
+    play.take(instant(begin), policy(settings));
+    for line in lines {
+        let (at, what) = line.split_once(' ').unwrap_or_else(|| panic!("{line}: a day and a verb"));
+        let (verb, rest) = what.split_once(' ').unwrap_or((what, ""));
+        let payload = match verb {
+            "clock" => Payload::Tick { due: instant(at) },
+            "settings" => policy(&std::fs::read_to_string(folder().join(rest)).unwrap()),
+            "drill" => batch(line, rest.split_once(' ').unwrap(), true),
+            _ => batch(line, (verb, rest), false),
+        };
+        play.take(instant(at), payload);
+    }
+    play.told
+}
+
+#[derive(Default)]
+struct Play {
+    state: State,
+    told: String,
+}
+
+impl Play {
+    fn take(&mut self, at: Timestamp, payload: Payload) {
+        let entry = Entry { seq: Seq(self.state.seq().0 + 1), at, payload };
+        for alert in self.state.apply(&entry).alerts {
+            check_arithmetic(&alert);
+            let (day, kind, rule) = (alert.event_time.day(), alert.kind, &alert.rule);
+            writeln!(self.told, "{day} {kind} {rule}: {}", sentence::of(&alert)).unwrap();
+        }
+        if let Payload::Batch(batch) = &entry.payload {
+            let answered = self.state.requests().get(batch.request_id).unwrap();
+            if let lodewatch::domain::update::Answer::Refused(refusals) = &answered.answer {
+                let day = at.day();
+                for why in refusals {
+                    writeln!(self.told, "{day} refused: {why}").unwrap();
+                }
+            }
+        }
+    }
+}
+
+/// In every alert of every story, the parts add up to the value to the last unit.
+fn check_arithmetic(alert: &Alert) {
+    let named = alert.why.parts.iter().filter(|part| part.country.is_some());
+    let lower: i64 = named.map(|part| part.amount).sum();
+    let upper: i64 = alert.why.parts.iter().map(|part| part.amount).sum();
+    let (lower, upper) = if alert.metric.is_falling() {
+        let whole = alert.metric.unit().per_one();
+        (whole - upper, whole - lower)
+    } else {
+        (lower, upper)
+    };
+    assert_eq!((lower, upper), (alert.value.lower, alert.value.upper), "{}", sentence::of(alert));
+}
+
+fn policy(settings: &str) -> Payload {
+    let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+    std::fs::write(file.path(), settings).unwrap();
+    let config = config::check(Some(file.path())).unwrap_or_else(|problems| panic!("{problems}"));
+    Payload::PolicyAdopted(Arc::new(config.policy))
+}
+
+fn batch(line: &str, (verb, rest): (&str, &str), exercise: bool) -> Payload {
+    let update = match verb {
+        "report" => report(rest),
+        "threat" => threat(rest),
+        "remove" => json!({ "removal": { "threatId": rest } }),
+        _ => panic!("{line}: report, threat, remove, clock, settings or drill"),
+    };
+    let update: Update =
+        from_json(&update.to_string()).unwrap_or_else(|why| panic!("{line}: {why}"));
+    let request = PublishRequest {
+        feed: "desk".into(),
+        updates: vec![update],
+        exercise,
+        ..PublishRequest::default()
+    };
+    let batch = parse::publish(&request, || Uuid::from_u128(line_id(line)));
+    Payload::Batch(batch.unwrap_or_else(|why| panic!("{line}: {why}")))
+}
+
+/// A request id that is the same in every run.
+fn line_id(line: &str) -> u128 {
+    line.bytes()
+        .fold(7, |id: u128, byte| id.wrapping_mul(0x0100_0000_01b3).wrapping_add(byte.into()))
+}
+
+/// `gallium refining 2024 CHN=0.99 RUS=withheld other=0.01 source=USGS vintage=2025-01-31`
+fn report(text: &str) -> Value {
+    let [mineral, stage, period] = text.split(' ').take(3).collect::<Vec<_>>()[..] else {
+        panic!("{text}: mineral, stage and period")
+    };
+    let mut report = Map::new();
+    let mut rows = Vec::new();
+    for (key, value) in text.split(' ').skip(3).map(|word| word.split_once('=').unwrap()) {
+        match key {
+            "source" | "vintage" => drop(report.insert(key.into(), value.into())),
+            "other" => drop(report.insert(key.into(), number(value))),
+            _ if value == "withheld" => rows.push(json!({ "country": key, "withheld": true })),
+            _ => match value.strip_prefix('~') {
+                Some(value) => {
+                    rows.push(json!({ "country": key, "share": number(value), "estimated": true }));
+                }
+                None => rows.push(json!({ "country": key, "share": number(value) })),
+            },
+        }
+    }
+    report.entry("source").or_insert_with(|| "USGS".into());
+    report.entry("vintage").or_insert_with(|| format!("{period}-12-31").into());
+    report.insert("mineral".into(), mineral.into());
+    report.insert("stage".into(), format!("STAGE_{}", stage.to_uppercase()).into());
+    report.insert("period".into(), period.into());
+    report.insert("rows".into(), rows.into());
+    json!({ "report": report })
+}
+
+fn number(text: &str) -> Value {
+    let number: f64 = text.parse().unwrap();
+    number.into()
+}
+
+/// `CHN-1 imposing=CHN only=USA,JPN measure=tax minerals=gallium stages=refining announced=… effective=…
+/// suspended=2025-11-09..2026-11-27 removed=… t=1.2 end_use=military superseded_by=… revision=2`
+fn threat(text: &str) -> Value {
+    let (id, rest) = text.split_once(' ').unwrap();
+    let mut threat = Map::new();
+    threat.insert("id".into(), id.into());
+    threat.insert("title".into(), id.into());
+    let list = |value: &str| value.split(',').map(str::to_owned).collect::<Vec<_>>();
+    let named = |prefix: &str, value: &str| format!("{prefix}_{}", value.to_uppercase());
+    for (key, value) in rest.split(' ').map(|word| word.split_once('=').unwrap()) {
+        let (key, value) = match key {
+            "only" | "except" => ("destination", json!({ key: list(value) })),
+            "minerals" => (key, json!(list(value))),
+            "stages" => (key, list(value).iter().map(|stage| named("STAGE", stage)).collect()),
+            "measure" => (key, named("MEASURE", value).into()),
+            "end_use" => ("endUse", named("END_USE", value).into()),
+            "confidence" => (key, named("CONFIDENCE", value).into()),
+            "announced" => ("dateAnnounced", value.into()),
+            "effective" => ("dateEffective", value.into()),
+            "removed" => ("dateRemoved", value.into()),
+            "superseded_by" => ("supersededBy", value.into()),
+            "suspended" => ("suspensions", list(value).iter().map(|one| suspension(one)).collect()),
+            "t" => ("tOverride", number(value)),
+            "imposing" | "revision" => (key, value.into()),
+            _ => panic!("{key} is no part of a threat"),
+        };
+        threat.insert(key.into(), value);
+    }
+    json!({ "threat": threat })
+}
+
+fn suspension(text: &str) -> Value {
+    match text.split_once("..") {
+        Some((from, "")) => json!({ "from": from }),
+        Some((from, until)) => json!({ "from": from, "until": until }),
+        None => panic!("{text}: FROM..UNTIL or FROM.."),
+    }
+}
+
+fn instant(text: &str) -> Timestamp {
+    let text = if text.contains('T') { text.to_owned() } else { format!("{text}T00:00:00Z") };
+    text.parse().unwrap()
+}
