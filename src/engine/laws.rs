@@ -130,8 +130,11 @@ fn play(batches: &[Vec<Update>], cut: Option<usize>) -> (State, Vec<Alert>) {
     (state, alerts)
 }
 
+/// A market, the report in force and the threats that bear on it.
+type Figures = (MarketKey, Arc<Report>, Vec<(Slug, Arc<Threat>)>);
+
 /// Every figure that a state knows of its markets. Not the levels: they have memory.
-fn figures(state: &State) -> Vec<(MarketKey, Arc<Report>, Vec<(Slug, Arc<Threat>)>)> {
+fn figures(state: &State) -> Vec<Figures> {
     let figures = state.markets().iter().map(|(key, market)| {
         let threats = market
             .bearing()
