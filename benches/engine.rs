@@ -11,6 +11,7 @@
     clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::panic,
     reason = "a benchmark measures time, prints, and may fall over"
 )]
