@@ -108,7 +108,7 @@ impl Sent {
 }
 
 /// The updates of a file, each with its line.
-fn read(path: &Path) -> Result<Vec<(usize, Update)>, Error> {
+pub(super) fn read(path: &Path) -> Result<Vec<(usize, Update)>, Error> {
     let mut text = String::new();
     let read = if path == Path::new("-") {
         std::io::stdin().read_to_string(&mut text)

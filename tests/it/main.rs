@@ -15,5 +15,7 @@ mod crash;
 mod harness;
 mod publish;
 mod rebuild;
+mod reload;
 mod samples;
 mod subscribe;
+mod what_if;
