@@ -1,21 +1,4 @@
-//! Why a file, or a part of one, was not taken.
-
-use std::fmt;
-
-/// Something that was left out, and why; for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skipped {
-    /// What: a table, a row or a measure.
-    pub what: String,
-    /// Why it was left out.
-    pub why: String,
-}
-
-impl fmt::Display for Skipped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.what, self.why)
-    }
-}
+//! Why a file was not taken.
 
 /// Why a file was not taken; lines count from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +17,7 @@ pub enum Error {
     #[error("line 1: there is no column {column}; the header has {header}")]
     MissingColumn {
         /// Its name.
-        column: &'static str,
+        column: String,
         /// The columns that are there.
         header: String,
     },
@@ -74,7 +57,7 @@ pub enum Error {
         /// Which line.
         line: u64,
         /// Which column.
-        column: &'static str,
+        column: String,
         /// What is there.
         value: String,
         /// What should be there.

@@ -16,8 +16,10 @@ pub mod events;
 #[cfg(test)]
 mod real_data;
 mod sheet;
+mod taken;
 pub mod usgs;
 
-pub use error::{Error, Skipped};
+pub use error::Error;
 #[cfg(test)]
 use real_data::real_data;
+pub use taken::{Reports, Skipped, Threats};

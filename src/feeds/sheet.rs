@@ -17,9 +17,9 @@ pub(super) struct Sheet {
 
 /// A column that is known to be in a sheet's header.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Column {
+pub(super) struct Column<'a> {
     at: usize,
-    name: &'static str,
+    name: &'a str,
 }
 
 impl Sheet {
@@ -48,8 +48,9 @@ impl Sheet {
     }
 
     /// The column of this name; blanks within and around names do not count (`PROD_EST_ 2024`).
-    pub(super) fn column(&self, name: &'static str) -> Result<Column, Error> {
-        let missing = || Error::MissingColumn { column: name, header: self.header_shown() };
+    pub(super) fn column<'a>(&self, name: &'a str) -> Result<Column<'a>, Error> {
+        let missing =
+            || Error::MissingColumn { column: name.to_owned(), header: self.header_shown() };
         self.find(name).map(|at| Column { at, name }).ok_or_else(missing)
     }
 
@@ -76,15 +77,19 @@ impl Sheet {
 }
 
 /// The field of a column, without blanks and non-breaking spaces around it.
-pub(super) fn field(record: &StringRecord, column: Column) -> &str {
+pub(super) fn field<'a>(record: &'a StringRecord, column: Column<'_>) -> &'a str {
     record.get(column.at).expect("every record has as many fields as the header").trim()
 }
 
 /// What is wrong with a field; `expected` follows on "is not".
-pub(super) fn wrong(record: &StringRecord, column: Column, expected: impl Into<String>) -> Error {
+pub(super) fn wrong(
+    record: &StringRecord,
+    column: Column<'_>,
+    expected: impl Into<String>,
+) -> Error {
     Error::Field {
         line: line_of(record),
-        column: column.name,
+        column: column.name.to_owned(),
         value: field(record, column).to_owned(),
         expected: expected.into(),
     }
