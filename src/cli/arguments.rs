@@ -194,6 +194,11 @@ pub enum ImportFile {
         /// The file.
         file: PathBuf,
     },
+    /// Global Trade Alert's export of interventions, from its data centre.
+    Gta {
+        /// The file.
+        file: PathBuf,
+    },
     /// A list of export-control measures with their dates.
     Events {
         /// The file.

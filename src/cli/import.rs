@@ -4,7 +4,7 @@ use super::arguments::{Import, ImportFile, Output};
 use super::error::Error;
 use super::publish::{self, Shipment};
 use super::{left_out, output, threats};
-use crate::domain::Update as Said;
+use crate::domain::{Report, Update as Said};
 use crate::feeds::{self, Reports, Skipped, Threats};
 use crate::grpc::pb::update::Update as Kind;
 use crate::grpc::pb::{ListThreatsRequest, Threat, Update};
@@ -58,6 +58,7 @@ struct Read {
 fn read(file: &ImportFile) -> Result<Read, Error> {
     match file {
         ImportFile::Usgs { file } => Ok(of_reports("usgs", parse(file, feeds::usgs::read)?)),
+        ImportFile::Gta { file } => Ok(of_threats("gta", parse(file, feeds::gta::read)?)),
         ImportFile::Events { file } => Ok(of_threats("events", parse(file, feeds::events::read)?)),
         ImportFile::Jsonl { file } => {
             let updates = publish::read(file)?;
@@ -79,7 +80,7 @@ fn parse<T>(path: &Path, parse: impl FnOnce(&[u8]) -> Result<T, feeds::Error>) -
 }
 
 fn of_reports(feed: &'static str, import: Reports) -> Read {
-    let markets: BTreeSet<_> = import.reports.iter().map(|report| report.market()).collect();
+    let markets: BTreeSet<_> = import.reports.iter().map(Report::market).collect();
     let taken = format!("{} reports of {} markets", import.reports.len(), markets.len());
     let said = import.reports.into_iter().map(|report| Said::Report(Arc::new(report)));
     let updates = numbered(said);

@@ -51,6 +51,14 @@ pub enum Error {
         /// The first line that is not.
         line: u64,
     },
+    /// Several things are wrong.
+    #[error("{} things are wrong{}", .said.len() + .more, lines(.said, *.more))]
+    Several {
+        /// The first of them, in the order of the file.
+        said: Vec<Self>,
+        /// How many there are besides.
+        more: usize,
+    },
     /// A field holds something else than it should.
     #[error("line {line}, column {column}: \"{value}\" is not {expected}")]
     Field {
@@ -63,4 +71,11 @@ pub enum Error {
         /// What should be there.
         expected: String,
     },
+}
+
+/// One a line.
+fn lines(said: &[Error], more: usize) -> String {
+    let more = (more > 0).then(|| format!("and {more} more"));
+    let said = said.iter().map(ToString::to_string).chain(more);
+    said.flat_map(|fault| ["\n  ".to_owned(), fault]).collect()
 }

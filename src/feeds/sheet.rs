@@ -54,6 +54,17 @@ impl Sheet {
         self.find(name).map(|at| Column { at, name }).ok_or_else(missing)
     }
 
+    /// The column of the first of these names that is there; for what releases name differently.
+    pub(super) fn column_of<'a>(&self, names: &[&'a str]) -> Result<Column<'a>, Error> {
+        let first = names.first().expect("a column has a name");
+        self.column(names.iter().find(|name| self.has(name)).unwrap_or(first))
+    }
+
+    /// The column of this name, where it is there.
+    pub(super) fn optional<'a>(&self, name: &'a str) -> Option<Column<'a>> {
+        self.column(name).ok()
+    }
+
     /// The header, cut where it is long; for errors.
     pub(super) fn header_shown(&self) -> String {
         let names: Vec<&str> = self.header.iter().collect();
@@ -96,7 +107,7 @@ pub(super) fn wrong(
 }
 
 /// The line on which a record begins, from 1.
-fn line_of(record: &StringRecord) -> u64 {
+pub(super) fn line_of(record: &StringRecord) -> u64 {
     record.position().map_or(1, csv::Position::line)
 }
 

@@ -1,5 +1,7 @@
 //! The way in: lines → threats.
 
+use super::super::day;
+use super::super::near;
 use super::super::sheet::{Column, Sheet, field, wrong};
 use super::super::{Error, Skipped, Threats};
 use super::words::{self, Acts};
@@ -208,11 +210,6 @@ impl Columns {
         if text.is_empty() {
             return Ok(None);
         }
-        let expected = "a day 2025-11-09, a month 2025-11 or a year 2025";
-        words::day(text).map(Some).ok_or_else(|| wrong(record, column, expected))
+        day::parse(text).map(Some).ok_or_else(|| wrong(record, column, day::ALLOWED))
     }
-}
-
-fn near(names: &[String]) -> String {
-    if names.is_empty() { String::new() } else { format!("; did you mean {}?", names.join(" or ")) }
 }
