@@ -186,6 +186,8 @@ pub struct Import {
     pub verbose: bool,
 }
 
+const MAPPING: &str = concat!("A mapping:\n\n", include_str!("../feeds/table/example.toml"));
+
 /// Kinds of files.
 #[derive(Debug, Subcommand)]
 pub enum ImportFile {
@@ -193,6 +195,15 @@ pub enum ImportFile {
     Usgs {
         /// The file.
         file: PathBuf,
+    },
+    /// Any table of supply figures in CSV, with a mapping that says where everything is in it.
+    #[command(after_long_help = MAPPING)]
+    Csv {
+        /// The file.
+        file: PathBuf,
+        /// The mapping, in TOML; `lodewatch import csv --help` shows one.
+        #[arg(long, value_name = "FILE")]
+        mapping: PathBuf,
     },
     /// Global Trade Alert's export of interventions, from its data centre.
     Gta {

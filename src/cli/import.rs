@@ -58,6 +58,10 @@ struct Read {
 fn read(file: &ImportFile) -> Result<Read, Error> {
     match file {
         ImportFile::Usgs { file } => Ok(of_reports("usgs", parse(file, feeds::usgs::read)?)),
+        ImportFile::Csv { file, mapping } => {
+            let mapping = parse(mapping, feeds::table::Mapping::parse)?;
+            Ok(of_reports("csv", parse(file, |bytes| feeds::table::read(bytes, &mapping))?))
+        }
         ImportFile::Gta { file } => Ok(of_threats("gta", parse(file, feeds::gta::read)?)),
         ImportFile::Events { file } => Ok(of_threats("events", parse(file, feeds::events::read)?)),
         ImportFile::Jsonl { file } => {

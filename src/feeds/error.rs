@@ -45,11 +45,29 @@ pub enum Error {
         /// The column of the last field that is there.
         column: String,
     },
-    /// The file begins with UTF-8's byte order mark and is no UTF-8.
-    #[error("line {line}: the file says it is UTF-8, but this line is not")]
+    /// The file must be UTF-8, or begins with its byte order mark, and is none.
+    #[error("line {line}: the file should be UTF-8, but this line is not")]
     NotUtf8 {
         /// The first line that is not.
         line: u64,
+    },
+    /// A mapping cannot be used.
+    #[error("the mapping cannot be used; `lodewatch import csv --help` shows one{}", lines(.0, 0))]
+    Mapping(
+        /// What is wrong with it, each with its key and what is allowed.
+        Vec<String>,
+    ),
+    /// The rows of a report do not make one.
+    #[error("lines {first} to {last}, {report}: {why}")]
+    Report {
+        /// The first line with a row of it.
+        first: u64,
+        /// The last line with a row of it.
+        last: u64,
+        /// Which report: mineral, stage and period.
+        report: String,
+        /// Why.
+        why: String,
     },
     /// Several things are wrong.
     #[error("{} things are wrong{}", .said.len() + .more, lines(.said, *.more))]
@@ -74,7 +92,7 @@ pub enum Error {
 }
 
 /// One a line.
-fn lines(said: &[Error], more: usize) -> String {
+fn lines<T: ToString>(said: &[T], more: usize) -> String {
     let more = (more > 0).then(|| format!("and {more} more"));
     let said = said.iter().map(ToString::to_string).chain(more);
     said.flat_map(|fault| ["\n  ".to_owned(), fault]).collect()

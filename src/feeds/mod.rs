@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! USGS release (2025: wide, UTF-8; 2026: long, Windows-1252) ── usgs::read   ──> reports
+//! any other table in CSV, with a mapping of its columns      ── table::read  ──> reports
 //! list of export-control measures                            ── events::read ──> threats
 //! Global Trade Alert's export of interventions               ── gta::read    ──> threats
 //! data that comes with the binary, in the project's format   ── bundled      ──> JSON lines
@@ -17,9 +18,11 @@ mod error;
 pub mod events;
 mod faults;
 pub mod gta;
+mod number;
 #[cfg(test)]
 mod real_data;
 mod sheet;
+pub mod table;
 mod taken;
 pub mod usgs;
 

@@ -25,8 +25,14 @@ pub(super) struct Column<'a> {
 impl Sheet {
     /// Reads UTF-8, with or without byte order mark, and else Windows-1252, in which every byte has a meaning.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        Self::parse_separated(bytes, b',')
+    }
+
+    /// The same with another character between fields.
+    pub(super) fn parse_separated(bytes: &[u8], delimiter: u8) -> Result<Self, Error> {
         let text = decode(bytes)?;
-        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let mut builder = csv::ReaderBuilder::new();
+        let mut reader = builder.delimiter(delimiter).from_reader(text.as_bytes());
         let header = reader.headers().cloned().map_err(|error| malformed(&error, None))?;
         let mut records = Vec::new();
         for record in reader.into_records() {
@@ -120,7 +126,8 @@ fn decode(bytes: &[u8]) -> Result<String, Error> {
     }
 }
 
-fn first_bad_line(bytes: &[u8]) -> u64 {
+/// The first line that is no UTF-8, from 1.
+pub(super) fn first_bad_line(bytes: &[u8]) -> u64 {
     let bad = bytes
         .split(|byte| *byte == b'\n')
         .position(|line| std::str::from_utf8(line).is_err())
