@@ -116,7 +116,7 @@ impl Play {
 
 /// In every alert of every story, the parts add up to the value to the last unit.
 fn check_arithmetic(alert: &Alert) {
-    let named = alert.why.parts.iter().filter(|part| part.country.is_some());
+    let named = alert.why.parts.iter().filter(|part| !part.upper_only);
     let lower: i64 = named.map(|part| part.amount).sum();
     let upper: i64 = alert.why.parts.iter().map(|part| part.amount).sum();
     let (lower, upper) = if alert.metric.is_falling() {

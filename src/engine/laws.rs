@@ -1,12 +1,12 @@
 //! The laws of the method, over generated markets and measures.
 
 use super::State;
-use super::concentration::{value, why};
+use super::concentration::Basis;
 use super::exposure::{Exposure, Lens};
 use crate::domain::market::{Denominator, Draft, DraftRow, Figure, Period};
 use crate::domain::policy::{Blocs, Destination, Level, Place, Policy};
-use crate::domain::rule::{Metric, Threshold};
-use crate::domain::share::{Interval, Weight};
+use crate::domain::rule::{Flapping, Metric, Threshold};
+use crate::domain::share::{Interval, Weight, Wgi};
 use crate::domain::threat::{
     Authority, Calendar, Confidence, EndUse, Measure, Scope, Suspension, Threat,
 };
@@ -39,7 +39,7 @@ proptest! {
         let wide = weighed(&report, &[&threats[..], &[wide]].concat());
         for (metric, lower) in &before {
             prop_assert!(at_least(with[metric], *lower), "adding a measure lowers {}", metric);
-            prop_assert!(metric.name() != "hhi_t" || more.t_override.is_none() || at_least(heavy[metric], with[metric]));
+            prop_assert!(!matches!(metric, Metric::HhiT | Metric::HhiWgiT) || more.t_override.is_none() || at_least(heavy[metric], with[metric]));
             prop_assert!(at_least(wide[metric], heavy[metric]), "a wider scope lowers {}", metric);
         }
         prop_assert_eq!(weighed(&report, &threats), before, "without it all is as before");
@@ -47,7 +47,7 @@ proptest! {
 
     #[test]
     fn without_measures_the_trade_adjusted_index_is_the_index(report in reports()) {
-        let nothing = Exposure::default();
+        let nothing = Exposure::NONE;
         prop_assert_eq!(value(&Metric::HhiT, &report, &nothing), value(&Metric::Hhi, &report, &nothing));
         prop_assert_eq!(value(&Metric::RestrictedShare, &report, &nothing), Interval::default());
     }
@@ -69,8 +69,8 @@ proptest! {
     fn the_parts_add_up_to_the_value(report in reports(), threats in vec(threats(), 0..6), metric in metrics()) {
         let exposure = Exposure::of(threats.iter(), &policy());
         let value = value(&metric, &report, &exposure);
-        let parts = why(&metric, &report, &exposure).parts;
-        let lower: i64 = parts.iter().filter(|part| part.country.is_some()).map(|part| part.amount).sum();
+        let parts = Basis { report: &report, exposure: &exposure, wgi: &governance() }.why(&metric).parts;
+        let lower: i64 = parts.iter().filter(|part| !part.upper_only).map(|part| part.amount).sum();
         let upper: i64 = parts.iter().map(|part| part.amount).sum();
         prop_assert!(value.lower <= value.upper);
         if metric.is_falling() {
@@ -138,7 +138,7 @@ fn figures(state: &State) -> Vec<Figures> {
     let figures = state.markets().iter().map(|(key, market)| {
         let threats = market
             .bearing()
-            .map(|(id, _)| (id.clone(), Arc::clone(&state.threats().get(id).unwrap().threat)));
+            .map(|one| (one.record.threat.id.clone(), Arc::clone(&one.record.threat)));
         (*key, Arc::clone(&market.report().report), threats.collect())
     });
     figures.collect()
@@ -158,10 +158,10 @@ fn name(update: &Update) -> String {
 fn weighed(report: &Report, threats: &[Threat]) -> BTreeMap<Metric, Interval> {
     let policy = policy();
     let destination = Destination::Place(Place::parse("JPN").unwrap());
-    let lens = Lens { destination: &destination, measures: &BTreeSet::new() };
+    let lens = Lens::toward(destination);
     let counting = threats.iter().filter(|threat| lens.counts(threat, day(2025, 1), &policy));
     let exposure = Exposure::of(counting, &policy);
-    let metrics = [Metric::HhiT, Metric::RestrictedShare];
+    let metrics = [Metric::HhiT, Metric::RestrictedShare, Metric::HhiWgiT];
     metrics.into_iter().map(|metric| (metric.clone(), value(&metric, report, &exposure))).collect()
 }
 
@@ -180,6 +180,9 @@ fn policy() -> Policy {
         thresholds: vec![Threshold { level: Level::Warning, raise, reset: raise / 2 }],
         for_ms: 0,
         keep_ms: 86_400_000 * 3,
+        confidence: BTreeSet::new(),
+        max_age_ms: Some(86_400_000 * 2),
+        flapping: Some(Flapping { changes: 2, within_ms: 86_400_000 * 4 }),
     };
     let japan = || Destination::Place(Place::parse("JPN").unwrap());
     Policy {
@@ -192,7 +195,19 @@ fn policy() -> Policy {
         blocs: Blocs::default(),
         sources: vec![slug("USGS")],
         weights: Policy::default_weights(),
+        wgi: governance(),
+        notice_share: Ppm::new(100_000),
     }
+}
+
+fn governance() -> BTreeMap<Country, Wgi> {
+    let weight = |mean| Wgi::from_mean_hundredths(mean).unwrap();
+    BTreeMap::from([(country("CHN"), weight(-31)), (country("USA"), weight(98))])
+}
+
+/// The value of a metric, with the governance of the test's policy.
+fn value(metric: &Metric, report: &Report, exposure: &Exposure) -> Interval {
+    Basis { report, exposure, wgi: &governance() }.value(metric)
 }
 
 fn metrics() -> impl Strategy<Value = Metric> {
@@ -206,6 +221,9 @@ fn metrics() -> impl Strategy<Value = Metric> {
         Metric::RestrictedShare,
         Metric::AvailableShare,
         Metric::NMinus1,
+        Metric::HhiWgiT,
+        Metric::AnnouncedHhiT,
+        Metric::AnnouncedRestrictedShare,
     ])
 }
 
