@@ -226,25 +226,53 @@ pub struct Backtest {
 #[derive(Debug, Args)]
 pub struct Import {
     /// Which kind of file.
-    #[arg(value_enum)]
-    pub kind: ImportKind,
-    /// The file.
-    pub file: PathBuf,
+    #[command(subcommand)]
+    pub file: ImportFile,
     /// The name under which to publish; the kind of the file where not given.
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub feed: Option<String>,
     /// Print what would be published as JSON lines, and publish nothing.
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub dry_run: bool,
+    /// Name everything that was left out, instead of counting it by reason.
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
 }
 
+const MAPPING: &str = concat!("A mapping:\n\n", include_str!("../feeds/table/example.toml"));
+
 /// Kinds of files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ImportKind {
+#[derive(Debug, Subcommand)]
+pub enum ImportFile {
     /// A data release of the USGS Mineral Commodity Summaries, 2025 or 2026.
-    Usgs,
+    Usgs {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Any table of supply figures in CSV, with a mapping that says where everything is in it.
+    #[command(after_long_help = MAPPING)]
+    Csv {
+        /// The file.
+        file: PathBuf,
+        /// The mapping, in TOML; `lodewatch import csv --help` shows one.
+        #[arg(long, value_name = "FILE")]
+        mapping: PathBuf,
+    },
+    /// Global Trade Alert's export of interventions, from its data centre.
+    Gta {
+        /// The file.
+        file: PathBuf,
+    },
     /// A list of export-control measures with their dates.
-    Events,
+    Events {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Updates in the project's own form: JSON lines, as `publish` takes them.
+    Jsonl {
+        /// The file; `-` reads standard input.
+        file: PathBuf,
+    },
 }
 
 /// Arguments of `demo`.

@@ -13,6 +13,7 @@
 mod binary;
 mod crash;
 mod harness;
+mod import;
 mod publish;
 mod rebuild;
 mod reload;
