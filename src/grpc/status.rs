@@ -136,7 +136,7 @@ pub(super) fn journal(error: &journal::Error) -> Status {
             tracing::error!(error = text, "the journal is damaged");
             plain(Code::DataLoss, "JOURNAL_DAMAGED", text, &[])
         }
-        E::Closed | E::Io { .. } | E::OutOfRange { .. } | E::Locked { .. } => {
+        E::Closed | E::Io { .. } | E::OutOfRange { .. } | E::Locked { .. } | E::Exists { .. } => {
             tracing::error!(error = text, "the journal is out of reach");
             unavailable("JOURNAL_OUT_OF_REACH", "the journal is out of reach")
         }

@@ -28,7 +28,7 @@ pub enum Error {
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
     /// An entry is not what was written.
-    #[error("entry {seq} of {} is damaged: {what}", file.display())]
+    #[error("{}{} is damaged: {what}", of_entry(*seq), file.display())]
     Damaged {
         /// In which file.
         file: Arc<Path>,
@@ -51,6 +51,12 @@ pub enum Error {
         /// The lock.
         file: Arc<Path>,
     },
+    /// There is a journal already; nothing is written over one.
+    #[error("{} is there already; choose a directory without a journal", file.display())]
+    Exists {
+        /// The journal.
+        file: Arc<Path>,
+    },
     /// The entry is larger than any entry may be.
     #[error("an entry of {bytes} bytes is too large; at most {ENTRY_BYTES_MAX} are allowed")]
     TooLarge {
@@ -67,6 +73,10 @@ pub enum Error {
         /// The format of this version.
         known: i64,
     },
+}
+
+fn of_entry(seq: Seq) -> String {
+    if seq == Seq::ZERO { String::new() } else { format!("entry {seq} of ") }
 }
 
 /// How an entry is damaged.

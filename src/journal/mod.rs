@@ -8,17 +8,20 @@
 //! - [`codec`]: the bytes of an entry, kept for ever
 //! - [`Memory`]: for tests
 //! - [`Embedded`]: a file on this machine, the default
+//! - [`Reading`], [`write_new`]: such a file for tools: read only, or made out of entries
 
 pub mod codec;
 #[cfg(test)]
 mod contract;
 mod embedded;
 mod error;
+#[cfg(test)]
+mod faults;
 mod memory;
 #[cfg(test)]
 mod samples;
 
-pub use embedded::Embedded;
+pub use embedded::{Embedded, Reading, write_new};
 pub use error::{Damage, Error};
 pub use memory::Memory;
 

@@ -3,8 +3,8 @@
 use super::super::Error;
 use super::checkpoint::Checkpointer;
 use super::file;
-use crate::domain::{Seq, Timestamp};
-use rusqlite::{Connection, TransactionBehavior, params};
+use crate::domain::{Epoch, Seq, Timestamp};
+use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -18,8 +18,6 @@ const GROUP_BYTES_MAX: usize = 8 << 20;
 
 /// How many turns others get in a row without anyone coming back; some tens of microseconds on an idle machine.
 const TURNS_MAX: u32 = 100;
-
-const INSERT: &str = "INSERT INTO entries (seq, at, payload, checksum) VALUES (?1, ?2, ?3, ?4)";
 
 /// An entry that waits to be appended.
 pub(super) struct Request {
@@ -36,6 +34,7 @@ pub(super) struct Writer {
     pub(super) file: Arc<Path>,
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) head: watch::Sender<Seq>,
+    pub(super) epoch: Epoch,
     /// The last entry's time.
     pub(super) at: Timestamp,
     pub(super) checkpointer: Checkpointer,
@@ -103,11 +102,12 @@ impl Writer {
 
     /// Makes a group durable; the last entry's position and time.
     fn commit(&mut self, group: &[Request]) -> Result<(Seq, Timestamp), Error> {
-        let (head, at) = (*self.head.borrow(), self.at);
+        let (head, at, epoch) = (*self.head.borrow(), self.at, self.epoch);
         let insert = |connection: &mut Connection| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let last = insert(&transaction, group, head, at)?;
+            file::advance(&transaction, epoch, last.0)?;
             transaction.commit()?;
             Ok(last)
         };
@@ -138,12 +138,10 @@ fn insert(
     mut seq: Seq,
     mut at: Timestamp,
 ) -> rusqlite::Result<(Seq, Timestamp)> {
-    let mut insert = connection.prepare_cached(INSERT)?;
     for request in group {
         seq = seq.next();
         at = at.max(request.at);
-        let checksum = file::checksum(seq, at, &request.payload);
-        insert.execute(params![seq.0.cast_signed(), at.millis(), request.payload, checksum])?;
+        file::insert(connection, seq, at, &request.payload)?;
     }
     Ok((seq, at))
 }
