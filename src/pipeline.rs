@@ -47,6 +47,7 @@ pub struct View {
     ring: Arc<Ring>,
     archive: archive::Reader,
     next_deadline: watch::Receiver<Option<Timestamp>>,
+    damage: watch::Receiver<Option<journal::Error>>,
 }
 
 impl View {
@@ -71,10 +72,35 @@ impl View {
     }
 
     /// Waits until an entry is applied and its alerts can be read.
-    pub async fn wait_for(&self, entry: Seq) {
+    ///
+    /// # Errors
+    ///
+    /// [`journal::Error::Damaged`] where the journal is damaged at or before it: it never will be.
+    pub async fn wait_for(&self, entry: Seq) -> Result<(), journal::Error> {
         let mut head = self.ring.head();
-        // The sender lives as long as the ring, which this view holds.
-        head.wait_for(|head| *head >= entry).await.expect("the ring rings its own doorbell");
+        tokio::select! {
+            biased;
+            reached = head.wait_for(|head| *head >= entry) => {
+                // The sender lives as long as the ring, which this view holds.
+                reached.expect("the ring rings its own doorbell");
+                Ok(())
+            }
+            damage = self.damaged() => Err(damage),
+        }
+    }
+
+    /// The damage of the journal, where the loop has come to it: everything before it is applied, nothing after it ever is.
+    pub fn damage(&self) -> Option<journal::Error> {
+        self.damage.borrow().clone()
+    }
+
+    /// Waits until the loop comes to damage in the journal; for ever in a sound one.
+    pub async fn damaged(&self) -> journal::Error {
+        let mut damage = self.damage.clone();
+        match damage.wait_for(Option::is_some).await.map(|damage| damage.clone()) {
+            Ok(Some(damage)) => damage,
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
     }
 
     /// The next instant at which something is due that no update announces.
@@ -89,6 +115,7 @@ pub struct Pipeline {
     archive: Archive,
     view: View,
     deadline: watch::Sender<Option<Timestamp>>,
+    damage: watch::Sender<Option<journal::Error>>,
     encode: Encode,
     housekeeping: Housekeeping,
     last_snapshot: Seq,
@@ -109,15 +136,26 @@ impl Pipeline {
         let state = newest_snapshot(&archive)?;
         let after = state.seq();
         let (deadline, next_deadline) = watch::channel(state.next_deadline());
+        let (tell_damage, damage) = watch::channel(None);
         let view = View {
             ring: Arc::new(Ring::new(after, housekeeping.ring_bytes_max)),
             archive: archive.reader(),
             state: Arc::new(RwLock::new(state)),
             next_deadline,
+            damage,
         };
         let tail = journal.tail(after)?;
         tracing::info!(entry = after.0, head = journal.head().borrow().0, "replaying the journal");
-        Ok(Self { tail, archive, view, deadline, encode, housekeeping, last_snapshot: after })
+        Ok(Self {
+            tail,
+            archive,
+            view,
+            deadline,
+            damage: tell_damage,
+            encode,
+            housekeeping,
+            last_snapshot: after,
+        })
     }
 
     /// What others may see.
@@ -129,12 +167,30 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// When the journal cannot be read on or the archive cannot be written; what was applied stays readable.
+    /// When the journal cannot be read on or the archive cannot be written; what was applied stays readable. An archive
+    /// that is damaged is gone then: the next start makes it anew.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
-        while let Some(entries) = stop.run_until_cancelled(self.tail.next()).await {
-            self.take(&entries?)?;
+        let result = self.run_until(&stop).await;
+        if let Err(Error::Journal(error @ journal::Error::Damaged { .. })) = &result {
+            self.damage.send_replace(Some(error.clone()));
         }
-        self.snapshot()
+        if let Err(Error::Archive(archive::Error::Damaged { .. })) = &result {
+            self.archive.discard()?;
+        }
+        result
+    }
+
+    async fn run_until(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+        let damaged = self.view.archive.damaged().clone();
+        loop {
+            let entries = tokio::select! {
+                biased;
+                () = stop.cancelled() => return self.snapshot(),
+                () = damaged.cancelled() => return Err(self.archive.damage().into()),
+                entries = self.tail.next() => entries?,
+            };
+            self.take(&entries)?;
+        }
     }
 
     fn take(&mut self, entries: &[Entry]) -> Result<(), Error> {
@@ -238,7 +294,7 @@ pub async fn keep_time(
             () = wait => {
                 let due = due.expect("a wait that ends has a deadline");
                 let entry = journal.append(clock.now(), Payload::Tick { due }).await?;
-                view.wait_for(entry).await;
+                view.wait_for(entry).await?;
             }
         }
     }

@@ -7,7 +7,6 @@ use crate::domain::update::Payload;
 use crate::grpc::{self, Api};
 use crate::journal::{self, Embedded, Journal};
 use crate::pipeline::{self, Housekeeping, Pipeline, View, keep_time};
-use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -88,10 +87,24 @@ impl Node {
         let stop = CancellationToken::new();
         let mut ended = spawn_loop(pipeline, stop.clone())?;
         let recovered = *journal.head().borrow();
-        until(&mut ended, view.wait_for(recovered)).await?;
-        tracing::info!(entry = recovered.0, epoch = %journal.epoch(), "recovered");
+        let reached = tokio::select! {
+            biased;
+            reached = view.wait_for(recovered) => reached,
+            ended = &mut ended => return Err(loop_error(ended)),
+        };
+        check_archive(&view)?;
         let node = Self { journal, view, clock, stop, ended, config };
-        node.adopt_policy().await?;
+        match reached {
+            Ok(()) => {
+                tracing::info!(entry = recovered.0, epoch = %node.journal.epoch(), "recovered");
+                node.adopt_policy().await?;
+            }
+            Err(damage) => tracing::error!(
+                error = %damage,
+                applied = node.view.head().0,
+                "the journal is damaged; what is before the damage is served, nothing past it, and nothing is taken"
+            ),
+        }
         Ok(node)
     }
 
@@ -110,7 +123,8 @@ impl Node {
         let entry = self.journal.append(self.clock.now(), adopted).await;
         let entry =
             entry.map_err(|source| Error::Journal { dir: self.config.data_dir.clone(), source })?;
-        self.view.wait_for(entry).await;
+        let applied = self.view.wait_for(entry).await;
+        applied.map_err(|source| Error::Journal { dir: self.config.data_dir.clone(), source })?;
         tracing::info!(policy_version = entry.0, "policy adopted");
         Ok(())
     }
@@ -147,6 +161,7 @@ impl Node {
             tracing::info!("draining");
             tokio::time::sleep(drain_bound).await;
         };
+        let is_damaged = self.view.damage().is_some();
         let time = keep_time(
             Arc::clone(&self.journal),
             self.view.clone(),
@@ -159,8 +174,8 @@ impl Node {
                 tracing::warn!("drain time is over; open connections are cut");
                 Ok(())
             }
-            ended = &mut self.ended => Err(loop_error(ended)),
-            kept = time => kept.map_err(|source| Error::Journal { dir: self.config.data_dir.clone(), source }),
+            ended = &mut self.ended, if !is_damaged => Err(loop_error(ended)),
+            kept = time, if !is_damaged => kept.map_err(|source| Error::Journal { dir: self.config.data_dir.clone(), source }),
         };
         self.close().await?;
         result
@@ -169,7 +184,10 @@ impl Node {
     /// Ends the loop with a last snapshot.
     async fn close(mut self) -> Result<(), Error> {
         self.stop.cancel();
+        let is_damaged = self.view.damage().is_some();
         match (&mut self.ended).await {
+            // Told of at the start; everything before the damage was served.
+            Ok(Err(_)) if is_damaged => Ok(()),
             Ok(ended) => ended,
             // Already taken by `serve`, which tells of it.
             Err(_) => Ok(()),
@@ -193,15 +211,15 @@ fn spawn_loop(
     Ok(ended)
 }
 
-/// Waits for something, but not past the end of the loop.
-async fn until(
-    ended: &mut oneshot::Receiver<Result<(), Error>>,
-    wait: impl Future<Output = ()>,
-) -> Result<(), Error> {
-    tokio::select! {
-        ended = ended => Err(loop_error(ended)),
-        () = wait => Ok(()),
-    }
+/// Proves the archive, on a thread of its own, since that takes as long as it is large. Damage ends the loop, which
+/// discards the archive.
+fn check_archive(view: &View) -> Result<(), Error> {
+    let archive = view.archive().clone();
+    let check = move || match archive.check() {
+        Ok(()) => tracing::debug!("the archive is whole"),
+        Err(error) => tracing::error!(%error, "the archive was checked"),
+    };
+    thread::Builder::new().name("check".into()).spawn(check).map(drop).map_err(Error::Thread)
 }
 
 fn loop_error(ended: Result<Result<(), Error>, oneshot::error::RecvError>) -> Error {

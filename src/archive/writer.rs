@@ -1,7 +1,7 @@
 //! The one that writes the archive: the loop that applies entries.
 
 use super::error::{Error, is_damage};
-use super::file::{self, Opened};
+use super::file::{self, Meta, Opened};
 use super::pool::Pool;
 use super::reader::Reader;
 use super::record::Record;
@@ -23,30 +23,42 @@ const PRUNE_ALERTS_MAX: i64 = 65_536;
 /// The archive, for its only writer.
 pub struct Archive {
     connection: Connection,
-    applied: Seq,
+    meta: Meta,
     reader: Reader,
 }
 
 impl Archive {
     /// Opens the archive of a directory that exists.
     ///
-    /// Starts an empty one, with a warning, where the file is missing, damaged, of another version, of another
-    /// journal, or ahead of the journal's head (the journal was put back from a backup).
+    /// Starts an empty one, with a warning, where the file is missing, damaged, or of another version.
     ///
     /// # Errors
     ///
+    /// [`Error::OtherJournal`] and [`Error::Ahead`] where it is whole and the journal is not what it was;
     /// [`Error::Full`] and [`Error::Io`], where not even an empty one can be had.
     pub fn open(dir: &Path, epoch: Epoch, head: Seq) -> Result<Self, Error> {
         let path: Arc<Path> = dir.join("archive.db").into();
-        let Opened { connection, applied, oldest } = file::open(&path, epoch, head)?;
+        let Opened { connection, meta } = file::open(&path, epoch, head)?;
         let pool = Arc::new(Pool::new(path));
-        let reader = Reader { pool, oldest: Arc::new(AtomicU64::new(oldest.0)) };
-        Ok(Self { connection, applied, reader })
+        let reader = Reader { pool, oldest: Arc::new(AtomicU64::new(meta.oldest.0)) };
+        Ok(Self { connection, meta, reader })
     }
 
     /// The last entry whose alerts are in.
     pub fn applied(&self) -> Seq {
-        self.applied
+        self.meta.applied
+    }
+
+    /// The error to end with after a reading found the file damaged.
+    pub fn damage(&self) -> Error {
+        let source = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+        let source = Arc::new(rusqlite::Error::SqliteFailure(source, None));
+        Error::Damaged { file: Arc::clone(&self.reader.pool.path), source }
+    }
+
+    /// Deletes the file, which was found to be damaged: the next start makes it anew out of the journal.
+    pub fn discard(self) -> Result<(), Error> {
+        file::remove(&self.reader.pool.path)
     }
 
     /// A handle for those who read.
@@ -59,7 +71,8 @@ impl Archive {
     /// Repeating what it has is harmless, as a replay from a snapshot does; what was pruned does not come back.
     pub fn commit(&mut self, applied: Seq, records: &[Record]) -> Result<(), Error> {
         let oldest = self.reader.oldest();
-        let applied = applied.max(self.applied);
+        let applied = applied.max(self.meta.applied);
+        let meta = Meta { applied, ..self.meta };
         self.write(|transaction| {
             for record in records.iter().filter(|record| record.entry > oldest) {
                 assert!(record.entry <= applied, "alerts are those of applied entries");
@@ -70,15 +83,15 @@ impl Archive {
                     record.sequence
                 );
             }
-            transaction.prepare_cached("UPDATE meta SET applied = ?1")?.execute([signed(applied.0)])
+            meta.write(transaction)
         })?;
-        self.applied = applied;
+        self.meta = meta;
         Ok(())
     }
 
     /// Keeps the state as it is after entry `seq`, which is not past [`Archive::applied`]; forgets all but the last two.
     pub fn save_snapshot(&mut self, seq: Seq, bytes: &[u8]) -> Result<(), Error> {
-        assert!(seq <= self.applied, "a snapshot is of what is in the archive");
+        assert!(seq <= self.meta.applied, "a snapshot is of what is in the archive");
         self.write(|transaction| {
             transaction.execute(
                 "INSERT OR REPLACE INTO snapshots VALUES (?1, ?2, ?3)",
@@ -111,19 +124,19 @@ impl Archive {
     /// Forgets the alerts of entries that the journal took before an instant, but for the sequences in `keep`, the
     /// latest alerts of open episodes. Moves [`Reader::oldest`]. At most [`PRUNE_ALERTS_MAX`] at a time; call it again.
     pub fn prune(&mut self, before: Timestamp, keep: &BTreeSet<u64>) -> Result<(), Error> {
-        let oldest = self.reader.oldest();
+        let mut meta = self.meta;
         let keep = serde_json::to_string(keep).expect("a set of numbers is valid JSON");
-        let mut pruned = oldest;
         self.write(|transaction| {
-            pruned = last_before(transaction, before, oldest)?;
+            meta.oldest = last_before(transaction, before, meta.oldest)?;
             transaction.execute(
                 "DELETE FROM alerts WHERE entry <= ?1
                  AND sequence NOT IN (SELECT value FROM json_each(?2))",
-                params![signed(pruned.0), keep],
+                params![signed(meta.oldest.0), keep],
             )?;
-            transaction.execute("UPDATE meta SET oldest = ?1", [signed(pruned.0)])
+            meta.write(transaction)
         })?;
-        self.reader.oldest.store(pruned.0, Ordering::Release);
+        self.meta = meta;
+        self.reader.oldest.store(meta.oldest.0, Ordering::Release);
         Ok(())
     }
 
@@ -146,7 +159,7 @@ impl Archive {
         let mut select = self
             .connection
             .prepare("SELECT seq FROM snapshots WHERE seq <= ?1 ORDER BY seq DESC")?;
-        let seqs = select.query_map([signed(self.applied.0)], |row| row.get::<_, i64>(0))?;
+        let seqs = select.query_map([signed(self.meta.applied.0)], |row| row.get::<_, i64>(0))?;
         seqs.map(|seq| seq.map(|seq| Seq(seq.cast_unsigned()))).collect()
     }
 

@@ -153,7 +153,11 @@ pub(super) fn archive(error: &archive::Error) -> Status {
             error.to_string(),
             &[("oldest_entry", &oldest.to_string())],
         ),
-        E::Full { .. } | E::Damaged { .. } | E::Io { .. } => {
+        E::Full { .. }
+        | E::Damaged { .. }
+        | E::Ahead { .. }
+        | E::OtherJournal { .. }
+        | E::Io { .. } => {
             tracing::error!(error = chain(error), "the archive cannot be read");
             unavailable("ARCHIVE_OUT_OF_REACH", "history cannot be read at the moment")
         }

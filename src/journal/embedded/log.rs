@@ -58,9 +58,11 @@ pub(super) fn inspect(journal: &Path) -> Result<Log, Error> {
         // SQLite would take the log for a leftover and delete it.
         return Err(damaged(&journal.into(), "it is empty, and its log is not".to_owned()));
     }
-    let found = Frames::read(BufReader::new(log)).map_err(|error| match error.kind() {
-        ErrorKind::InvalidData => damaged(&path, "its header does not fit".to_owned()),
-        _ => file::io("reading", &path, error),
+    let found = Frames::read(BufReader::new(log)).map_err(|error| {
+        if error.kind() == ErrorKind::InvalidData {
+            return damaged(&path, "its header does not fit".to_owned());
+        }
+        file::io("reading", &path, error)
     })?;
     let Frames { whole, finished, behind } = found;
     match behind {
@@ -195,12 +197,18 @@ impl Frame<'_> {
 /// SQLite's running sum over pairs of numbers.
 fn add((mut one, mut two): (u32, u32), bytes: &[u8], is_big: bool) -> (u32, u32) {
     for pair in bytes.as_chunks::<8>().0 {
-        let [a, b, c, d, e, f, g, h] = *pair;
-        let read = if is_big { u32::from_be_bytes } else { u32::from_le_bytes };
-        one = one.wrapping_add(read([a, b, c, d])).wrapping_add(two);
-        two = two.wrapping_add(read([e, f, g, h])).wrapping_add(one);
+        let read = if is_big { u64::from_be_bytes } else { u64::from_le_bytes };
+        let [high, low] = halves(read(*pair));
+        let (first, second) = if is_big { (high, low) } else { (low, high) };
+        one = one.wrapping_add(first).wrapping_add(two);
+        two = two.wrapping_add(second).wrapping_add(one);
     }
     (one, two)
+}
+
+fn halves(number: u64) -> [u32; 2] {
+    [number >> 32, number & u64::from(u32::MAX)]
+        .map(|half| u32::try_from(half).expect("half of 64 bits is 32 bits"))
 }
 
 fn number(bytes: &[u8], at: usize) -> Option<u32> {
