@@ -44,6 +44,11 @@ impl Archive {
         Ok(Self { connection, meta, reader })
     }
 
+    /// Deletes the archive of a directory whose journal is another one now.
+    pub fn remove(dir: &Path) -> Result<(), Error> {
+        file::remove(&dir.join("archive.db").into())
+    }
+
     /// The last entry whose alerts are in.
     pub fn applied(&self) -> Seq {
         self.meta.applied

@@ -6,6 +6,7 @@ mod check_config;
 mod demo;
 mod error;
 mod import;
+mod journal;
 mod markets;
 mod output;
 mod publish;
@@ -38,6 +39,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Alerts(arguments) => alerts::run(&address, output, &arguments).await,
         Command::Import(arguments) => import::run(&address, output, &arguments).await,
         Command::CheckConfig { file } => check_config::run(&file),
+        Command::Journal(arguments) => journal::run(output, &arguments),
         Command::Demo(arguments) => demo::run(output, &arguments).await,
     }
 }

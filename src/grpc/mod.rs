@@ -62,6 +62,15 @@ pub fn encoder(epoch: Epoch) -> Encode {
     })
 }
 
+/// The alert that [`encoder`] made bytes of.
+///
+/// # Panics
+///
+/// For other bytes.
+pub fn decode(bytes: &[u8]) -> pb::Alert {
+    pb::Alert::decode(bytes).expect("the edge encoded them")
+}
+
 /// All services: ours, health and reflection. A request of more than `message_bytes_max` bytes is refused.
 pub async fn routes(api: Arc<Api>, message_bytes_max: usize) -> Routes {
     let (health, health_service) = tonic_health::server::health_reporter();

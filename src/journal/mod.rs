@@ -19,7 +19,7 @@ mod error;
 mod faults;
 mod memory;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 
 pub use embedded::{Embedded, Reading, write_new};
 pub use error::{Damage, Error};

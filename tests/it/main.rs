@@ -13,6 +13,7 @@
 mod binary;
 mod crash;
 mod harness;
+mod journal;
 mod publish;
 mod rebuild;
 mod samples;

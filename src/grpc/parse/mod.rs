@@ -1,6 +1,7 @@
 //! Messages → domain values. Every bad field is named, with what was sent and what is allowed, all of them at once.
 
 mod alerts;
+mod entry;
 mod figure;
 mod markets;
 mod name;
@@ -10,6 +11,7 @@ mod threat;
 mod violations;
 
 pub(super) use alerts::{Start, Subscribe, list_alerts, subscribe};
+pub use entry::entry;
 pub(super) use markets::{get_market, list_markets, list_threats};
 pub use publish::publish;
 pub use violations::Violations;
