@@ -12,6 +12,7 @@ use crate::fanout::{Frame, Ring};
 use crate::journal::{self, Journal, Tail};
 use bytes::Bytes;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +29,20 @@ pub enum Error {
     #[error("the archive cannot be written")]
     Archive(#[from] archive::Error),
 }
+
+/// Why entries that are in the journal are not applied, while everything before them is served.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Trouble {
+    /// The next entry is damaged: it never will be.
+    #[error(transparent)]
+    Damaged(journal::Error),
+    /// There is no space for their alerts: they will be, once there is.
+    #[error(transparent)]
+    Full(archive::Error),
+}
+
+/// How long a full disk is left alone before it is tried again.
+const FULL_RETRY: Duration = Duration::from_millis(500);
 
 /// How the loop keeps house.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +62,7 @@ pub struct View {
     ring: Arc<Ring>,
     archive: archive::Reader,
     next_deadline: watch::Receiver<Option<Timestamp>>,
-    damage: watch::Receiver<Option<journal::Error>>,
+    trouble: watch::Receiver<Option<Trouble>>,
 }
 
 impl View {
@@ -75,8 +90,8 @@ impl View {
     ///
     /// # Errors
     ///
-    /// [`journal::Error::Damaged`] where the journal is damaged at or before it: it never will be.
-    pub async fn wait_for(&self, entry: Seq) -> Result<(), journal::Error> {
+    /// What keeps it from being applied, now or for ever.
+    pub async fn wait_for(&self, entry: Seq) -> Result<(), Trouble> {
         let mut head = self.ring.head();
         tokio::select! {
             biased;
@@ -85,20 +100,30 @@ impl View {
                 reached.expect("the ring rings its own doorbell");
                 Ok(())
             }
-            damage = self.damaged() => Err(damage),
+            trouble = self.until_trouble(|_| true) => Err(trouble),
         }
     }
 
-    /// The damage of the journal, where the loop has come to it: everything before it is applied, nothing after it ever is.
-    pub fn damage(&self) -> Option<journal::Error> {
-        self.damage.borrow().clone()
+    /// What keeps entries from being applied, if anything does.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.trouble.borrow().clone()
+    }
+
+    /// Whether the loop has come to damage in the journal: everything before it is applied, nothing after it ever is.
+    pub fn is_damaged(&self) -> bool {
+        matches!(&*self.trouble.borrow(), Some(Trouble::Damaged(_)))
     }
 
     /// Waits until the loop comes to damage in the journal; for ever in a sound one.
-    pub async fn damaged(&self) -> journal::Error {
-        let mut damage = self.damage.clone();
-        match damage.wait_for(Option::is_some).await.map(|damage| damage.clone()) {
-            Ok(Some(damage)) => damage,
+    pub async fn damaged(&self) -> Trouble {
+        self.until_trouble(|trouble| matches!(trouble, Trouble::Damaged(_))).await
+    }
+
+    async fn until_trouble(&self, which: impl Fn(&Trouble) -> bool) -> Trouble {
+        let mut trouble = self.trouble.clone();
+        let found = trouble.wait_for(|trouble| trouble.as_ref().is_some_and(&which)).await;
+        match found.map(|trouble| trouble.clone()) {
+            Ok(Some(trouble)) => trouble,
             Ok(None) | Err(_) => std::future::pending().await,
         }
     }
@@ -115,7 +140,7 @@ pub struct Pipeline {
     archive: Archive,
     view: View,
     deadline: watch::Sender<Option<Timestamp>>,
-    damage: watch::Sender<Option<journal::Error>>,
+    trouble: watch::Sender<Option<Trouble>>,
     encode: Encode,
     housekeeping: Housekeeping,
     last_snapshot: Seq,
@@ -136,13 +161,13 @@ impl Pipeline {
         let state = newest_snapshot(&archive)?;
         let after = state.seq();
         let (deadline, next_deadline) = watch::channel(state.next_deadline());
-        let (tell_damage, damage) = watch::channel(None);
+        let (tell_trouble, trouble) = watch::channel(None);
         let view = View {
             ring: Arc::new(Ring::new(after, housekeeping.ring_bytes_max)),
             archive: archive.reader(),
             state: Arc::new(RwLock::new(state)),
             next_deadline,
-            damage,
+            trouble,
         };
         let tail = journal.tail(after)?;
         tracing::info!(entry = after.0, head = journal.head().borrow().0, "replaying the journal");
@@ -151,7 +176,7 @@ impl Pipeline {
             archive,
             view,
             deadline,
-            damage: tell_damage,
+            trouble: tell_trouble,
             encode,
             housekeeping,
             last_snapshot: after,
@@ -172,7 +197,7 @@ impl Pipeline {
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         let result = self.run_until(&stop).await;
         if let Err(Error::Journal(error @ journal::Error::Damaged { .. })) = &result {
-            self.damage.send_replace(Some(error.clone()));
+            self.trouble.send_replace(Some(Trouble::Damaged(error.clone())));
         }
         if let Err(Error::Archive(archive::Error::Damaged { .. })) = &result {
             self.archive.discard()?;
@@ -189,16 +214,20 @@ impl Pipeline {
                 () = damaged.cancelled() => return Err(self.archive.damage().into()),
                 entries = self.tail.next() => entries?,
             };
-            self.take(&entries)?;
+            tokio::select! {
+                taken = self.take(&entries) => taken?,
+                // On a full disk; what was not archived comes again from the journal.
+                () = stop.cancelled() => return Ok(()),
+            }
         }
     }
 
-    fn take(&mut self, entries: &[Entry]) -> Result<(), Error> {
+    async fn take(&mut self, entries: &[Entry]) -> Result<(), Error> {
         let Some(last) = entries.last() else { return Ok(()) };
         let frames = self.apply(entries);
         let records: Vec<Record> =
             frames.iter().flat_map(|frame| &frame.records).cloned().collect();
-        self.archive.commit(last.seq, &records)?;
+        self.commit(last.seq, &records).await?;
         self.view.ring.push(frames, last.seq);
         let next_deadline = self.view.look(State::next_deadline);
         self.deadline
@@ -207,6 +236,24 @@ impl Pipeline {
             >= self.housekeeping.snapshot_every_entries
         {
             self.snapshot()?;
+        }
+        Ok(())
+    }
+
+    /// Archives alerts; on a full disk tries until there is space, and tells so meanwhile.
+    async fn commit(&mut self, applied: Seq, records: &[Record]) -> Result<(), Error> {
+        while let Err(error) = self.archive.commit(applied, records) {
+            if !matches!(error, archive::Error::Full { .. }) {
+                return Err(error.into());
+            }
+            let is_new = self.trouble.send_replace(Some(Trouble::Full(error.clone()))).is_none();
+            if is_new {
+                tracing::error!(%error, "no entry is taken until there is space");
+            }
+            tokio::time::sleep(FULL_RETRY).await;
+        }
+        if self.trouble.send_replace(None).is_some() {
+            tracing::info!("there is space again");
         }
         Ok(())
     }
@@ -238,8 +285,18 @@ impl Pipeline {
         }
     }
 
-    /// Saves the state, and forgets alerts past their time.
+    /// Saves the state, and forgets alerts past their time; on a full disk that is left for the next time.
     fn snapshot(&mut self) -> Result<(), Error> {
+        match self.keep_house() {
+            Err(error @ archive::Error::Full { .. }) => {
+                tracing::warn!(%error, "no snapshot is saved; a start would replay more");
+                Ok(())
+            }
+            kept => Ok(kept?),
+        }
+    }
+
+    fn keep_house(&mut self) -> Result<(), archive::Error> {
         let (seq, now, bytes, open) = self
             .view
             .look(|state| (state.seq(), state.now(), state.to_snapshot(), state.open_alerts()));
@@ -268,11 +325,11 @@ fn newest_snapshot(archive: &Archive) -> Result<State, Error> {
     }
 }
 
-/// Appends a tick whenever something is due, so that time alone raises and clears alerts.
+/// Appends a tick whenever something is due, so that time alone raises and clears alerts. On a full disk the tick waits.
 ///
 /// # Errors
 ///
-/// When the journal takes no more entries.
+/// When the journal has failed.
 pub async fn keep_time(
     journal: Arc<dyn Journal>,
     view: View,
@@ -293,9 +350,26 @@ pub async fn keep_time(
             changed = deadlines.changed() => if changed.is_err() { return Ok(()) },
             () = wait => {
                 let due = due.expect("a wait that ends has a deadline");
-                let entry = journal.append(clock.now(), Payload::Tick { due }).await?;
-                view.wait_for(entry).await?;
+                match journal.append(clock.now(), Payload::Tick { due }).await {
+                    Ok(entry) => applied(&view, entry).await,
+                    Err(journal::Error::Full { .. }) => tokio::time::sleep(FULL_RETRY).await,
+                    // Told to everyone who writes; who reads is still served.
+                    Err(journal::Error::Gone { .. }) => return stopped(&stop).await,
+                    Err(error) => return Err(error),
+                }
             }
         }
     }
+}
+
+/// Waits until an entry is applied, however long that takes.
+async fn applied(view: &View, entry: Seq) {
+    while view.wait_for(entry).await.is_err() {
+        tokio::time::sleep(FULL_RETRY).await;
+    }
+}
+
+async fn stopped(stop: &CancellationToken) -> Result<(), journal::Error> {
+    stop.cancelled().await;
+    Ok(())
 }

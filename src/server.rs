@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::domain::update::Payload;
 use crate::grpc::{self, Api};
 use crate::journal::{self, Embedded, Journal};
-use crate::pipeline::{self, Housekeeping, Pipeline, View, keep_time};
+use crate::pipeline::{self, Housekeeping, Pipeline, Trouble, View, keep_time};
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -99,7 +99,8 @@ impl Node {
                 tracing::info!(entry = recovered.0, epoch = %node.journal.epoch(), "recovered");
                 node.adopt_policy().await?;
             }
-            Err(damage) => tracing::error!(
+            Err(Trouble::Full(error)) => return Err(archive_error(error)),
+            Err(Trouble::Damaged(damage)) => tracing::error!(
                 error = %damage,
                 applied = node.view.head().0,
                 "the journal is damaged; what is before the damage is served, nothing past it, and nothing is taken"
@@ -123,10 +124,17 @@ impl Node {
         let entry = self.journal.append(self.clock.now(), adopted).await;
         let entry =
             entry.map_err(|source| Error::Journal { dir: self.config.data_dir.clone(), source })?;
-        let applied = self.view.wait_for(entry).await;
-        applied.map_err(|source| Error::Journal { dir: self.config.data_dir.clone(), source })?;
+        self.view.wait_for(entry).await.map_err(|trouble| self.trouble(trouble))?;
         tracing::info!(policy_version = entry.0, "policy adopted");
         Ok(())
+    }
+
+    fn trouble(&self, trouble: Trouble) -> Error {
+        let dir = self.config.data_dir.clone();
+        match trouble {
+            Trouble::Damaged(source) => Error::Journal { dir, source },
+            Trouble::Full(source) => Error::Archive { dir, source },
+        }
     }
 
     /// Serves until told to drain; then streams say goodbye and calls under way are answered, for as long as the
@@ -161,7 +169,7 @@ impl Node {
             tracing::info!("draining");
             tokio::time::sleep(drain_bound).await;
         };
-        let is_damaged = self.view.damage().is_some();
+        let is_damaged = self.view.is_damaged();
         let time = keep_time(
             Arc::clone(&self.journal),
             self.view.clone(),
@@ -184,7 +192,7 @@ impl Node {
     /// Ends the loop with a last snapshot.
     async fn close(mut self) -> Result<(), Error> {
         self.stop.cancel();
-        let is_damaged = self.view.damage().is_some();
+        let is_damaged = self.view.is_damaged();
         match (&mut self.ended).await {
             // Told of at the start; everything before the damage was served.
             Ok(Err(_)) if is_damaged => Ok(()),

@@ -78,15 +78,19 @@ impl Error {
         if is_damage(&error) {
             return Self::Damaged { file, source: Arc::new(error) };
         }
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::Full { file },
-            _ => Self::Io { doing, file, source: Arc::new(error) },
+        let code = error.sqlite_error().map(|error| error.extended_code);
+        if error.sqlite_error_code() == Some(ErrorCode::DiskFull) || code == Some(IOERR_SHMSIZE) {
+            return Self::Full { file };
         }
+        Self::Io { doing, file, source: Arc::new(error) }
     }
 }
 
 /// SQLite's code for a file that ends before its last page.
 const IOERR_SHORT_READ: i32 = rusqlite::ffi::SQLITE_IOERR_SHORT_READ;
+
+/// SQLite's code for a shared file that cannot grow.
+const IOERR_SHMSIZE: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 
 /// Whether an error says that the file is not what was written.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {

@@ -55,7 +55,7 @@ impl Api {
 
     /// Waits until an entry is applied here.
     pub(super) async fn reach(&self, entry: Seq) -> Result<(), Status> {
-        self.view.wait_for(entry).await.map_err(|error| status::journal(&error))
+        self.view.wait_for(entry).await.map_err(|trouble| status::trouble(&trouble))
     }
 
     /// Waits until `min_cursor`, if one is given, is applied here.

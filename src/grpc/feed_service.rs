@@ -53,8 +53,8 @@ impl Feed {
     /// Appends a batch, waits until it is durable and applied, and takes its answer from the state.
     async fn append(&self, batch: Batch) -> Result<Arc<Answered>, Status> {
         let id = batch.request_id;
-        if let Some(damage) = self.0.view.damage() {
-            return Err(status::journal(&damage));
+        if let Some(trouble) = self.0.view.trouble() {
+            return Err(status::trouble(&trouble));
         }
         let appended = self.0.journal.append(self.0.clock.now(), Payload::Batch(batch)).await;
         let entry = appended.map_err(|error| status::journal(&error))?;

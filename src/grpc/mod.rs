@@ -90,7 +90,7 @@ pub async fn routes(api: Arc<Api>, message_bytes_max: usize) -> Routes {
     .max_decoding_message_size(message_bytes_max);
     // The node serves only once it is recovered, and ends when its journal or its loop does; over a damaged journal it
     // answers, for as much as it has, but is not ready.
-    let is_ready = api.view.damage().is_none();
+    let is_ready = !api.view.is_damaged();
     let status = if is_ready {
         tonic_health::ServingStatus::Serving
     } else {

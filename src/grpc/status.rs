@@ -16,6 +16,7 @@
 use super::cursor;
 use super::parse::Violations;
 use crate::domain::update::Refusal;
+use crate::pipeline::Trouble;
 use crate::{archive, journal};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -128,19 +129,34 @@ pub(super) fn journal(error: &journal::Error) -> Status {
     use journal::Error as E;
     let text = chain(error);
     match error {
-        E::Full { .. } => {
-            retry(Code::ResourceExhausted, "DISK_FULL", text, &[], ErrorDetails::new())
-        }
+        E::Full { .. } => disk_full(text),
         E::TooLarge { .. } => Violations::one("updates", text).into(),
         E::Damaged { .. } | E::Format { .. } => {
             tracing::error!(error = text, "the journal is damaged");
             plain(Code::DataLoss, "JOURNAL_DAMAGED", text, &[])
         }
-        E::Closed | E::Io { .. } | E::OutOfRange { .. } | E::Locked { .. } | E::Exists { .. } => {
+        E::Closed
+        | E::Gone { .. }
+        | E::Io { .. }
+        | E::OutOfRange { .. }
+        | E::Locked { .. }
+        | E::Exists { .. } => {
             tracing::error!(error = text, "the journal is out of reach");
             unavailable("JOURNAL_OUT_OF_REACH", "the journal is out of reach")
         }
     }
+}
+
+/// What keeps an entry from being applied.
+pub(super) fn trouble(trouble: &Trouble) -> Status {
+    match trouble {
+        Trouble::Damaged(error) => journal(error),
+        Trouble::Full(error) => disk_full(chain(error)),
+    }
+}
+
+fn disk_full(text: String) -> Status {
+    retry(Code::ResourceExhausted, "DISK_FULL", text, &[], ErrorDetails::new())
 }
 
 /// The archive did not answer.

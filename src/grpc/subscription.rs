@@ -124,7 +124,7 @@ fn messages(
                 }
                 next = reader.next() => next.map_err(|error| status::archive(&error)),
                 // Last: everything before the damage is handed over first.
-                damage = api.view.damaged() => Err(status::journal(&damage)),
+                trouble = api.view.damaged() => Err(status::trouble(&trouble)),
             };
             let step = next?;
             let cursor = api.cursor_at(reader.position());

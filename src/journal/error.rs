@@ -17,6 +17,13 @@ pub enum Error {
         /// Which file could not grow.
         file: Arc<Path>,
     },
+    /// The file, its log or its directory was removed or replaced while it was open. What is told as durable was so before;
+    /// nothing is appended any more.
+    #[error("{} was removed or replaced while it was open; restore it, then start again", file.display())]
+    Gone {
+        /// Which file.
+        file: Arc<Path>,
+    },
     /// The store failed.
     #[error("{doing} {} failed", file.display())]
     Io {

@@ -68,8 +68,8 @@ pub trait Journal: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// After [`Error::TooLarge`] and [`Error::Full`] the entry is not in the journal. After [`Error::Closed`] and
-    /// [`Error::Io`] it may be: only reading the journal again tells.
+    /// After [`Error::TooLarge`] and [`Error::Full`] the entry is not in the journal. After [`Error::Closed`],
+    /// [`Error::Gone`] and [`Error::Io`] it may be: only reading the journal again tells.
     fn append(&self, at: Timestamp, payload: Payload) -> BoxFuture<'_, Result<Seq, Error>>;
 
     /// A reader of everything after a position.

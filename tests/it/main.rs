@@ -12,6 +12,7 @@
 
 mod binary;
 mod crash;
+mod disk;
 mod harness;
 mod journal;
 mod publish;

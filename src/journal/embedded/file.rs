@@ -46,6 +46,9 @@ const SCHEMA: &str = "
 /// SQLite's code for a file that ends before its last page.
 const IOERR_SHORT_READ: i32 = rusqlite::ffi::SQLITE_IOERR_SHORT_READ;
 
+/// SQLite's code for a shared file that cannot grow.
+const IOERR_SHMSIZE: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+
 /// An open journal file.
 pub(super) struct Opened {
     /// The only connection that appends.
@@ -300,10 +303,16 @@ pub(super) fn sqlite(
     if is_damage(&error) {
         return damaged(file, seq, Damage::Pages(error.to_string()));
     }
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => Error::Full { file: Arc::clone(file) },
-        _ => io(doing, file, error),
+    if is_full(&error) {
+        return Error::Full { file: Arc::clone(file) };
     }
+    io(doing, file, error)
+}
+
+/// Whether there was no space, for the file, its log or the small file that readers share.
+fn is_full(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull) || code == Some(IOERR_SHMSIZE)
 }
 
 /// Whether an error says that the file is not what was written: its pages, its tables, the type of a value, its length.
@@ -328,5 +337,5 @@ fn is_damage(error: &rusqlite::Error) -> bool {
 
 /// Whether a checkpoint that failed so may succeed later with nothing lost: no space, or somebody else is at it.
 pub(super) fn is_passing(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy))
+    is_full(error) || error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }

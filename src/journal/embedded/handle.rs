@@ -3,6 +3,7 @@
 use super::super::{BoxFuture, ENTRY_BYTES_MAX, Error, Journal, Tail, codec};
 use super::checkpoint::Checkpointer;
 use super::file::{self, Opened};
+use super::place::Place;
 use super::tail::{Chunks, EmbeddedTail};
 use super::thread::Thread;
 use super::writer::{Request, Writer};
@@ -78,6 +79,7 @@ impl Embedded {
             epoch,
             at,
             checkpointer,
+            place: Place::of(&path)?,
             answered: 0,
         };
         let thread = Thread::spawn("journal", move || writer.run())

@@ -78,7 +78,8 @@ fn damaged(path: &Arc<Path>, what: String) -> Error {
     Error::Damaged { file: Arc::clone(path), seq: Seq::ZERO, what: Damage::Pages(what) }
 }
 
-fn beside(journal: &Path) -> PathBuf {
+/// The log of a journal file.
+pub(super) fn beside(journal: &Path) -> PathBuf {
     let mut name = journal.as_os_str().to_owned();
     name.push("-wal");
     PathBuf::from(name)

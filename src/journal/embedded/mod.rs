@@ -11,6 +11,7 @@
 //! - [`Embedded`]: the handle
 //! - `file`: what is on disk, and how it is opened
 //! - `writer`: the only one that writes
+//! - `place`: whether the open files are still in their place
 //! - `log`: what a crash left in the write-ahead log
 //! - `checkpoint`: keeps the write-ahead log short, off the commit path
 //! - `tail`: the readers
@@ -22,6 +23,7 @@ mod copy;
 mod file;
 mod handle;
 mod log;
+mod place;
 mod reading;
 mod tail;
 mod thread;

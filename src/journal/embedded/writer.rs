@@ -3,6 +3,7 @@
 use super::super::Error;
 use super::checkpoint::Checkpointer;
 use super::file;
+use super::place::Place;
 use crate::domain::{Epoch, Seq, Timestamp};
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
@@ -38,6 +39,7 @@ pub(super) struct Writer {
     /// The last entry's time.
     pub(super) at: Timestamp,
     pub(super) checkpointer: Checkpointer,
+    pub(super) place: Place,
     /// The size of the last group.
     pub(super) answered: usize,
 }
@@ -46,7 +48,8 @@ impl Writer {
     /// Runs until every handle is gone and everything accepted is durable, or until a write fails.
     ///
     /// After a failed write it does not try again: once an fsync has failed, the kernel may have dropped the pages,
-    /// and the next fsync would succeed without them. A full disk is no such failure: nothing was committed.
+    /// and the next fsync would succeed without them. A full disk is no such failure: nothing was committed. Once the
+    /// files are gone it takes nothing more, but lives on, so that what is there can still be read.
     pub(super) fn run(mut self) {
         let mut group = Vec::new();
         while let Some(bytes) = self.collect(&mut group) {
@@ -56,6 +59,11 @@ impl Writer {
                     self.advance(head, &mut group);
                 }
                 Err(error @ Error::Full { .. }) => refuse(&error, &mut group),
+                Err(error @ Error::Gone { .. }) => {
+                    tracing::error!(%error, "the journal takes nothing more");
+                    refuse(&error, &mut group);
+                    return self.refuse_all(&error);
+                }
                 Err(error) => {
                     tracing::error!(%error, "the journal stops after a failed write");
                     return refuse(&error, &mut group);
@@ -114,7 +122,16 @@ impl Writer {
         let result = insert(&mut self.connection)
             .map_err(|error| file::sqlite("appending to", &self.file, head.next(), error));
         assert!(self.connection.is_autocommit(), "a transaction that failed is rolled back");
-        result
+        let last = result?;
+        self.place.check()?;
+        Ok(last)
+    }
+
+    /// Answers everyone with an error until every handle is gone.
+    fn refuse_all(mut self, error: &Error) {
+        while let Some(request) = self.requests.blocking_recv() {
+            refuse(error, &mut vec![request]);
+        }
     }
 
     fn advance(&self, to: Seq, group: &mut Vec<Request>) {
