@@ -176,16 +176,22 @@ impl Node {
             self.clock.clone(),
             self.stop.clone(),
         );
+        let mut has_ended = false;
         let result = tokio::select! {
             served = serving => served.map_err(Error::from),
             () = bounded => {
                 tracing::warn!("drain time is over; open connections are cut");
                 Ok(())
             }
-            ended = &mut self.ended, if !is_damaged => Err(loop_error(ended)),
+            ended = &mut self.ended, if !is_damaged => {
+                has_ended = true;
+                Err(loop_error(ended))
+            }
             kept = time, if !is_damaged => kept.map_err(|source| Error::Journal { dir: self.config.data_dir.clone(), source }),
         };
-        self.close().await?;
+        if !has_ended {
+            self.close().await?;
+        }
         result
     }
 
@@ -196,9 +202,8 @@ impl Node {
         match (&mut self.ended).await {
             // Told of at the start; everything before the damage was served.
             Ok(Err(_)) if is_damaged => Ok(()),
-            Ok(ended) => ended,
-            // Already taken by `serve`, which tells of it.
-            Err(_) => Ok(()),
+            Ok(Ok(())) => Ok(()),
+            failed => Err(loop_error(failed)),
         }
     }
 }

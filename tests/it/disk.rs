@@ -58,13 +58,23 @@ impl Drop for SmallDisk {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_refuses_writers_serves_readers_and_takes_writes_again_once_there_is_space() {
+    // Many alerts of small batches mostly fill the archive first, few of large ones the journal.
+    for updates in [1, 900] {
+        for ballast_bytes in [2_000_000, 2_150_000, 2_300_000] {
+            fill_and_free(ballast_bytes, updates).await;
+        }
+    }
+}
+
+async fn fill_and_free(ballast_bytes: usize, updates: usize) {
     let disk = SmallDisk::mount("4m");
     let ballast = disk.0.path().join("ballast");
-    fs::write(&ballast, vec![1; 2 << 20]).unwrap();
+    fs::write(&ballast, vec![1; ballast_bytes]).unwrap();
     let mut process = Process::serve(&disk.data());
     let (mut feed, channel) = connect(&process).await;
-    let (mut acknowledged, refused, status) = publish_until_refused(&mut feed).await;
+    let (mut acknowledged, refused, status) = publish_until_refused(&mut feed, updates).await;
     assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+    assert!(status.message().contains("no space is left on the disk for"), "{status}");
     assert_eq!(status.get_details_error_info().unwrap().reason, "DISK_FULL");
     assert!(status.get_details_retry_info().is_some());
     assert!(!list(&channel).await.is_empty(), "reads go on");
@@ -90,7 +100,7 @@ async fn a_failed_fsync_stops_the_server_and_loses_nothing_acknowledged() {
         ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", inject];
     let process = Process::serve_under(&strace, dir.path());
     let (mut feed, _) = connect(&process).await;
-    let (acknowledged, _, status) = publish_until_refused(&mut feed).await;
+    let (acknowledged, _, status) = publish_until_refused(&mut feed, 1).await;
     assert!(!acknowledged.is_empty());
     assert_eq!(status.code(), Code::Unavailable, "{status}");
     let ended = tokio::task::spawn_blocking(|| process.ended());
@@ -131,11 +141,14 @@ async fn connect(process: &Process) -> (Feed, Channel) {
     (FeedServiceClient::new(channel.clone()), channel)
 }
 
-/// Publishes until something is refused: what was acknowledged before, what was refused, and how.
-async fn publish_until_refused(feed: &mut Feed) -> (Acknowledged, PublishRequest, Status) {
+/// Publishes batches of so many updates until one is refused: what was acknowledged before, what was refused, and how.
+async fn publish_until_refused(
+    feed: &mut Feed,
+    updates: usize,
+) -> (Acknowledged, PublishRequest, Status) {
     let mut acknowledged = Vec::new();
     for turn in 0..100_000 {
-        let request = batch(vec![swing("gallium", turn), swing("indium", turn)]);
+        let request = batch(vec![swing("gallium", turn); updates]);
         match feed.publish(request.clone()).await {
             Ok(response) => acknowledged.push((request, response.into_inner())),
             Err(status) => return (acknowledged, request, status),
