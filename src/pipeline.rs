@@ -41,8 +41,8 @@ pub enum Trouble {
     Full(archive::Error),
 }
 
-/// How long a full disk is left alone before it is tried again.
-const FULL_RETRY: Duration = Duration::from_millis(500);
+/// How long a trouble that passes by itself is left alone before the same is tried again.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// How the loop keeps house.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +51,8 @@ pub struct Housekeeping {
     pub snapshot_every_entries: u64,
     /// Days that alerts are kept; 0 for ever.
     pub keep_days: u32,
+    /// Bytes that the archive may have before the oldest alerts go; 0 for any number.
+    pub keep_bytes: u64,
     /// Bytes of recent alerts in memory.
     pub ring_bytes_max: usize,
 }
@@ -250,7 +252,7 @@ impl Pipeline {
             if is_new {
                 tracing::error!(%error, "no entry is taken until there is space");
             }
-            tokio::time::sleep(FULL_RETRY).await;
+            tokio::time::sleep(RETRY).await;
         }
         if self.trouble.send_replace(None).is_some() {
             tracing::info!("there is space again");
@@ -309,6 +311,9 @@ impl Pipeline {
             let before = now.minus_days(self.housekeeping.keep_days);
             self.archive.prune(before, &open)?;
         }
+        if self.housekeeping.keep_bytes > 0 {
+            self.archive.prune_to(self.housekeeping.keep_bytes, &open)?;
+        }
         Ok(())
     }
 }
@@ -325,7 +330,8 @@ fn newest_snapshot(archive: &Archive) -> Result<State, Error> {
     }
 }
 
-/// Appends a tick whenever something is due, so that time alone raises and clears alerts. On a full disk the tick waits.
+/// Appends a tick whenever something is due, so that time alone raises and clears alerts. While the disk is full or the
+/// clock shows a time that it jumped to, the tick waits.
 ///
 /// # Errors
 ///
@@ -337,6 +343,7 @@ pub async fn keep_time(
     stop: CancellationToken,
 ) -> Result<(), journal::Error> {
     let mut deadlines = view.next_deadline();
+    let mut is_told = false;
     loop {
         let due = *deadlines.borrow_and_update();
         let wait = async {
@@ -350,9 +357,18 @@ pub async fn keep_time(
             changed = deadlines.changed() => if changed.is_err() { return Ok(()) },
             () = wait => {
                 let due = due.expect("a wait that ends has a deadline");
-                match journal.append(clock.now(), Payload::Tick { due }).await {
+                let stamp = clock.stamp();
+                if let (Err(jumped), false) = (stamp, is_told) {
+                    tracing::error!(error = %jumped, "what is due does not happen");
+                }
+                is_told = stamp.is_err();
+                let Ok(now) = stamp else {
+                    tokio::time::sleep(RETRY).await;
+                    continue;
+                };
+                match journal.append(now, Payload::Tick { due }).await {
                     Ok(entry) => applied(&view, entry).await,
-                    Err(journal::Error::Full { .. }) => tokio::time::sleep(FULL_RETRY).await,
+                    Err(journal::Error::Full { .. }) => tokio::time::sleep(RETRY).await,
                     // Told to everyone who writes; who reads is still served.
                     Err(journal::Error::Gone { .. }) => return stopped(&stop).await,
                     Err(error) => return Err(error),
@@ -365,7 +381,7 @@ pub async fn keep_time(
 /// Waits until an entry is applied, however long that takes.
 async fn applied(view: &View, entry: Seq) {
     while view.wait_for(entry).await.is_err() {
-        tokio::time::sleep(FULL_RETRY).await;
+        tokio::time::sleep(RETRY).await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Assembly on one screen: open → recover → adopt the policy → serve → drain.
 
 use crate::archive::{self, Archive};
-use crate::clock::Clock;
+use crate::clock::{Clock, Jumped};
 use crate::config::Config;
 use crate::domain::update::Payload;
 use crate::grpc::{self, Api};
@@ -43,6 +43,9 @@ pub enum Error {
     /// The loop has ended by itself.
     #[error("applying the journal has ended")]
     Pipeline(#[from] pipeline::Error),
+    /// The clock jumped while the server started.
+    #[error("no policy is adopted")]
+    Clock(#[from] Jumped),
     /// The loop's thread cannot be made.
     #[error("no thread can be started")]
     Thread(#[source] io::Error),
@@ -79,6 +82,7 @@ impl Node {
         let housekeeping = Housekeeping {
             snapshot_every_entries: config.archive.snapshot_every_entries,
             keep_days: config.archive.keep_days,
+            keep_bytes: config.archive.keep_bytes,
             ring_bytes_max: config.fanout.ring_bytes_max,
         };
         let encode = grpc::encoder(journal.epoch());
@@ -121,7 +125,8 @@ impl Node {
             return Ok(());
         }
         let adopted = Payload::PolicyAdopted(configured);
-        let entry = self.journal.append(self.clock.now(), adopted).await;
+        let now = self.clock.stamp()?;
+        let entry = self.journal.append(now, adopted).await;
         let entry =
             entry.map_err(|source| Error::Journal { dir: self.config.data_dir.clone(), source })?;
         self.view.wait_for(entry).await.map_err(|trouble| self.trouble(trouble))?;

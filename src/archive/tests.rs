@@ -114,6 +114,32 @@ fn pruned_alerts_are_refused_and_never_skipped() {
 }
 
 #[test]
+fn an_archive_past_its_size_loses_its_oldest_alerts_until_it_fits() {
+    let (dir, _) = filled(&vec![1; 3000]);
+    let mut archive = open(dir.path());
+    let reader = archive.reader();
+    archive.prune_to(1 << 30, &BTreeSet::new()).unwrap();
+    assert_eq!(reader.oldest(), Seq::ZERO, "it fits");
+    let mut oldest = Seq::ZERO;
+    loop {
+        archive.prune_to(200_000, &BTreeSet::from([1])).unwrap();
+        if reader.oldest() == oldest {
+            break;
+        }
+        oldest = reader.oldest();
+    }
+    assert!((Seq(100)..Seq(2900)).contains(&oldest), "{oldest}");
+    assert!(reader.get(1).unwrap().is_some(), "kept for its episode");
+    assert_eq!(reader.get(oldest.0).unwrap(), None);
+    assert!(reader.get(oldest.next().0).unwrap().is_some());
+    assert!(matches!(
+        reader.read(at(oldest.0 - 1, 0), HEAD, &everything(), 1000),
+        Err(Error::Pruned { .. })
+    ));
+    archive.reader().check().unwrap();
+}
+
+#[test]
 fn the_history_is_listed_page_by_page_in_both_directions() {
     let (dir, records) = filled(&[2, 3, 2, 1]);
     let reader = open(dir.path()).reader();

@@ -129,10 +129,25 @@ impl Archive {
     /// Forgets the alerts of entries that the journal took before an instant, but for the sequences in `keep`, the
     /// latest alerts of open episodes. Moves [`Reader::oldest`]. At most [`PRUNE_ALERTS_MAX`] at a time; call it again.
     pub fn prune(&mut self, before: Timestamp, keep: &BTreeSet<u64>) -> Result<(), Error> {
+        self.forget(keep, |connection, oldest| last_before(connection, before, oldest))
+    }
+
+    /// Forgets the oldest alerts in the same way while the file has more bytes in use than these. The file itself does
+    /// not shrink: what is forgotten leaves room for what comes.
+    pub fn prune_to(&mut self, bytes: u64, keep: &BTreeSet<u64>) -> Result<(), Error> {
+        self.forget(keep, |connection, oldest| last_of_surplus(connection, bytes, oldest))
+    }
+
+    /// Forgets alerts up to the entry that `last` gives.
+    fn forget(
+        &mut self,
+        keep: &BTreeSet<u64>,
+        last: impl FnOnce(&Connection, Seq) -> rusqlite::Result<Seq>,
+    ) -> Result<(), Error> {
         let mut meta = self.meta;
         let keep = serde_json::to_string(keep).expect("a set of numbers is valid JSON");
         self.write(|transaction| {
-            meta.oldest = last_before(transaction, before, meta.oldest)?;
+            meta.oldest = last(transaction, meta.oldest)?;
             transaction.execute(
                 "DELETE FROM alerts WHERE entry <= ?1
                  AND sequence NOT IN (SELECT value FROM json_each(?2))",
@@ -201,4 +216,27 @@ fn last_before(connection: &Connection, before: Timestamp, oldest: Seq) -> rusql
         last = Seq(row.get::<_, i64>(0)?.cast_unsigned());
     }
     Ok(last)
+}
+
+/// The last entry to forget, so that about as many alerts go as the file has too many bytes; `oldest` where it has none.
+fn last_of_surplus(connection: &Connection, bytes: u64, oldest: Seq) -> rusqlite::Result<Seq> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let pages = pragma("page_count")?.saturating_sub(pragma("freelist_count")?);
+    let used = pages.saturating_mul(pragma("page_size")?);
+    let surplus = used.saturating_sub(signed(bytes));
+    if surplus <= 0 {
+        return Ok(oldest);
+    }
+    let bounds = "SELECT min(sequence), max(sequence) FROM alerts WHERE entry > ?1";
+    let (first, last): (Option<i64>, Option<i64>) =
+        connection.query_row(bounds, [signed(oldest.0)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let Some((first, last)) = first.zip(last) else { return Ok(oldest) };
+    let alerts = i128::from(last.saturating_sub(first).saturating_add(1));
+    let share = (alerts * i128::from(surplus)).div_euclid(i128::from(used));
+    let share = i64::try_from(share).unwrap_or(i64::MAX).clamp(1, PRUNE_ALERTS_MAX);
+    let sequence = first.saturating_add(share).saturating_sub(1);
+    let entry = "SELECT entry FROM alerts WHERE sequence = ?1";
+    connection
+        .query_row(entry, [sequence], |row| row.get::<_, i64>(0))
+        .map(|entry| Seq(entry.cast_unsigned()))
 }

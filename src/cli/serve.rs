@@ -23,7 +23,8 @@ pub(super) async fn run(arguments: &Serve) -> Result<(), Error> {
     let address = listener.local_addr().map_err(unable("the address is not known".to_owned()))?;
     let drain = CancellationToken::new();
     on_signal(drain.clone()).map_err(unable("signals cannot be heard".to_owned()))?;
-    let node = Node::open(config, Clock::system()).await?;
+    let clock = Clock::system(config.clock.jump_max_ms);
+    let node = Node::open(config, clock).await?;
     tracing::info!(%address, "listening");
     node.serve(listener, drain).await?;
     tracing::info!("stopped");

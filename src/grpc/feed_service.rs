@@ -56,7 +56,8 @@ impl Feed {
         if let Some(trouble) = self.0.view.trouble() {
             return Err(status::trouble(&trouble));
         }
-        let appended = self.0.journal.append(self.0.clock.now(), Payload::Batch(batch)).await;
+        let now = self.0.clock.stamp().map_err(|jumped| status::clock(&jumped))?;
+        let appended = self.0.journal.append(now, Payload::Batch(batch)).await;
         let entry = appended.map_err(|error| status::journal(&error))?;
         self.0.reach(entry).await?;
         let answered = self.0.view.look(|state| state.requests().get(id).cloned());

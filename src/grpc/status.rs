@@ -11,10 +11,12 @@
 //! | a limit | `RESOURCE_EXHAUSTED`, the limit in the metadata | slow down, then retry |
 //! | disk full | `RESOURCE_EXHAUSTED` `DISK_FULL` | retry later; reads go on |
 //! | shutting down, journal out of reach | `UNAVAILABLE` | retry, here or elsewhere |
+//! | the clock jumped forward | `UNAVAILABLE` `CLOCK_JUMPED` | retry; reads go on |
 //! | damaged journal | `DATA_LOSS` `JOURNAL_DAMAGED` | call the operator |
 
 use super::cursor;
 use super::parse::Violations;
+use crate::clock::Jumped;
 use crate::domain::update::Refusal;
 use crate::pipeline::Trouble;
 use crate::{archive, journal};
@@ -145,6 +147,11 @@ pub(super) fn journal(error: &journal::Error) -> Status {
             unavailable("JOURNAL_OUT_OF_REACH", "the journal is out of reach")
         }
     }
+}
+
+/// The clock shows a time that no entry may have.
+pub(super) fn clock(jumped: &Jumped) -> Status {
+    unavailable("CLOCK_JUMPED", &jumped.to_string())
 }
 
 /// What keeps an entry from being applied.

@@ -11,6 +11,7 @@
 )]
 
 mod binary;
+mod clock;
 mod crash;
 mod disk;
 mod harness;
