@@ -51,7 +51,7 @@ pub enum Command {
     },
     /// Verify, back up, salvage, export and replay a journal, without a server.
     Journal(Journal),
-    /// Three years of export controls in half a minute, on a server of its own.
+    /// Four years of export controls in some seconds, on a server of its own.
     Demo(Demo),
 }
 

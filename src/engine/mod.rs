@@ -7,7 +7,10 @@
 //!   calendar what is due, and when                 ┐
 //!   exposure which measures reach which buyer      ├─► evaluate, for the markets that were touched only
 //!   concentration  what a market's value is        │
-//!   crossing which level that value is up to       ┘
+//!   crossing which level that value is up to       │
+//!   memory   what a rule remembers: levels, flapping, staleness
+//!   notice   threats that move no index            ┘
+//!   plan     what the policy asks of a market; tell puts alerts together
 //!   snapshot the state as bytes, and back
 //! ```
 //!
@@ -19,13 +22,20 @@ pub mod concentration;
 pub mod crossing;
 mod evaluate;
 pub mod exposure;
+#[cfg(test)]
+mod laws;
 mod market;
+mod memory;
+mod notice;
+mod plan;
 mod record;
 mod requests;
 mod snapshot;
 mod state;
+mod tell;
 
-pub use market::{Market, scope_match};
+pub use market::{BearingRecord, Market, ReportRecord, RuleStanding, scope_match};
+pub use memory::Episode;
 pub use record::ThreatRecord;
 pub use requests::{Answered, Requests};
 pub use snapshot::Error as SnapshotError;

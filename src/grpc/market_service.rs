@@ -105,7 +105,8 @@ impl MarketService for Markets {
         self.0.settle(&request.min_cursor).await?;
         let response = self.0.view.look(|state| {
             let id = Slug::parse(&request.threat_id);
-            let record: Option<&ThreatRecord> = id.and_then(|id| state.threats().get(&id));
+            let record: Option<&ThreatRecord> =
+                id.and_then(|id| state.threats().get(&id)).map(|record| &**record);
             let record = record.ok_or_else(|| status::not_found("threat", &request.threat_id))?;
             Ok::<_, Status>(pb::GetThreatResponse {
                 threat: Some(threat_record(state, record)),
