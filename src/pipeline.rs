@@ -230,10 +230,11 @@ impl Pipeline {
         let records: Vec<Record> =
             frames.iter().flat_map(|frame| &frame.records).cloned().collect();
         self.commit(last.seq, &records).await?;
-        self.view.ring.push(frames, last.seq);
+        // First the deadline: who sees that an entry is applied sees what is due after it, and appends no tick twice.
         let next_deadline = self.view.look(State::next_deadline);
         self.deadline
             .send_if_modified(|before| std::mem::replace(before, next_deadline) != next_deadline);
+        self.view.ring.push(frames, last.seq);
         if last.seq.0.saturating_sub(self.last_snapshot.0)
             >= self.housekeeping.snapshot_every_entries
         {
