@@ -49,6 +49,11 @@ impl Process {
         Self { child, address: address.trim().to_owned(), log }
     }
 
+    /// Runs `serve` until it ends by itself; all that it said.
+    pub(crate) fn run_to_its_end(dir: &Path) -> Output {
+        run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", dir.to_str().unwrap()])
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
