@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::JoinHandle;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_lodewatch");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_lodewatch");
 
 /// A server process; killed when dropped.
 pub(crate) struct Process {
@@ -58,6 +58,21 @@ impl Process {
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// The memory that it holds, in kilobytes.
+    pub(crate) fn memory_kb(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(status).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// SIGTERM; then waits until it has ended as it should.
+    pub(crate) fn stop(&mut self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").arg(pid).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success());
     }
 
     /// Waits until it ends by itself; its exit code, and everything that it logged.

@@ -3,7 +3,7 @@
 //! Two hundred kills, in ten tests, each on one directory: publishers that send again what was not answered,
 //! and subscribers that resume where they were. The moment of each kill differs by how much was acknowledged before.
 
-use crate::binary::{Process, run};
+use crate::binary::{BINARY, Process};
 use crate::harness::{PATIENCE, batch};
 use crate::samples::swing;
 use lodewatch::client;
@@ -14,10 +14,13 @@ use lodewatch::grpc::pb::subscribe_response::Message;
 use lodewatch::grpc::pb::{PublishRequest, PublishResponse, Start, SubscribeRequest};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 const KILLS: usize = 20;
 const MINERALS: [&str; 4] = ["gallium", "indium", "bismuth", "arsenic"];
@@ -26,7 +29,7 @@ const SUBSCRIBERS: usize = 20;
 /// Acknowledged batches before a kill: some number up to this.
 const ACKNOWLEDGED_MAX: usize = 17;
 
-type Acknowledged = (PublishRequest, PublishResponse);
+pub(crate) type Acknowledged = (PublishRequest, PublishResponse);
 
 macro_rules! crash {
     ($($name:ident: $seed:literal)+) => {
@@ -71,7 +74,7 @@ async fn kill_again_and_again(seed: usize) {
     let process = Process::serve(dir.path());
     let channel = client::connect(&process.address).await.unwrap();
     assert_same_answers(&channel, &acknowledged).await;
-    let replayed = lines(dir.path(), &["replay", "--output", "json"]);
+    let replayed = Record::of_replay(dir.path());
     for mut subscriber in subscribers {
         subscriber.read(channel.clone(), true).await;
         assert_eq!(subscriber.seen, replayed, "over all crashes: every alert once, in order");
@@ -86,6 +89,17 @@ async fn load_and_kill(
     publishers: &mut Vec<Publisher>,
     subscribers: &mut Vec<Subscriber>,
     enough: usize,
+) -> Vec<Acknowledged> {
+    load(channel, publishers, subscribers, enough, async || process.kill()).await
+}
+
+/// Publishes and subscribes until enough is acknowledged, then ends the server, in whatever way, in the middle of it.
+pub(crate) async fn load(
+    channel: &Channel,
+    publishers: &mut Vec<Publisher>,
+    subscribers: &mut Vec<Subscriber>,
+    enough: usize,
+    end: impl AsyncFnOnce(),
 ) -> Vec<Acknowledged> {
     let (tell, mut told) = mpsc::unbounded_channel();
     let mut publishing = JoinSet::new();
@@ -109,7 +123,7 @@ async fn load_and_kill(
     while acknowledged.len() < enough {
         acknowledged.push(tokio::time::timeout(PATIENCE, told.recv()).await.unwrap().unwrap());
     }
-    process.kill();
+    end().await;
     publishers.extend(publishing.join_all().await);
     subscribers.extend(subscribing.join_all().await);
     while let Some(more) = told.recv().await {
@@ -119,14 +133,14 @@ async fn load_and_kill(
 }
 
 /// Sends one batch after the other; one that was not answered is sent again, under the same id.
-struct Publisher {
+pub(crate) struct Publisher {
     mineral: &'static str,
     turn: usize,
     next: PublishRequest,
 }
 
 impl Publisher {
-    fn new(mineral: &'static str) -> Self {
+    pub(crate) fn new(mineral: &'static str) -> Self {
         Self { mineral, turn: 0, next: batch(vec![swing(mineral, 0)]) }
     }
 
@@ -145,16 +159,37 @@ impl Publisher {
     }
 }
 
-/// Keeps everything that it was handed, as JSON, and its place.
+/// Alerts in order, by their number and a digest of all of them as JSON.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) alerts: u64,
+    digest: u64,
+}
+
+impl Record {
+    fn add(&mut self, alert: &str) {
+        self.alerts += 1;
+        self.digest = xxh3_64_with_seed(alert.as_bytes(), self.digest);
+    }
+
+    /// What a subscriber from the first entry on would have been handed.
+    pub(crate) fn of_replay(dir: &Path) -> Self {
+        let mut record = Self::default();
+        lines(dir, &["replay", "--output", "json"], |alert| record.add(alert));
+        record
+    }
+}
+
+/// Keeps a record of what it was handed, and its place.
 #[derive(Default)]
-struct Subscriber {
+pub(crate) struct Subscriber {
     cursor: String,
-    seen: Vec<String>,
+    pub(crate) seen: Record,
 }
 
 impl Subscriber {
     /// Reads on from its place, until the connection is lost, or to the head.
-    async fn read(&mut self, channel: Channel, to_head: bool) {
+    pub(crate) async fn read(&mut self, channel: Channel, to_head: bool) {
         let start = if self.cursor.is_empty() { Start::Oldest } else { Start::Cursor };
         let (start, cursor) = (start.into(), self.cursor.clone());
         let request = SubscribeRequest { start, cursor, ..SubscribeRequest::default() };
@@ -164,7 +199,7 @@ impl Subscriber {
             self.cursor = response.cursor;
             match response.message {
                 Some(Message::Alerts(alerts)) => {
-                    self.seen.extend(alerts.alerts.iter().map(to_json))
+                    alerts.alerts.iter().for_each(|alert| self.seen.add(&to_json(alert)));
                 }
                 Some(Message::CaughtUp(_)) if to_head => return,
                 _ => {}
@@ -173,7 +208,7 @@ impl Subscriber {
     }
 }
 
-async fn assert_same_answers(channel: &Channel, acknowledged: &[Acknowledged]) {
+pub(crate) async fn assert_same_answers(channel: &Channel, acknowledged: &[Acknowledged]) {
     let mut feed = FeedServiceClient::new(channel.clone());
     for (request, first) in acknowledged {
         let again = feed.publish(request.clone()).await.unwrap().into_inner();
@@ -183,25 +218,40 @@ async fn assert_same_answers(channel: &Channel, acknowledged: &[Acknowledged]) {
 
 /// Every acknowledged batch is one entry, and those of one publisher are in the order in which they were sent.
 fn assert_each_once_in_order(dir: &Path, acknowledged: &[Acknowledged]) {
-    let mut entries: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for (at, line) in lines(dir, &["export"]).iter().enumerate() {
-        let entry: Value = serde_json::from_str(line).unwrap();
-        if let Some(id) = entry["batch"]["requestId"].as_str() {
-            entries.entry(id.to_owned()).or_default().push(at);
-        }
-    }
+    let entries = entries(dir);
     let mut last = BTreeMap::new();
     for (request, _) in acknowledged {
-        let [entry] = entries[&request.request_id][..] else { panic!("twice in the journal") };
+        let entry = entries[&request.request_id];
         let mineral = to_json(&request.updates[0]).split('"').nth(5).unwrap().to_owned();
         let before = last.insert(mineral, entry);
         assert!(before < Some(entry), "in the order in which one publisher sent them");
     }
 }
 
-fn lines(dir: &Path, arguments: &[&str]) -> Vec<String> {
-    let dir = dir.to_str().unwrap();
-    let output = run(&[&["journal", "--data-dir", dir], arguments].concat());
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+/// The entries of all batches, by the id of the request; none is there twice.
+pub(crate) fn entries(dir: &Path) -> BTreeMap<String, u64> {
+    let mut entries = BTreeMap::new();
+    lines(dir, &["export"], |line| {
+        let entry: Value = serde_json::from_str(line).unwrap();
+        if let Some(id) = entry["batch"]["requestId"].as_str() {
+            let at = entry["entry"].as_str().unwrap().parse().unwrap();
+            assert_eq!(entries.insert(id.to_owned(), at), None, "twice in the journal");
+        }
+    });
+    entries
+}
+
+/// Every line that `lodewatch journal` prints.
+fn lines(dir: &Path, arguments: &[&str], mut each: impl FnMut(&str)) {
+    let mut command = Command::new(BINARY);
+    let mut child = command
+        .args(["journal", "--data-dir"])
+        .arg(dir)
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.for_each(|line| each(&line.unwrap()));
+    assert!(child.wait().unwrap().success());
 }

@@ -19,4 +19,5 @@ mod journal;
 mod publish;
 mod rebuild;
 mod samples;
+mod soak;
 mod subscribe;
