@@ -52,7 +52,8 @@ async fn main() {
     println!("wrote {ENTRIES} entries in {:.1} s", begin.elapsed().as_secs_f64());
     let begin = Instant::now();
     let config = Config { data_dir: dir.path().to_owned(), ..Config::built_in() };
-    let node = Node::open(config, Clock::system()).await.unwrap();
+    let clock = Clock::system(config.clock.jump_max_ms);
+    let node = Node::open(config, clock).await.unwrap();
     let took = begin.elapsed().as_secs_f64();
     println!("full replay in {took:.1} s: {:.2} M entries/s", 1.0 / took);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

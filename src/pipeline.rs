@@ -12,6 +12,7 @@ use crate::fanout::{Frame, Ring};
 use crate::journal::{self, Journal, Tail};
 use bytes::Bytes;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +30,20 @@ pub enum Error {
     Archive(#[from] archive::Error),
 }
 
+/// Why entries that are in the journal are not applied, while everything before them is served.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Trouble {
+    /// The next entry is damaged: it never will be.
+    #[error(transparent)]
+    Damaged(journal::Error),
+    /// There is no space for their alerts: they will be, once there is.
+    #[error(transparent)]
+    Full(archive::Error),
+}
+
+/// How long a trouble that passes by itself is left alone before the same is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+
 /// How the loop keeps house.
 #[derive(Debug, Clone, Copy)]
 pub struct Housekeeping {
@@ -36,6 +51,8 @@ pub struct Housekeeping {
     pub snapshot_every_entries: u64,
     /// Days that alerts are kept; 0 for ever.
     pub keep_days: u32,
+    /// Bytes that the archive may have before the oldest alerts go; 0 for any number.
+    pub keep_bytes: u64,
     /// Bytes of recent alerts in memory.
     pub ring_bytes_max: usize,
 }
@@ -47,6 +64,7 @@ pub struct View {
     ring: Arc<Ring>,
     archive: archive::Reader,
     next_deadline: watch::Receiver<Option<Timestamp>>,
+    trouble: watch::Receiver<Option<Trouble>>,
 }
 
 impl View {
@@ -71,10 +89,45 @@ impl View {
     }
 
     /// Waits until an entry is applied and its alerts can be read.
-    pub async fn wait_for(&self, entry: Seq) {
+    ///
+    /// # Errors
+    ///
+    /// What keeps it from being applied, now or for ever.
+    pub async fn wait_for(&self, entry: Seq) -> Result<(), Trouble> {
         let mut head = self.ring.head();
-        // The sender lives as long as the ring, which this view holds.
-        head.wait_for(|head| *head >= entry).await.expect("the ring rings its own doorbell");
+        tokio::select! {
+            biased;
+            reached = head.wait_for(|head| *head >= entry) => {
+                // The sender lives as long as the ring, which this view holds.
+                reached.expect("the ring rings its own doorbell");
+                Ok(())
+            }
+            trouble = self.until_trouble(|_| true) => Err(trouble),
+        }
+    }
+
+    /// What keeps entries from being applied, if anything does.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.trouble.borrow().clone()
+    }
+
+    /// Whether the loop has come to damage in the journal: everything before it is applied, nothing after it ever is.
+    pub fn is_damaged(&self) -> bool {
+        matches!(&*self.trouble.borrow(), Some(Trouble::Damaged(_)))
+    }
+
+    /// Waits until the loop comes to damage in the journal; for ever in a sound one.
+    pub async fn damaged(&self) -> Trouble {
+        self.until_trouble(|trouble| matches!(trouble, Trouble::Damaged(_))).await
+    }
+
+    async fn until_trouble(&self, which: impl Fn(&Trouble) -> bool) -> Trouble {
+        let mut trouble = self.trouble.clone();
+        let found = trouble.wait_for(|trouble| trouble.as_ref().is_some_and(&which)).await;
+        match found.map(|trouble| trouble.clone()) {
+            Ok(Some(trouble)) => trouble,
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
     }
 
     /// The next instant at which something is due that no update announces.
@@ -89,6 +142,7 @@ pub struct Pipeline {
     archive: Archive,
     view: View,
     deadline: watch::Sender<Option<Timestamp>>,
+    trouble: watch::Sender<Option<Trouble>>,
     encode: Encode,
     housekeeping: Housekeeping,
     last_snapshot: Seq,
@@ -109,15 +163,26 @@ impl Pipeline {
         let state = newest_snapshot(&archive)?;
         let after = state.seq();
         let (deadline, next_deadline) = watch::channel(state.next_deadline());
+        let (tell_trouble, trouble) = watch::channel(None);
         let view = View {
             ring: Arc::new(Ring::new(after, housekeeping.ring_bytes_max)),
             archive: archive.reader(),
             state: Arc::new(RwLock::new(state)),
             next_deadline,
+            trouble,
         };
         let tail = journal.tail(after)?;
         tracing::info!(entry = after.0, head = journal.head().borrow().0, "replaying the journal");
-        Ok(Self { tail, archive, view, deadline, encode, housekeeping, last_snapshot: after })
+        Ok(Self {
+            tail,
+            archive,
+            view,
+            deadline,
+            trouble: tell_trouble,
+            encode,
+            housekeeping,
+            last_snapshot: after,
+        })
     }
 
     /// What others may see.
@@ -129,28 +194,69 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// When the journal cannot be read on or the archive cannot be written; what was applied stays readable.
+    /// When the journal cannot be read on or the archive cannot be written; what was applied stays readable. An archive
+    /// that is damaged is gone then: the next start makes it anew.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
-        while let Some(entries) = stop.run_until_cancelled(self.tail.next()).await {
-            self.take(&entries?)?;
+        let result = self.run_until(&stop).await;
+        if let Err(Error::Journal(error @ journal::Error::Damaged { .. })) = &result {
+            self.trouble.send_replace(Some(Trouble::Damaged(error.clone())));
         }
-        self.snapshot()
+        if let Err(Error::Archive(archive::Error::Damaged { .. })) = &result {
+            self.archive.discard()?;
+        }
+        result
     }
 
-    fn take(&mut self, entries: &[Entry]) -> Result<(), Error> {
+    async fn run_until(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+        let damaged = self.view.archive.damaged().clone();
+        loop {
+            let entries = tokio::select! {
+                biased;
+                () = stop.cancelled() => return self.snapshot(),
+                () = damaged.cancelled() => return Err(self.archive.damage().into()),
+                entries = self.tail.next() => entries?,
+            };
+            tokio::select! {
+                taken = self.take(&entries) => taken?,
+                // On a full disk; what was not archived comes again from the journal.
+                () = stop.cancelled() => return Ok(()),
+            }
+        }
+    }
+
+    async fn take(&mut self, entries: &[Entry]) -> Result<(), Error> {
         let Some(last) = entries.last() else { return Ok(()) };
         let frames = self.apply(entries);
         let records: Vec<Record> =
             frames.iter().flat_map(|frame| &frame.records).cloned().collect();
-        self.archive.commit(last.seq, &records)?;
-        self.view.ring.push(frames, last.seq);
+        self.commit(last.seq, &records).await?;
+        // First the deadline: who sees that an entry is applied sees what is due after it, and appends no tick twice.
         let next_deadline = self.view.look(State::next_deadline);
         self.deadline
             .send_if_modified(|before| std::mem::replace(before, next_deadline) != next_deadline);
+        self.view.ring.push(frames, last.seq);
         if last.seq.0.saturating_sub(self.last_snapshot.0)
             >= self.housekeeping.snapshot_every_entries
         {
             self.snapshot()?;
+        }
+        Ok(())
+    }
+
+    /// Archives alerts; on a full disk tries until there is space, and tells so meanwhile.
+    async fn commit(&mut self, applied: Seq, records: &[Record]) -> Result<(), Error> {
+        while let Err(error) = self.archive.commit(applied, records) {
+            if !matches!(error, archive::Error::Full { .. }) {
+                return Err(error.into());
+            }
+            let is_new = self.trouble.send_replace(Some(Trouble::Full(error.clone()))).is_none();
+            if is_new {
+                tracing::error!(%error, "no entry is taken until there is space");
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+        if self.trouble.send_replace(None).is_some() {
+            tracing::info!("there is space again");
         }
         Ok(())
     }
@@ -182,8 +288,18 @@ impl Pipeline {
         }
     }
 
-    /// Saves the state, and forgets alerts past their time.
+    /// Saves the state, and forgets alerts past their time; on a full disk that is left for the next time.
     fn snapshot(&mut self) -> Result<(), Error> {
+        match self.keep_house() {
+            Err(error @ archive::Error::Full { .. }) => {
+                tracing::warn!(%error, "no snapshot is saved; a start would replay more");
+                Ok(())
+            }
+            kept => Ok(kept?),
+        }
+    }
+
+    fn keep_house(&mut self) -> Result<(), archive::Error> {
         let (seq, now, bytes, open) = self
             .view
             .look(|state| (state.seq(), state.now(), state.to_snapshot(), state.open_alerts()));
@@ -195,6 +311,9 @@ impl Pipeline {
         if self.housekeeping.keep_days > 0 {
             let before = now.minus_days(self.housekeeping.keep_days);
             self.archive.prune(before, &open)?;
+        }
+        if self.housekeeping.keep_bytes > 0 {
+            self.archive.prune_to(self.housekeeping.keep_bytes, &open)?;
         }
         Ok(())
     }
@@ -212,11 +331,12 @@ fn newest_snapshot(archive: &Archive) -> Result<State, Error> {
     }
 }
 
-/// Appends a tick whenever something is due, so that time alone raises and clears alerts.
+/// Appends a tick whenever something is due, so that time alone raises and clears alerts. While the disk is full or the
+/// clock shows a time that it jumped to, the tick waits.
 ///
 /// # Errors
 ///
-/// When the journal takes no more entries.
+/// When the journal has failed.
 pub async fn keep_time(
     journal: Arc<dyn Journal>,
     view: View,
@@ -224,6 +344,7 @@ pub async fn keep_time(
     stop: CancellationToken,
 ) -> Result<(), journal::Error> {
     let mut deadlines = view.next_deadline();
+    let mut is_told = false;
     loop {
         let due = *deadlines.borrow_and_update();
         let wait = async {
@@ -237,9 +358,35 @@ pub async fn keep_time(
             changed = deadlines.changed() => if changed.is_err() { return Ok(()) },
             () = wait => {
                 let due = due.expect("a wait that ends has a deadline");
-                let entry = journal.append(clock.now(), Payload::Tick { due }).await?;
-                view.wait_for(entry).await;
+                let stamp = clock.stamp();
+                if let (Err(jumped), false) = (stamp, is_told) {
+                    tracing::error!(error = %jumped, "what is due does not happen");
+                }
+                is_told = stamp.is_err();
+                let Ok(now) = stamp else {
+                    tokio::time::sleep(RETRY).await;
+                    continue;
+                };
+                match journal.append(now, Payload::Tick { due }).await {
+                    Ok(entry) => applied(&view, entry).await,
+                    Err(journal::Error::Full { .. }) => tokio::time::sleep(RETRY).await,
+                    // Told to everyone who writes; who reads is still served.
+                    Err(journal::Error::Gone { .. }) => return stopped(&stop).await,
+                    Err(error) => return Err(error),
+                }
             }
         }
     }
+}
+
+/// Waits until an entry is applied, however long that takes.
+async fn applied(view: &View, entry: Seq) {
+    while view.wait_for(entry).await.is_err() {
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn stopped(stop: &CancellationToken) -> Result<(), journal::Error> {
+    stop.cancelled().await;
+    Ok(())
 }

@@ -3,16 +3,30 @@
 //! Files are read again at an interval rather than watched: that also sees what a Kubernetes `ConfigMap` does, which swaps a
 //! symbolic link two folders up.
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Jumped};
 use crate::config::{Config, Problems};
-use crate::domain::{Payload, Policy, Seq};
+use crate::domain::{Payload, Policy};
 use crate::journal::{self, Journal};
-use crate::pipeline::View;
+use crate::pipeline::{Trouble, View};
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+
+/// Why a policy did not come into force.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The journal takes no entry.
+    #[error("the policy cannot be adopted")]
+    Journal(#[from] journal::Error),
+    /// The clock cannot be trusted.
+    #[error(transparent)]
+    Clock(#[from] Jumped),
+    /// The entry was not applied.
+    #[error("the policy was not applied")]
+    Trouble(#[from] Trouble),
+}
 
 /// Where other settings come from.
 pub struct Reload {
@@ -40,7 +54,7 @@ impl Keeper {
     /// # Errors
     ///
     /// When the journal takes no more entries.
-    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), journal::Error> {
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         loop {
             let every = Duration::from_millis(self.running.reload.every_ms);
             let wait = async {
@@ -56,7 +70,7 @@ impl Keeper {
     }
 
     /// Reads the settings once. What is faulty is said once, and changes nothing.
-    async fn look(&mut self) -> Result<(), journal::Error> {
+    async fn look(&mut self) -> Result<(), Error> {
         let config = match (self.reload.read)() {
             Ok(config) => config,
             Err(problems) => {
@@ -78,8 +92,14 @@ impl Keeper {
             self.running = Config { policy: self.running.policy.clone(), ..config.clone() };
         }
         if config.policy != self.running.policy {
-            adopt(&*self.journal, &self.view, &self.clock, &config.policy).await?;
-            self.running.policy = config.policy;
+            match adopt(&*self.journal, &self.view, &self.clock, &config.policy).await {
+                // Tried again with the next look; the clock has said why.
+                Err(Error::Clock(_)) => {}
+                adopted => {
+                    adopted?;
+                    self.running.policy = config.policy;
+                }
+            }
         }
         Ok(())
     }
@@ -95,16 +115,16 @@ pub(crate) async fn adopt(
     view: &View,
     clock: &Clock,
     policy: &Policy,
-) -> Result<Option<Seq>, journal::Error> {
+) -> Result<(), Error> {
     let is_in_force = |state: &crate::engine::State| {
         state.adopted().is_some_and(|adopted| *adopted.policy == *policy)
     };
     if view.look(is_in_force) {
-        return Ok(None);
+        return Ok(());
     }
     let adopted = Payload::PolicyAdopted(Arc::new(policy.clone()));
-    let entry = journal.append(clock.now(), adopted).await?;
-    view.wait_for(entry).await;
+    let entry = journal.append(clock.stamp()?, adopted).await?;
+    view.wait_for(entry).await?;
     tracing::info!(policy_version = entry.0, "policy adopted");
-    Ok(Some(entry))
+    Ok(())
 }

@@ -1,13 +1,12 @@
 //! Assembly on one screen: open → recover → adopt the policy → serve → drain.
 
 use crate::archive::{self, Archive};
-use crate::clock::Clock;
+use crate::clock::{Clock, Jumped};
 use crate::config::Config;
 use crate::grpc::{self, Api};
 use crate::journal::{self, Embedded, Journal};
-use crate::pipeline::{self, Housekeeping, Pipeline, View, keep_time};
+use crate::pipeline::{self, Housekeeping, Pipeline, Trouble, View, keep_time};
 use crate::reload::{self, Keeper, Reload};
-use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -44,6 +43,9 @@ pub enum Error {
     /// The loop has ended by itself.
     #[error("applying the journal has ended")]
     Pipeline(#[from] pipeline::Error),
+    /// The clock jumped while the server started.
+    #[error("no policy is adopted")]
+    Clock(#[from] Jumped),
     /// The loop's thread cannot be made.
     #[error("no thread can be started")]
     Thread(#[source] io::Error),
@@ -81,6 +83,7 @@ impl Node {
         let housekeeping = Housekeeping {
             snapshot_every_entries: config.archive.snapshot_every_entries,
             keep_days: config.archive.keep_days,
+            keep_bytes: config.archive.keep_bytes,
             ring_bytes_max: config.fanout.ring_bytes_max,
         };
         let encode = grpc::encoder(journal.epoch());
@@ -89,12 +92,27 @@ impl Node {
         let stop = CancellationToken::new();
         let mut ended = spawn_loop(pipeline, stop.clone())?;
         let recovered = *journal.head().borrow();
-        until(&mut ended, view.wait_for(recovered)).await?;
-        tracing::info!(entry = recovered.0, epoch = %journal.epoch(), "recovered");
+        let reached = tokio::select! {
+            biased;
+            reached = view.wait_for(recovered) => reached,
+            ended = &mut ended => return Err(loop_error(ended)),
+        };
+        check_archive(&view)?;
         let policy = config.policy.clone();
         let node = Self { journal, view, clock, stop, ended, config, reload: None };
-        let adopted = reload::adopt(&*node.journal, &node.view, &node.clock, &policy).await;
-        adopted.map_err(|source| node.journal_error(source))?;
+        match reached {
+            Ok(()) => {
+                tracing::info!(entry = recovered.0, epoch = %node.journal.epoch(), "recovered");
+                let adopted = reload::adopt(&*node.journal, &node.view, &node.clock, &policy).await;
+                adopted.map_err(|error| node.reload_error(error))?;
+            }
+            Err(Trouble::Full(error)) => return Err(archive_error(error)),
+            Err(Trouble::Damaged(damage)) => tracing::error!(
+                error = %damage,
+                applied = node.view.head().0,
+                "the journal is damaged; what is before the damage is served, nothing past it, and nothing is taken"
+            ),
+        }
         Ok(node)
     }
 
@@ -124,6 +142,22 @@ impl Node {
             clock: self.clock.clone(),
             refused,
         })
+    }
+
+    fn reload_error(&self, error: reload::Error) -> Error {
+        match error {
+            reload::Error::Journal(source) => self.journal_error(source),
+            reload::Error::Clock(jumped) => Error::from(jumped),
+            reload::Error::Trouble(trouble) => self.trouble(trouble),
+        }
+    }
+
+    fn trouble(&self, trouble: Trouble) -> Error {
+        let dir = self.config.data_dir.clone();
+        match trouble {
+            Trouble::Damaged(source) => Error::Journal { dir, source },
+            Trouble::Full(source) => Error::Archive { dir, source },
+        }
     }
 
     /// Serves until told to drain; then streams say goodbye and calls under way are answered, for as long as the
@@ -162,33 +196,42 @@ impl Node {
             tracing::info!("draining");
             tokio::time::sleep(drain_bound).await;
         };
+        let is_damaged = self.view.is_damaged();
         let time = keep_time(
             Arc::clone(&self.journal),
             self.view.clone(),
             self.clock.clone(),
             self.stop.clone(),
         );
+        let mut has_ended = false;
         let result = tokio::select! {
             served = serving => served.map_err(Error::from),
             () = bounded => {
                 tracing::warn!("drain time is over; open connections are cut");
                 Ok(())
             }
-            ended = &mut self.ended => Err(loop_error(ended)),
-            kept = time => kept.map_err(|source| self.journal_error(source)),
-            kept = keep_policy(keeper, self.stop.clone()) => kept.map_err(|source| self.journal_error(source)),
+            ended = &mut self.ended, if !is_damaged => {
+                has_ended = true;
+                Err(loop_error(ended))
+            }
+            kept = time, if !is_damaged => kept.map_err(|source| self.journal_error(source)),
+            kept = keep_policy(keeper, self.stop.clone()), if !is_damaged => kept.map_err(|error| self.reload_error(error)),
         };
-        self.close().await?;
+        if !has_ended {
+            self.close().await?;
+        }
         result
     }
 
     /// Ends the loop with a last snapshot.
     async fn close(mut self) -> Result<(), Error> {
         self.stop.cancel();
+        let is_damaged = self.view.is_damaged();
         match (&mut self.ended).await {
-            Ok(ended) => ended,
-            // Already taken by `serve`, which tells of it.
-            Err(_) => Ok(()),
+            // Told of at the start; everything before the damage was served.
+            Ok(Err(_)) if is_damaged => Ok(()),
+            Ok(Ok(())) => Ok(()),
+            failed => Err(loop_error(failed)),
         }
     }
 }
@@ -210,25 +253,22 @@ fn spawn_loop(
 }
 
 /// Keeps the policy as the settings say, where they are read again.
-async fn keep_policy(
-    keeper: Option<Keeper>,
-    stop: CancellationToken,
-) -> Result<(), journal::Error> {
+async fn keep_policy(keeper: Option<Keeper>, stop: CancellationToken) -> Result<(), reload::Error> {
     match keeper {
         Some(keeper) => keeper.run(stop).await,
         None => std::future::pending().await,
     }
 }
 
-/// Waits for something, but not past the end of the loop.
-async fn until(
-    ended: &mut oneshot::Receiver<Result<(), Error>>,
-    wait: impl Future<Output = ()>,
-) -> Result<(), Error> {
-    tokio::select! {
-        ended = ended => Err(loop_error(ended)),
-        () = wait => Ok(()),
-    }
+/// Proves the archive, on a thread of its own, since that takes as long as it is large. Damage ends the loop, which
+/// discards the archive.
+fn check_archive(view: &View) -> Result<(), Error> {
+    let archive = view.archive().clone();
+    let check = move || match archive.check() {
+        Ok(()) => tracing::debug!("the archive is whole"),
+        Err(error) => tracing::error!(%error, "the archive was checked"),
+    };
+    thread::Builder::new().name("check".into()).spawn(check).map(drop).map_err(Error::Thread)
 }
 
 fn loop_error(ended: Result<Result<(), Error>, oneshot::error::RecvError>) -> Error {

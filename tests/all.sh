@@ -2,7 +2,7 @@
 # Installs what the tests need and runs everything: bash tests/all.sh
 #
 # Needs a Rust toolchain with rustfmt and clippy, and network to the package registries. Tools and Python packages go
-# to target/tools, in pinned versions; Debian packages that are missing (gcc, python3-venv, npm) are installed where this
+# to target/tools, in pinned versions; Debian packages that are missing (gcc, python3-venv, npm, strace) are installed where this
 # runs as root. A part that cannot run is an error, never skipped in silence. Quiet on success; of a step that fails,
 # everything it had to say is printed.
 set -euo pipefail
@@ -88,10 +88,12 @@ debian gcc cc --version
 debian python3 python3 --version
 debian python3-venv python3 -c "import ensurepip"
 debian npm npm --version
+debian strace strace --version
+debian mount mount --version
 step "tools" install_tools
 export PATH=$python:$tools/node/node_modules/.bin:$PATH
 
-step "shellcheck" shellcheck tests/all.sh .ci/run
+step "shellcheck" shellcheck tests/all.sh tests/soak.sh .ci/run
 step "cargo fmt" cargo fmt --check
 step "buf lint" buf lint --config .buf.yaml
 step "cargo fetch" cargo fetch --locked

@@ -1,6 +1,6 @@
 //! What can go wrong with the archive.
 
-use crate::domain::Seq;
+use crate::domain::{Epoch, Seq};
 use rusqlite::ErrorCode;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,13 +24,41 @@ pub enum Error {
         /// Which file could not grow.
         file: Arc<Path>,
     },
-    /// The file is damaged. Nothing is lost: delete it and start again, and it is derived from the journal once more.
-    #[error("{} is damaged; delete it and start again, the journal has everything", file.display())]
+    /// The file is damaged. Nothing is lost: it is derived from the journal once more.
+    #[error("{} is damaged; the next start makes it anew out of the journal", file.display())]
     Damaged {
         /// Which file.
         file: Arc<Path>,
         /// How.
         source: Arc<rusqlite::Error>,
+    },
+    /// The journal is shorter than what was made of it: it has lost entries that were acknowledged, or was put back by hand.
+    #[error(
+        "{} has the alerts of entries up to {applied}, but the journal ends with entry {head}: it has lost entries; \
+         put the whole journal back, or make a new one of what is left with: lodewatch journal salvage",
+        file.display()
+    )]
+    Ahead {
+        /// The archive.
+        file: Arc<Path>,
+        /// The last entry whose alerts it has.
+        applied: Seq,
+        /// The journal's last entry.
+        head: Seq,
+    },
+    /// The journal beside it is another one: the old one was lost or replaced.
+    #[error(
+        "{} is of journal {of}, but the journal beside it is {journal}; put the old journal back, or, where another one \
+         is meant, delete the archive",
+        file.display()
+    )]
+    OtherJournal {
+        /// The archive.
+        file: Arc<Path>,
+        /// Whose alerts it has.
+        of: Epoch,
+        /// The journal that is there.
+        journal: Epoch,
     },
     /// The store failed.
     #[error("{doing} {} failed", file.display())]
@@ -50,12 +78,19 @@ impl Error {
         if is_damage(&error) {
             return Self::Damaged { file, source: Arc::new(error) };
         }
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::Full { file },
-            _ => Self::Io { doing, file, source: Arc::new(error) },
+        let code = error.sqlite_error().map(|error| error.extended_code);
+        if error.sqlite_error_code() == Some(ErrorCode::DiskFull) || code == Some(IOERR_SHMSIZE) {
+            return Self::Full { file };
         }
+        Self::Io { doing, file, source: Arc::new(error) }
     }
 }
+
+/// SQLite's code for a file that ends before its last page.
+const IOERR_SHORT_READ: i32 = rusqlite::ffi::SQLITE_IOERR_SHORT_READ;
+
+/// SQLite's code for a shared file that cannot grow.
+const IOERR_SHMSIZE: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 
 /// Whether an error says that the file is not what was written.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
@@ -65,10 +100,14 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
             | rusqlite::Error::IntegralValueOutOfRange(..)
             | rusqlite::Error::InvalidColumnType(..)
             | rusqlite::Error::QueryReturnedNoRows
+            | rusqlite::Error::SqlInputError { .. }
     );
+    let is_short =
+        error.sqlite_error().is_some_and(|error| error.extended_code == IOERR_SHORT_READ);
     // `Unknown` is SQLite's generic error: a table or a column that is not there.
     let code = error.sqlite_error_code();
     is_unreadable
+        || is_short
         || matches!(
             code,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown)

@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use xxhash_rust::xxh3::Xxh3;
 
 /// The version of the tables and of the bytes in them; kept in `user_version`. 0 is an empty file.
 const FORMAT: i64 = 1;
@@ -21,7 +22,8 @@ const SCHEMA: &str = "
     CREATE TABLE meta (
         epoch INTEGER NOT NULL,
         applied INTEGER NOT NULL,
-        oldest INTEGER NOT NULL
+        oldest INTEGER NOT NULL,
+        checksum INTEGER NOT NULL
     ) STRICT;
     CREATE TABLE alerts (
         sequence INTEGER PRIMARY KEY,
@@ -37,6 +39,7 @@ const SCHEMA: &str = "
         destination TEXT,
         countries TEXT NOT NULL,
         exercise INTEGER NOT NULL,
+        checksum INTEGER NOT NULL,
         bytes BLOB NOT NULL
     ) STRICT;
     CREATE INDEX alerts_by_entry ON alerts (entry);
@@ -52,31 +55,85 @@ const SCHEMA: &str = "
 /// An open archive file.
 pub(super) struct Opened {
     pub(super) connection: Connection,
+    pub(super) meta: Meta,
+}
+
+/// The row `meta`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Meta {
+    /// Of which journal.
+    pub(super) epoch: Epoch,
+    /// The last entry whose alerts are in.
     pub(super) applied: Seq,
+    /// Alerts of entries up to this one may be gone.
     pub(super) oldest: Seq,
 }
 
-/// Opens the file, or starts an empty one where it does not fit the journal.
+impl Meta {
+    /// Writes the row anew.
+    pub(super) fn write(self, connection: &Connection) -> rusqlite::Result<usize> {
+        let update = "UPDATE meta SET epoch = ?1, applied = ?2, oldest = ?3, checksum = ?4";
+        let [epoch, applied, oldest] = self.numbers().map(u64::cast_signed);
+        let mut update = connection.prepare_cached(update)?;
+        update.execute(params![epoch, applied, oldest, self.checksum()])
+    }
+
+    fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        let select = "SELECT epoch, applied, oldest, checksum FROM meta";
+        connection.query_row(select, [], |row| {
+            let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+            let (epoch, applied, oldest) = (Epoch(number(0)?), Seq(number(1)?), Seq(number(2)?));
+            let meta = Self { epoch, applied, oldest };
+            let stored = row.get(3)?;
+            let is_whole = meta.checksum() == stored;
+            if is_whole {
+                Ok(meta)
+            } else {
+                Err(rusqlite::Error::IntegralValueOutOfRange(3, stored))
+            }
+        })
+    }
+
+    fn numbers(self) -> [u64; 3] {
+        [self.epoch.0, self.applied.0, self.oldest.0]
+    }
+
+    fn checksum(self) -> i64 {
+        let mut hash = Xxh3::new();
+        for number in self.numbers() {
+            hash.update(&number.to_le_bytes());
+        }
+        hash.digest().cast_signed()
+    }
+}
+
+/// Opens the file, or starts an empty one where it cannot be used.
+///
+/// A whole archive that does not fit the journal is no trouble of its own: it bears witness that the journal is not the
+/// one that it was.
 pub(super) fn open(path: &Arc<Path>, epoch: Epoch, head: Seq) -> Result<Opened, Error> {
     let why = match connect(path, epoch) {
-        Ok(Some(opened)) if opened.applied <= head => return Ok(opened),
-        Ok(Some(_)) => "it is ahead of the journal".to_owned(),
-        Ok(None) => "it is of another journal or another version".to_owned(),
+        Ok(Some(opened)) if opened.meta.epoch != epoch => {
+            let of = opened.meta.epoch;
+            return Err(Error::OtherJournal { file: Arc::clone(path), of, journal: epoch });
+        }
+        Ok(Some(opened)) if opened.meta.applied > head => {
+            let applied = opened.meta.applied;
+            return Err(Error::Ahead { file: Arc::clone(path), applied, head });
+        }
+        Ok(Some(opened)) => return Ok(opened),
+        Ok(None) => "it is of another version".to_owned(),
         Err(error) if is_damage(&error) => error.to_string(),
         Err(error) => return Err(Error::sqlite("opening", path, error)),
     };
     tracing::warn!(file = %path.display(), why, "the archive is started anew");
-    remove(path).map_err(|error| Error::Io {
-        doing: "deleting",
-        file: Arc::clone(path),
-        source: Arc::new(error),
-    })?;
+    remove(path)?;
     connect(path, epoch)
         .and_then(|opened| opened.ok_or(rusqlite::Error::QueryReturnedNoRows))
         .map_err(|error| Error::sqlite("creating", path, error))
 }
 
-/// `None` where the file is not this journal's, or not of this format.
+/// `None` where the file is not of this format.
 fn connect(path: &Path, epoch: Epoch) -> rusqlite::Result<Option<Opened>> {
     let mut connection = Connection::open(path)?;
     connection.execute_batch(PRAGMAS)?;
@@ -86,22 +143,15 @@ fn connect(path: &Path, epoch: Epoch) -> rusqlite::Result<Option<Opened>> {
         transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if format == 0 && tables == 0 {
         transaction.execute_batch(SCHEMA)?;
-        transaction
-            .execute("INSERT INTO meta VALUES (?1, 0, 0)", params![epoch.0.cast_signed()])?;
+        transaction.execute("INSERT INTO meta VALUES (0, 0, 0, 0)", [])?;
+        Meta { epoch, applied: Seq::ZERO, oldest: Seq::ZERO }.write(&transaction)?;
         transaction.pragma_update(None, "user_version", FORMAT)?;
     } else if format != FORMAT {
         return Ok(None);
     }
-    let (of, applied, oldest) =
-        transaction.query_row("SELECT epoch, applied, oldest FROM meta", [], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
-        })?;
+    let meta = Meta::read(&transaction)?;
     transaction.commit()?;
-    if of.cast_unsigned() != epoch.0 {
-        return Ok(None);
-    }
-    let (applied, oldest) = (Seq(applied.cast_unsigned()), Seq(oldest.cast_unsigned()));
-    Ok(Some(Opened { connection, applied, oldest }))
+    Ok(Some(Opened { connection, meta }))
 }
 
 /// Opens the file for reading.
@@ -110,8 +160,17 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(path, flags)
 }
 
+/// Deletes the file, so that the next start makes it anew.
+pub(super) fn remove(path: &Arc<Path>) -> Result<(), Error> {
+    remove_files(path).map_err(|error| Error::Io {
+        doing: "deleting",
+        file: Arc::clone(path),
+        source: Arc::new(error),
+    })
+}
+
 /// The log goes last: an old log beside a new file would be taken for the new file's.
-fn remove(path: &Path) -> io::Result<()> {
+fn remove_files(path: &Path) -> io::Result<()> {
     for suffix in ["", "-shm", "-wal"] {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);

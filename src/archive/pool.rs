@@ -5,12 +5,15 @@ use super::file;
 use rusqlite::Connection;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use tokio_util::sync::CancellationToken;
 
 /// The most connections, and so the most who read at once; others wait for their turn.
 const CONNECTIONS_MAX: usize = 8;
 
 pub(super) struct Pool {
     pub(super) path: Arc<Path>,
+    /// Cancelled once a reading finds the file damaged.
+    pub(super) damaged: CancellationToken,
     connections: Mutex<Connections>,
     returned: Condvar,
 }
@@ -29,7 +32,8 @@ pub(super) struct Lent<'a> {
 
 impl Pool {
     pub(super) fn new(path: Arc<Path>) -> Self {
-        Self { path, connections: Mutex::default(), returned: Condvar::new() }
+        let (connections, returned) = (Mutex::default(), Condvar::new());
+        Self { path, damaged: CancellationToken::new(), connections, returned }
     }
 
     /// Does something with a connection in one read transaction, so that all of it sees the same archive.
@@ -37,7 +41,14 @@ impl Pool {
         &self,
         run: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
     ) -> Result<T, Error> {
-        self.run(run).map_err(|error| Error::sqlite("reading", &self.path, error))
+        let failed = |error| {
+            let error = Error::sqlite("reading", &self.path, error);
+            if matches!(error, Error::Damaged { .. }) {
+                self.damaged.cancel();
+            }
+            error
+        };
+        self.run(run).map_err(failed)
     }
 
     fn run<T>(

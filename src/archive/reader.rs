@@ -9,6 +9,7 @@ use crate::domain::{Filter, Position, Seq};
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio_util::sync::CancellationToken;
 
 /// The most alerts that one [`Reader::read`] looks at, wanted or not.
 pub const READ_ALERTS_MAX: u64 = 65_536;
@@ -29,6 +30,11 @@ impl Reader {
     /// everything is still there.
     pub fn oldest(&self) -> Seq {
         Seq(self.oldest.load(Ordering::Acquire))
+    }
+
+    /// Cancelled once anyone who reads finds the file damaged: then the archive is to be discarded.
+    pub fn damaged(&self) -> &CancellationToken {
+        &self.pool.damaged
     }
 
     /// The alerts after a position, up to and including those of entry `until`, in order, if the filter wants them.

@@ -5,41 +5,83 @@ use crate::domain::alert::Kind;
 use crate::domain::policy::{Destination, Level};
 use crate::domain::{Country, Facets, MarketKey, Mineral, Seq, Slug, Stage, Timestamp};
 use bytes::Bytes;
-use rusqlite::types::Type;
-use rusqlite::{Connection, Row, params};
+use rusqlite::types::{ToSqlOutput, Type, ValueRef};
+use rusqlite::{Connection, Row, params_from_iter};
+use xxhash_rust::xxh3::Xxh3;
 
 /// The columns in the order in which [`parse`] reads them.
-pub(super) const COLUMNS: &str = "sequence, entry, episode, at, journal_time, kind, level, rule, mineral, stage, destination, countries, exercise, bytes";
+pub(super) const COLUMNS: &str = "sequence, entry, episode, at, journal_time, kind, level, rule, mineral, stage, destination, countries, exercise, bytes, checksum";
+
+/// The columns before the checksum.
+const CONTENT: usize = 14;
 
 const INSERT: &str = "
-    INSERT INTO alerts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+    INSERT INTO alerts (sequence, entry, episode, at, journal_time, kind, level, rule, mineral, stage, destination,
+        countries, exercise, bytes, checksum)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
     ON CONFLICT DO NOTHING";
 
 /// Writes a record; whether it was not there yet.
 pub(super) fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<bool> {
     let facets = &record.facets;
     let countries: Vec<String> = facets.countries.iter().map(Country::to_string).collect();
-    let inserted = connection.prepare_cached(INSERT)?.execute(params![
-        signed(record.sequence),
-        signed(record.entry.0),
-        signed(record.episode),
-        record.at.millis(),
-        record.journal_time.millis(),
-        facets.kind.name(),
-        facets.level.map(level_number),
-        facets.rule.as_str(),
-        facets.market.mineral.slug(),
-        facets.market.stage.name(),
-        facets.destination.as_ref().map(Destination::to_string),
-        countries.join(" "),
-        facets.exercise,
-        &*record.bytes,
-    ])?;
-    Ok(inserted > 0)
+    let (countries, destination) = (countries.join(" "), facets.destination.as_ref());
+    let destination = destination.map(Destination::to_string);
+    let number = |number| ValueRef::Integer(signed(number));
+    let text = |text| ValueRef::from(text);
+    let content: [ValueRef<'_>; CONTENT] = [
+        number(record.sequence),
+        number(record.entry.0),
+        number(record.episode),
+        ValueRef::Integer(record.at.millis()),
+        ValueRef::Integer(record.journal_time.millis()),
+        text(facets.kind.name()),
+        facets.level.map_or(ValueRef::Null, |level| ValueRef::Integer(level_number(level))),
+        text(facets.rule.as_str()),
+        text(facets.market.mineral.slug()),
+        text(facets.market.stage.name()),
+        destination.as_deref().map_or(ValueRef::Null, ValueRef::from),
+        text(&countries),
+        ValueRef::Integer(i64::from(facets.exercise)),
+        ValueRef::Blob(&record.bytes),
+    ];
+    let checksum = ValueRef::Integer(checksum(content));
+    let values = content.into_iter().chain([checksum]).map(ToSqlOutput::Borrowed);
+    Ok(connection.prepare_cached(INSERT)?.execute(params_from_iter(values))? > 0)
 }
 
-/// The record of a row of [`COLUMNS`].
+/// What a row is checked by: xxh3 of its values in the order of [`COLUMNS`], each with its type and its length.
+fn checksum<'a>(content: impl IntoIterator<Item = ValueRef<'a>>) -> i64 {
+    let mut hash = Xxh3::new();
+    for value in content {
+        let (kind, number): (u8, i64) = match value {
+            ValueRef::Null => (0, 0),
+            ValueRef::Integer(number) => (1, number),
+            ValueRef::Real(number) => (2, number.to_bits().cast_signed()),
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+                hash.update(bytes);
+                (3, i64::try_from(bytes.len()).expect("a length fits in 63 bits"))
+            }
+        };
+        hash.update(&[kind]);
+        hash.update(&number.to_le_bytes());
+    }
+    hash.digest().cast_signed()
+}
+
+fn check(row: &Row<'_>) -> rusqlite::Result<()> {
+    let content = (0..CONTENT).map(|at| row.get_ref(at)).collect::<Result<Vec<_>, _>>()?;
+    let stored = row.get::<_, i64>(CONTENT)?;
+    if stored == checksum(content) {
+        return Ok(());
+    }
+    // What the errors of this crate say of a value that is not what it should be.
+    Err(rusqlite::Error::IntegralValueOutOfRange(CONTENT, stored))
+}
+
+/// The record of a row of [`COLUMNS`]; proves that it is what was written.
 pub(super) fn parse(row: &Row<'_>) -> rusqlite::Result<Record> {
+    check(row)?;
     let unsigned = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
     Ok(Record {
         sequence: unsigned(0)?,

@@ -1,7 +1,7 @@
 //! The one that writes the archive: the loop that applies entries.
 
 use super::error::{Error, is_damage};
-use super::file::{self, Opened};
+use super::file::{self, Meta, Opened};
 use super::pool::Pool;
 use super::reader::Reader;
 use super::record::Record;
@@ -23,30 +23,47 @@ const PRUNE_ALERTS_MAX: i64 = 65_536;
 /// The archive, for its only writer.
 pub struct Archive {
     connection: Connection,
-    applied: Seq,
+    meta: Meta,
     reader: Reader,
 }
 
 impl Archive {
     /// Opens the archive of a directory that exists.
     ///
-    /// Starts an empty one, with a warning, where the file is missing, damaged, of another version, of another
-    /// journal, or ahead of the journal's head (the journal was put back from a backup).
+    /// Starts an empty one, with a warning, where the file is missing, damaged, or of another version.
     ///
     /// # Errors
     ///
+    /// [`Error::OtherJournal`] and [`Error::Ahead`] where it is whole and the journal is not what it was;
     /// [`Error::Full`] and [`Error::Io`], where not even an empty one can be had.
     pub fn open(dir: &Path, epoch: Epoch, head: Seq) -> Result<Self, Error> {
         let path: Arc<Path> = dir.join("archive.db").into();
-        let Opened { connection, applied, oldest } = file::open(&path, epoch, head)?;
+        let Opened { connection, meta } = file::open(&path, epoch, head)?;
         let pool = Arc::new(Pool::new(path));
-        let reader = Reader { pool, oldest: Arc::new(AtomicU64::new(oldest.0)) };
-        Ok(Self { connection, applied, reader })
+        let reader = Reader { pool, oldest: Arc::new(AtomicU64::new(meta.oldest.0)) };
+        Ok(Self { connection, meta, reader })
+    }
+
+    /// Deletes the archive of a directory whose journal is another one now.
+    pub fn remove(dir: &Path) -> Result<(), Error> {
+        file::remove(&dir.join("archive.db").into())
     }
 
     /// The last entry whose alerts are in.
     pub fn applied(&self) -> Seq {
-        self.applied
+        self.meta.applied
+    }
+
+    /// The error to end with after a reading found the file damaged.
+    pub fn damage(&self) -> Error {
+        let source = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+        let source = Arc::new(rusqlite::Error::SqliteFailure(source, None));
+        Error::Damaged { file: Arc::clone(&self.reader.pool.path), source }
+    }
+
+    /// Deletes the file, which was found to be damaged: the next start makes it anew out of the journal.
+    pub fn discard(self) -> Result<(), Error> {
+        file::remove(&self.reader.pool.path)
     }
 
     /// A handle for those who read.
@@ -59,7 +76,8 @@ impl Archive {
     /// Repeating what it has is harmless, as a replay from a snapshot does; what was pruned does not come back.
     pub fn commit(&mut self, applied: Seq, records: &[Record]) -> Result<(), Error> {
         let oldest = self.reader.oldest();
-        let applied = applied.max(self.applied);
+        let applied = applied.max(self.meta.applied);
+        let meta = Meta { applied, ..self.meta };
         self.write(|transaction| {
             for record in records.iter().filter(|record| record.entry > oldest) {
                 assert!(record.entry <= applied, "alerts are those of applied entries");
@@ -70,15 +88,15 @@ impl Archive {
                     record.sequence
                 );
             }
-            transaction.prepare_cached("UPDATE meta SET applied = ?1")?.execute([signed(applied.0)])
+            meta.write(transaction)
         })?;
-        self.applied = applied;
+        self.meta = meta;
         Ok(())
     }
 
     /// Keeps the state as it is after entry `seq`, which is not past [`Archive::applied`]; forgets all but the last two.
     pub fn save_snapshot(&mut self, seq: Seq, bytes: &[u8]) -> Result<(), Error> {
-        assert!(seq <= self.applied, "a snapshot is of what is in the archive");
+        assert!(seq <= self.meta.applied, "a snapshot is of what is in the archive");
         self.write(|transaction| {
             transaction.execute(
                 "INSERT OR REPLACE INTO snapshots VALUES (?1, ?2, ?3)",
@@ -111,19 +129,34 @@ impl Archive {
     /// Forgets the alerts of entries that the journal took before an instant, but for the sequences in `keep`, the
     /// latest alerts of open episodes. Moves [`Reader::oldest`]. At most 65,536 at a time; call it again.
     pub fn prune(&mut self, before: Timestamp, keep: &BTreeSet<u64>) -> Result<(), Error> {
-        let oldest = self.reader.oldest();
+        self.forget(keep, |connection, oldest| last_before(connection, before, oldest))
+    }
+
+    /// Forgets the oldest alerts in the same way while the file has more bytes in use than these. The file itself does
+    /// not shrink: what is forgotten leaves room for what comes.
+    pub fn prune_to(&mut self, bytes: u64, keep: &BTreeSet<u64>) -> Result<(), Error> {
+        self.forget(keep, |connection, oldest| last_of_surplus(connection, bytes, oldest))
+    }
+
+    /// Forgets alerts up to the entry that `last` gives.
+    fn forget(
+        &mut self,
+        keep: &BTreeSet<u64>,
+        last: impl FnOnce(&Connection, Seq) -> rusqlite::Result<Seq>,
+    ) -> Result<(), Error> {
+        let mut meta = self.meta;
         let keep = serde_json::to_string(keep).expect("a set of numbers is valid JSON");
-        let mut pruned = oldest;
         self.write(|transaction| {
-            pruned = last_before(transaction, before, oldest)?;
+            meta.oldest = last(transaction, meta.oldest)?;
             transaction.execute(
                 "DELETE FROM alerts WHERE entry <= ?1
                  AND sequence NOT IN (SELECT value FROM json_each(?2))",
-                params![signed(pruned.0), keep],
+                params![signed(meta.oldest.0), keep],
             )?;
-            transaction.execute("UPDATE meta SET oldest = ?1", [signed(pruned.0)])
+            meta.write(transaction)
         })?;
-        self.reader.oldest.store(pruned.0, Ordering::Release);
+        self.meta = meta;
+        self.reader.oldest.store(meta.oldest.0, Ordering::Release);
         Ok(())
     }
 
@@ -146,7 +179,7 @@ impl Archive {
         let mut select = self
             .connection
             .prepare("SELECT seq FROM snapshots WHERE seq <= ?1 ORDER BY seq DESC")?;
-        let seqs = select.query_map([signed(self.applied.0)], |row| row.get::<_, i64>(0))?;
+        let seqs = select.query_map([signed(self.meta.applied.0)], |row| row.get::<_, i64>(0))?;
         seqs.map(|seq| seq.map(|seq| Seq(seq.cast_unsigned()))).collect()
     }
 
@@ -183,4 +216,27 @@ fn last_before(connection: &Connection, before: Timestamp, oldest: Seq) -> rusql
         last = Seq(row.get::<_, i64>(0)?.cast_unsigned());
     }
     Ok(last)
+}
+
+/// The last entry to forget, so that about as many alerts go as the file has too many bytes; `oldest` where it has none.
+fn last_of_surplus(connection: &Connection, bytes: u64, oldest: Seq) -> rusqlite::Result<Seq> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let pages = pragma("page_count")?.saturating_sub(pragma("freelist_count")?);
+    let used = pages.saturating_mul(pragma("page_size")?);
+    let surplus = used.saturating_sub(signed(bytes));
+    if surplus <= 0 {
+        return Ok(oldest);
+    }
+    let bounds = "SELECT min(sequence), max(sequence) FROM alerts WHERE entry > ?1";
+    let (first, last): (Option<i64>, Option<i64>) =
+        connection.query_row(bounds, [signed(oldest.0)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let Some((first, last)) = first.zip(last) else { return Ok(oldest) };
+    let alerts = i128::from(last.saturating_sub(first).saturating_add(1));
+    let share = (alerts * i128::from(surplus)).div_euclid(i128::from(used));
+    let share = i64::try_from(share).unwrap_or(i64::MAX).clamp(1, PRUNE_ALERTS_MAX);
+    let sequence = first.saturating_add(share).saturating_sub(1);
+    let entry = "SELECT entry FROM alerts WHERE sequence = ?1";
+    connection
+        .query_row(entry, [sequence], |row| row.get::<_, i64>(0))
+        .map(|entry| Seq(entry.cast_unsigned()))
 }

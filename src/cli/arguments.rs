@@ -53,6 +53,8 @@ pub enum Command {
         /// The file.
         file: PathBuf,
     },
+    /// Verify, back up, salvage, export and replay a journal, without a server.
+    Journal(Journal),
     /// Four years of export controls in some seconds, on a server of its own.
     Demo(Demo),
 }
@@ -281,4 +283,52 @@ pub struct Demo {
     /// Leave the journal here, to look at afterwards with `lodewatch serve --data-dir DIR`.
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
+}
+
+/// Arguments of `journal`.
+#[derive(Debug, Args)]
+pub struct Journal {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: JournalCommand,
+    /// The configuration that says where the data directory is.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The data directory.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// What can be done with a journal. All but `restore` and `import` only read it, also while a server has it open.
+#[derive(Debug, Subcommand)]
+pub enum JournalCommand {
+    /// Read everything and prove that it is what was written; changes nothing.
+    Verify,
+    /// Copy the journal, also while it is served; every entry is proved on the way.
+    Backup {
+        /// A directory without a journal.
+        #[arg(value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Copy a backup into a data directory without a journal. It is a new journal: cursors of the old one are refused.
+    Restore {
+        /// The directory of the backup.
+        #[arg(value_name = "DIR")]
+        from: PathBuf,
+    },
+    /// Copy what is whole before the first damage, as a new journal, and say what is lost.
+    Salvage {
+        /// A directory without a journal.
+        #[arg(value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Print every entry as a line of JSON, a `lodewatch.v1.JournalEntry` each.
+    Export,
+    /// Make a new journal out of lines that `export` printed.
+    Import {
+        /// JSON lines; `-` reads standard input.
+        file: PathBuf,
+    },
+    /// Apply every entry and print the alerts, as a server would send them: the form of a bug report.
+    Replay,
 }

@@ -8,6 +8,7 @@ use crate::client::{self, Resumed, Subscription};
 use crate::clock::{Clock, ManualClock};
 use crate::config::Config;
 use crate::domain::{Day, Timestamp};
+use crate::engine::State;
 use crate::feeds::bundled;
 use crate::grpc::json;
 use crate::grpc::pb::alert_service_client::AlertServiceClient;
@@ -151,6 +152,9 @@ impl Stage {
         let mut deadline = self.view.next_deadline();
         let happened = deadline.wait_for(|due| due.is_none_or(|due| due > now)).await;
         drop(happened);
+        let entry = self.view.look(State::seq);
+        // The loop that fails ends the server, which says so.
+        let _ = self.view.wait_for(entry).await;
     }
 
     async fn publish(&self, updates: Vec<Update>) -> Result<(), Error> {

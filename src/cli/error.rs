@@ -1,6 +1,6 @@
 //! What the user reads when something did not work: what was tried, why it failed, what to do.
 
-use crate::{client, config, feeds, server};
+use crate::{archive, client, config, feeds, journal, server};
 use std::fmt::Write;
 use std::path::PathBuf;
 use tonic::{Code, Status};
@@ -62,6 +62,12 @@ pub enum Error {
     /// The server does not run.
     #[error(transparent)]
     Server(#[from] server::Error),
+    /// A journal cannot be read or written.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// An archive cannot be deleted.
+    #[error(transparent)]
+    Archive(#[from] archive::Error),
     /// A directory or port cannot be had.
     #[error("{doing}")]
     System {

@@ -7,6 +7,7 @@ mod demo;
 mod error;
 mod explain;
 mod import;
+mod journal;
 mod left_out;
 mod markets;
 mod output;
@@ -48,6 +49,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Backtest(arguments) => what_if::backtest(&address, output, &arguments).await,
         Command::Import(arguments) => import::run(&address, output, &arguments).await,
         Command::CheckConfig { file } => check_config::run(&file),
+        Command::Journal(arguments) => journal::run(output, &arguments),
         Command::Demo(arguments) => demo::run(output, &arguments).await,
     }
 }

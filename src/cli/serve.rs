@@ -30,7 +30,8 @@ pub(super) async fn run(arguments: &Serve) -> Result<(), Error> {
     on_hangup(Arc::clone(&told)).map_err(unable("signals cannot be heard".to_owned()))?;
     let file = arguments.config.clone();
     let reload = Reload { read: Box::new(move || config::load(file.as_deref(), &flags)), told };
-    let node = Node::open(config, Clock::system()).await?.with_reload(reload);
+    let clock = Clock::system(config.clock.jump_max_ms);
+    let node = Node::open(config, clock).await?.with_reload(reload);
     tracing::info!(%address, "listening");
     node.serve(listener, drain).await?;
     tracing::info!("stopped");

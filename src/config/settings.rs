@@ -24,6 +24,8 @@ pub struct Config {
     pub fanout: Fanout,
     /// Other settings while running.
     pub reload: Reload,
+    /// The system's clock.
+    pub clock: Clock,
     /// Logs.
     pub log: Log,
     /// Rules, blocs, sources and weights; an entry of the journal brings them into force.
@@ -54,6 +56,9 @@ pub struct Archive {
     pub snapshot_every_entries: u64,
     /// For how many days alerts are kept; 0 for ever. A cursor that is older is `OUT_OF_RANGE`.
     pub keep_days: u32,
+    /// How many bytes the archive's file may have before the oldest alerts go; 0 for any number. They go with the next
+    /// snapshot.
+    pub keep_bytes: u64,
 }
 
 /// Other settings while running.
@@ -68,6 +73,13 @@ pub struct Reload {
 pub struct Fanout {
     /// How many bytes of encoded alerts; a subscriber that is further behind reads the archive.
     pub ring_bytes_max: usize,
+}
+
+/// The system's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clock {
+    /// How far it may jump forward while the server runs, in milliseconds; beyond, nothing is taken until it is set right.
+    pub jump_max_ms: u64,
 }
 
 /// Logs, on stderr.
@@ -109,6 +121,7 @@ impl Config {
         let archive = root.table("archive", problems).and_then(|table| archive(table, problems));
         let fanout = root.table("fanout", problems).and_then(|table| fanout(table, problems));
         let reload = root.table("reload", problems).and_then(|table| reload(table, problems));
+        let clock = root.table("clock", problems).and_then(|table| clock(table, problems));
         let log = root.table("log", problems).and_then(|table| log(table, problems));
         let policy = policy::parse(&mut root, problems);
         root.finish(problems);
@@ -118,6 +131,7 @@ impl Config {
             archive: archive?,
             fanout: fanout?,
             reload: reload?,
+            clock: clock?,
             log: log?,
             policy: policy?,
         })
@@ -153,8 +167,13 @@ fn archive(mut table: Table, problems: &mut Problems) -> Option<Archive> {
     let snapshot_every_entries =
         count(&mut table, "snapshot_every_entries", 1..=1_000_000, problems);
     let keep_days = count(&mut table, "keep_days", 0..=36_500, problems);
+    let keep_bytes = count(&mut table, "keep_bytes", 0..=1_099_511_627_776, problems);
     table.finish(problems);
-    Some(Archive { snapshot_every_entries: snapshot_every_entries?, keep_days: keep_days? })
+    Some(Archive {
+        snapshot_every_entries: snapshot_every_entries?,
+        keep_days: keep_days?,
+        keep_bytes: keep_bytes?,
+    })
 }
 
 fn fanout(mut table: Table, problems: &mut Problems) -> Option<Fanout> {
@@ -170,6 +189,15 @@ fn reload(mut table: Table, problems: &mut Problems) -> Option<Reload> {
         every.and_then(|node| node.read(problems, |text| figure::millis(text, EVERY_DAYS_MAX)));
     table.finish(problems);
     Some(Reload { every_ms: every_ms? })
+}
+
+fn clock(mut table: Table, problems: &mut Problems) -> Option<Clock> {
+    const JUMP_DAYS_MAX: u64 = 366;
+    let jump_max_ms = table
+        .required("jump_max", problems)
+        .and_then(|node| node.read(problems, |text| figure::millis(text, JUMP_DAYS_MAX)));
+    table.finish(problems);
+    Some(Clock { jump_max_ms: jump_max_ms? })
 }
 
 fn log(mut table: Table, problems: &mut Problems) -> Option<Log> {

@@ -53,7 +53,7 @@ fn the_shipped_file_changes_nothing() {
 /// required one too few. What may be left out is found here: an unknown key makes the reader say all that it knows.
 #[test]
 fn the_shipped_file_shows_every_setting() {
-    let unknown = "zzz = 1\nserver.zzz = 1\narchive.zzz = 1\nfanout.zzz = 1\nreload.zzz = 1\nlog.zzz = 1\n\
+    let unknown = "zzz = 1\nserver.zzz = 1\narchive.zzz = 1\nfanout.zzz = 1\nreload.zzz = 1\nclock.zzz = 1\nlog.zzz = 1\n\
         notices.zzz = 1\n[[rules]]\nzzz = 1\nlevels = [{ zzz = 1 }]\nflapping = { zzz = 1 }";
     let known: Vec<String> = problems(unknown, &[], &Flags::default())
         .into_iter()

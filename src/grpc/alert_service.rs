@@ -6,7 +6,6 @@ use super::subscription::{self, SubscribeStream};
 use super::{page, parse, status};
 use crate::archive::{self, Query, Record};
 use crate::pipeline::View;
-use prost::Message;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
@@ -118,5 +117,5 @@ pub(super) async fn read<T: Send + 'static>(
 
 /// The alert as it was archived.
 pub(super) fn decode(record: &Record) -> pb::Alert {
-    pb::Alert::decode(record.bytes.as_ref()).expect("the archive holds what the edge encoded")
+    super::decode(&record.bytes)
 }

@@ -57,11 +57,16 @@ impl Api {
         status::out_of_range(sent, &self.cursor(oldest), &self.cursor(head))
     }
 
+    /// Waits until an entry is applied here.
+    pub(super) async fn reach(&self, entry: Seq) -> Result<(), Status> {
+        self.view.wait_for(entry).await.map_err(|trouble| status::trouble(&trouble))
+    }
+
     /// Waits until `min_cursor`, if one is given, is applied here.
     pub(super) async fn settle(&self, min_cursor: &str) -> Result<(), Status> {
         if !min_cursor.is_empty() {
             let position = self.position("min_cursor", min_cursor)?;
-            self.view.wait_for(position.entry).await;
+            self.reach(position.entry).await?;
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ impl FeedService for Feed {
         if answered.digest != digest {
             return Err(status::refused(&[Refusal::RequestIdReused { first: answered.entry }]));
         }
-        self.0.view.wait_for(answered.entry).await;
+        self.0.reach(answered.entry).await?;
         match &answered.answer {
             Answer::Refused(refusals) => Err(status::refused(refusals)),
             Answer::Accepted(outcomes) => {
@@ -53,9 +53,13 @@ impl Feed {
     /// Appends a batch, waits until it is durable and applied, and takes its answer from the state.
     async fn append(&self, batch: Batch) -> Result<Arc<Answered>, Status> {
         let id = batch.request_id;
-        let appended = self.0.journal.append(self.0.clock.now(), Payload::Batch(batch)).await;
+        if let Some(trouble) = self.0.view.trouble() {
+            return Err(status::trouble(&trouble));
+        }
+        let now = self.0.clock.stamp().map_err(|jumped| status::clock(&jumped))?;
+        let appended = self.0.journal.append(now, Payload::Batch(batch)).await;
         let entry = appended.map_err(|error| status::journal(&error))?;
-        self.0.view.wait_for(entry).await;
+        self.0.reach(entry).await?;
         let answered = self.0.view.look(|state| state.requests().get(id).cloned());
         // Forgotten already only when tens of thousands of batches came after it within this moment.
         answered.ok_or_else(|| {

@@ -65,6 +65,15 @@ pub fn encoder(epoch: Epoch) -> Encode {
     })
 }
 
+/// The alert that [`encoder`] made bytes of.
+///
+/// # Panics
+///
+/// For other bytes.
+pub fn decode(bytes: &[u8]) -> pb::Alert {
+    pb::Alert::decode(bytes).expect("the edge encoded them")
+}
+
 /// All services: ours, health and reflection. A request of more than `message_bytes_max` bytes is refused.
 pub async fn routes(api: Arc<Api>, message_bytes_max: usize) -> Routes {
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -82,8 +91,15 @@ pub async fn routes(api: Arc<Api>, message_bytes_max: usize) -> Routes {
         Arc::clone(&api),
     ))
     .max_decoding_message_size(message_bytes_max);
-    // The node serves only once it is recovered, and ends when its journal or its loop does.
-    health.set_service_status("", tonic_health::ServingStatus::Serving).await;
+    // The node serves only once it is recovered, and ends when its journal or its loop does; over a damaged journal it
+    // answers, for as much as it has, but is not ready.
+    let is_ready = !api.view.is_damaged();
+    let status = if is_ready {
+        tonic_health::ServingStatus::Serving
+    } else {
+        tonic_health::ServingStatus::NotServing
+    };
+    health.set_service_status("", status).await;
     tokio::spawn(async move {
         api.drain.cancelled().await;
         health.set_service_status("", tonic_health::ServingStatus::NotServing).await;

@@ -11,11 +11,14 @@
 //! | a limit | `RESOURCE_EXHAUSTED`, the limit in the metadata | slow down, then retry |
 //! | disk full | `RESOURCE_EXHAUSTED` `DISK_FULL` | retry later; reads go on |
 //! | shutting down, journal out of reach | `UNAVAILABLE` | retry, here or elsewhere |
+//! | the clock jumped forward | `UNAVAILABLE` `CLOCK_JUMPED` | retry; reads go on |
 //! | damaged journal | `DATA_LOSS` `JOURNAL_DAMAGED` | call the operator |
 
 use super::cursor;
 use super::parse::Violations;
+use crate::clock::Jumped;
 use crate::domain::update::Refusal;
+use crate::pipeline::Trouble;
 use crate::{archive, journal};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -128,19 +131,39 @@ pub(super) fn journal(error: &journal::Error) -> Status {
     use journal::Error as E;
     let text = chain(error);
     match error {
-        E::Full { .. } => {
-            retry(Code::ResourceExhausted, "DISK_FULL", text, &[], ErrorDetails::new())
-        }
+        E::Full { .. } => disk_full(text),
         E::TooLarge { .. } => Violations::one("updates", text).into(),
         E::Damaged { .. } | E::Format { .. } => {
             tracing::error!(error = text, "the journal is damaged");
             plain(Code::DataLoss, "JOURNAL_DAMAGED", text, &[])
         }
-        E::Closed | E::Io { .. } | E::OutOfRange { .. } | E::Locked { .. } => {
+        E::Closed
+        | E::Gone { .. }
+        | E::Io { .. }
+        | E::OutOfRange { .. }
+        | E::Locked { .. }
+        | E::Exists { .. } => {
             tracing::error!(error = text, "the journal is out of reach");
             unavailable("JOURNAL_OUT_OF_REACH", "the journal is out of reach")
         }
     }
+}
+
+/// The clock shows a time that no entry may have.
+pub(super) fn clock(jumped: &Jumped) -> Status {
+    unavailable("CLOCK_JUMPED", &jumped.to_string())
+}
+
+/// What keeps an entry from being applied.
+pub(super) fn trouble(trouble: &Trouble) -> Status {
+    match trouble {
+        Trouble::Damaged(error) => journal(error),
+        Trouble::Full(error) => disk_full(chain(error)),
+    }
+}
+
+fn disk_full(text: String) -> Status {
+    retry(Code::ResourceExhausted, "DISK_FULL", text, &[], ErrorDetails::new())
 }
 
 /// The archive did not answer.
@@ -153,7 +176,11 @@ pub(super) fn archive(error: &archive::Error) -> Status {
             error.to_string(),
             &[("oldest_entry", &oldest.to_string())],
         ),
-        E::Full { .. } | E::Damaged { .. } | E::Io { .. } => {
+        E::Full { .. }
+        | E::Damaged { .. }
+        | E::Ahead { .. }
+        | E::OtherJournal { .. }
+        | E::Io { .. } => {
             tracing::error!(error = chain(error), "the archive cannot be read");
             unavailable("ARCHIVE_OUT_OF_REACH", "history cannot be read at the moment")
         }

@@ -90,7 +90,7 @@ fn messages(
             }
             Begin::Snapshot | Begin::Reset => {
                 let (entry, open) = api.view.look(|state: &State| (state.seq(), state.open_alerts()));
-                api.view.wait_for(entry).await;
+                api.reach(entry).await?;
                 yield opened(&api, Position::at(entry));
                 if matches!(begin, Begin::Reset) {
                     yield reset(&api);
@@ -122,9 +122,11 @@ fn messages(
                     yield beat(&api, &reader);
                     continue;
                 }
-                next = reader.next() => next,
+                next = reader.next() => next.map_err(|error| status::archive(&error)),
+                // Last: everything before the damage is handed over first.
+                trouble = api.view.damaged() => Err(status::trouble(&trouble)),
             };
-            let step = next.map_err(|error| status::archive(&error))?;
+            let step = next?;
             let cursor = api.cursor_at(reader.position());
             yield match step {
                 Step::Alerts { records, more } => alerts(cursor, &records, more, false),

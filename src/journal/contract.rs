@@ -256,9 +256,7 @@ mod a_file {
     #[test]
     fn of_a_later_version_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        drop(Embedded::open(dir.path()).unwrap());
-        let path = dir.path().join("journal.db");
-        Connection::open(path).unwrap().execute_batch("UPDATE meta SET format = 2").unwrap();
+        Embedded::set_format(dir.path(), 2);
         let error = Embedded::open(dir.path()).err().unwrap();
         assert!(matches!(error, Error::Format { found: 2, known: 1, .. }), "{error}");
     }
@@ -271,7 +269,7 @@ mod a_file {
         let other = Connection::open(dir.path().join("journal.db")).unwrap();
         other.execute_batch("DROP TABLE entries").unwrap();
         let failed = journal.append(at(0), samples::tick()).await;
-        assert!(matches!(failed, Err(Error::Io { doing: "appending to", .. })));
+        assert!(matches!(failed, Err(Error::Damaged { what: Damage::Pages(_), .. })));
         let mut head = journal.head();
         head.wait_for(|_| false).await.unwrap_err();
         let stopped = journal.append(at(0), samples::tick()).await;

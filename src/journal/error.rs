@@ -17,6 +17,13 @@ pub enum Error {
         /// Which file could not grow.
         file: Arc<Path>,
     },
+    /// The file, its log or its directory was removed or replaced while it was open. What is told as durable was so before;
+    /// nothing is appended any more.
+    #[error("{} was removed or replaced while it was open; restore it, then start again", file.display())]
+    Gone {
+        /// Which file.
+        file: Arc<Path>,
+    },
     /// The store failed.
     #[error("{doing} {} failed", file.display())]
     Io {
@@ -28,7 +35,7 @@ pub enum Error {
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
     /// An entry is not what was written.
-    #[error("entry {seq} of {} is damaged: {what}", file.display())]
+    #[error("{}{} is damaged: {what}", of_entry(*seq), file.display())]
     Damaged {
         /// In which file.
         file: Arc<Path>,
@@ -51,6 +58,12 @@ pub enum Error {
         /// The lock.
         file: Arc<Path>,
     },
+    /// There is a journal already; nothing is written over one.
+    #[error("{} is there already; choose a directory without a journal", file.display())]
+    Exists {
+        /// The journal.
+        file: Arc<Path>,
+    },
     /// The entry is larger than any entry may be.
     #[error("an entry of {bytes} bytes is too large; at most {ENTRY_BYTES_MAX} are allowed")]
     TooLarge {
@@ -67,6 +80,10 @@ pub enum Error {
         /// The format of this version.
         known: i64,
     },
+}
+
+fn of_entry(seq: Seq) -> String {
+    if seq == Seq::ZERO { String::new() } else { format!("entry {seq} of ") }
 }
 
 /// How an entry is damaged.

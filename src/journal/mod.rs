@@ -8,17 +8,20 @@
 //! - [`codec`]: the bytes of an entry, kept for ever
 //! - [`Memory`]: for tests
 //! - [`Embedded`]: a file on this machine, the default
+//! - [`Reading`], [`write_new`]: such a file for tools: read only, or made out of entries
 
 pub mod codec;
 #[cfg(test)]
 mod contract;
 mod embedded;
 mod error;
+#[cfg(test)]
+mod faults;
 mod memory;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 
-pub use embedded::Embedded;
+pub use embedded::{Embedded, Reading, write_new};
 pub use error::{Damage, Error};
 pub use memory::Memory;
 
@@ -65,8 +68,8 @@ pub trait Journal: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// After [`Error::TooLarge`] and [`Error::Full`] the entry is not in the journal. After [`Error::Closed`] and
-    /// [`Error::Io`] it may be: only reading the journal again tells.
+    /// After [`Error::TooLarge`] and [`Error::Full`] the entry is not in the journal. After [`Error::Closed`],
+    /// [`Error::Gone`] and [`Error::Io`] it may be: only reading the journal again tells.
     fn append(&self, at: Timestamp, payload: Payload) -> BoxFuture<'_, Result<Seq, Error>>;
 
     /// A reader of everything after a position.

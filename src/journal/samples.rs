@@ -19,11 +19,11 @@ use proptest::sample::select;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-pub(super) fn tick() -> Payload {
+pub(crate) fn tick() -> Payload {
     Payload::Tick { due: "2025-11-09T00:00:00Z".parse().unwrap() }
 }
 
-pub(super) fn batch() -> Payload {
+pub(crate) fn batch() -> Payload {
     let updates = vec![
         Update::Report(Arc::new(report(vec![("CHN", 990), ("RUS", 5)], Some(5)))),
         Update::Threat(Arc::new(threat("CHN-USA-2024"))),
@@ -33,7 +33,7 @@ pub(super) fn batch() -> Payload {
     Payload::Batch(Batch { request_id, digest: 77, feed, exercise: false, updates })
 }
 
-pub(super) fn policy() -> Payload {
+pub(crate) fn policy() -> Payload {
     let place = |text| Destination::Place(Place::parse(text).unwrap());
     let rule = Rule {
         name: slug("restricted"),
@@ -61,7 +61,7 @@ pub(super) fn policy() -> Payload {
 }
 
 /// Arbitrary payloads; policies differ in their rules only.
-pub(super) fn payloads() -> impl Strategy<Value = Payload> {
+pub(crate) fn payloads() -> impl Strategy<Value = Payload> {
     let batch = (any::<u128>(), any::<u128>(), any::<bool>(), vec(updates(), 1..8)).prop_map(
         |(id, digest, exercise, updates)| {
             let (request_id, feed) = (RequestId(id), slug("feed"));

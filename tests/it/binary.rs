@@ -4,39 +4,64 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_lodewatch");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_lodewatch");
 
 /// A server process; killed when dropped.
 pub(crate) struct Process {
     child: Child,
     pub(crate) address: String,
+    log: JoinHandle<String>,
 }
 
 impl Process {
     /// Starts `serve` on a directory and a free port, and waits until it listens.
     pub(crate) fn serve(dir: &Path) -> Self {
-        Self::serve_with(dir, None)
+        Self::serve_by(&mut Command::new(BINARY), dir)
     }
 
     /// The same with a file of settings.
-    pub(crate) fn serve_with(dir: &Path, config: Option<&Path>) -> Self {
+    pub(crate) fn serve_with(dir: &Path, config: &Path) -> Self {
         let mut command = Command::new(BINARY);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(dir);
-        if let Some(config) = config {
-            command.arg("--config").arg(config);
-        }
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        Self::start(command.args(["serve", "--config"]).arg(config), dir)
+    }
+
+    /// The same by a program that runs the rest of its arguments, such as `strace`.
+    pub(crate) fn serve_under(program: &[&str], dir: &Path) -> Self {
+        let mut command = Command::new(program[0]);
+        Self::serve_by(command.args(&program[1..]).arg(BINARY), dir)
+    }
+
+    fn serve_by(command: &mut Command, dir: &Path) -> Self {
+        Self::start(command.arg("serve"), dir)
+    }
+
+    fn start(command: &mut Command, dir: &Path) -> Self {
+        let mut child = command
+            .args(["--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(dir)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let listening = lines.find_map(|line| {
-            line.unwrap().split_once("listening address=").map(|(_, rest)| rest.to_owned())
+        let mut before = String::new();
+        let listening = lines.by_ref().find_map(|line| {
+            let line = line.unwrap();
+            before.push_str(&line);
+            before.push('\n');
+            line.split_once("listening address=").map(|(_, rest)| rest.to_owned())
         });
+        let Some(address) = listening else { panic!("the server does not listen:\n{before}") };
         // Read on, so that the server can always write.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self {
-            child,
-            address: listening.expect("the server says where it listens").trim().to_owned(),
-        }
+        let rest = move || lines.map_while(Result::ok).fold(before, |log, line| log + &line + "\n");
+        let log = std::thread::spawn(rest);
+        Self { child, address: address.trim().to_owned(), log }
+    }
+
+    /// Runs `serve` until it ends by itself; all that it said.
+    pub(crate) fn run_to_its_end(dir: &Path) -> Output {
+        run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", dir.to_str().unwrap()])
     }
 
     /// The process id.
@@ -48,6 +73,28 @@ impl Process {
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// The memory that it holds, in kilobytes.
+    pub(crate) fn memory_kb(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(status).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// SIGTERM; then waits until it has ended as it should.
+    pub(crate) fn stop(&mut self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").arg(pid).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success());
+    }
+
+    /// Waits until it ends by itself; its exit code, and everything that it logged.
+    pub(crate) fn ended(mut self) -> (Option<i32>, String) {
+        let status = self.child.wait().unwrap();
+        let ended = std::thread::spawn(String::new);
+        (status.code(), std::mem::replace(&mut self.log, ended).join().unwrap())
     }
 }
 

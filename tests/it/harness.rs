@@ -66,6 +66,13 @@ impl Server {
         let mut deadline = self.view.next_deadline();
         let happened = deadline.wait_for(|due| due.is_none_or(|due| due > instant(now)));
         tokio::time::timeout(PATIENCE, happened).await.unwrap().unwrap();
+        let entry = self.view.look(lodewatch::engine::State::seq);
+        tokio::time::timeout(PATIENCE, self.view.wait_for(entry)).await.unwrap().unwrap();
+    }
+
+    /// Sets the clock without any time passing, as an operator or a broken machine does.
+    pub(crate) fn jump_clock(&self, to: &str) {
+        self.hand.jump(instant(to));
     }
 
     /// Shuts down as SIGTERM does, and waits for the end.

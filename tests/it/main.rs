@@ -11,12 +11,16 @@
 )]
 
 mod binary;
+mod clock;
 mod crash;
+mod disk;
 mod harness;
 mod import;
+mod journal;
 mod publish;
 mod rebuild;
 mod reload;
 mod samples;
+mod soak;
 mod subscribe;
 mod what_if;

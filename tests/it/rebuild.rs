@@ -56,3 +56,28 @@ async fn another_policy_is_adopted_at_start_and_says_so() {
     }
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_archive_is_found_discarded_and_made_anew() {
+    use crate::binary::Process;
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), "2026-01-01").await;
+    for turn in 0..8 {
+        server.publish(vec![swing("gallium", turn)]).await.unwrap();
+    }
+    let alerts = server.all_alerts().await;
+    server.stop().await;
+    let archive = rusqlite::Connection::open(dir.path().join("archive.db")).unwrap();
+    archive.execute("UPDATE alerts SET bytes = zeroblob(9) WHERE sequence = 3", []).unwrap();
+    drop(archive);
+
+    // The check may find it before the server says that it listens.
+    let output = Process::run_to_its_end(dir.path());
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("is damaged; the next start makes it anew"), "{said}");
+    assert!(!dir.path().join("archive.db").exists());
+    let server = Server::start(dir.path(), "2026-01-01").await;
+    assert_eq!(server.all_alerts().await, alerts);
+    server.stop().await;
+}

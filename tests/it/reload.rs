@@ -86,7 +86,7 @@ async fn a_swapped_config_map_brings_other_rules_into_force() {
     symlink(&one, &data).unwrap();
     let file = dir.path().join("lodewatch.toml");
     symlink("..data/lodewatch.toml", &file).unwrap();
-    let process = Process::serve_with(&dir.path().join("data"), Some(&file));
+    let process = Process::serve_with(&dir.path().join("data"), &file);
     let channel = client::connect(&process.address).await.unwrap();
     publish_gallium(&channel).await;
     let mut stream = subscribe(&channel).await;
@@ -116,7 +116,7 @@ async fn sighup_brings_other_rules_into_force_at_once() {
     let file = dir.path().join("lodewatch.toml");
     let never = |text: String| text.replace("100ms", "0s");
     fs::write(&file, never(rule("first", "0.8"))).unwrap();
-    let process = Process::serve_with(&dir.path().join("data"), Some(&file));
+    let process = Process::serve_with(&dir.path().join("data"), &file);
     let channel = client::connect(&process.address).await.unwrap();
     fs::write(&file, never(rule("second", "0.8"))).unwrap();
     let kill = Command::new("kill").args(["-HUP", &process.id().to_string()]).status().unwrap();

@@ -1,6 +1,7 @@
 //! Messages → domain values. Every bad field is named, with what was sent and what is allowed, all of them at once.
 
 mod alerts;
+mod entry;
 mod figure;
 mod markets;
 mod name;
@@ -12,6 +13,7 @@ mod violations;
 mod what_if;
 
 pub(super) use alerts::{Start, Subscribe, list_alerts, subscribe};
+pub use entry::entry;
 pub(super) use markets::{get_market, list_markets, list_threats};
 pub use policy::policy;
 pub use publish::publish;

@@ -1,12 +1,14 @@
 //! Domain values → messages. Cannot fail.
 
 mod alert;
+mod entry;
 mod figure;
 mod policy;
 mod report;
 mod threat;
 
 pub use alert::{alert, why};
+pub use entry::entry;
 pub use figure::{amount, interval, milli, share, timestamp, weight};
 pub use policy::{policy, weights};
 pub use report::{report, report_name};

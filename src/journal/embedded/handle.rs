@@ -3,7 +3,8 @@
 use super::super::{BoxFuture, ENTRY_BYTES_MAX, Error, Journal, Tail, codec};
 use super::checkpoint::Checkpointer;
 use super::file::{self, Opened};
-use super::tail::EmbeddedTail;
+use super::place::Place;
+use super::tail::{Chunks, EmbeddedTail};
 use super::thread::Thread;
 use super::writer::{Request, Writer};
 use crate::domain::{Epoch, Payload, Seq, Timestamp};
@@ -58,6 +59,13 @@ impl Embedded {
         Self::start(opened, path, lock)
     }
 
+    /// Makes the file of a directory one of another format.
+    #[cfg(test)]
+    pub(in crate::journal) fn set_format(dir: &Path, format: i64) {
+        let path: Arc<Path> = dir.join("journal.db").into();
+        file::set_format(&file::open(&path).expect("it was sound").connection, format);
+    }
+
     fn start(opened: Opened, path: Arc<Path>, lock: File) -> Result<Self, Error> {
         let Opened { connection, epoch, head, at } = opened;
         let checkpointer = Checkpointer::start(&path)?;
@@ -68,8 +76,10 @@ impl Embedded {
             file: Arc::clone(&path),
             requests: waiting,
             head: sender,
+            epoch,
             at,
             checkpointer,
+            place: Place::of(&path)?,
             answered: 0,
         };
         let thread = Thread::spawn("journal", move || writer.run())
@@ -106,7 +116,8 @@ impl Journal for Embedded {
         }
         let connection = file::open_reader(&self.file)?;
         let file = Arc::clone(&self.file);
-        Ok(Box::new(EmbeddedTail { connection, file, head: self.head.clone(), after }))
+        let chunks = Chunks { connection, file, after };
+        Ok(Box::new(EmbeddedTail { head: self.head.clone(), chunks }))
     }
 
     fn head(&self) -> watch::Receiver<Seq> {

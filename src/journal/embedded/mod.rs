@@ -11,15 +11,24 @@
 //! - [`Embedded`]: the handle
 //! - `file`: what is on disk, and how it is opened
 //! - `writer`: the only one that writes
+//! - `place`: whether the open files are still in their place
+//! - `log`: what a crash left in the write-ahead log
 //! - `checkpoint`: keeps the write-ahead log short, off the commit path
 //! - `tail`: the readers
+//! - [`Reading`], [`write_new`]: for tools, a file that is only read, and one that is made out of entries
 //! - `thread`: threads that are waited for
 
 mod checkpoint;
+mod copy;
 mod file;
 mod handle;
+mod log;
+mod place;
+mod reading;
 mod tail;
 mod thread;
 mod writer;
 
+pub use copy::write_new;
 pub use handle::Embedded;
+pub use reading::Reading;

@@ -12,35 +12,41 @@ const SELECT: &str = "
     SELECT seq, at, payload, checksum FROM entries
     WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3";
 
+/// Waits for the head to rise, then reads up to it.
 pub(super) struct EmbeddedTail {
-    pub(super) connection: Connection,
-    pub(super) file: Arc<Path>,
     pub(super) head: watch::Receiver<Seq>,
-    pub(super) after: Seq,
+    pub(super) chunks: Chunks,
 }
 
 impl Tail for EmbeddedTail {
     fn next(&mut self) -> BoxFuture<'_, Result<Vec<Entry>, Error>> {
         Box::pin(async move {
-            let after = self.after;
+            let after = self.chunks.after;
             let head = self.head.wait_for(|head| *head > after).await.map(|head| *head);
-            let entries = self.read(head.map_err(|_| Error::Closed)?)?;
-            let last = entries.last().expect("a tail yields at least one entry");
-            self.after = last.seq;
-            Ok(entries)
+            self.chunks.read(head.map_err(|_| Error::Closed)?)
         })
     }
 }
 
-impl EmbeddedTail {
-    /// The entries up to the head that fit in one chunk; at least one. Entries before a damaged one are yielded first.
-    fn read(&self, head: Seq) -> Result<Vec<Entry>, Error> {
+/// A place in the file, and a connection to read on from there.
+pub(super) struct Chunks {
+    pub(super) connection: Connection,
+    pub(super) file: Arc<Path>,
+    /// The last entry that was read.
+    pub(super) after: Seq,
+}
+
+impl Chunks {
+    /// The next entries, up to a head that is not reached yet, that fit in one chunk; at least one. Entries before a
+    /// damaged one are given first.
+    pub(super) fn read(&mut self, head: Seq) -> Result<Vec<Entry>, Error> {
         let mut entries = Vec::new();
         let read = self.read_into(&mut entries, head);
-        if entries.is_empty() {
+        let Some(last) = entries.last() else {
             read?;
             return Err(self.damaged(self.after.next(), Damage::Missing));
-        }
+        };
+        self.after = last.seq;
         Ok(entries)
     }
 
@@ -82,6 +88,6 @@ impl EmbeddedTail {
     }
 
     fn damaged(&self, seq: Seq, what: Damage) -> Error {
-        Error::Damaged { file: Arc::clone(&self.file), seq, what }
+        file::damaged(&self.file, seq, what)
     }
 }

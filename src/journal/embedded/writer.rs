@@ -3,8 +3,9 @@
 use super::super::Error;
 use super::checkpoint::Checkpointer;
 use super::file;
-use crate::domain::{Seq, Timestamp};
-use rusqlite::{Connection, TransactionBehavior, params};
+use super::place::Place;
+use crate::domain::{Epoch, Seq, Timestamp};
+use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -18,8 +19,6 @@ const GROUP_BYTES_MAX: usize = 8 << 20;
 
 /// How many turns others get in a row without anyone coming back; some tens of microseconds on an idle machine.
 const TURNS_MAX: u32 = 100;
-
-const INSERT: &str = "INSERT INTO entries (seq, at, payload, checksum) VALUES (?1, ?2, ?3, ?4)";
 
 /// An entry that waits to be appended.
 pub(super) struct Request {
@@ -36,9 +35,11 @@ pub(super) struct Writer {
     pub(super) file: Arc<Path>,
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) head: watch::Sender<Seq>,
+    pub(super) epoch: Epoch,
     /// The last entry's time.
     pub(super) at: Timestamp,
     pub(super) checkpointer: Checkpointer,
+    pub(super) place: Place,
     /// The size of the last group.
     pub(super) answered: usize,
 }
@@ -47,7 +48,8 @@ impl Writer {
     /// Runs until every handle is gone and everything accepted is durable, or until a write fails.
     ///
     /// After a failed write it does not try again: once an fsync has failed, the kernel may have dropped the pages,
-    /// and the next fsync would succeed without them. A full disk is no such failure: nothing was committed.
+    /// and the next fsync would succeed without them. A full disk is no such failure: nothing was committed. Once the
+    /// files are gone it takes nothing more, but lives on, so that what is there can still be read.
     pub(super) fn run(mut self) {
         let mut group = Vec::new();
         while let Some(bytes) = self.collect(&mut group) {
@@ -57,6 +59,11 @@ impl Writer {
                     self.advance(head, &mut group);
                 }
                 Err(error @ Error::Full { .. }) => refuse(&error, &mut group),
+                Err(error @ Error::Gone { .. }) => {
+                    tracing::error!(%error, "the journal takes nothing more");
+                    refuse(&error, &mut group);
+                    return self.refuse_all(&error);
+                }
                 Err(error) => {
                     tracing::error!(%error, "the journal stops after a failed write");
                     return refuse(&error, &mut group);
@@ -103,18 +110,28 @@ impl Writer {
 
     /// Makes a group durable; the last entry's position and time.
     fn commit(&mut self, group: &[Request]) -> Result<(Seq, Timestamp), Error> {
-        let (head, at) = (*self.head.borrow(), self.at);
+        let (head, at, epoch) = (*self.head.borrow(), self.at, self.epoch);
         let insert = |connection: &mut Connection| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let last = insert(&transaction, group, head, at)?;
+            file::advance(&transaction, epoch, last.0)?;
             transaction.commit()?;
             Ok(last)
         };
         let result = insert(&mut self.connection)
             .map_err(|error| file::sqlite("appending to", &self.file, head.next(), error));
         assert!(self.connection.is_autocommit(), "a transaction that failed is rolled back");
-        result
+        let last = result?;
+        self.place.check()?;
+        Ok(last)
+    }
+
+    /// Answers everyone with an error until every handle is gone.
+    fn refuse_all(mut self, error: &Error) {
+        while let Some(request) = self.requests.blocking_recv() {
+            refuse(error, &mut vec![request]);
+        }
     }
 
     fn advance(&self, to: Seq, group: &mut Vec<Request>) {
@@ -138,12 +155,10 @@ fn insert(
     mut seq: Seq,
     mut at: Timestamp,
 ) -> rusqlite::Result<(Seq, Timestamp)> {
-    let mut insert = connection.prepare_cached(INSERT)?;
     for request in group {
         seq = seq.next();
         at = at.max(request.at);
-        let checksum = file::checksum(seq, at, &request.payload);
-        insert.execute(params![seq.0.cast_signed(), at.millis(), request.payload, checksum])?;
+        file::insert(connection, seq, at, &request.payload)?;
     }
     Ok((seq, at))
 }

@@ -1,0 +1,180 @@
+//! What is fuzzed: every parser and codec, one function each, named as its target and its corpus.
+//!
+//! A function takes any bytes. It must not panic, nor ask for memory without bound; where it reads them, what it writes must
+//! read the same.
+
+use lodewatch::clock::Clock;
+use lodewatch::config::{self, Config};
+use lodewatch::domain::{Payload, Seq, Timestamp};
+use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
+use lodewatch::grpc::pb::market_service_client::MarketServiceClient;
+use lodewatch::grpc::pb::{
+    GetMarketRequest, JournalEntry, ListAlertsRequest, ListMarketsRequest, ListThreatsRequest,
+    PublishRequest, Start, SubscribeRequest,
+};
+use lodewatch::grpc::{json, parse, render};
+use lodewatch::journal::{self, Reading, codec, write_new};
+use lodewatch::server::Node;
+use lodewatch::{client, feeds};
+use prost::Message;
+use std::sync::LazyLock;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+use uuid::Uuid;
+
+/// A target by its name.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const ALL: &[Target] = &[
+    ("config", config),
+    ("cursor", cursor),
+    ("entry", entry),
+    ("events", events),
+    ("filter", filter),
+    ("import", import),
+    ("log", log),
+    ("page_token", page_token),
+    ("publish", publish),
+    ("usgs", usgs),
+];
+
+/// A request on the wire, as a batch; what is a batch is written as an entry and read again.
+pub fn publish(bytes: &[u8]) {
+    let Ok(request) = PublishRequest::decode(bytes) else { return };
+    let Ok(batch) = parse::publish(&request, Uuid::nil) else { return };
+    let again = PublishRequest {
+        request_id: request.request_id,
+        feed: batch.feed.to_string(),
+        updates: batch.updates.iter().map(render::update).collect(),
+        exercise: batch.exercise,
+    };
+    let read = parse::publish(&again, Uuid::nil).expect("what was parsed can be sent again");
+    assert_eq!(read.updates, batch.updates);
+    let payload = Payload::Batch(batch);
+    let bytes = codec::encode(&payload).expect("a request is smaller than an entry may be");
+    assert_eq!(codec::decode(&bytes), Ok(payload));
+}
+
+/// The bytes of a journal's entry.
+pub fn entry(bytes: &[u8]) {
+    if let Ok(payload) = codec::decode(bytes)
+        && let Ok(written) = codec::encode(&payload)
+    {
+        assert_eq!(codec::decode(&written), Ok(payload));
+    }
+}
+
+/// A line of an exported journal.
+pub fn import(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(sent) = json::from_json::<JournalEntry>(text) else { return };
+    let before = Seq(sent.entry.saturating_sub(1));
+    if let Ok(entry) = parse::entry(&sent, (before, Timestamp::MIN)) {
+        let line = json::to_json(&render::entry(&entry));
+        let sent = json::from_json(&line).expect("what is exported is JSON");
+        assert_eq!(parse::entry(&sent, (before, Timestamp::MIN)), Ok(entry));
+    }
+}
+
+/// The write-ahead log beside an empty journal.
+pub fn log(bytes: &[u8]) {
+    static FILE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let dir = tempfile::tempdir().expect("a directory can be made");
+        let none = std::iter::empty::<Result<_, journal::Error>>();
+        write_new(dir.path(), none).expect("a journal can be written");
+        std::fs::read(dir.path().join("journal.db")).expect("it was written")
+    });
+    let dir = tempfile::tempdir().expect("a directory can be made");
+    std::fs::write(dir.path().join("journal.db"), &*FILE).expect("it can be written");
+    std::fs::write(dir.path().join("journal.db-wal"), bytes).expect("it can be written");
+    if let Ok(reading) = Reading::open(dir.path()) {
+        reading.for_each(drop);
+    }
+}
+
+/// A data release of the USGS.
+pub fn usgs(bytes: &[u8]) {
+    let _ = feeds::usgs::read(bytes);
+}
+
+/// A list of export-control measures.
+pub fn events(bytes: &[u8]) {
+    let _ = feeds::events::read(bytes);
+}
+
+/// A file of settings.
+pub fn config(bytes: &[u8]) {
+    let file = tempfile::NamedTempFile::new().expect("a file can be made");
+    std::fs::write(file.path(), bytes).expect("it can be written");
+    let _ = config::check(Some(file.path()));
+}
+
+/// The text of a cursor, handed to a subscription.
+pub fn cursor(bytes: &[u8]) {
+    let cursor = String::from_utf8_lossy(bytes).into_owned();
+    let start = Start::Cursor.into();
+    let request = SubscribeRequest { start, cursor, ..SubscribeRequest::default() };
+    SERVER.runtime.block_on(async {
+        let mut client = AlertServiceClient::new(SERVER.channel.clone());
+        if let Ok(stream) = client.subscribe(request).await {
+            stream.into_inner().message().await.expect("a stream that opens says so");
+        }
+    });
+}
+
+/// The text of a page token.
+pub fn page_token(bytes: &[u8]) {
+    let page_token = String::from_utf8_lossy(bytes).into_owned();
+    let request = ListAlertsRequest { page_token, ..ListAlertsRequest::default() };
+    SERVER.runtime.block_on(async {
+        let _ = AlertServiceClient::new(SERVER.channel.clone()).list_alerts(request).await;
+    });
+}
+
+/// Requests on the wire that ask for something: with filters, names and bounds.
+pub fn filter(bytes: &[u8]) {
+    SERVER.runtime.block_on(async {
+        let mut alerts = AlertServiceClient::new(SERVER.channel.clone());
+        let mut markets = MarketServiceClient::new(SERVER.channel.clone());
+        if let Ok(request) = ListAlertsRequest::decode(bytes) {
+            let _ = alerts.list_alerts(request).await;
+        }
+        if let Ok(request) = SubscribeRequest::decode(bytes) {
+            let _ = alerts.subscribe(request).await;
+        }
+        if let Ok(request) = ListMarketsRequest::decode(bytes) {
+            let _ = markets.list_markets(request).await;
+        }
+        if let Ok(request) = GetMarketRequest::decode(bytes) {
+            let _ = markets.get_market(request).await;
+        }
+        if let Ok(request) = ListThreatsRequest::decode(bytes) {
+            let _ = markets.list_threats(request).await;
+        }
+    });
+}
+
+/// A real server with nothing in it, and a connection to it.
+struct Server {
+    runtime: Runtime,
+    channel: Channel,
+    _dir: tempfile::TempDir,
+}
+
+static SERVER: LazyLock<Server> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().expect("a directory can be made");
+    let config = Config { data_dir: dir.path().to_owned(), ..Config::built_in() };
+    let runtime = Runtime::new().expect("threads can be started");
+    let channel = runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("it is bound").to_string();
+        let (clock, _) = Clock::manual(Timestamp::from_millis(0));
+        let node = Node::open(config, clock).await.expect("an empty directory can be served");
+        tokio::spawn(node.serve(listener, CancellationToken::new()));
+        client::connect(&address).await.expect("it listens")
+    });
+    Server { runtime, channel, _dir: dir }
+});

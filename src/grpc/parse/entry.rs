@@ -1,0 +1,139 @@
+//! Entries of the journal, for import.
+
+use super::publish;
+use super::violations::{Checks, Violations};
+use crate::domain::{Entry, Payload, Seq, Timestamp};
+use crate::grpc::pb;
+use crate::journal::codec;
+use pb::journal_entry::Payload as Wire;
+use uuid::Uuid;
+
+/// An entry that comes after another; `after` is that one's position and time.
+///
+/// # Errors
+///
+/// Every bad field; an entry out of order, or before the time of the one before it.
+pub fn entry(sent: &pb::JournalEntry, after: (Seq, Timestamp)) -> Result<Entry, Violations> {
+    let (before, earliest) = after;
+    let mut checks = Checks::default();
+    let seq = before.next();
+    if sent.entry != 0 && sent.entry != seq.0 {
+        checks.add("entry", format!("{} comes after entry {before}; it must be {seq}", sent.entry));
+    }
+    let at = instant(&mut checks, "time", sent.time.as_ref());
+    if at.is_some_and(|at| at < earliest) {
+        checks.add("time", format!("is before that of the entry before, {earliest}"));
+    }
+    let payload = payload(&mut checks, sent.payload.as_ref())?;
+    checks.finish(at.zip(payload).map(|(at, payload)| Entry { seq, at, payload }))
+}
+
+fn payload(checks: &mut Checks, sent: Option<&Wire>) -> Result<Option<Payload>, Violations> {
+    match sent {
+        Some(Wire::Batch(batch)) => {
+            if batch.request_id.is_empty() {
+                checks.add("batch.request_id", "is missing; a journal has one for every batch");
+            }
+            publish(batch, Uuid::nil).map(|batch| Some(Payload::Batch(batch)))
+        }
+        Some(Wire::Policy(adopted)) => match codec::decode(&adopted.exact) {
+            Ok(policy @ Payload::PolicyAdopted(_)) => Ok(Some(policy)),
+            Ok(Payload::Batch(_) | Payload::Tick { .. }) => {
+                checks.add("policy.exact", "is no policy");
+                Ok(None)
+            }
+            Err(error) => {
+                checks.add("policy.exact", error);
+                Ok(None)
+            }
+        },
+        Some(Wire::Tick(tick)) => {
+            let due = instant(checks, "tick.due", tick.due.as_ref());
+            Ok(due.map(|due| Payload::Tick { due }))
+        }
+        None => {
+            checks.add("payload", "is missing: set batch, policy or tick");
+            Ok(None)
+        }
+    }
+}
+
+/// An instant in whole milliseconds, between the years 1 and 9999.
+fn instant(
+    checks: &mut Checks,
+    field: &str,
+    sent: Option<&prost_types::Timestamp>,
+) -> Option<Timestamp> {
+    let millis = sent.and_then(|sent| {
+        let millis =
+            sent.seconds.checked_mul(1000)?.checked_add(i64::from(sent.nanos / 1_000_000))?;
+        Some(Timestamp::from_millis(millis)).filter(|at| at.millis() == millis)
+    });
+    checks.require(millis, field, || "must be an instant between the years 1 and 9999".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grpc::{json, render};
+    use crate::journal::samples;
+    use proptest::prelude::*;
+
+    /// The digest is made anew from the content; the samples' is made up.
+    fn without_digest(mut entry: Entry) -> Entry {
+        if let Payload::Batch(batch) = &mut entry.payload {
+            batch.digest = 0;
+        }
+        entry
+    }
+
+    /// Without policies: those of the samples wait longer than protobuf can say.
+    fn batches_and_ticks() -> impl Strategy<Value = Payload> {
+        let is_none = |payload: &Payload| !matches!(payload, Payload::PolicyAdopted(_));
+        samples::payloads().prop_filter("no policy", is_none)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_imported_is_what_was_exported(
+            payload in batches_and_ticks(),
+            seq in 1_u64..u64::MAX,
+            millis in -62_135_596_800_000_i64..253_402_214_400_000,
+        ) {
+            let (seq, at) = (Seq(seq), Timestamp::from_millis(millis));
+            let before = Entry { seq, at, payload };
+            let line = json::to_json(&render::entry(&before));
+            let sent = json::from_json(&line).unwrap();
+            // Some samples are such as no feed can send.
+            if let Ok(after) = entry(&sent, (Seq(seq.0 - 1), at)) {
+                prop_assert_eq!(without_digest(after), without_digest(before));
+            }
+        }
+    }
+
+    #[test]
+    fn every_kind_of_entry_is_exported_and_imported() {
+        let at = Timestamp::from_millis(1_733_216_400_123);
+        for payload in [samples::batch(), samples::policy(), samples::tick()] {
+            let before = Entry { seq: Seq(9), at, payload };
+            let sent = json::from_json(&json::to_json(&render::entry(&before))).unwrap();
+            let after = entry(&sent, (Seq(8), at)).unwrap();
+            assert_eq!(without_digest(after), without_digest(before));
+        }
+    }
+
+    #[test]
+    fn every_fault_of_a_line_is_named() {
+        let at = |millis| Timestamp::from_millis(millis);
+        let sent: pb::JournalEntry = json::from_json(
+            r#"{"entry":"7","time":"1970-01-01T00:00:00Z","policy":{"exact":"AQI="}}"#,
+        )
+        .unwrap();
+        let faults = entry(&sent, (Seq(3), at(1))).unwrap_err();
+        let fields: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
+        assert_eq!(fields, ["entry", "time", "policy.exact"]);
+        let empty = entry(&pb::JournalEntry::default(), (Seq(3), at(1))).unwrap_err();
+        let fields: Vec<_> = empty.iter().map(|fault| fault.field.as_str()).collect();
+        assert_eq!(fields, ["time", "payload"]);
+    }
+}

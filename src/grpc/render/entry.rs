@@ -1,0 +1,30 @@
+//! Entries of the journal, for export.
+
+use super::{policy, timestamp, update};
+use crate::domain::{Batch, Entry, Payload};
+use crate::grpc::pb;
+use crate::journal::codec;
+use pb::journal_entry::Payload as Wire;
+use uuid::Uuid;
+
+/// An entry: parsing it again gives the same entry.
+pub fn entry(entry: &Entry) -> pb::JournalEntry {
+    let payload = match &entry.payload {
+        Payload::Batch(one) => Wire::Batch(batch(one)),
+        Payload::PolicyAdopted(one) => Wire::Policy(pb::AdoptedPolicy {
+            policy: Some(policy(one, entry.seq, entry.at)),
+            exact: codec::encode(&entry.payload).expect("it was an entry, so it is not too large"),
+        }),
+        Payload::Tick { due } => Wire::Tick(pb::Tick { due: Some(timestamp(*due)) }),
+    };
+    pb::JournalEntry { entry: entry.seq.0, time: Some(timestamp(entry.at)), payload: Some(payload) }
+}
+
+fn batch(batch: &Batch) -> pb::PublishRequest {
+    pb::PublishRequest {
+        request_id: Uuid::from_u128(batch.request_id.0).to_string(),
+        feed: batch.feed.to_string(),
+        updates: batch.updates.iter().map(update).collect(),
+        exercise: batch.exercise,
+    }
+}

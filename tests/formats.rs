@@ -1,0 +1,62 @@
+//! Formats that were written once are read for ever: a snapshot of every format, beside the journal that it was made from.
+//!
+//! A new format adds a file to `tests/snapshots`; none is ever changed or taken away.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fall over")]
+
+use lodewatch::domain::{Seq, Timestamp};
+use lodewatch::engine::State;
+use lodewatch::grpc::{json, parse};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
+}
+
+/// The state after the journal of the fixtures.
+fn replayed() -> State {
+    let mut state = State::default();
+    let mut last = (Seq::ZERO, Timestamp::MIN);
+    for line in fs::read_to_string(folder("fixtures/journal.jsonl")).unwrap().lines() {
+        let entry = parse::entry(&json::from_json(line).unwrap(), last).unwrap();
+        last = (entry.seq, entry.at);
+        state.apply(&entry);
+    }
+    assert!(!state.open_alerts().is_empty() && state.next_deadline().is_some());
+    state
+}
+
+#[test]
+fn the_bytes_of_a_snapshot_do_not_change_within_a_format() {
+    let bytes = replayed().to_snapshot();
+    let rows = bytes.chunks(48).map(|row| row.iter().map(|byte| format!("{byte:02x}")).collect());
+    let rows: Vec<String> = rows.collect();
+    insta::assert_snapshot!(format!("snapshot_v{}", bytes[0]), rows.join("\n"));
+}
+
+#[test]
+fn snapshots_of_every_format_are_read_for_ever() {
+    let replayed = replayed().to_snapshot();
+    let mut read = 0;
+    for file in fs::read_dir(folder("snapshots")).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.starts_with("formats__snapshot_v") && name.ends_with(".snap") {
+            let state = State::from_snapshot(&bytes(&path)).unwrap();
+            assert_eq!(state.to_snapshot(), replayed, "{name} gives the state that replay gives");
+            read += 1;
+        }
+    }
+    assert!(read > 0, "there is no snapshot to read");
+}
+
+/// What stands behind the header of a file of insta's, in hexadecimal.
+fn bytes(path: &Path) -> Vec<u8> {
+    let text = fs::read_to_string(path).unwrap();
+    let digits: String = text.splitn(3, "---\n").last().unwrap().split_whitespace().collect();
+    (0..digits.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
+        .collect()
+}

@@ -1,0 +1,164 @@
+//! A journal as operators handle it: `lodewatch journal`, on the real binary, beside a server and without one.
+
+use crate::binary::{Process, run};
+use crate::harness::{Server, batch};
+use crate::samples::{ban, swing};
+use lodewatch::grpc::json::to_json;
+use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
+use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
+use lodewatch::grpc::pb::{ListAlertsRequest, Start, SubscribeRequest};
+use lodewatch::{client, grpc};
+use std::path::Path;
+use tonic::Code;
+
+fn journal(dir: &Path, arguments: &[&str]) -> std::process::Output {
+    let dir = dir.to_str().unwrap();
+    run(&[&["journal", "--data-dir", dir], arguments].concat())
+}
+
+fn told(output: &std::process::Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// A journal with reports, a threat, ticks and a policy; and its alerts as JSON.
+async fn filled(dir: &Path) -> Vec<String> {
+    let server = Server::start(dir, "2026-01-01").await;
+    server.publish(vec![ban("CHN-1", "CHN", "all", "gallium", "2026-02-01")]).await.unwrap();
+    for turn in 0..6 {
+        server.publish(vec![swing("gallium", turn), swing("indium", turn)]).await.unwrap();
+    }
+    server.turn_to("2026-02-01").await;
+    let alerts = server.all_alerts().await.iter().map(to_json).collect();
+    server.stop().await;
+    alerts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replay_prints_what_the_server_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let alerts = filled(dir.path()).await;
+    assert!(alerts.len() > 10);
+    let replayed = told(&journal(dir.path(), &["replay", "--output", "json"]));
+    assert_eq!(replayed.lines().collect::<Vec<_>>(), alerts);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_exported_can_be_imported_and_exported_again() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    filled(dir.path()).await;
+    let lines = told(&journal(dir.path(), &["export"]));
+    let file = other.path().join("journal.jsonl");
+    std::fs::write(&file, &lines).unwrap();
+    let other = other.path().join("data");
+    told(&journal(&other, &["import", file.to_str().unwrap()]));
+    assert_eq!(told(&journal(&other, &["export"])), lines);
+    let replay = |dir: &Path| told(&journal(dir, &["replay"]));
+    assert_eq!(replay(&other), replay(dir.path()));
+
+    let faulty = lines.replace("\"entry\":\"3\"", "\"entry\":\"4\"");
+    std::fs::write(&file, faulty).unwrap();
+    let refused = journal(&dir.path().join("new"), &["import", file.to_str().unwrap()]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("line 3") && said.contains("it must be 3"), "{said}");
+    assert!(!dir.path().join("new/journal.db").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_is_made_while_serving_and_restored_as_a_new_journal() {
+    let (dir, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let process = Process::serve(dir.path());
+    let channel = client::connect(&process.address).await.unwrap();
+    let mut feed = FeedServiceClient::new(channel);
+    let publishing = tokio::spawn(async move {
+        let mut cursor = String::new();
+        for turn in 0..200 {
+            let sent = feed.publish(batch(vec![swing("gallium", turn)])).await.unwrap();
+            cursor = sent.into_inner().cursor;
+        }
+        cursor
+    });
+    let backup = copies.path().join("backup");
+    let to = backup.to_str().unwrap().to_owned();
+    let from = dir.path().to_owned();
+    let backing_up = tokio::task::spawn_blocking(move || journal(&from, &["backup", &to]));
+    told(&backing_up.await.unwrap());
+    let cursor = publishing.await.unwrap();
+    told(&journal(&backup, &["verify"]));
+
+    let restored = copies.path().join("restored");
+    told(&journal(&restored, &["restore", backup.to_str().unwrap()]));
+    let again = journal(&restored, &["restore", backup.to_str().unwrap()]);
+    assert!(String::from_utf8(again.stderr).unwrap().contains("is there already"));
+    let process = Process::serve(&restored);
+    let mut alerts = AlertServiceClient::new(client::connect(&process.address).await.unwrap());
+    let request = ListAlertsRequest { min_cursor: cursor, ..ListAlertsRequest::default() };
+    let refused = alerts.list_alerts(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "a cursor of the old journal");
+    let entries = told(&journal(&backup, &["export"])).lines().count();
+    let served = told(&journal(&restored, &["export"])).lines().count();
+    assert_eq!(served, entries, "the policy is the one in force");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_journal_is_served_up_to_the_damage_and_salvaged() {
+    let (dir, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let alerts = filled(dir.path()).await;
+    damage(dir.path(), 6);
+    for name in ["archive.db", "archive.db-wal", "archive.db-shm"] {
+        // The side files are there only after a crash.
+        let _ = std::fs::remove_file(dir.path().join(name));
+    }
+    let found = journal(dir.path(), &["verify"]);
+    let said = String::from_utf8(found.stderr).unwrap();
+    assert_eq!(found.status.code(), Some(1));
+    assert!(said.contains("entry 6 of") && said.contains("journal.db is damaged"), "{said}");
+
+    let process = Process::serve(dir.path());
+    let channel = client::connect(&process.address).await.unwrap();
+    let mut feed = FeedServiceClient::new(channel.clone());
+    let refused = feed.publish(batch(vec![swing("zinc", 0)])).await.unwrap_err();
+    assert_eq!(refused.code(), Code::DataLoss);
+    assert!(refused.message().contains("entry 6 of"), "{}", refused.message());
+    let whole = served_until_damage(channel).await;
+    assert!(!whole.is_empty() && alerts.starts_with(&whole), "history before the damage is served");
+    drop(process);
+
+    let saved = copies.path().join("saved");
+    let said = told(&journal(dir.path(), &["salvage", saved.to_str().unwrap()]));
+    assert!(
+        said.contains("5 entries are in") && said.contains("4 entries are lost, 6 to 9"),
+        "{said}"
+    );
+    told(&journal(&saved, &["verify"]));
+    drop(Process::serve(&saved));
+}
+
+/// All alerts that a subscriber gets before it is told of the damage.
+async fn served_until_damage(channel: tonic::transport::Channel) -> Vec<String> {
+    let request = SubscribeRequest { start: Start::Oldest.into(), ..SubscribeRequest::default() };
+    let mut stream = AlertServiceClient::new(channel).subscribe(request).await.unwrap();
+    let mut alerts = Vec::new();
+    loop {
+        match stream.get_mut().message().await {
+            Ok(message) => {
+                if let Some(grpc::pb::subscribe_response::Message::Alerts(more)) =
+                    message.unwrap().message
+                {
+                    alerts.extend(more.alerts.iter().map(to_json));
+                }
+            }
+            Err(status) => {
+                assert_eq!(status.code(), Code::DataLoss, "{status}");
+                return alerts;
+            }
+        }
+    }
+}
+
+/// Changes the time of an entry behind everybody's back.
+fn damage(dir: &Path, entry: u64) {
+    let file = rusqlite::Connection::open(dir.join("journal.db")).unwrap();
+    let change = "UPDATE entries SET at = at + 1 WHERE seq = ?1";
+    assert_eq!(file.execute(change, [entry.cast_signed()]).unwrap(), 1);
+}

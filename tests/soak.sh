@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Load, kills, stops, backups and deleted archives, mixed, for an hour or as many seconds as given: bash tests/soak.sh 600
+#
+# Prints a report. Any broken promise ends it with an error and the state of things. In release, as it is run in earnest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+LODEWATCH_SOAK_SECONDS=${1:-3600} cargo test --locked --release --test it everything_mixed -- --nocapture
