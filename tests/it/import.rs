@@ -70,6 +70,31 @@ fn the_same_file_twice_changes_nothing() {
 }
 
 #[test]
+fn an_older_release_that_arrives_later_changes_no_year_of_the_newer_one() {
+    let (Some(older), Some(newer)) =
+        (reference("usgs/MCS2025_World_Data.csv"), reference("usgs/MCS2026_Commodities_Data.csv"))
+    else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::serve(&dir.path().join("data"));
+    import(&process, &["usgs", newer.to_str().unwrap()]);
+    let markets = || -> Vec<[serde_json::Value; 3]> {
+        let listing = run(&["markets", "--output", "json", "--address", &process.address]);
+        let figures = |market: &serde_json::Value| {
+            ["report", "suppliers", "metrics"].map(|name| market[name].clone())
+        };
+        json_lines(&listing).iter().map(figures).collect()
+    };
+    let before = markets();
+    let said = import(&process, &["usgs", older.to_str().unwrap()]);
+    assert!(said.starts_with("79 applied, 0 unchanged, 79 superseded; 0 alerts"), "{said}");
+    assert!(markets() == before, "the figures in force stay as they were");
+    let again = import(&process, &["usgs", older.to_str().unwrap()]);
+    assert!(again.starts_with("0 applied"), "{again}");
+}
+
+#[test]
 fn a_list_that_has_changed_revises_what_changed() {
     let dir = tempfile::tempdir().unwrap();
     let process = Process::serve(&dir.path().join("data"));
