@@ -42,7 +42,10 @@ pub enum Command {
     Threats(Threats),
     /// List alerts of the past, or those open now.
     Alerts(Alerts),
-    /// Read public files and publish what they say.
+    /// Read files of others and publish what they say.
+    ///
+    /// The same file twice changes nothing. A measure that a newer list tells otherwise gets its next revision; what a newer
+    /// file no longer names stays as it is.
     Import(Import),
     /// Read a configuration and say what it means, or all that is wrong with it.
     CheckConfig {

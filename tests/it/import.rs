@@ -131,6 +131,8 @@ fn a_dry_run_needs_no_server_and_prints_what_import_jsonl_takes() {
     let process = Process::serve(&dir.path().join("data"));
     let said = import(&process, &["jsonl", &lines]);
     assert!(said.starts_with("7 applied"), "{said}");
+    let said = import(&process, &["gta", &local("tests/imports/gta.csv")]);
+    assert!(said.starts_with("0 applied, 7 unchanged"), "printed and sent are the same: {said}");
 }
 
 #[test]
@@ -150,6 +152,11 @@ fn a_file_or_mapping_that_is_wrong_names_itself_and_all_its_faults() {
     for part in ["bad.toml cannot be imported", "source = \"x y\"", "mineral: is missing"] {
         assert!(said.contains(part), "{said}");
     }
+    let large = dir.path().join("large.csv");
+    std::fs::File::create(&large).unwrap().set_len((1 << 30) + 1).unwrap();
+    let output = run(&["import", "usgs", large.to_str().unwrap(), "--dry-run"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("has 1073741825 bytes; at most 1073741824 are read"), "{said}");
     let help = String::from_utf8(run(&["import", "csv", "--help"]).stdout).unwrap();
     assert!(help.contains(&std::fs::read_to_string(local(MAPPING)).unwrap()), "{help}");
     assert_eq!(run(&["import", "csv", "x.csv"]).status.code(), Some(2), "a mapping is needed");
