@@ -184,7 +184,7 @@ pub struct Import {
     /// Print what would be published as JSON lines, and publish nothing.
     #[arg(long, global = true)]
     pub dry_run: bool,
-    /// Name everything that was left out, instead of counting it by reason.
+    /// Name everything that was taken and left out, instead of counting it.
     #[arg(long, short, global = true)]
     pub verbose: bool,
 }

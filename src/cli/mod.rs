@@ -6,12 +6,12 @@ mod check_config;
 mod demo;
 mod error;
 mod import;
-mod left_out;
 mod markets;
 mod output;
 mod progress;
 mod publish;
 mod serve;
+mod taken;
 mod threats;
 mod watch;
 

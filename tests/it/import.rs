@@ -121,7 +121,8 @@ fn a_dry_run_needs_no_server_and_prints_what_import_jsonl_takes() {
     let output = run(&arguments);
     let said = String::from_utf8(output.stderr.clone()).unwrap();
     for part in [
-        "taken: 7 threats\nleft out: 8\n",
+        "taken: 7 threats\n          GTA-1001-IDN-mining\n",
+        "left out: 8\n",
         "it restricts no exports\n          GTA-1006: Examplia: Import tariff on tungsten",
     ] {
         assert!(said.contains(part), "{said}");
