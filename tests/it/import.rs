@@ -2,6 +2,7 @@
 //! nothing.
 
 use crate::binary::{Process, json_lines, reference, run};
+use lodewatch::feeds::bundled;
 use std::path::{Path, PathBuf};
 
 /// A file of the project.
@@ -134,6 +135,33 @@ fn a_dry_run_needs_no_server_and_prints_what_import_jsonl_takes() {
     assert!(said.starts_with("7 applied"), "{said}");
     let said = import(&process, &["gta", &local("tests/imports/gta.csv")]);
     assert!(said.starts_with("0 applied, 7 unchanged"), "printed and sent are the same: {said}");
+}
+
+#[test]
+fn the_bundled_data_is_what_the_importers_make_of_the_public_files() {
+    let (Some(usgs), Some(events)) =
+        (reference("usgs/MCS2026_Commodities_Data.csv"), reference("export_control_events.csv"))
+    else {
+        return;
+    };
+    let made = |kind: &str, path: &Path| {
+        json_lines(&run(&["import", kind, path.to_str().unwrap(), "--dry-run"]))
+    };
+    let bundled = |lines: &str| -> Vec<serde_json::Value> {
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let newest = |update: &serde_json::Value| update["report"]["period"] == "2025";
+    let by_usgs = |update: &serde_json::Value| update["report"]["source"] == "USGS";
+    let reports: Vec<_> = made("usgs", &usgs).into_iter().filter(newest).collect();
+    let ours: Vec<_> = bundled(bundled::REPORTS).into_iter().filter(by_usgs).collect();
+    assert_eq!(ours.len(), reports.len());
+    for (ours, made) in ours.iter().zip(&reports) {
+        assert_eq!(ours, made);
+    }
+    let threats = made("events", &events);
+    for ours in bundled(bundled::THREATS) {
+        assert!(threats.contains(&ours), "{}", ours["threat"]["id"]);
+    }
 }
 
 #[test]
