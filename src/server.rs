@@ -3,10 +3,10 @@
 use crate::archive::{self, Archive};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::update::Payload;
 use crate::grpc::{self, Api};
 use crate::journal::{self, Embedded, Journal};
 use crate::pipeline::{self, Housekeeping, Pipeline, View, keep_time};
+use crate::reload::{self, Keeper, Reload};
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 
@@ -60,6 +60,7 @@ pub struct Node {
     stop: CancellationToken,
     ended: oneshot::Receiver<Result<(), Error>>,
     config: Config,
+    reload: Option<Reload>,
 }
 
 impl Node {
@@ -90,9 +91,22 @@ impl Node {
         let recovered = *journal.head().borrow();
         until(&mut ended, view.wait_for(recovered)).await?;
         tracing::info!(entry = recovered.0, epoch = %journal.epoch(), "recovered");
-        let node = Self { journal, view, clock, stop, ended, config };
-        node.adopt_policy().await?;
+        let policy = config.policy.clone();
+        let node = Self { journal, view, clock, stop, ended, config, reload: None };
+        let adopted = reload::adopt(&*node.journal, &node.view, &node.clock, &policy).await;
+        adopted.map_err(|source| node.journal_error(source))?;
         Ok(node)
+    }
+
+    /// Keeps the policy in force as the settings say while it serves.
+    #[must_use]
+    pub fn with_reload(mut self, reload: Reload) -> Self {
+        self.reload = Some(reload);
+        self
+    }
+
+    fn journal_error(&self, source: journal::Error) -> Error {
+        Error::Journal { dir: self.config.data_dir.clone(), source }
     }
 
     /// What was made of the journal so far.
@@ -100,19 +114,16 @@ impl Node {
         &self.view
     }
 
-    async fn adopt_policy(&self) -> Result<(), Error> {
-        let configured = Arc::new(self.config.policy.clone());
-        let in_force = self.view.look(|state| state.adopted().map(|one| Arc::clone(&one.policy)));
-        if in_force.is_some_and(|policy| policy == configured) {
-            return Ok(());
-        }
-        let adopted = Payload::PolicyAdopted(configured);
-        let entry = self.journal.append(self.clock.now(), adopted).await;
-        let entry =
-            entry.map_err(|source| Error::Journal { dir: self.config.data_dir.clone(), source })?;
-        self.view.wait_for(entry).await;
-        tracing::info!(policy_version = entry.0, "policy adopted");
-        Ok(())
+    fn keeper(&mut self, refused: watch::Sender<String>) -> Option<Keeper> {
+        let reload = self.reload.take()?;
+        Some(Keeper {
+            reload,
+            running: self.config.clone(),
+            journal: Arc::clone(&self.journal),
+            view: self.view.clone(),
+            clock: self.clock.clone(),
+            refused,
+        })
     }
 
     /// Serves until told to drain; then streams say goodbye and calls under way are answered, for as long as the
@@ -126,12 +137,16 @@ impl Node {
         listener: TcpListener,
         drain: CancellationToken,
     ) -> Result<(), Error> {
+        let (refused, told_refused) = watch::channel(String::new());
+        let keeper = self.keeper(refused);
         let api = Arc::new(Api {
             journal: Arc::clone(&self.journal),
             view: self.view.clone(),
             clock: self.clock.clone(),
             drain: drain.clone(),
             streams: Arc::new(Semaphore::new(self.config.server.streams_max)),
+            what_ifs: Arc::new(Semaphore::new(self.config.server.what_ifs_max)),
+            refused: told_refused,
         });
         let router = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
@@ -160,7 +175,8 @@ impl Node {
                 Ok(())
             }
             ended = &mut self.ended => Err(loop_error(ended)),
-            kept = time => kept.map_err(|source| Error::Journal { dir: self.config.data_dir.clone(), source }),
+            kept = time => kept.map_err(|source| self.journal_error(source)),
+            kept = keep_policy(keeper, self.stop.clone()) => kept.map_err(|source| self.journal_error(source)),
         };
         self.close().await?;
         result
@@ -191,6 +207,17 @@ fn spawn_loop(
     };
     thread::Builder::new().name("pipeline".into()).spawn(run).map_err(Error::Thread)?;
     Ok(ended)
+}
+
+/// Keeps the policy as the settings say, where they are read again.
+async fn keep_policy(
+    keeper: Option<Keeper>,
+    stop: CancellationToken,
+) -> Result<(), journal::Error> {
+    match keeper {
+        Some(keeper) => keeper.run(stop).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits for something, but not past the end of the loop.

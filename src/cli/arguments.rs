@@ -42,6 +42,10 @@ pub enum Command {
     Threats(Threats),
     /// List alerts of the past, or those open now.
     Alerts(Alerts),
+    /// What would happen if: markets before and after, and the alerts that would be sent. Touches nothing.
+    Simulate(Simulate),
+    /// What other rules would have told since the journal began. Touches nothing.
+    Backtest(Backtest),
     /// Read files of others and publish what they say.
     ///
     /// The same file twice changes nothing. A measure that a newer list tells otherwise gets its next revision; what a newer
@@ -107,7 +111,7 @@ pub struct Filter {
     /// The least level: watch, warning, critical.
     #[arg(long, value_name = "LEVEL")]
     pub min_level: Option<String>,
-    /// Kinds: raised, escalated, deescalated, cleared.
+    /// Kinds: raised, escalated, deescalated, cleared, notice, indeterminate, stale, flapping.
     #[arg(long, value_name = "KIND")]
     pub kind: Vec<String>,
     /// Drills as well.
@@ -137,6 +141,12 @@ pub struct Markets {
     /// For whom: a country, a bloc, `all` or `any`.
     #[arg(long, default_value = "all", value_name = "NAME")]
     pub destination: String,
+    /// As of the end of a day, such as 2024-12-04, or of a cursor, by what the journal knew then.
+    #[arg(long, value_name = "WHEN")]
+    pub as_of: Option<String>,
+    /// Only what is not as it was: compared with a day, a cursor, or `now`.
+    #[arg(long, value_name = "WHEN")]
+    pub diff: Option<String>,
 }
 
 /// Arguments of `threats`.
@@ -154,7 +164,11 @@ pub struct Threats {
 
 /// Arguments of `alerts`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Alerts {
+    /// One alert alone.
+    #[command(subcommand)]
+    pub show: Option<Show>,
     /// Which alerts.
     #[command(flatten)]
     pub filter: Filter,
@@ -170,6 +184,45 @@ pub struct Alerts {
     /// How many at most.
     #[arg(long, default_value_t = 100)]
     pub limit: usize,
+}
+
+/// One alert alone.
+#[derive(Debug, Subcommand)]
+pub enum Show {
+    /// Show one alert with its cause and its arithmetic.
+    Show {
+        /// Its sequence.
+        sequence: u64,
+    },
+}
+
+/// Arguments of `simulate`.
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// Hypothetical updates as JSON lines, as `publish` takes them; `-` reads standard input.
+    pub file: Option<PathBuf>,
+    /// Settings with the policy that would be in force.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// The day through which time would pass, such as 2026-12-31.
+    #[arg(long, value_name = "DAY")]
+    pub until: Option<String>,
+    /// For whom markets are shown: a country, a bloc, `all` or `any`.
+    #[arg(long = "for", default_value = "all", value_name = "NAME")]
+    pub market_destination: String,
+    /// Which alerts.
+    #[command(flatten)]
+    pub filter: Filter,
+}
+
+/// Arguments of `backtest`.
+#[derive(Debug, Args)]
+pub struct Backtest {
+    /// Settings with the policy.
+    pub policy: PathBuf,
+    /// Which alerts.
+    #[command(flatten)]
+    pub filter: Filter,
 }
 
 /// Arguments of `import`.

@@ -67,6 +67,28 @@ impl Default for State {
 }
 
 impl State {
+    /// Before the first entry, with a policy in force from the beginning.
+    pub fn under(policy: Arc<Policy>) -> Self {
+        let plans = Plans::new(&policy);
+        let adopted = Adopted { version: Seq::ZERO, at: Timestamp::MIN, policy };
+        Self { adopted: Some(adopted), plans, ..Self::default() }
+    }
+
+    /// A copy without the answers to batches, which are most of a state's bytes.
+    pub(super) fn branch(&self) -> Self {
+        Self {
+            seq: self.seq,
+            now: self.now,
+            last_alert: self.last_alert,
+            adopted: self.adopted.clone(),
+            markets: self.markets.clone(),
+            threats: self.threats.clone(),
+            plans: self.plans.clone(),
+            requests: Requests::default(),
+            calendar: self.calendar.clone(),
+        }
+    }
+
     /// The last entry applied.
     pub fn seq(&self) -> Seq {
         self.seq

@@ -16,12 +16,17 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `serve` on a directory and a free port, and waits until it listens.
     pub(crate) fn serve(dir: &Path) -> Self {
-        let mut child = Command::new(BINARY)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(dir)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::serve_with(dir, None)
+    }
+
+    /// The same with a file of settings.
+    pub(crate) fn serve_with(dir: &Path, config: Option<&Path>) -> Self {
+        let mut command = Command::new(BINARY);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(dir);
+        if let Some(config) = config {
+            command.arg("--config").arg(config);
+        }
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let listening = lines.find_map(|line| {
             line.unwrap().split_once("listening address=").map(|(_, rest)| rest.to_owned())
@@ -32,6 +37,11 @@ impl Process {
             child,
             address: listening.expect("the server says where it listens").trim().to_owned(),
         }
+    }
+
+    /// The process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// `kill -9`.

@@ -16,5 +16,7 @@ mod harness;
 mod import;
 mod publish;
 mod rebuild;
+mod reload;
 mod samples;
 mod subscribe;
+mod what_if;
