@@ -1,6 +1,6 @@
 //! The catalogue: `catalogue.csv`, read once.
 //!
-//! A line is `slug,name,parent,aliases,hs_mining,hs_refining`. A parent stands before its members. Aliases and codes are
+//! A line is `slug,name,parent,aliases,hs_mining,hs_refining`. Aliases and codes are
 //! separated by `;`. Codes are subheadings of the Harmonized System, edition 2022, and those of earlier editions that it
 //! gave up and did not use again. Ores and concentrates are of mining, unwrought metal, oxides, compounds and ferro-alloys
 //! of refining; an element is of the stage at which its market is. A code of a group stands for all its members. Scrap
@@ -19,6 +19,8 @@ pub(super) struct Commodity {
     pub(super) slug: String,
     pub(super) name: String,
     pub(super) parent: Option<Mineral>,
+    /// Itself, all groups that it is part of, and all its parts; by slug.
+    pub(super) family: Vec<Mineral>,
 }
 
 /// All minerals, and the ways to find them.
@@ -27,26 +29,34 @@ pub(super) struct Catalogue {
     pub(super) commodities: Vec<Commodity>,
     /// By folded slug, name and alias.
     pub(super) by_name: BTreeMap<String, Mineral>,
-    /// In the order of the catalogue, mining before refining.
+    /// By mineral, mining before refining.
     pub(super) by_hs: BTreeMap<HsCode, Vec<MarketKey>>,
 }
 
 pub(super) static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
+    let records = csv::Reader::from_reader(LINES.as_bytes()).into_records();
+    let mut lines: Vec<_> =
+        records.map(|record| record.expect("the bundled catalogue is well-formed")).collect();
+    lines.sort_unstable_by(|one, other| one.get(0).cmp(&other.get(0)));
+    let slugs: Vec<&str> = lines.iter().filter_map(|line| line.get(0)).collect();
     let mut catalogue = Catalogue::default();
-    for record in csv::Reader::from_reader(LINES.as_bytes()).into_records() {
-        let record = record.expect("the bundled catalogue is well-formed");
-        catalogue
-            .add(std::array::from_fn(|at| record.get(at).expect("the catalogue has six columns")));
+    for line in &lines {
+        let fields = std::array::from_fn(|at| line.get(at).expect("the catalogue has six columns"));
+        catalogue.add(&slugs, fields);
     }
+    catalogue.find_families();
     catalogue
 });
 
 impl Catalogue {
-    fn add(&mut self, [slug, name, parent, aliases, mining, refining]: [&str; 6]) {
-        let parent = (!parent.is_empty())
-            .then(|| *self.by_name.get(parent).expect("a parent stands before its members"));
-        let at = u16::try_from(self.commodities.len()).expect("some hundred minerals");
-        let mineral = Mineral(at);
+    /// A mineral's number is its place among all slugs, so that numbers are ordered as slugs are.
+    fn add(&mut self, slugs: &[&str], [slug, name, parent, aliases, mining, refining]: [&str; 6]) {
+        let number = |slug: &str| {
+            let at = slugs.binary_search(&slug).expect("a parent is in the catalogue");
+            Mineral(u16::try_from(at).expect("some hundred minerals"))
+        };
+        let mineral = number(slug);
+        let parent = (!parent.is_empty()).then(|| number(parent));
         for known in [slug, name].into_iter().chain(parts(aliases)) {
             let taken = self.by_name.insert(fold(known), mineral);
             assert!(taken.is_none_or(|other| other == mineral), "one name, one mineral: {known}");
@@ -57,7 +67,30 @@ impl Catalogue {
                 self.by_hs.entry(code).or_default().push(MarketKey { mineral, stage });
             }
         }
-        self.commodities.push(Commodity { slug: slug.into(), name: name.into(), parent });
+        let family = Vec::new();
+        self.commodities.push(Commodity { slug: slug.into(), name: name.into(), parent, family });
+    }
+
+    fn find_families(&mut self) {
+        let lines: Vec<Vec<Mineral>> = (0..self.commodities.len())
+            .filter_map(|at| u16::try_from(at).ok().map(Mineral))
+            .map(|mineral| self.line(mineral))
+            .collect();
+        for (at, commodity) in self.commodities.iter_mut().enumerate() {
+            let Some(line) = lines.get(at) else { continue };
+            let own = line.first();
+            let parts = lines.iter().filter(|line| line.iter().skip(1).any(|one| Some(one) == own));
+            commodity.family =
+                line.iter().chain(parts.filter_map(|line| line.first())).copied().collect();
+            commodity.family.sort_unstable();
+        }
+    }
+
+    /// A mineral, its group, the group of that, and so on.
+    fn line(&self, mineral: Mineral) -> Vec<Mineral> {
+        let parent =
+            |one: &Mineral| self.commodities.get(usize::from(one.0)).and_then(|one| one.parent);
+        std::iter::successors(Some(mineral), parent).collect()
     }
 }
 

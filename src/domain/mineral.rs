@@ -4,8 +4,9 @@ use super::catalogue::{CATALOGUE, Commodity};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
-/// A commodity of the catalogue; shown, sent and persisted as its slug (`gallium`, `rare_earths_magnet`).
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// A commodity of the catalogue; shown, sent and persisted as its slug (`gallium`, `rare_earths_magnet`), and ordered by it:
+/// the number is the slug's place among all.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mineral(pub(super) u16);
 
 impl Mineral {
@@ -14,7 +15,7 @@ impl Mineral {
         CATALOGUE.by_name.get(&fold(text)).copied()
     }
 
-    /// Every mineral of the catalogue, groups before their members.
+    /// Every mineral of the catalogue, by slug.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..CATALOGUE.commodities.len()).filter_map(|at| u16::try_from(at).ok().map(Self))
     }
@@ -34,6 +35,11 @@ impl Mineral {
         self.commodity().parent
     }
 
+    /// Itself, all groups that it is part of, and all its parts; by slug.
+    pub fn family(self) -> &'static [Self] {
+        &self.commodity().family
+    }
+
     /// Whether this is `group` or part of it, at any depth.
     pub fn is_within(self, group: Self) -> bool {
         self == group || self.parent().is_some_and(|parent| parent.is_within(group))
@@ -49,19 +55,6 @@ impl Mineral {
             .commodities
             .get(usize::from(self.0))
             .expect("minerals are made from the catalogue")
-    }
-}
-
-impl PartialOrd for Mineral {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// Ordered by slug, so that the order of everything derived does not depend on the catalogue's lines.
-impl Ord for Mineral {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        if self.0 == other.0 { std::cmp::Ordering::Equal } else { self.slug().cmp(other.slug()) }
     }
 }
 
@@ -156,5 +149,10 @@ mod tests {
         let group = Mineral::parse("rare_earths").unwrap();
         let part = Mineral::parse("rare_earths_magnet").unwrap();
         assert!(part.is_within(group) && !group.is_within(part));
+        assert!(part.family().contains(&group) && group.family().contains(&part));
+        for one in Mineral::all() {
+            let related = |other: &Mineral| other.is_within(one) || one.is_within(*other);
+            assert_eq!(one.family(), Mineral::all().filter(related).collect::<Vec<_>>(), "{one}");
+        }
     }
 }

@@ -14,7 +14,7 @@ use super::state::Adopted;
 use crate::domain::alert::Kind;
 use crate::domain::share::Interval;
 use crate::domain::update::Batch;
-use crate::domain::{Alert, Country, Day, MarketKey, Seq, Slug, Timestamp};
+use crate::domain::{Alert, Day, MarketKey, Report, Seq, Slug, Timestamp};
 use std::sync::Arc;
 
 /// Why a market is evaluated.
@@ -44,8 +44,8 @@ pub(super) enum Trigger<'a> {
 pub(super) struct DataChange {
     /// The release that was in force, where the same source revised what it had said of the same period.
     pub(super) revised: Option<Day>,
-    /// Who held the largest share.
-    pub(super) leaders: Vec<Country>,
+    /// The report that was in force; `None` for the first.
+    pub(super) before: Option<Arc<Report>>,
 }
 
 /// The evaluation of one market at one instant.
@@ -83,11 +83,13 @@ impl Evaluation<'_> {
     /// Evaluates every rule of the market, then the notices.
     pub(super) fn run(&mut self, market: &mut Market) {
         self.refresh(market);
+        // Other rules may look at the same values with other eyes.
+        let all = matches!(self.trigger, Trigger::Policy);
         let mut memories = std::mem::take(&mut market.memories);
         let plan = Arc::clone(&market.plan);
         for (asked, memories) in plan.asked.iter().zip(&mut memories) {
             let value = value_of(&market.values, asked);
-            if plan.timed || memories.real.value != Some(value) {
+            if plan.timed || all || market.before.get(asked.view) != Some(&value) {
                 self.step(market, asked, &mut memories.real, World::Real, &market.exposures, value);
             }
         }
@@ -106,9 +108,14 @@ impl Evaluation<'_> {
         if measures {
             market.exposures = market.expose(&self.adopted.policy, self.now.day(), false);
         }
+        let mut values = std::mem::replace(&mut market.before, std::mem::take(&mut market.values));
+        values.clear();
         if data || measures {
-            market.values = market.values(&self.adopted.policy, &market.exposures);
+            market.work_out_values(&self.adopted.policy, &market.exposures, &mut values);
+        } else {
+            values.extend_from_slice(&market.before);
         }
+        market.values = values;
     }
 
     /// The same once more as if drills were real, where there are any.
@@ -118,7 +125,8 @@ impl Evaluation<'_> {
             return;
         }
         let exposures = market.expose(&self.adopted.policy, self.now.day(), true);
-        let values = market.values(&self.adopted.policy, &exposures);
+        let mut values = Vec::new();
+        market.work_out_values(&self.adopted.policy, &exposures, &mut values);
         for (asked, memories) in plan.asked.iter().zip(memories) {
             let (value, real) = (value_of(&values, asked), value_of(&market.values, asked));
             if value == real {

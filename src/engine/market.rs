@@ -97,6 +97,8 @@ pub struct Market {
     pub(super) exposures: Vec<Exposure>,
     /// One for each view of the plan; derived.
     pub(super) values: Vec<Interval>,
+    /// What they were before the last evaluation.
+    pub(super) before: Vec<Interval>,
 }
 
 impl Market {
@@ -115,6 +117,7 @@ impl Market {
             memories: Vec::new(),
             exposures: Vec::new(),
             values: Vec::new(),
+            before: Vec::new(),
         }
     }
 
@@ -219,11 +222,18 @@ impl Market {
     /// Works out what is derived: for a market that was read from a snapshot.
     pub(super) fn work_out(&mut self, policy: &Policy, day: Day) {
         self.exposures = self.expose(policy, day, false);
-        self.values = self.values(policy, &self.exposures);
+        let mut values = Vec::new();
+        self.work_out_values(policy, &self.exposures, &mut values);
+        self.values = values;
     }
 
-    /// The value of every view of the plan.
-    pub(super) fn values(&self, policy: &Policy, exposures: &[Exposure]) -> Vec<Interval> {
+    /// Adds the value of every view of the plan.
+    pub(super) fn work_out_values(
+        &self,
+        policy: &Policy,
+        exposures: &[Exposure],
+        values: &mut Vec<Interval>,
+    ) {
         let report = &self.report().report;
         let value = |view: &super::plan::View| {
             let exposure = view.lens.map_or(const { &Exposure::NONE }, |at| {
@@ -231,7 +241,7 @@ impl Market {
             });
             Basis { report, exposure, wgi: &policy.wgi }.value(&view.metric)
         };
-        self.plan.views.iter().map(value).collect()
+        values.extend(self.plan.views.iter().map(value));
     }
 
     /// The next instant after `now` at which time alone may change what a rule says.

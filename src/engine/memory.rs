@@ -26,7 +26,7 @@ pub(super) struct Memory {
     /// Whether it was told that the report is stale.
     pub(super) stale: bool,
     /// How the level came and went; only for rules that ask for it.
-    flap: Option<Flap>,
+    flap: Option<Box<Flap>>,
 }
 
 /// How a level came and went. Persisted in snapshots.
@@ -54,7 +54,7 @@ impl Memory {
     }
 
     fn held(&self) -> Option<&Flap> {
-        self.flap.as_ref().filter(|flap| flap.held)
+        self.flap.as_deref().filter(|flap| flap.held)
     }
 
     /// Takes a value, and gives the change that is to be told, if any.
@@ -75,7 +75,7 @@ impl Memory {
     /// Counts a change: within the limit it is told; the one beyond is told as flapping; then only what is graver.
     fn count(&mut self, limit: Flapping, change: Change, now: Timestamp) -> Option<(Kind, Change)> {
         let new = Flap { changes: Vec::new(), peak: None, threshold: 0, held: false };
-        let flap = self.flap.get_or_insert(new);
+        let flap = self.flap.get_or_insert_with(|| Box::new(new));
         flap.changes.retain(|at| at.plus_millis(limit.within_ms) > now);
         if flap.changes.is_empty() && !flap.held {
             flap.peak = None;
@@ -105,7 +105,7 @@ impl Memory {
         change: Option<Change>,
         now: Timestamp,
     ) -> Option<(Kind, Change)> {
-        let flap = self.flap.as_ref()?;
+        let flap = self.flap.as_deref()?;
         let last = flap.changes.last()?;
         if limit.is_some_and(|limit| last.plus_millis(limit.within_ms) > now) {
             return None;
