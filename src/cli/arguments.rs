@@ -46,7 +46,10 @@ pub enum Command {
     Simulate(Simulate),
     /// What other rules would have told since the journal began. Touches nothing.
     Backtest(Backtest),
-    /// Read public files and publish what they say.
+    /// Read files of others and publish what they say.
+    ///
+    /// The same file twice changes nothing. A measure that a newer list tells otherwise gets its next revision; what a newer
+    /// file no longer names stays as it is.
     Import(Import),
     /// Read a configuration and say what it means, or all that is wrong with it.
     CheckConfig {
@@ -236,7 +239,7 @@ pub struct Import {
     /// Print what would be published as JSON lines, and publish nothing.
     #[arg(long, global = true)]
     pub dry_run: bool,
-    /// Name everything that was left out, instead of counting it by reason.
+    /// Name everything that was taken and left out, instead of counting it.
     #[arg(long, short, global = true)]
     pub verbose: bool,
 }

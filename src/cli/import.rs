@@ -3,13 +3,14 @@
 use super::arguments::{Import, ImportFile, Output};
 use super::error::Error;
 use super::publish::{self, Shipment};
-use super::{left_out, output, threats};
-use crate::domain::{Report, Update as Said};
+use super::taken::{self, Taken};
+use super::{output, threats};
+use crate::domain::{MarketKey, Update as Said};
 use crate::feeds::{self, Reports, Skipped, Threats};
 use crate::grpc::pb::update::Update as Kind;
 use crate::grpc::pb::{ListThreatsRequest, Threat, Update};
 use crate::{client, grpc};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use tonic::transport::Channel;
@@ -22,7 +23,7 @@ const FILE_BYTES_MAX: u64 = 1 << 30;
 /// Reads a file and publishes what it says, or prints it.
 pub(super) async fn run(address: &str, output: Output, arguments: &Import) -> Result<(), Error> {
     let mut read = read(&arguments.file)?;
-    let summary = left_out::summary(&read.taken, &read.skipped, arguments.verbose);
+    let summary = taken::summary(&read.taken, &read.skipped, arguments.verbose);
     anstream::eprint!("{summary}");
     if arguments.dry_run {
         return Ok(read.updates.iter().try_for_each(|(_, update)| output::json(update))?);
@@ -48,8 +49,7 @@ struct Read {
     /// What the numbers of the updates count.
     unit: &'static str,
     updates: Vec<(usize, Update)>,
-    /// How much that is, for people.
-    taken: String,
+    taken: Taken,
     skipped: Vec<Skipped>,
     /// Whether its threats come without a revision of their own.
     numbers_revisions: bool,
@@ -66,7 +66,7 @@ fn read(file: &ImportFile) -> Result<Read, Error> {
         ImportFile::Events { file } => Ok(of_threats("events", parse(file, feeds::events::read)?)),
         ImportFile::Jsonl { file } => {
             let updates = publish::read(file)?;
-            let taken = format!("{} updates", updates.len());
+            let taken = Taken { count: counted(updates.len(), "update"), names: Vec::new() };
             let (feed, unit, skipped) = ("jsonl", "line", Vec::new());
             Ok(Read { feed, unit, updates, taken, skipped, numbers_revisions: false })
         }
@@ -84,17 +84,37 @@ fn parse<T>(path: &Path, parse: impl FnOnce(&[u8]) -> Result<T, feeds::Error>) -
 }
 
 fn of_reports(feed: &'static str, import: Reports) -> Read {
-    let markets: BTreeSet<_> = import.reports.iter().map(Report::market).collect();
-    let taken = format!("{} reports of {} markets", import.reports.len(), markets.len());
+    let mut markets: BTreeMap<MarketKey, Vec<String>> = BTreeMap::new();
+    for report in &import.reports {
+        markets.entry(report.market()).or_default().push(report.period().to_string());
+    }
+    let name =
+        |(market, periods): (&MarketKey, &Vec<String>)| format!("{market}: {}", periods.join(", "));
+    let taken = Taken {
+        count: format!(
+            "{} of {}",
+            counted(import.reports.len(), "report"),
+            counted(markets.len(), "market")
+        ),
+        names: markets.iter().map(name).collect(),
+    };
     let said = import.reports.into_iter().map(|report| Said::Report(Arc::new(report)));
     let updates = numbered(said);
     Read { feed, unit: "update", updates, taken, skipped: import.skipped, numbers_revisions: false }
 }
 
 fn of_threats(feed: &'static str, import: Threats) -> Read {
-    let taken = format!("{} threats", import.threats.len());
+    let taken = Taken {
+        count: counted(import.threats.len(), "threat"),
+        names: import.threats.iter().map(|threat| threat.id.to_string()).collect(),
+    };
     let updates = numbered(import.threats.into_iter().map(|threat| Said::Threat(Arc::new(threat))));
     Read { feed, unit: "update", updates, taken, skipped: import.skipped, numbers_revisions: true }
+}
+
+/// `1 market`, `2 markets`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn numbered(said: impl Iterator<Item = Said>) -> Vec<(usize, Update)> {

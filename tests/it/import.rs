@@ -2,6 +2,7 @@
 //! nothing.
 
 use crate::binary::{Process, json_lines, reference, run};
+use lodewatch::feeds::bundled;
 use std::path::{Path, PathBuf};
 
 /// A file of the project.
@@ -70,6 +71,31 @@ fn the_same_file_twice_changes_nothing() {
 }
 
 #[test]
+fn an_older_release_that_arrives_later_changes_no_year_of_the_newer_one() {
+    let (Some(older), Some(newer)) =
+        (reference("usgs/MCS2025_World_Data.csv"), reference("usgs/MCS2026_Commodities_Data.csv"))
+    else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::serve(&dir.path().join("data"));
+    import(&process, &["usgs", newer.to_str().unwrap()]);
+    let markets = || -> Vec<[serde_json::Value; 3]> {
+        let listing = run(&["markets", "--output", "json", "--address", &process.address]);
+        let figures = |market: &serde_json::Value| {
+            ["report", "suppliers", "metrics"].map(|name| market[name].clone())
+        };
+        json_lines(&listing).iter().map(figures).collect()
+    };
+    let before = markets();
+    let said = import(&process, &["usgs", older.to_str().unwrap()]);
+    assert!(said.starts_with("79 applied, 0 unchanged, 79 superseded; 0 alerts"), "{said}");
+    assert!(markets() == before, "the figures in force stay as they were");
+    let again = import(&process, &["usgs", older.to_str().unwrap()]);
+    assert!(again.starts_with("0 applied"), "{again}");
+}
+
+#[test]
 fn a_list_that_has_changed_revises_what_changed() {
     let dir = tempfile::tempdir().unwrap();
     let process = Process::serve(&dir.path().join("data"));
@@ -96,7 +122,8 @@ fn a_dry_run_needs_no_server_and_prints_what_import_jsonl_takes() {
     let output = run(&arguments);
     let said = String::from_utf8(output.stderr.clone()).unwrap();
     for part in [
-        "taken: 7 threats\nleft out: 8\n",
+        "taken: 7 threats\n          GTA-1001-IDN-mining\n",
+        "left out: 8\n",
         "it restricts no exports\n          GTA-1006: Examplia: Import tariff on tungsten",
     ] {
         assert!(said.contains(part), "{said}");
@@ -106,6 +133,35 @@ fn a_dry_run_needs_no_server_and_prints_what_import_jsonl_takes() {
     let process = Process::serve(&dir.path().join("data"));
     let said = import(&process, &["jsonl", &lines]);
     assert!(said.starts_with("7 applied"), "{said}");
+    let said = import(&process, &["gta", &local("tests/imports/gta.csv")]);
+    assert!(said.starts_with("0 applied, 7 unchanged"), "printed and sent are the same: {said}");
+}
+
+#[test]
+fn the_bundled_data_is_what_the_importers_make_of_the_public_files() {
+    let (Some(usgs), Some(events)) =
+        (reference("usgs/MCS2026_Commodities_Data.csv"), reference("export_control_events.csv"))
+    else {
+        return;
+    };
+    let made = |kind: &str, path: &Path| {
+        json_lines(&run(&["import", kind, path.to_str().unwrap(), "--dry-run"]))
+    };
+    let bundled = |lines: &str| -> Vec<serde_json::Value> {
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let newest = |update: &serde_json::Value| update["report"]["period"] == "2025";
+    let by_usgs = |update: &serde_json::Value| update["report"]["source"] == "USGS";
+    let reports: Vec<_> = made("usgs", &usgs).into_iter().filter(newest).collect();
+    let ours: Vec<_> = bundled(bundled::REPORTS).into_iter().filter(by_usgs).collect();
+    assert_eq!(ours.len(), reports.len());
+    for (ours, made) in ours.iter().zip(&reports) {
+        assert_eq!(ours, made);
+    }
+    let threats = made("events", &events);
+    for ours in bundled(bundled::THREATS) {
+        assert!(threats.contains(&ours), "{}", ours["threat"]["id"]);
+    }
 }
 
 #[test]
@@ -125,6 +181,11 @@ fn a_file_or_mapping_that_is_wrong_names_itself_and_all_its_faults() {
     for part in ["bad.toml cannot be imported", "source = \"x y\"", "mineral: is missing"] {
         assert!(said.contains(part), "{said}");
     }
+    let large = dir.path().join("large.csv");
+    std::fs::File::create(&large).unwrap().set_len((1 << 30) + 1).unwrap();
+    let output = run(&["import", "usgs", large.to_str().unwrap(), "--dry-run"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("has 1073741825 bytes; at most 1073741824 are read"), "{said}");
     let help = String::from_utf8(run(&["import", "csv", "--help"]).stdout).unwrap();
     assert!(help.contains(&std::fs::read_to_string(local(MAPPING)).unwrap()), "{help}");
     assert_eq!(run(&["import", "csv", "x.csv"]).status.code(), Some(2), "a mapping is needed");

@@ -1,6 +1,7 @@
 //! The way in: lines → threats.
 
 use super::super::day;
+use super::super::faults::Faults;
 use super::super::near;
 use super::super::sheet::{Column, Sheet, field, wrong};
 use super::super::{Error, Skipped, Threats};
@@ -16,7 +17,7 @@ use std::collections::BTreeSet;
 /// # Errors
 ///
 /// Where the file is cut short or damaged, lacks a column, or holds something else than a column asks for, dates that
-/// contradict each other among them; the error names line and column.
+/// contradict each other among them; the error names line and column, of every line that is wrong.
 pub fn read(bytes: &[u8]) -> Result<Threats, Error> {
     let sheet = Sheet::parse(bytes)?;
     if !sheet.has("event_id") {
@@ -25,19 +26,21 @@ pub fn read(bytes: &[u8]) -> Result<Threats, Error> {
     }
     let columns = Columns::find(&sheet)?;
     let mut import = Threats { threats: Vec::new(), skipped: Vec::new() };
+    let mut faults = Faults::default();
     let mut ids = BTreeSet::new();
     for record in sheet.records() {
         if !ids.insert(field(record, columns.id)) {
-            return Err(wrong(record, columns.id, "an id of its own; it stands above already"));
+            faults.add(wrong(record, columns.id, "an id of its own; it stands above already"));
+            continue;
         }
-        columns.read(record, &mut import)?;
+        faults.take(columns.read(record, &mut import));
     }
     // What takes a threat's place must be in the record, or nobody could follow it there.
     let known: BTreeSet<Slug> = import.threats.iter().map(|threat| threat.id.clone()).collect();
     for threat in &mut import.threats {
         threat.superseded_by = threat.superseded_by.take().filter(|id| known.contains(id));
     }
-    Ok(import)
+    faults.finish(import)
 }
 
 struct Columns {

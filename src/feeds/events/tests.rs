@@ -161,6 +161,20 @@ fn a_damaged_list_is_an_error_that_names_line_and_column() {
     check("secondary", "sure", "line 8, column certainty");
     check("USA (named", "Moon (named", "line 8, column destination");
     check("state firm", "king", "line 13, column authority_level");
+    let several = whole.replacen("verified,METI", "sure,METI", 1).replacen("king", "x", 1);
+    let several =
+        several.replacen("USA (named", "Moon (named", 1).replacen("state firm", "king", 1);
+    let error = read(several.as_bytes()).unwrap_err().to_string();
+    let lines: Vec<&str> =
+        error.lines().filter_map(|line| line.split_once(": \"")).map(|(at, _)| at).collect();
+    assert_eq!(
+        lines,
+        [
+            "  line 2, column certainty",
+            "  line 8, column destination",
+            "  line 13, column authority_level"
+        ]
+    );
     let end = whole.find("unverified").unwrap();
     let error = read(&whole.as_bytes()[..end]).unwrap_err().to_string();
     assert!(

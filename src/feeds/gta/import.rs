@@ -192,10 +192,11 @@ impl Columns {
     fn markets(&self, record: &StringRecord) -> Result<BTreeSet<MarketKey>, Error> {
         let mut markets = BTreeSet::new();
         for code in parts(field(record, self.products)) {
-            // Spreadsheets take the zero from codes of the first nine chapters.
-            let code = HsCode::parse(&format!("{code:0>6}"))
-                .ok_or_else(|| wrong(record, self.products, HsCode::ALLOWED))?;
-            markets.extend(code.markets());
+            // Spreadsheets take the zero from codes of the first nine chapters, where no mineral is.
+            let short = code.len() == 5 && code.bytes().all(|byte| byte.is_ascii_digit());
+            let known = HsCode::parse(code).map(HsCode::markets).or(short.then_some(&[]));
+            let known = known.ok_or_else(|| wrong(record, self.products, HsCode::ALLOWED))?;
+            markets.extend(known);
         }
         Ok(markets)
     }

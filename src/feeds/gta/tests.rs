@@ -128,6 +128,11 @@ fn everything_that_is_wrong_is_said_at_once_with_line_and_column() {
         assert!(error.starts_with(expected), "{error}");
     };
     check("Intervention ID", "id", "line 1: the header \"id, State Act ID");
+    check(
+        "\"260400, 740400\"",
+        "2604",
+        "line 2, column Affected Products: \"2604\" is not a code of the",
+    );
     check("Date Implemented", "x", "line 1: there is no column Date Implemented");
     check("1001,", "x1001,", "line 2, column Intervention ID: \"x1001\" is not a number");
 }

@@ -86,6 +86,92 @@ share = { column = \"Part\", whole = 100 }
 }
 
 #[test]
+fn rounded_shares_may_add_up_to_a_little_more_than_the_whole_and_the_market_is_flagged() {
+    let text = "
+source = \"EC\"
+vintage = \"2023-03-16\"
+mineral = \"borates\"
+stage = \"mining\"
+period = 2020
+country = { column = \"Country\" }
+share = { column = \"Share\", whole = 1 }
+";
+    let read = |rows: &str| {
+        read(format!("Country,Share\nTürkiye,0.48\n{rows}").as_bytes(), &mapping(text))
+    };
+    let import = read("United States,0.538\n").unwrap();
+    assert_eq!(import.reports[0].flags(), [Flag::AboveWhole]);
+    assert_eq!(import.reports[0].residual(), Ppm::ZERO);
+    let error = read("United States,0.5401\n").unwrap_err().to_string();
+    assert!(
+        error.starts_with("lines 2 to 3, boron mining 2020: the shares add up to 102.01 %"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_denominator_is_declared_and_the_difference_flagged() {
+    let mining: String = TABLE.split_inclusive('\n').take(10).collect();
+    let check = |denominator: &str, expected: u32| {
+        let text = EXAMPLE.replace("\"sum_of_rows\"", &format!("\"{denominator}\""));
+        let import = read(mining.as_bytes(), &mapping(&text)).unwrap();
+        let cobalt = find(&import, "cobalt mining 2024");
+        assert!(cobalt.flags().contains(&Flag::TotalDiffers));
+        assert_eq!(share(cobalt, "COD"), Some(expected), "{denominator}");
+    };
+    check("sum_of_rows", 759_405);
+    check("published_total", 758_621);
+    let text = EXAMPLE.replace("\"sum_of_rows\"", "\"published_total\"");
+    let table = mining.replace("World;290,000", "World;NA");
+    let error = read(table.as_bytes(), &mapping(&text)).unwrap_err().to_string();
+    assert!(
+        error.contains(
+            "cobalt mining 2024: the denominator is the published total, but none is given"
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn two_sources_of_one_market_are_two_reports_and_never_mixed() {
+    let text = EXAMPLE.replace("source = \"EXAMPLE\"", "source = { column = \"Flag\" }");
+    let table = "Material;Step;Year;Country;Production;Flag
+germanium;Refinery;2024;China;60;USGS
+germanium;Refinery;2024;Other;40;USGS
+germanium;Refinery;2024;China;83;EC
+germanium;Refinery;2024;Belgium;17;EC
+";
+    let text = text.replace("Rest of world", "Other");
+    let import = read(table.as_bytes(), &mapping(&text)).unwrap();
+    let told: Vec<_> =
+        import.reports.iter().map(|one| (one.source().as_str(), share(one, "CHN"))).collect();
+    assert_eq!(told, [("EC", Some(830_000)), ("USGS", Some(600_000))]);
+}
+
+#[test]
+fn one_report_has_one_unit_and_one_vintage() {
+    let text = EXAMPLE.replace("unit = \"metric tons\"", "unit = { column = \"Flag\" }");
+    let text = text.split("# Which rows are estimates").next().unwrap();
+    let error = read(TABLE.as_bytes(), &mapping(text)).unwrap_err().to_string();
+    assert!(
+        error.contains(
+            "line 3, column Flag: \"\" is not that of line 2, which is of the same report"
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn encodings_blanks_and_the_byte_order_mark_make_no_difference() {
+    let windows = encoding_rs::WINDOWS_1252.encode(TABLE).0.into_owned();
+    assert_ne!(windows, TABLE.as_bytes());
+    let marked = format!("\u{feff}{}", TABLE.replace(";Canada;", ";\u{a0}Canada ;"));
+    for bytes in [windows.as_slice(), marked.as_bytes()] {
+        assert_eq!(read(bytes, &mapping(EXAMPLE)).unwrap(), table());
+    }
+}
+
+#[test]
 fn a_single_producer_is_the_whole_and_a_zero_total_is_no_report() {
     let text = EXAMPLE.replace("delimiter = \";\"", "delimiter = \",\"");
     let head = "Material,Step,Year,Country,Production,Flag\n";

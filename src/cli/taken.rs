@@ -4,10 +4,22 @@ use crate::feeds::Skipped;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// `taken` as one line; then how much was left out, by reason, the most frequent first. With `named`, each reason is
-/// followed by everything it was the reason for.
-pub(super) fn summary(taken: &str, skipped: &[Skipped], named: bool) -> String {
-    let mut text = format!("taken: {taken}\n");
+/// What was taken, for people.
+pub(super) struct Taken {
+    /// How much: `158 reports of 79 markets`.
+    pub(super) count: String,
+    /// Everything by name: markets with their periods, or ids.
+    pub(super) names: Vec<String>,
+}
+
+/// What was taken as one line; then how much was left out, by reason, the most frequent first. With `named`, both are
+/// followed by everything that they are about.
+pub(super) fn summary(taken: &Taken, skipped: &[Skipped], named: bool) -> String {
+    let mut text = format!("taken: {}\n", taken.count);
+    for one in taken.names.iter().filter(|_| named) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "          {one}");
+    }
     if skipped.is_empty() {
         text.push_str("left out: nothing\n");
         return text;
@@ -20,7 +32,6 @@ pub(super) fn summary(taken: &str, skipped: &[Skipped], named: bool) -> String {
     // The sort is stable: where counts are equal, the order of the alphabet stays.
     reasons.sort_by_key(|(_, what)| std::cmp::Reverse(what.len()));
     let hint = if named { "" } else { "; --verbose names them" };
-    // Writing to a string cannot fail.
     let _ = writeln!(text, "left out: {}{hint}", skipped.len());
     for (why, what) in reasons {
         let _ = writeln!(text, "{:>6}  {why}", what.len());
@@ -44,11 +55,10 @@ mod tests {
             skipped("Yttrium", "no countries"),
             skipped("Boron", "cannot be added"),
         ];
-        let told = [
-            summary("2 reports", &all, false),
-            summary("2 reports", &all, true),
-            summary("2 reports", &[], true),
-        ];
+        let names = vec!["tin mining: 2024, 2025".to_owned()];
+        let taken = Taken { count: "2 reports of 1 market".to_owned(), names };
+        let told =
+            [summary(&taken, &all, false), summary(&taken, &all, true), summary(&taken, &[], true)];
         insta::assert_snapshot!(told.join("\n"));
     }
 }
