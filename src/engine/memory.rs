@@ -1,6 +1,6 @@
 //! What a rule remembers of a market for one destination.
 
-use super::crossing::{Change, Standing};
+use super::crossing::{Band, Change, Standing};
 use crate::domain::alert::Kind;
 use crate::domain::policy::Level;
 use crate::domain::rule::{Flapping, Rule};
@@ -21,7 +21,6 @@ pub struct Episode {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Memory {
     pub(super) standing: Standing,
-    pub(super) value: Option<Interval>,
     pub(super) episode: Option<Episode>,
     /// Whether it was told that the report is stale.
     pub(super) stale: bool,
@@ -117,6 +116,14 @@ impl Memory {
         let change =
             Change { from: ended.peak, to: self.standing.level, threshold: ended.threshold };
         (change.from != change.to).then_some((kind(change), change))
+    }
+
+    /// Narrows a band of values to those of which this has nothing to say.
+    pub(super) fn narrow(&self, rule: &Rule, band: &mut Band) {
+        if self.flap.is_some() || rule.flapping.is_some() || rule.max_age_ms.is_some() {
+            *band = Band::NONE;
+        }
+        self.standing.narrow(rule, band);
     }
 
     /// Whether it is news that the report is stale. A newer report makes it news again.

@@ -345,9 +345,10 @@ impl State {
         };
         if matches!(trigger, Trigger::Policy) {
             market.choose(Some(&adopted.policy));
-            evaluation.carry_over(market, &self.plans.of(key));
+            evaluation.run_policy(market, &self.plans.of(key));
+        } else {
+            evaluation.run(market);
         }
-        evaluation.run(market);
         self.reschedule(key);
     }
 
