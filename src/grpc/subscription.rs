@@ -85,13 +85,14 @@ fn messages(
         let _permit = permit;
         let after = match begin {
             Begin::After(position) => {
-                yield opened(&api, position);
+                yield opened(&api, api.cursor_at(position), position);
                 position
             }
             Begin::Snapshot | Begin::Reset => {
                 let (entry, open) = api.view.look(|state: &State| (state.seq(), state.open_alerts()));
                 api.view.wait_for(entry).await;
-                yield opened(&api, Position::at(entry));
+                // Without a cursor: who resumed from it would miss the rest of the snapshot.
+                yield opened(&api, String::new(), Position::at(entry));
                 if matches!(begin, Begin::Reset) {
                     yield reset(&api);
                 }
@@ -153,7 +154,7 @@ fn alerts(cursor: String, records: &[Record], more: bool, snapshot: bool) -> pb:
     message(cursor, Message::Alerts(pb::Alerts { alerts, more, snapshot }))
 }
 
-fn opened(api: &Api, start: Position) -> pb::SubscribeResponse {
+fn opened(api: &Api, cursor: String, start: Position) -> pb::SubscribeResponse {
     let policy =
         api.view.look(|state| state.adopted().map_or(Seq::ZERO, |adopted| adopted.version));
     let opened = pb::Opened {
@@ -162,7 +163,7 @@ fn opened(api: &Api, start: Position) -> pb::SubscribeResponse {
         server_time: Some(render::timestamp(api.clock.now())),
         policy_version: policy.0,
     };
-    message(api.cursor_at(start), Message::Opened(opened))
+    message(cursor, Message::Opened(opened))
 }
 
 fn beat(api: &Api, reader: &Reader) -> pb::SubscribeResponse {
