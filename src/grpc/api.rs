@@ -1,5 +1,7 @@
 //! What every service needs: the journal to write to, the view to read from, and how to wait.
 
+use super::limits::Limits;
+use super::publish_stream::Credits;
 use super::{cursor, status};
 use crate::clock::Clock;
 use crate::domain::Seq;
@@ -7,7 +9,6 @@ use crate::domain::update::{Cursor, Position};
 use crate::journal::Journal;
 use crate::pipeline::View;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -21,8 +22,10 @@ pub struct Api {
     pub clock: Clock,
     /// Cancelled when the server shuts down: streams say goodbye and end.
     pub drain: CancellationToken,
-    /// One permit for every open subscription; at the bound further ones are refused.
-    pub streams: Arc<Semaphore>,
+    /// Who may have how much.
+    pub limits: Limits,
+    /// How much one stream of batches may have unanswered.
+    pub credits: Credits,
 }
 
 impl Api {

@@ -7,13 +7,15 @@
 //!           status: one table from our errors to gRPC codes with google.rpc details
 //! ```
 //!
-//! One file per service; `subscription` is the one stream; `cursor` and `page` are the opaque texts handed out.
+//! One file per service; `subscription` and `publish_stream` are the streams, `limits` bounds them; `cursor` and `page` are the opaque texts handed out.
 
 mod alert_service;
 mod api;
 mod cursor;
+mod deadline;
 mod feed_service;
 pub mod json;
+mod limits;
 mod market_service;
 mod market_view;
 mod names;
@@ -21,11 +23,15 @@ mod opaque;
 mod page;
 pub mod parse;
 mod policy_service;
+mod publish_stream;
 pub mod render;
 mod status;
 mod subscription;
 
 pub use api::Api;
+pub use limits::{Bounds, Limits, Peer};
+pub use publish_stream::Credits;
+pub use status::name_size_limit;
 
 use crate::domain::update::{Cursor, Position};
 use crate::domain::{Alert, Epoch};

@@ -2,6 +2,7 @@
 
 use super::alert_service::{decode, read};
 use super::api::Api;
+use super::limits::StreamPermit;
 use super::parse::{self, Subscribe};
 use super::pb::{self, subscribe_response::Message};
 use super::{render, status};
@@ -14,7 +15,6 @@ use futures_core::Stream;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tonic::Status;
 
@@ -41,14 +41,12 @@ enum Begin {
 pub(super) fn open(
     api: &Arc<Api>,
     request: &pb::SubscribeRequest,
+    permit: StreamPermit,
 ) -> Result<SubscribeStream, Status> {
     let wanted = parse::subscribe(request)?;
     if api.drain.is_cancelled() {
         return Err(status::draining());
     }
-    let permit = Arc::clone(&api.streams)
-        .try_acquire_owned()
-        .map_err(|_| status::exhausted("server.streams_max", "too many open subscriptions"))?;
     let begin = begin(api, &wanted)?;
     Ok(Box::pin(messages(Arc::clone(api), begin, wanted, permit)))
 }
@@ -78,7 +76,7 @@ fn messages(
     api: Arc<Api>,
     begin: Begin,
     wanted: Subscribe,
-    permit: OwnedSemaphorePermit,
+    permit: StreamPermit,
 ) -> impl Stream<Item = Result<pb::SubscribeResponse, Status>> {
     async_stream::try_stream! {
         // Given back when the stream ends, however it ends.

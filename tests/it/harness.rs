@@ -28,6 +28,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running server and a connection to it.
 pub(crate) struct Server {
+    pub(crate) address: String,
     pub(crate) channel: Channel,
     pub(crate) view: View,
     hand: ManualClock,
@@ -51,13 +52,13 @@ impl Server {
         change(&mut config);
         let (clock, hand) = Clock::manual(instant(now));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let address = listener.local_addr().unwrap().to_string();
         let node = Node::open(config, clock).await.unwrap();
         let view = node.view().clone();
         let drain = CancellationToken::new();
         let serving = tokio::spawn(node.serve(listener, drain.clone()));
-        let channel = client::connect(&address.to_string()).await.unwrap();
-        Self { channel, view, hand, drain, serving }
+        let channel = client::connect(&address).await.unwrap();
+        Self { address, channel, view, hand, drain, serving }
     }
 
     /// Turns the clock, and waits until everything due by then has happened.

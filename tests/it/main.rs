@@ -12,8 +12,11 @@
 
 mod binary;
 mod crash;
+mod ends;
 mod harness;
+mod limits;
 mod publish;
+mod publish_stream;
 mod rebuild;
 mod samples;
 mod subscribe;

@@ -3,12 +3,14 @@
 mod alert;
 mod figure;
 mod policy;
+mod refusal;
 mod report;
 mod threat;
 
 pub use alert::{alert, why};
 pub use figure::{amount, interval, milli, share, timestamp, weight};
 pub use policy::{policy, weights};
+pub(super) use refusal::batch_error;
 pub use report::{report, report_name};
 pub use threat::threat;
 
