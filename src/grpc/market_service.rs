@@ -1,7 +1,10 @@
 //! `MarketService`: the state now.
 
 use super::api::Api;
+use super::deadline::Deadline;
+use super::limits::Peer;
 use super::market_view::{Viewpoint, threat_record};
+use super::market_watch::{self, WatchStream};
 use super::pb::{self, market_service_server::MarketService};
 use super::{page, parse, render, status};
 use crate::domain::policy::Destination;
@@ -33,7 +36,7 @@ impl MarketService for Markets {
         let response = self.0.view.look(|state| -> Result<_, Status> {
             let viewpoint = viewpoint(state, &wanted.destination)?;
             let keys = known_markets(state);
-            let keys = keys.into_iter().filter(|key| wanted.covers(*key));
+            let keys = keys.into_iter().filter(|key| wanted.filter.covers(*key));
             let (keys, next) = paged(keys, skip, wanted.page_size);
             Ok(pb::ListMarketsResponse {
                 markets: keys.iter().map(|key| viewpoint.market(*key)).collect(),
@@ -66,6 +69,23 @@ impl MarketService for Markets {
             })
         })?;
         Ok(Response::new(response))
+    }
+
+    type WatchMarketsStream = WatchStream;
+
+    async fn watch_markets(
+        &self,
+        request: Request<pb::WatchMarketsRequest>,
+    ) -> Result<Response<WatchStream>, Status> {
+        let wanted = parse::watch_markets(request.get_ref())?;
+        if self.0.drain.is_cancelled() {
+            return Err(status::draining());
+        }
+        let permit = self.0.limits.stream(Peer::of(request.extensions()))?;
+        let deadline = Deadline::of(request.metadata());
+        self.0.settle(&request.get_ref().min_cursor).await?;
+        let first = market_watch::first(&self.0, &wanted)?;
+        Ok(Response::new(market_watch::open(Arc::clone(&self.0), wanted, first, permit, deadline)))
     }
 
     async fn list_threats(
@@ -117,7 +137,10 @@ impl MarketService for Markets {
     }
 }
 
-fn viewpoint<'a>(state: &'a State, destination: &'a Destination) -> Result<Viewpoint<'a>, Status> {
+pub(super) fn viewpoint<'a>(
+    state: &'a State,
+    destination: &'a Destination,
+) -> Result<Viewpoint<'a>, Status> {
     Viewpoint::new(state, destination).ok_or_else(|| {
         let blocs = state.adopted().into_iter().flat_map(|adopted| adopted.policy.blocs.0.keys());
         let known: Vec<String> = blocs.map(ToString::to_string).collect();
@@ -126,7 +149,7 @@ fn viewpoint<'a>(state: &'a State, destination: &'a Destination) -> Result<Viewp
 }
 
 /// Markets with a report, and those that a threat names though no report was made: unknown is not unconcentrated.
-fn known_markets(state: &State) -> BTreeSet<MarketKey> {
+pub(super) fn known_markets(state: &State) -> BTreeSet<MarketKey> {
     let named = state.threats().values().filter(|record| !record.exercise).flat_map(|record| {
         let stages = record.threat.stages.iter();
         record.threat.minerals.iter().flat_map(move |mineral| {

@@ -7,7 +7,7 @@
 //!           status: one table from our errors to gRPC codes with google.rpc details
 //! ```
 //!
-//! One file per service; `subscription` and `publish_stream` are the streams, `limits` bounds them; `cursor` and `page` are the opaque texts handed out.
+//! One file per service; `subscription`, `publish_stream` and `market_watch` are the streams, `limits` bounds them; `cursor` and `page` are the opaque texts handed out.
 
 mod alert_service;
 mod api;
@@ -18,6 +18,7 @@ pub mod json;
 mod limits;
 mod market_service;
 mod market_view;
+mod market_watch;
 mod names;
 mod opaque;
 mod page;

@@ -20,3 +20,4 @@ mod publish_stream;
 mod rebuild;
 mod samples;
 mod subscribe;
+mod watch_markets;

@@ -10,7 +10,7 @@ mod threat;
 mod violations;
 
 pub(super) use alerts::{Start, Subscribe, list_alerts, subscribe};
-pub(super) use markets::{get_market, list_markets, list_threats};
+pub(super) use markets::{WatchMarkets, get_market, list_markets, list_threats, watch_markets};
 pub use publish::publish;
 pub use violations::Violations;
 
