@@ -3,11 +3,12 @@
 use super::arguments::{Import, ImportKind, Output};
 use super::error::Error;
 use super::output;
-use super::publish::{Sent, publish};
+use super::publish::Sent;
+use crate::client::{Publisher, Servers};
 use crate::domain::Update;
 use crate::feeds::{self, Skipped};
+use crate::grpc;
 use crate::grpc::pb::PublishRequest;
-use crate::{client, grpc};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -15,7 +16,11 @@ use uuid::Uuid;
 const BATCH: usize = 100;
 
 /// Reads a file and publishes what it says, or prints it.
-pub(super) async fn run(address: &str, output: Output, arguments: &Import) -> Result<(), Error> {
+pub(super) async fn run(
+    servers: &Servers,
+    output: Output,
+    arguments: &Import,
+) -> Result<(), Error> {
     let path = &arguments.file;
     let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.clone(), source })?;
     let (updates, skipped) = read(arguments.kind, &bytes)
@@ -34,7 +39,8 @@ pub(super) async fn run(address: &str, output: Output, arguments: &Import) -> Re
         ImportKind::Events => "events",
     };
     let feed = arguments.feed.clone().unwrap_or_else(|| kind.to_owned());
-    let channel = client::connect(address).await?;
+    servers.connect().await?;
+    let mut publisher = Publisher::new(servers.clone());
     let mut sent = Sent::new(output);
     for batch in updates.chunks(BATCH) {
         let request = PublishRequest {
@@ -44,7 +50,7 @@ pub(super) async fn run(address: &str, output: Output, arguments: &Import) -> Re
             exercise: false,
         };
         let doing = format!("publishing {}", path.display());
-        sent.add(&publish(&channel, request).await.map_err(Error::refused(doing))?)?;
+        sent.add(&publisher.publish(request).await.map_err(Error::refused(doing))?)?;
     }
     sent.finish()
 }

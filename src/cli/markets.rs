@@ -3,13 +3,17 @@
 use super::arguments::{Markets, Output};
 use super::error::Error;
 use super::{output, watch};
-use crate::client;
+use crate::client::Servers;
 use crate::grpc::pb::market_service_client::MarketServiceClient;
 use crate::grpc::pb::{Flag, Interval, ListMarketsRequest, Market, MarketState, Metric};
 use tonic::transport::Channel;
 
 /// Prints markets.
-pub(super) async fn run(address: &str, output: Output, arguments: &Markets) -> Result<(), Error> {
+pub(super) async fn run(
+    servers: &Servers,
+    output: Output,
+    arguments: &Markets,
+) -> Result<(), Error> {
     let request = ListMarketsRequest {
         minerals: arguments.mineral.clone(),
         stages: watch::stages(&arguments.stage)?,
@@ -17,7 +21,7 @@ pub(super) async fn run(address: &str, output: Output, arguments: &Markets) -> R
         page_size: 1000,
         ..ListMarketsRequest::default()
     };
-    let markets = all(client::connect(address).await?, request).await?;
+    let markets = all(servers.connect().await?, request).await?;
     match output {
         Output::Json => markets.iter().try_for_each(output::json)?,
         Output::Table => print(markets, &arguments.destination)?,

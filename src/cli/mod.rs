@@ -16,6 +16,7 @@ mod watch;
 pub use arguments::{Arguments, Command};
 pub use error::Error;
 
+use crate::client::Servers;
 use crate::config::Log;
 use crate::telemetry;
 
@@ -29,14 +30,15 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
     if !matches!(command, Command::Serve(_)) {
         telemetry::start(&Log::quiet());
     }
+    let servers = || Servers::parse(address.iter().map(String::as_str));
     match command {
         Command::Serve(flags) => serve::run(&flags).await,
-        Command::Publish(arguments) => publish::run(&address, output, &arguments).await,
-        Command::Watch(arguments) => watch::run(&address, output, &arguments).await,
-        Command::Markets(arguments) => markets::run(&address, output, &arguments).await,
-        Command::Threats(arguments) => threats::run(&address, output, &arguments).await,
-        Command::Alerts(arguments) => alerts::run(&address, output, &arguments).await,
-        Command::Import(arguments) => import::run(&address, output, &arguments).await,
+        Command::Publish(arguments) => publish::run(&servers()?, output, &arguments).await,
+        Command::Watch(arguments) => watch::run(&servers()?, output, &arguments).await,
+        Command::Markets(arguments) => markets::run(&servers()?, output, &arguments).await,
+        Command::Threats(arguments) => threats::run(&servers()?, output, &arguments).await,
+        Command::Alerts(arguments) => alerts::run(&servers()?, output, &arguments).await,
+        Command::Import(arguments) => import::run(&servers()?, output, &arguments).await,
         Command::CheckConfig { file } => check_config::run(&file),
         Command::Demo(arguments) => demo::run(output, &arguments).await,
     }

@@ -3,26 +3,22 @@
 use super::arguments::{Output, Publish};
 use super::error::Error;
 use super::output;
-use crate::client;
+use crate::client::{Publisher, Servers};
 use crate::grpc::json;
-use crate::grpc::pb::feed_service_client::FeedServiceClient;
 use crate::grpc::pb::{Outcome, PublishRequest, PublishResponse, Update};
 use std::io::Read;
 use std::path::Path;
-use std::time::Duration;
-use tonic::transport::Channel;
-use tonic::{Code, Status};
 use uuid::Uuid;
 
-/// How often one batch is tried.
-const TRIES_MAX: u32 = 5;
-/// How long to wait between tries.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
-
 /// Publishes a file of JSON lines.
-pub(super) async fn run(address: &str, output: Output, arguments: &Publish) -> Result<(), Error> {
+pub(super) async fn run(
+    servers: &Servers,
+    output: Output,
+    arguments: &Publish,
+) -> Result<(), Error> {
     let updates = read(&arguments.file)?;
-    let channel = client::connect(address).await?;
+    servers.connect().await?;
+    let mut publisher = Publisher::new(servers.clone());
     let mut sent = Sent::new(output);
     for batch in updates.chunks(usize::from(arguments.batch)) {
         let lines: Vec<usize> = batch.iter().map(|(line, _)| *line).collect();
@@ -38,33 +34,9 @@ pub(super) async fn run(address: &str, output: Output, arguments: &Publish) -> R
             }
             _ => "publishing".to_owned(),
         };
-        sent.add(&publish(&channel, request).await.map_err(Error::refused(doing))?)?;
+        sent.add(&publisher.publish(request).await.map_err(Error::refused(doing))?)?;
     }
     sent.finish()
-}
-
-/// Publishes one batch; a lost connection or a starting server is tried again, under the same request id.
-pub(super) async fn publish(
-    channel: &Channel,
-    request: PublishRequest,
-) -> Result<PublishResponse, Status> {
-    let mut client = FeedServiceClient::new(channel.clone());
-    let mut tries = 1;
-    loop {
-        match client.publish(request.clone()).await {
-            Ok(response) => return Ok(response.into_inner()),
-            Err(status) if tries < TRIES_MAX && is_passing(&status) => {
-                tracing::warn!(%status, tries, "publishing again under the same request id");
-                tries += 1;
-                tokio::time::sleep(RETRY_AFTER).await;
-            }
-            Err(status) => return Err(status),
-        }
-    }
-}
-
-fn is_passing(status: &Status) -> bool {
-    matches!(status.code(), Code::Unavailable | Code::Cancelled | Code::Unknown)
 }
 
 /// What became of all batches.

@@ -3,12 +3,16 @@
 use super::arguments::{Output, Threats};
 use super::error::Error;
 use super::{output, watch};
-use crate::client;
+use crate::client::Servers;
 use crate::grpc::pb::market_service_client::MarketServiceClient;
 use crate::grpc::pb::{ListThreatsRequest, Scope, ThreatRecord, ThreatStatus};
 
 /// Prints threats.
-pub(super) async fn run(address: &str, output: Output, arguments: &Threats) -> Result<(), Error> {
+pub(super) async fn run(
+    servers: &Servers,
+    output: Output,
+    arguments: &Threats,
+) -> Result<(), Error> {
     let status = |text: &String| {
         let status = watch::choice("--status", "THREAT_STATUS", text, ThreatStatus::from_str_name)?;
         Ok(status.into())
@@ -20,7 +24,7 @@ pub(super) async fn run(address: &str, output: Output, arguments: &Threats) -> R
         page_size: 1000,
         ..ListThreatsRequest::default()
     };
-    let mut client = MarketServiceClient::new(client::connect(address).await?);
+    let mut client = MarketServiceClient::new(servers.connect().await?);
     let mut records = Vec::new();
     loop {
         let response = client.list_threats(request.clone()).await;

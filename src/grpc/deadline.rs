@@ -50,8 +50,8 @@ mod tests {
     #[test]
     fn timeouts_are_read_as_grpc_writes_them() {
         for (text, expected) in [
-            ("1H", Some(Duration::from_secs(3600))),
-            ("2M", Some(Duration::from_secs(120))),
+            ("1H", Some(Duration::from_hours(1))),
+            ("2M", Some(Duration::from_mins(2))),
             ("99999999S", Some(Duration::from_secs(99_999_999))),
             ("15m", Some(Duration::from_millis(15))),
             ("7u", Some(Duration::from_micros(7))),

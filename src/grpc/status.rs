@@ -132,10 +132,9 @@ pub(super) fn refused(refusals: &[Refusal]) -> Status {
     /// More than this are only counted in the message.
     const SHOWN_MAX: usize = 10;
     let shown = refusals.iter().take(SHOWN_MAX).map(ToString::to_string);
-    let mut message = shown.collect::<Vec<_>>().join("; ");
-    if let more @ 1.. = refusals.len().saturating_sub(SHOWN_MAX) {
-        message.push_str(&format!("; and {more} more"));
-    }
+    let more = refusals.len().saturating_sub(SHOWN_MAX);
+    let rest = (more > 0).then(|| format!("and {more} more"));
+    let message = shown.chain(rest).collect::<Vec<_>>().join("; ");
     let mut details = ErrorDetails::new();
     let mut kinds = BTreeMap::new();
     for refusal in refusals {

@@ -1,6 +1,6 @@
 //! A server of its own for every test, on a port of its own, with a clock that is driven by hand.
 
-use lodewatch::client;
+use lodewatch::client::{self, Servers};
 use lodewatch::clock::{Clock, ManualClock};
 use lodewatch::config::Config;
 use lodewatch::domain::Timestamp;
@@ -79,6 +79,10 @@ impl Server {
     /// Tells the server to shut down.
     pub(crate) fn drain(&self) {
         self.drain.cancel();
+    }
+
+    pub(crate) fn servers(&self) -> Servers {
+        Servers::parse([self.address.as_str()]).unwrap()
     }
 
     pub(crate) fn feed(&self) -> FeedServiceClient<Channel> {

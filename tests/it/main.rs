@@ -11,6 +11,7 @@
 )]
 
 mod binary;
+mod client;
 mod crash;
 mod ends;
 mod harness;

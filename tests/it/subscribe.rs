@@ -270,7 +270,7 @@ async fn who_falls_behind_the_ring_reads_the_archive_and_misses_nothing() {
 async fn the_clients_subscription_hands_every_alert_over_once() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2026-01-01").await;
-    let mut subscription = Subscription::new(server.channel.clone(), from(Start::Snapshot));
+    let mut subscription = Subscription::new(server.servers(), from(Start::Snapshot));
     let mut seen: Vec<u64> = Vec::new();
     let mut read_until = async |wanted: &dyn Fn(&Message) -> bool| {
         loop {
