@@ -1,0 +1,1 @@
+//! One test for each word of the contract, with the fault that it is about.
