@@ -9,7 +9,7 @@
 //!
 //! - `words`: one test for each word of the contract, with the fault that it is about
 //! - `schedules`: hundreds of schedules, each from its seed: `LODEWATCH_SEED=S` runs one, `LODEWATCH_SCHEDULES=N` so many
-//! - `process`, `proxy`: the server and the network, which obey · `subscriber`: readers that record
+//! - `process`, `proxy`, `world`: the server and the network, which obey · `subscriber`: readers that record
 //! - `oracle`: what should have been seen · `check`: whether it was, by the word that is broken if not
 
 #![allow(
@@ -31,6 +31,7 @@ mod samples;
 mod schedules;
 mod subscriber;
 mod words;
+mod world;
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! The real binary, and what can be done to it.
 
+use crate::world::SETTINGS;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ impl Process {
     pub(crate) fn start(dir: &Path, settings: &[(&str, String)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lodewatch"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(dir);
+        command.arg("--config").arg(dir.join(SETTINGS));
         // Ours are not the server's.
         for name in ["LODEWATCH_SEED", "LODEWATCH_SCHEDULES", "LODEWATCH_DATA"] {
             command.env_remove(name);
@@ -44,24 +46,25 @@ impl Process {
 
     /// SIGTERM, and waits for the end.
     pub(crate) fn terminate(mut self) {
-        self.signal(Signal::TERM);
+        signal(&self.child, Signal::TERM);
         let status = self.child.wait().unwrap();
         assert!(status.success(), "a drain ends well: {status}");
     }
 
     /// SIGSTOP: nothing moves until [`Process::go_on`].
     pub(crate) fn stop(&self) {
-        self.signal(Signal::STOP);
+        signal(&self.child, Signal::STOP);
     }
 
     /// SIGCONT.
     pub(crate) fn go_on(&self) {
-        self.signal(Signal::CONT);
+        signal(&self.child, Signal::CONT);
     }
+}
 
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
+/// Sends a signal to a child of ours.
+pub(crate) fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
 }
 
 impl Drop for Process {

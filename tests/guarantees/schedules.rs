@@ -4,18 +4,17 @@ use crate::PATIENCE;
 use crate::check;
 use crate::oracle::Oracle;
 use crate::process::Process;
-use crate::proxy::{Proxy, Weather};
 use crate::samples::swing;
 use crate::subscriber::{Recording, Wish, by_client, by_hand, finish};
+use crate::world::World;
 use fastrand::Rng;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use lodewatch::client::{Publisher, Servers};
 use lodewatch::grpc::pb::{PublishRequest, PublishResponse, Start, Update};
 use std::time::Duration;
-use tempfile::TempDir;
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval_at, timeout};
 use uuid::Uuid;
 
@@ -115,56 +114,8 @@ fn fault(rng: &mut Rng, subscribers: usize) -> Fault {
     }
 }
 
-/// A server, and the network around it.
-struct World {
-    dir: TempDir,
-    settings: Vec<(&'static str, String)>,
-    process: Option<Process>,
-    subscribers: Vec<Proxy>,
-    publisher: Proxy,
-}
-
+/// What a fault does to the world.
 impl World {
-    async fn start(plan: &Plan) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let settings = vec![
-            ("ARCHIVE__SNAPSHOT_EVERY_ENTRIES", plan.snapshot_every_entries.to_string()),
-            ("SERVER__DRAIN", "1s".to_owned()),
-        ];
-        let weather = Weather { frail_one_in: plan.frail_one_in, ..Weather::default() };
-        let mut subscribers = Vec::new();
-        for number in (1..).take(plan.subscribers.len()) {
-            subscribers.push(Proxy::open(plan.seed.wrapping_mul(31) + number, weather).await);
-        }
-        let publisher = Proxy::open(plan.seed.wrapping_mul(31), weather).await;
-        let mut world = Self { dir, settings, process: None, subscribers, publisher };
-        world.run().await;
-        world
-    }
-
-    fn proxies(&self) -> impl Iterator<Item = &Proxy> {
-        self.subscribers.iter().chain([&self.publisher])
-    }
-
-    async fn run(&mut self) {
-        let (dir, settings) = (self.dir.path().to_owned(), self.settings.clone());
-        let process = spawn_blocking(move || Process::start(&dir, &settings)).await.unwrap();
-        let address = process.address;
-        self.process = Some(process);
-        self.proxies().for_each(|proxy| proxy.turn(|now| now.server = Some(address)));
-    }
-
-    async fn end(&mut self, how: fn(Process)) {
-        self.proxies().for_each(|proxy| proxy.turn(|now| now.server = None));
-        let process = self.process.take().expect("it runs");
-        spawn_blocking(move || how(process)).await.unwrap();
-    }
-
-    fn fair(&self) {
-        let fair = |now: &mut Weather| Weather { bytes_per_ms: None, frail_one_in: 0, ..*now };
-        self.subscribers.iter().for_each(|proxy| proxy.turn(|now| *now = fair(now)));
-    }
-
     async fn suffer(&mut self, fault: Fault) {
         match fault {
             Fault::Kill => {
@@ -221,7 +172,12 @@ async fn publish(plan: &Plan, world: &mut World) -> Vec<(PublishRequest, Publish
 /// Runs one schedule; says what it did.
 async fn run(seed: u64) -> Result<String, String> {
     let plan = Plan::new(seed);
-    let mut world = World::start(&plan).await;
+    let settings = vec![
+        ("ARCHIVE__SNAPSHOT_EVERY_ENTRIES", plan.snapshot_every_entries.to_string()),
+        ("SERVER__DRAIN", "1s".to_owned()),
+    ];
+    let count = plan.subscribers.len();
+    let mut world = World::start(seed, count, plan.frail_one_in, settings).await;
     let (tell_end, end) = watch::channel(String::new());
     let readers: Vec<JoinHandle<Recording>> = plan
         .subscribers

@@ -43,13 +43,6 @@ impl Recording {
         let minerals = self.minerals.iter().map(|name| Mineral::parse(name).unwrap()).collect();
         Filter { minerals, ..Filter::default() }
     }
-
-    /// The last cursor that it was handed.
-    pub(crate) fn cursor(&self) -> &str {
-        let messages = self.streams.iter().flat_map(|stream| &stream.messages);
-        let cursors = messages.map(|message| message.cursor.as_str());
-        cursors.filter(|cursor| !cursor.is_empty()).last().unwrap_or_default()
-    }
 }
 
 /// Which alerts, from where on.
