@@ -35,15 +35,15 @@ impl Proxy {
     pub(crate) async fn open(seed: u64, weather: Weather) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let (weather, seen) = watch::channel(weather);
+        let (hand, sky) = watch::channel(weather);
         let end = CancellationToken::new();
         tokio::spawn(end.clone().run_until_cancelled_owned(accept(
             listener,
             seed,
-            seen,
+            sky,
             end.clone(),
         )));
-        Self { address, weather, end }
+        Self { address, weather: hand, end }
     }
 
     /// Changes the weather.

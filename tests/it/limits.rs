@@ -61,7 +61,7 @@ async fn an_ended_stream_makes_room_for_another() {
     let dir = tempfile::tempdir().unwrap();
     let server = start(&dir, |config| config.server.streams_max = 1).await;
     for _ in 0..5 {
-        let (open, refused) = open_all(&[server.channel.clone()]).await;
+        let (open, refused) = open_all(std::slice::from_ref(&server.channel)).await;
         assert_eq!(limit(&refused), "server.streams_max");
         drop(open);
         // Waits for the server to hear that the stream before is gone; hangs where it never gives its place back.
