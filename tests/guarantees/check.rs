@@ -14,7 +14,8 @@ use prost::Message as _;
 pub(crate) fn recording(recording: &Recording, oracle: &Oracle) -> Result<(), String> {
     let filter = recording.filter();
     let wanted = oracle.alerts.iter().filter(|alert| filter.wants(&alert.facets)).collect();
-    let mut check = Check { oracle, wanted, handed: None };
+    let snapshot_due = recording.start == Start::Snapshot;
+    let mut check = Check { oracle, wanted, handed: None, snapshot_due };
     if recording.start == Start::Oldest {
         check.handed = Some(0);
     }
@@ -36,6 +37,8 @@ struct Check<'a> {
     wanted: Vec<&'a Expected>,
     /// How many of these are behind; `None` before the first place is known, and within a snapshot.
     handed: Option<usize>,
+    /// No cursor may be handed out before the snapshot is complete.
+    snapshot_due: bool,
 }
 
 impl Check<'_> {
@@ -108,6 +111,9 @@ impl Check<'_> {
 
     /// A cursor is neither ahead of nor behind what was handed over.
     fn cursor(&mut self, cursor: &str) -> Result<(), String> {
+        if self.snapshot_due {
+            return Err("Resumable: a cursor in the middle of a snapshot".to_owned());
+        }
         let behind = self.behind(cursor);
         match self.handed {
             Some(handed) if behind > handed => {
@@ -147,6 +153,7 @@ impl Check<'_> {
             .filter(|sequence| open.contains(sequence))
             .collect();
         self.handed = None;
+        self.snapshot_due = false;
         if sent == expected {
             return Ok(());
         }
