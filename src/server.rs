@@ -6,7 +6,7 @@ use crate::archive::{self, Archive};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::update::Payload;
-use crate::grpc::{self, Api, Bounds, Credits, Limits};
+use crate::grpc::{self, Api, Boards, Bounds, Credits, Limits};
 use crate::journal::{self, Embedded, Journal};
 use crate::pipeline::{self, Housekeeping, Pipeline, View, keep_time};
 use connection::Ends;
@@ -185,6 +185,7 @@ impl Node {
                 batches: config.publish_batches_max,
                 bytes: config.publish_bytes_max,
             },
+            boards: Boards::default(),
         });
         let streams = config.streams_per_connection_max;
         let ends = Ends {

@@ -1,6 +1,7 @@
 //! What every service needs: the journal to write to, the view to read from, and how to wait.
 
 use super::limits::Limits;
+use super::market_board::Boards;
 use super::publish_stream::Credits;
 use super::{cursor, status};
 use crate::clock::Clock;
@@ -26,6 +27,8 @@ pub struct Api {
     pub limits: Limits,
     /// How much one stream of batches may have unanswered.
     pub credits: Credits,
+    /// The markets, for those who watch them.
+    pub boards: Boards,
 }
 
 impl Api {

@@ -84,7 +84,8 @@ impl MarketService for Markets {
         let permit = self.0.limits.stream(Peer::of(request.extensions()))?;
         let deadline = Deadline::of(request.metadata());
         self.0.settle(&request.get_ref().min_cursor).await?;
-        let first = market_watch::first(&self.0, &wanted)?;
+        let head = self.0.view.head();
+        let first = self.0.boards.look(&self.0, &wanted.destination, head)?;
         Ok(Response::new(market_watch::open(Arc::clone(&self.0), wanted, first, permit, deadline)))
     }
 

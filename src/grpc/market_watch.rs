@@ -1,28 +1,27 @@
 //! One watch of markets: what differs from what was sent last, looked up when the reader is ready for it.
 //!
 //! ```text
-//! head rings ─► reader ready? ─► the state as it is now ─► markets unlike those sent last ─► one message
+//! head rings ─► reader ready? ─► the newest board ─► markets unlike those sent last ─► one message
 //! ```
 //!
-//! Architecture invariant: nothing is queued. Between two moments a stream keeps a digest of each market that it sent; values
-//! that were overtaken before the reader was ready were never made.
+//! Architecture invariant: nothing is queued. Between two messages a stream keeps a digest of each market that it sent;
+//! values that were overtaken before the reader was ready are never sent.
 
 use super::api::Api;
 use super::deadline::Deadline;
 use super::limits::StreamPermit;
-use super::market_service::{known_markets, viewpoint};
+use super::market_board::{self, Board};
+use super::market_service::viewpoint;
 use super::parse::WatchMarkets;
-use super::{pb, render, status};
-use crate::domain::{MarketKey, Seq};
+use super::{pb, status};
+use crate::domain::MarketKey;
 use futures_core::Stream;
-use prost::Message;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use tonic::Status;
-use xxhash_rust::xxh3::xxh3_128;
 
 /// The messages of one watch.
 pub(super) type WatchStream =
@@ -34,27 +33,11 @@ const MARKETS_MAX: usize = 100;
 /// What a stream has sent of each market: a digest of its last value.
 type Sent = BTreeMap<MarketKey, u128>;
 
-/// The state at one moment, as far as it is news to a stream.
-pub(super) struct News {
-    seq: Seq,
-    journal_time: prost_types::Timestamp,
-    markets: Vec<(MarketKey, pb::Market)>,
-}
-
-/// Everything, as for a stream that has sent nothing.
-///
-/// # Errors
-///
-/// Where the policy in force does not know the destination.
-pub(super) fn first(api: &Api, wanted: &WatchMarkets) -> Result<News, Status> {
-    news(api, wanted, &Sent::new())
-}
-
-/// Sends what is news, from `first` on.
+/// Sends what is news, from everything on `first`.
 pub(super) fn open(
     api: Arc<Api>,
     wanted: WatchMarkets,
-    first: News,
+    first: Arc<Board>,
     permit: StreamPermit,
     deadline: Deadline,
 ) -> WatchStream {
@@ -67,62 +50,79 @@ pub(super) fn open(
         let mut heartbeat = interval_at(Instant::now() + every, every);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut sent = Sent::new();
-        let mut found = first;
         let mut due = true;
+        let mut board = first;
         loop {
-            let seq = found.seq;
-            if due || !found.markets.is_empty() {
-                for message in messages(&api, found, &mut sent) {
+            let (seq, next_at) = (board.seq, board.next_at);
+            let news = news(&api, &wanted, &board, &sent)?;
+            if due || !news.is_empty() {
+                for message in messages(&api, &board, news, &mut sent) {
                     yield message;
                     heartbeat.reset();
                 }
             }
+            // A reader that is slow holds no board meanwhile.
+            drop(board);
+            let newer = async {
+                // The sender lives as long as the ring, which the view holds.
+                let rung = head.wait_for(|head| *head > seq).await.map(|_| ());
+                rung.expect("the ring rings its own doorbell");
+                sleep_until(next_at).await;
+            };
             due = tokio::select! {
                 biased;
                 () = api.drain.cancelled() => Err(status::draining()),
                 () = &mut over => Err(status::deadline()),
-                // The sender lives as long as the ring, which the view holds.
-                _ = head.wait_for(|head| *head > seq) => Ok(false),
+                () = newer => Ok(false),
                 _ = heartbeat.tick() => Ok(true),
             }?;
-            found = news(&api, &wanted, &sent)?;
+            board = api.boards.look(&api, &wanted.destination, seq)?;
         }
     };
     Box::pin(stream)
 }
 
 /// The markets asked for that are not as they were sent last. One that nothing is known of any more is unknown.
-fn news(api: &Api, wanted: &WatchMarkets, sent: &Sent) -> Result<News, Status> {
-    api.view.look(|state| {
-        let viewpoint = viewpoint(state, &wanted.destination)?;
-        let known: BTreeSet<MarketKey> =
-            known_markets(state).into_iter().chain(sent.keys().copied()).collect();
-        let asked_for = known.into_iter().filter(|key| wanted.filter.covers(*key));
-        let markets = asked_for.map(|key| (key, viewpoint.market(key)));
-        Ok(News {
-            seq: state.seq(),
-            journal_time: render::timestamp(state.now()),
-            markets: markets.filter(|(key, one)| sent.get(key) != Some(&digest(one))).collect(),
-        })
-    })
+fn news(
+    api: &Api,
+    wanted: &WatchMarkets,
+    board: &Board,
+    sent: &Sent,
+) -> Result<Vec<(MarketKey, u128, pb::Market)>, Status> {
+    let asked_for = board.markets.iter().filter(|(key, ..)| wanted.filter.covers(*key));
+    let changed = asked_for.filter(|(key, digest, _)| sent.get(key) != Some(digest));
+    let mut news: Vec<_> = changed.cloned().collect();
+    let is_gone =
+        |key: &&MarketKey| board.markets.binary_search_by_key(*key, |(known, ..)| *known).is_err();
+    for key in sent.keys().filter(is_gone) {
+        let market = api
+            .view
+            .look(|state| Ok::<_, Status>(viewpoint(state, &wanted.destination)?.market(*key)))?;
+        let digest = market_board::digest(&market);
+        if sent.get(key) != Some(&digest) {
+            news.push((*key, digest, market));
+        }
+    }
+    Ok(news)
 }
 
 /// The news as messages, at least one; they count as sent.
-fn messages(api: &Api, news: News, sent: &mut Sent) -> Vec<pb::WatchMarketsResponse> {
-    sent.extend(news.markets.iter().map(|(key, market)| (*key, digest(market))));
-    let mut markets = news.markets.into_iter().map(|(_, market)| market).peekable();
+fn messages(
+    api: &Api,
+    board: &Board,
+    news: Vec<(MarketKey, u128, pb::Market)>,
+    sent: &mut Sent,
+) -> Vec<pb::WatchMarketsResponse> {
+    sent.extend(news.iter().map(|(key, digest, _)| (*key, *digest)));
+    let mut markets = news.into_iter().map(|(.., market)| market).peekable();
     let mut messages = Vec::new();
     while messages.is_empty() || markets.peek().is_some() {
         messages.push(pb::WatchMarketsResponse {
-            cursor: api.cursor(news.seq),
+            cursor: api.cursor(board.seq),
             markets: markets.by_ref().take(MARKETS_MAX).collect(),
             more: markets.peek().is_some(),
-            journal_time: Some(news.journal_time),
+            journal_time: Some(board.journal_time),
         });
     }
     messages
-}
-
-fn digest(market: &pb::Market) -> u128 {
-    xxh3_128(&market.encode_to_vec())
 }

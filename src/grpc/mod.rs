@@ -16,6 +16,7 @@ mod deadline;
 mod feed_service;
 pub mod json;
 mod limits;
+mod market_board;
 mod market_service;
 mod market_view;
 mod market_watch;
@@ -31,6 +32,7 @@ mod subscription;
 
 pub use api::Api;
 pub use limits::{Bounds, Limits, Peer};
+pub use market_board::Boards;
 pub use publish_stream::Credits;
 pub use status::name_size_limit;
 

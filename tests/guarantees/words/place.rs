@@ -47,7 +47,7 @@ async fn resumable_a_snapshot_that_is_cut_off_is_sent_again_as_a_whole() {
     let servers = Servers::parse([way.address.as_str()]).unwrap();
     let mut watching = client::Subscription::new(servers, wish.request());
     let cutting = async {
-        handed.wait_for(|count| *count >= 2).await.unwrap();
+        timeout(PATIENCE, handed.wait_for(|count| *count >= 2)).await.unwrap().unwrap();
         way.turn(|now| {
             now.cuts += 1;
             now.bytes_per_ms = None;
