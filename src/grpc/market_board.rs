@@ -51,13 +51,13 @@ impl Boards {
     ) -> Result<Arc<Board>, Status> {
         let mut boards = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let place = boards.iter().position(|(of, _)| of == destination);
-        if let Some((of, board)) = place.and_then(|place| boards.remove(place)) {
-            if board.seq >= least
-                && (board.next_at > Instant::now() || board.seq >= api.view.head())
-            {
-                boards.push_front((of, Arc::clone(&board)));
-                return Ok(board);
-            }
+        let kept = place.and_then(|place| boards.remove(place)).filter(|(_, board)| {
+            let is_new = board.next_at > Instant::now() || board.seq >= api.view.head();
+            board.seq >= least && is_new
+        });
+        if let Some((of, board)) = kept {
+            boards.push_front((of, Arc::clone(&board)));
+            return Ok(board);
         }
         let board = Arc::new(make(api, destination)?);
         boards.push_front((destination.clone(), Arc::clone(&board)));
