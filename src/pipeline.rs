@@ -225,7 +225,9 @@ pub async fn keep_time(
 ) -> Result<(), journal::Error> {
     let mut deadlines = view.next_deadline();
     loop {
-        let due = *deadlines.borrow_and_update();
+        deadlines.mark_unchanged();
+        // From the state, which is told of before the watch is: else what was just done would be due again.
+        let due = view.look(State::next_deadline);
         let wait = async {
             match due {
                 Some(due) => clock.sleep_until(due).await,
