@@ -2,31 +2,33 @@
 //!
 //! Modules in reading order, one sentence each.
 
-/// What was said: alerts by sequence, and snapshots of the state.
+// What was said: alerts by sequence, and snapshots of the state.
 pub mod archive;
-/// The command line: one file per sub-command.
+// The command line: one file per sub-command.
 pub mod cli;
-/// The other end of the wire, for programs that publish and subscribe.
+// The other end of the wire, for programs that publish and subscribe.
 pub mod client;
-/// The only place that reads the time.
+// The only place that reads the time.
 pub mod clock;
-/// Settings: defaults, file, environment, flags.
+// Settings: defaults, file, environment, flags.
 pub mod config;
-/// What we talk about: values, parsed once.
+// What we talk about: values, parsed once.
 pub mod domain;
-/// What we decide: apply an entry to the state, get alerts.
+// What we decide: apply an entry to the state, get alerts.
 pub mod engine;
-/// Who is listening: recent alerts in memory, and cursors over them.
+// Who is listening: recent alerts in memory, and cursors over them.
 pub mod fanout;
-/// Real files, read into updates.
+// Real files, read into updates.
 pub mod feeds;
-/// The edge: the only place that knows protobuf and gRPC.
+// The edge: the only place that knows protobuf and gRPC.
 pub mod grpc;
-/// What is true: the durable, ordered record of inputs.
+// What is true: the durable, ordered record of inputs.
 pub mod journal;
-/// The one loop: tail, apply, archive, fan out.
+// The one loop: tail, apply, archive, fan out.
 pub mod pipeline;
-/// Assembly: open, recover, spawn, serve, drain.
+// Other rules while running.
+pub mod reload;
+// Assembly: open, recover, spawn, serve, drain.
 pub mod server;
-/// Logs.
+// Logs.
 pub mod telemetry;

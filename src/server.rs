@@ -5,10 +5,10 @@ mod connection;
 use crate::archive::{self, Archive};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::update::Payload;
 use crate::grpc::{self, Api, Boards, Bounds, Credits, Limits};
 use crate::journal::{self, Embedded, Journal};
 use crate::pipeline::{self, Housekeeping, Pipeline, View, keep_time};
+use crate::reload::{self, Keeper, Reload};
 use connection::Ends;
 use std::future::Future;
 use std::io;
@@ -17,7 +17,7 @@ use std::thread;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tower::util::MapResponseLayer;
 
@@ -67,6 +67,7 @@ pub struct Node {
     stop: CancellationToken,
     ended: oneshot::Receiver<Result<(), Error>>,
     config: Config,
+    reload: Option<Reload>,
 }
 
 impl Node {
@@ -97,9 +98,22 @@ impl Node {
         let recovered = *journal.head().borrow();
         until(&mut ended, view.wait_for(recovered)).await?;
         tracing::info!(entry = recovered.0, epoch = %journal.epoch(), "recovered");
-        let node = Self { journal, view, clock, stop, ended, config };
-        node.adopt_policy().await?;
+        let policy = config.policy.clone();
+        let node = Self { journal, view, clock, stop, ended, config, reload: None };
+        let adopted = reload::adopt(&*node.journal, &node.view, &node.clock, &policy).await;
+        adopted.map_err(|source| node.journal_error(source))?;
         Ok(node)
+    }
+
+    /// Keeps the policy in force as the settings say while it serves.
+    #[must_use]
+    pub fn with_reload(mut self, reload: Reload) -> Self {
+        self.reload = Some(reload);
+        self
+    }
+
+    fn journal_error(&self, source: journal::Error) -> Error {
+        Error::Journal { dir: self.config.data_dir.clone(), source }
     }
 
     /// What was made of the journal so far.
@@ -107,19 +121,16 @@ impl Node {
         &self.view
     }
 
-    async fn adopt_policy(&self) -> Result<(), Error> {
-        let configured = Arc::new(self.config.policy.clone());
-        let in_force = self.view.look(|state| state.adopted().map(|one| Arc::clone(&one.policy)));
-        if in_force.is_some_and(|policy| policy == configured) {
-            return Ok(());
-        }
-        let adopted = Payload::PolicyAdopted(configured);
-        let entry = self.journal.append(self.clock.now(), adopted).await;
-        let entry =
-            entry.map_err(|source| Error::Journal { dir: self.config.data_dir.clone(), source })?;
-        self.view.wait_for(entry).await;
-        tracing::info!(policy_version = entry.0, "policy adopted");
-        Ok(())
+    fn keeper(&mut self, refused: watch::Sender<String>) -> Option<Keeper> {
+        let reload = self.reload.take()?;
+        Some(Keeper {
+            reload,
+            running: self.config.clone(),
+            journal: Arc::clone(&self.journal),
+            view: self.view.clone(),
+            clock: self.clock.clone(),
+            refused,
+        })
     }
 
     /// Serves until told to drain; then streams say goodbye and calls under way are answered, for as long as the
@@ -133,10 +144,12 @@ impl Node {
         listener: TcpListener,
         drain: CancellationToken,
     ) -> Result<(), Error> {
+        let (refused, told_refused) = watch::channel(String::new());
+        let keeper = self.keeper(refused);
         let cut = CancellationToken::new();
         // However this ends, no connection outlives it.
         let _cut = cut.clone().drop_guard();
-        let serving = self.answer(listener, drain.clone(), cut.clone()).await;
+        let serving = self.answer(listener, told_refused, drain.clone(), cut.clone()).await;
         let drain_bound = Duration::from_millis(self.config.server.drain_ms);
         let bounded = async {
             drain.cancelled().await;
@@ -156,7 +169,8 @@ impl Node {
             served = serving => served.map_err(Error::from),
             () = bounded => Ok(()),
             ended = &mut self.ended => Err(loop_error(ended)),
-            kept = time => kept.map_err(|source| Error::Journal { dir: self.config.data_dir.clone(), source }),
+            kept = time => kept.map_err(|source| self.journal_error(source)),
+            kept = keep_policy(keeper, self.stop.clone()) => kept.map_err(|source| self.journal_error(source)),
         };
         self.close().await?;
         result
@@ -166,6 +180,7 @@ impl Node {
     async fn answer(
         &self,
         listener: TcpListener,
+        refused: watch::Receiver<String>,
         drain: CancellationToken,
         cut: CancellationToken,
     ) -> impl Future<Output = Result<(), tonic::transport::Error>> + use<> {
@@ -186,6 +201,8 @@ impl Node {
                 bytes: config.publish_bytes_max,
             },
             boards: Boards::default(),
+            what_ifs: Arc::new(Semaphore::new(config.what_ifs_max)),
+            refused,
         });
         let streams = config.streams_per_connection_max;
         let ends = Ends {
@@ -232,6 +249,17 @@ fn spawn_loop(
     };
     thread::Builder::new().name("pipeline".into()).spawn(run).map_err(Error::Thread)?;
     Ok(ended)
+}
+
+/// Keeps the policy as the settings say, where they are read again.
+async fn keep_policy(
+    keeper: Option<Keeper>,
+    stop: CancellationToken,
+) -> Result<(), journal::Error> {
+    match keeper {
+        Some(keeper) => keeper.run(stop).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits for something, but not past the end of the loop.

@@ -109,7 +109,7 @@ impl Archive {
     }
 
     /// Forgets the alerts of entries that the journal took before an instant, but for the sequences in `keep`, the
-    /// latest alerts of open episodes. Moves [`Reader::oldest`]. At most [`PRUNE_ALERTS_MAX`] at a time; call it again.
+    /// latest alerts of open episodes. Moves [`Reader::oldest`]. At most 65,536 at a time; call it again.
     pub fn prune(&mut self, before: Timestamp, keep: &BTreeSet<u64>) -> Result<(), Error> {
         let oldest = self.reader.oldest();
         let keep = serde_json::to_string(keep).expect("a set of numbers is valid JSON");

@@ -69,7 +69,7 @@ fn written(amount: Amount, unit: Unit) -> String {
     let figure = Decimal::from(amount) / Decimal::from(unit.per_one());
     match unit {
         Unit::Share => format!("{} %", (figure * Decimal::ONE_HUNDRED).normalize()),
-        Unit::Points => figure.normalize().to_string(),
+        Unit::Points | Unit::Governance => figure.normalize().to_string(),
     }
 }
 

@@ -5,13 +5,17 @@ mod arguments;
 mod check_config;
 mod demo;
 mod error;
+mod explain;
 mod import;
+mod left_out;
 mod markets;
 mod output;
+mod progress;
 mod publish;
 mod serve;
 mod threats;
 mod watch;
+mod what_if;
 
 pub use arguments::{Arguments, Command};
 pub use error::Error;
@@ -19,6 +23,7 @@ pub use error::Error;
 use crate::client::Servers;
 use crate::config::Log;
 use crate::telemetry;
+use arguments::Show;
 
 /// Runs one sub-command.
 ///
@@ -37,7 +42,12 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Watch(arguments) => watch::run(&servers()?, output, &arguments).await,
         Command::Markets(arguments) => markets::run(&servers()?, output, &arguments).await,
         Command::Threats(arguments) => threats::run(&servers()?, output, &arguments).await,
-        Command::Alerts(arguments) => alerts::run(&servers()?, output, &arguments).await,
+        Command::Alerts(arguments) => match arguments.show {
+            Some(Show::Show { sequence }) => explain::run(&servers()?, output, sequence).await,
+            None => alerts::run(&servers()?, output, &arguments).await,
+        },
+        Command::Simulate(arguments) => what_if::simulate(&servers()?, output, &arguments).await,
+        Command::Backtest(arguments) => what_if::backtest(&servers()?, output, &arguments).await,
         Command::Import(arguments) => import::run(&servers()?, output, &arguments).await,
         Command::CheckConfig { file } => check_config::run(&file),
         Command::Demo(arguments) => demo::run(output, &arguments).await,

@@ -5,9 +5,10 @@ use super::problem::Problems;
 use super::rule;
 use super::table::{Node, Table};
 use crate::domain::policy::{Blocs, Destination, Place};
-use crate::domain::share::Weight;
+use crate::domain::rule::Metric;
+use crate::domain::share::{Weight, Wgi};
 use crate::domain::threat::Measure;
-use crate::domain::{Country, Policy, Rule, Slug};
+use crate::domain::{Country, Policy, Ppm, Rule, Slug};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most rules of a policy.
@@ -22,8 +23,22 @@ pub(super) fn parse(root: &mut Table, problems: &mut Problems) -> Option<Policy>
     let blocs = root.table("blocs", problems).map(|table| blocs(&table, problems));
     let sources = root.required("sources", problems).map(|node| sources(&node, problems));
     let weights = root.table("weights", problems).map(|table| weights(&table, problems));
+    let wgi = root.table("wgi", problems).map(|table| wgi(&table, problems));
+    let notice_share = root.table("notices", problems).and_then(|table| notices(table, problems));
     let rules = rules(root, blocs.as_ref()?, problems);
-    Some(Policy { rules, blocs: blocs?, sources: sources?, weights: weights? })
+    let asks = rules.iter().find(|rule| rule.metric == Metric::HhiWgiT);
+    if let (Some(rule), Some(true)) = (asks, wgi.as_ref().map(BTreeMap::is_empty)) {
+        let fault = format!("must not be empty: rule {} measures hhi_wgi_t", rule.name);
+        root.refuse("wgi", problems, fault);
+    }
+    Some(Policy {
+        rules,
+        blocs: blocs?,
+        sources: sources?,
+        weights: weights?,
+        wgi: wgi?,
+        notice_share: notice_share?,
+    })
 }
 
 fn blocs(table: &Table, problems: &mut Problems) -> Blocs {
@@ -77,6 +92,33 @@ fn weights(table: &Table, problems: &mut Problems) -> BTreeMap<Measure, Weight> 
         weights.extend(weight);
     }
     weights
+}
+
+fn wgi(table: &Table, problems: &mut Problems) -> BTreeMap<Country, Wgi> {
+    let mut weights = BTreeMap::new();
+    for (name, node) in table.all() {
+        let weight = node.read(problems, |text| {
+            let country = country(&name)?;
+            let mean = figure::parts(text, 100).ok().and_then(Wgi::from_mean_hundredths);
+            let allowed =
+                "a mean of governance estimates is between -2.5 and 2.5, with at most 2 decimals";
+            Ok((country, mean.ok_or_else(|| allowed.to_owned())?))
+        });
+        weights.extend(weight);
+    }
+    weights
+}
+
+/// `None` where something is wrong, `Some(None)` where no notices are wanted.
+#[allow(clippy::option_option, reason = "wrong and not wanted are two things")]
+fn notices(mut table: Table, problems: &mut Problems) -> Option<Option<Ppm>> {
+    let node = table.required("share", problems);
+    table.finish(problems);
+    let share = node?.read(problems, |text| {
+        let ppm = figure::parts(text, 1_000_000).ok().and_then(|ppm| u32::try_from(ppm).ok());
+        ppm.and_then(Ppm::new).ok_or_else(|| "a share is between 0 and 1".to_owned())
+    })?;
+    Some((share > Ppm::ZERO).then_some(share))
 }
 
 fn rules(root: &mut Table, blocs: &Blocs, problems: &mut Problems) -> Vec<Rule> {

@@ -5,9 +5,10 @@ use super::policy::{country, destination, kind, set, slug, unknown};
 use super::problem::Problems;
 use super::table::{Node, Table};
 use crate::domain::policy::{Blocs, Destination, Level};
-use crate::domain::rule::{Metric, Threshold};
+use crate::domain::rule::{Flapping, Metric, Threshold};
 use crate::domain::share::{Amount, Unit};
-use crate::domain::{Mineral, Rule, Slug, Stage};
+use crate::domain::threat::Confidence;
+use crate::domain::{Mineral, Policy, Rule, Slug, Stage};
 use std::collections::BTreeMap;
 
 /// The longest `for` and `keep`, in days.
@@ -18,6 +19,10 @@ const RESET_STEP_PPM: Amount = 20_000;
 const RESET_STEP_POINTS: Amount = 100;
 /// The largest index: a single supplier with the largest trade weight.
 const POINTS_MAX: Amount = 30_000;
+/// The same, of the worst governance, on the Commission's scale.
+const GOVERNANCE_MAX: Amount = 30;
+/// The greatest age of a report that a rule may allow, in days.
+const MAX_AGE_DAYS_MAX: u64 = 36_500;
 
 /// Reads one rule; `names` holds those before, each with its place.
 pub(super) fn parse(
@@ -37,7 +42,16 @@ pub(super) fn parse(
     let measures = table.optional("measures");
     let measures =
         for_reacting(measures, metric.as_ref(), problems).map(|node| set(&node, problems, kind));
+    let confidence = table.optional("confidence");
+    let confidence = for_reacting(confidence, metric.as_ref(), problems).map(|node| {
+        set(&node, problems, |text| {
+            let allowed = || format!("must be one of {}", Confidence::allowed());
+            Confidence::parse(text).ok_or_else(allowed)
+        })
+    });
     let thresholds = thresholds(&mut table, metric.as_ref(), problems);
+    let max_age_ms = max_age(&mut table, problems);
+    let flapping = flapping(&mut table, problems);
     let for_ms = wait(&mut table, "for", problems);
     let keep_ms = wait(&mut table, "keep", problems);
     table.finish(problems);
@@ -53,6 +67,9 @@ pub(super) fn parse(
         thresholds: thresholds?,
         for_ms: for_ms.unwrap_or_default(),
         keep_ms: keep_ms.unwrap_or_default(),
+        confidence: confidence.unwrap_or_default(),
+        max_age_ms,
+        flapping,
     };
     for fault in rule.threshold_faults() {
         table.refuse("levels", problems, fault.to_string());
@@ -67,6 +84,9 @@ fn unique_name(
 ) -> Option<Slug> {
     let name = node.read(problems, |text| {
         let name = slug(text)?;
+        if name.as_str() == Policy::NOTICE {
+            return Err("is the name that notices have; choose another".to_owned());
+        }
         names.get(&name).map_or(Ok(name), |first| Err(format!("is the same as {first}")))
     })?;
     names.insert(name.clone(), node.key().to_owned());
@@ -115,6 +135,9 @@ fn asks(text: &str) -> Result<Asks, String> {
         "restricted_share" => Asks::Nothing(Metric::RestrictedShare),
         "available_share" => Asks::Nothing(Metric::AvailableShare),
         "n_minus_1" => Asks::Nothing(Metric::NMinus1),
+        "hhi_wgi_t" => Asks::Nothing(Metric::HhiWgiT),
+        "announced_hhi_t" => Asks::Nothing(Metric::AnnouncedHhiT),
+        "announced_restricted_share" => Asks::Nothing(Metric::AnnouncedRestrictedShare),
         _ => return Err(format!("must be one of {}", Metric::ALLOWED)),
     })
 }
@@ -154,7 +177,9 @@ fn for_reacting(
     }
     node.refuse(
         problems,
-        "only for hhi_t, restricted_share and available_share, which react to measures".to_owned(),
+        "only for metrics that react to measures: hhi_t, hhi_wgi_t, restricted_share, available_share, \
+         announced_hhi_t, announced_restricted_share"
+            .to_owned(),
     );
     None
 }
@@ -200,6 +225,10 @@ fn amount(text: &str, metric: &Metric) -> Result<Amount, String> {
         Unit::Points => {
             (POINTS_MAX.saturating_mul(per_one), "an index is between 0 and 30000 points")
         }
+        Unit::Governance => (
+            GOVERNANCE_MAX.saturating_mul(per_one),
+            "a governance-weighted index is between 0 and 30",
+        ),
     };
     let amount = figure::parts(text, per_one)?;
     if !(0..=max).contains(&amount) {
@@ -218,6 +247,7 @@ fn default_reset(raise: Amount, metric: &Metric) -> Amount {
     let step = match metric.unit() {
         Unit::Share => RESET_STEP_PPM,
         Unit::Points => RESET_STEP_POINTS.saturating_mul(Unit::Points.per_one()),
+        Unit::Governance => Unit::Governance.per_one() / 10,
     };
     if metric.is_falling() {
         let room = metric.unit().per_one().saturating_sub(raise) / 2;
@@ -225,6 +255,30 @@ fn default_reset(raise: Amount, metric: &Metric) -> Amount {
     } else {
         raise.saturating_sub(step.min(raise / 2))
     }
+}
+
+fn max_age(table: &mut Table, problems: &mut Problems) -> Option<u64> {
+    let node = table.optional("max_age")?;
+    node.read(problems, |text| match figure::millis(text, MAX_AGE_DAYS_MAX)? {
+        0 => {
+            Err("must be more than nothing; leave it out for reports that never go stale"
+                .to_owned())
+        }
+        millis => Ok(millis),
+    })
+}
+
+fn flapping(table: &mut Table, problems: &mut Problems) -> Option<Flapping> {
+    let mut table = table.optional("flapping")?.table(problems)?;
+    let changes = table.required("changes", problems);
+    let within = table.required("within", problems);
+    table.finish(problems);
+    let changes = changes.and_then(|node| {
+        node.read(problems, |text| figure::count(text, &(1..=Flapping::CHANGES_MAX)))
+    });
+    let within_ms =
+        within.and_then(|node| node.read(problems, |text| figure::millis(text, WAIT_DAYS_MAX)));
+    Some(Flapping { changes: changes?, within_ms: within_ms? })
 }
 
 fn wait(table: &mut Table, key: &'static str, problems: &mut Problems) -> Option<u64> {

@@ -22,6 +22,8 @@ pub struct Config {
     pub archive: Archive,
     /// Recent alerts in memory.
     pub fanout: Fanout,
+    /// Other settings while running.
+    pub reload: Reload,
     /// Logs.
     pub log: Log,
     /// Rules, blocs, sources and weights; an entry of the journal brings them into force.
@@ -53,6 +55,8 @@ pub struct Server {
     pub publish_batches_max: usize,
     /// Bytes of such batches.
     pub publish_bytes_max: usize,
+    /// Simulations, backtests and looks back at once; one more is refused with `RESOURCE_EXHAUSTED`.
+    pub what_ifs_max: usize,
 }
 
 /// Archive and snapshots: derived from the journal, and may be deleted.
@@ -62,6 +66,13 @@ pub struct Archive {
     pub snapshot_every_entries: u64,
     /// For how many days alerts are kept; 0 for ever. A cursor that is older is `OUT_OF_RANGE`.
     pub keep_days: u32,
+}
+
+/// Other settings while running.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reload {
+    /// How often they are read again, in milliseconds; 0 only when told to.
+    pub every_ms: u64,
 }
 
 /// Recent alerts in memory.
@@ -109,6 +120,7 @@ impl Config {
         let server = root.table("server", problems).and_then(|table| server(table, problems));
         let archive = root.table("archive", problems).and_then(|table| archive(table, problems));
         let fanout = root.table("fanout", problems).and_then(|table| fanout(table, problems));
+        let reload = root.table("reload", problems).and_then(|table| reload(table, problems));
         let log = root.table("log", problems).and_then(|table| log(table, problems));
         let policy = policy::parse(&mut root, problems);
         root.finish(problems);
@@ -117,6 +129,7 @@ impl Config {
             server: server?,
             archive: archive?,
             fanout: fanout?,
+            reload: reload?,
             log: log?,
             policy: policy?,
         })
@@ -145,6 +158,7 @@ fn server(mut table: Table, problems: &mut Problems) -> Option<Server> {
         count(&mut table, "updates_per_second_max", 1000..=100_000_000, problems);
     let publish_batches_max = count(&mut table, "publish_batches_max", 1..=8192, problems);
     let publish_bytes_max = count(&mut table, "publish_bytes_max", 65_536..=67_108_864, problems);
+    let what_ifs_max = count(&mut table, "what_ifs_max", 1..=64, problems);
     table.finish(problems);
     Some(Server {
         listen: listen?,
@@ -158,6 +172,7 @@ fn server(mut table: Table, problems: &mut Problems) -> Option<Server> {
         updates_per_second_max: updates_per_second_max?,
         publish_batches_max: publish_batches_max?,
         publish_bytes_max: publish_bytes_max?,
+        what_ifs_max: what_ifs_max?,
     })
 }
 
@@ -173,6 +188,15 @@ fn fanout(mut table: Table, problems: &mut Problems) -> Option<Fanout> {
     let ring_bytes_max = count(&mut table, "ring_bytes_max", 1_048_576..=17_179_869_184, problems);
     table.finish(problems);
     Some(Fanout { ring_bytes_max: ring_bytes_max? })
+}
+
+fn reload(mut table: Table, problems: &mut Problems) -> Option<Reload> {
+    const EVERY_DAYS_MAX: u64 = 1;
+    let every = table.required("every", problems);
+    let every_ms =
+        every.and_then(|node| node.read(problems, |text| figure::millis(text, EVERY_DAYS_MAX)));
+    table.finish(problems);
+    Some(Reload { every_ms: every_ms? })
 }
 
 fn log(mut table: Table, problems: &mut Problems) -> Option<Log> {

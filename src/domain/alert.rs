@@ -6,6 +6,7 @@ use super::named::named;
 use super::policy::{Destination, Level};
 use super::rule::Metric;
 use super::share::{Amount, Interval, Weight};
+use super::threat::Status;
 use super::update::RequestId;
 use super::{Country, Day, MarketKey, Ppm, Seq, Slug, Timestamp};
 
@@ -20,6 +21,14 @@ named! {
         Deescalated = "deescalated",
         /// The last level was left: the episode is over.
         Cleared = "cleared",
+        /// A threat that moves no index bears on the market.
+        Notice = "notice",
+        /// The raise value lies inside the value's interval: neither reached nor missed for certain.
+        Indeterminate = "indeterminate",
+        /// The report in force is older than the rule allows.
+        Stale = "stale",
+        /// The level comes and goes: from here on the episode stays at its gravest until it has been quiet for a while.
+        Flapping = "flapping",
     }
 }
 
@@ -59,6 +68,8 @@ pub enum Cause {
         request_id: RequestId,
         /// The report now in force.
         report: ReportName,
+        /// The release that it takes the place of, where the source revised what it had said of the same period.
+        revised: Option<Day>,
     },
     /// A threat was published, revised or taken from the record.
     Threat {
@@ -91,9 +102,13 @@ pub struct Bearing {
     pub scope_match: ScopeMatch,
     /// Its trade weight.
     pub weight: Weight,
+    /// Where it stands.
+    pub status: Status,
+    /// The members of the destination that it reaches, where that is a bloc.
+    pub reached: Vec<Country>,
 }
 
-/// One country's part of a value; the parts add up to the value's lower bound, with the residual's to the upper.
+/// One country's part of a value; the certain parts add up to the value's lower bound, all of them to the upper.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     /// Whose; `None` for the residual.
@@ -104,9 +119,11 @@ pub struct Part {
     pub weight: Weight,
     /// What it adds, in the metric's unit.
     pub amount: Amount,
+    /// Whether it counts for the upper bound only: the residual, or what a country without a governance weight may add.
+    pub upper_only: bool,
 }
 
-/// The arithmetic of a value. The parts with a country add up to the lower bound and all parts to the upper one; for a
+/// The arithmetic of a value. The certain parts add up to the lower bound and all parts to the upper one; for a
 /// metric that is the rest of the whole (`available_share`, `n_minus_1`) they add up to what is taken from it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Why {
@@ -114,7 +131,7 @@ pub struct Why {
     pub parts: Vec<Part>,
 }
 
-/// A level was crossed, with the cause and the arithmetic.
+/// Something to tell of a market, with the cause and the arithmetic: mostly that a level was crossed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alert {
     /// 1 for the first alert of the journal, without gaps: orders and identifies it.
@@ -133,6 +150,8 @@ pub struct Alert {
     pub level: Option<Level>,
     /// The level before; `None` when raised.
     pub previous_level: Option<Level>,
+    /// The level that may be reached, where that is indeterminate.
+    pub possible_level: Option<Level>,
     /// Of which market.
     pub market: MarketKey,
     /// For whom; `None` where the metric does not react to measures.
@@ -151,6 +170,8 @@ pub struct Alert {
     pub why: Why,
     /// Who holds the largest share: all of them at a tie.
     pub leaders: Vec<Country>,
+    /// Who held it before the cause, where that was somebody else.
+    pub previous_leaders: Vec<Country>,
     /// Measures in force that bear on the value, by id.
     pub bearing: Vec<Bearing>,
     /// What to know of the figures.

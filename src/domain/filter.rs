@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 pub struct Facets {
     /// What happened.
     pub kind: Kind,
-    /// The graver of the levels now and before.
+    /// The gravest of the levels now, before and possible.
     pub level: Option<Level>,
     /// By which rule.
     pub rule: Slug,
@@ -31,7 +31,7 @@ impl From<&Alert> for Facets {
             alert.leaders.iter().chain(alert.metric.countries()).copied().chain(imposing).collect();
         Self {
             kind: alert.kind,
-            level: alert.level.max(alert.previous_level),
+            level: alert.level.max(alert.previous_level).max(alert.possible_level),
             rule: alert.rule.clone(),
             market: alert.market,
             destination: alert.destination.clone(),
@@ -66,7 +66,7 @@ pub struct Filter {
     pub destinations: BTreeSet<Destination>,
     /// Rules.
     pub rules: BTreeSet<Slug>,
-    /// The least level, now or before.
+    /// The least level, now, before or possible; notices have none.
     pub minimum_level: Option<Level>,
     /// Kinds.
     pub kinds: BTreeSet<Kind>,

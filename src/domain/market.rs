@@ -111,6 +111,8 @@ named! {
         TotalDiffers = "total_differs",
         /// The shares add up to more than the whole (at most 102 %, for rounding in the source).
         AboveWhole = "above_whole",
+        /// The report is older than the rule allows; never a report's own flag.
+        Stale = "stale",
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::named::named;
 use super::rule::Rule;
-use super::share::Weight;
+use super::share::{Weight, Wgi};
 use super::threat::Measure;
-use super::{Country, Slug};
+use super::{Country, Ppm, Slug};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -112,9 +112,16 @@ pub struct Policy {
     pub sources: Vec<Slug>,
     /// The trade weight of every kind of measure that moves an index.
     pub weights: BTreeMap<Measure, Weight>,
+    /// Governance weights, for `hhi_wgi_t`; a country that is not here is unknown.
+    pub wgi: BTreeMap<Country, Wgi>,
+    /// A threat that moves no index is told on markets of which the imposing country holds at least this; `None`: never.
+    pub notice_share: Option<Ppm>,
 }
 
 impl Policy {
+    /// What stands for the rule in notices; no rule can have this name.
+    pub const NOTICE: &str = "notice";
+
     /// The trade weight of a kind of measure.
     pub fn weight(&self, measure: Measure) -> Weight {
         self.weights.get(&measure).copied().unwrap_or_default()

@@ -2,8 +2,8 @@
 
 use super::policy::{Destination, Level};
 use super::share::{Amount, Unit};
-use super::threat::Measure;
-use super::{Country, MarketKey, Mineral, Slug, Stage};
+use super::threat::{Confidence, Measure};
+use super::{Country, Day, MarketKey, Mineral, Slug, Stage, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -29,11 +29,20 @@ pub enum Metric {
     AvailableShare,
     /// 1 − largest named share (IEA); does not react to measures.
     NMinus1,
+    /// Governance- and trade-weighted HHI, Σ s²·WGI·t on the scale of 0 to 10 (European Commission criticality method). A
+    /// country without a governance weight in the policy is unknown: it counts with the best at the lower bound and with
+    /// the worst at the upper.
+    HhiWgiT,
+    /// `hhi_t` once more, counting also measures that are announced and not yet in force, and suspended ones that come back
+    /// on a date (ours).
+    AnnouncedHhiT,
+    /// `restricted_share` once more, counting as [`Self::AnnouncedHhiT`] does (ours).
+    AnnouncedRestrictedShare,
 }
 
 impl Metric {
     /// The names that configuration takes.
-    pub const ALLOWED: &str = "top1_share, cr3, country_share, group_share, hhi, hhi_t, restricted_share, available_share, n_minus_1";
+    pub const ALLOWED: &str = "top1_share, cr3, country_share, group_share, hhi, hhi_t, restricted_share, available_share, n_minus_1, hhi_wgi_t, announced_hhi_t, announced_restricted_share";
 
     /// The stable name, without the countries of `country_share` and `group_share`.
     pub fn name(&self) -> &'static str {
@@ -47,20 +56,25 @@ impl Metric {
             Self::RestrictedShare => "restricted_share",
             Self::AvailableShare => "available_share",
             Self::NMinus1 => "n_minus_1",
+            Self::HhiWgiT => "hhi_wgi_t",
+            Self::AnnouncedHhiT => "announced_hhi_t",
+            Self::AnnouncedRestrictedShare => "announced_restricted_share",
         }
     }
 
     /// What its amounts count.
     pub fn unit(&self) -> Unit {
         match self {
-            Self::Hhi | Self::HhiT => Unit::Points,
+            Self::Hhi | Self::HhiT | Self::AnnouncedHhiT => Unit::Points,
+            Self::HhiWgiT => Unit::Governance,
             Self::Top1Share
             | Self::Cr3
             | Self::CountryShare(_)
             | Self::GroupShare(_)
             | Self::RestrictedShare
             | Self::AvailableShare
-            | Self::NMinus1 => Unit::Share,
+            | Self::NMinus1
+            | Self::AnnouncedRestrictedShare => Unit::Share,
         }
     }
 
@@ -71,7 +85,25 @@ impl Metric {
 
     /// Whether it depends on measures, and so on the destination.
     pub fn reacts_to_measures(&self) -> bool {
-        matches!(self, Self::HhiT | Self::RestrictedShare | Self::AvailableShare)
+        match self {
+            Self::HhiT
+            | Self::RestrictedShare
+            | Self::AvailableShare
+            | Self::HhiWgiT
+            | Self::AnnouncedHhiT
+            | Self::AnnouncedRestrictedShare => true,
+            Self::Top1Share
+            | Self::Cr3
+            | Self::CountryShare(_)
+            | Self::GroupShare(_)
+            | Self::Hhi
+            | Self::NMinus1 => false,
+        }
+    }
+
+    /// Whether it counts what is announced or comes back on a date as well.
+    pub fn counts_announced(&self) -> bool {
+        matches!(self, Self::AnnouncedHhiT | Self::AnnouncedRestrictedShare)
     }
 
     /// The countries that it asks for by name.
@@ -85,7 +117,10 @@ impl Metric {
             | Self::HhiT
             | Self::RestrictedShare
             | Self::AvailableShare
-            | Self::NMinus1 => &[],
+            | Self::NMinus1
+            | Self::HhiWgiT
+            | Self::AnnouncedHhiT
+            | Self::AnnouncedRestrictedShare => &[],
         }
     }
 }
@@ -134,6 +169,26 @@ pub struct Rule {
     pub for_ms: u64,
     /// How long a level must be past its reset value before it is taken down, in milliseconds.
     pub keep_ms: u64,
+    /// How sure publishers of threats must be to count; empty means any.
+    pub confidence: BTreeSet<Confidence>,
+    /// How long after its release a report is stale, in milliseconds; `None` for never.
+    pub max_age_ms: Option<u64>,
+    /// When a level that comes and goes is told as flapping; `None` for never.
+    pub flapping: Option<Flapping>,
+}
+
+/// From when on a level that comes and goes is told once as flapping, and then held at the gravest level it had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flapping {
+    /// More changes of the level than this are flapping, 1 to [`Self::CHANGES_MAX`].
+    pub changes: u8,
+    /// Within this time, in milliseconds; as long without a change ends it.
+    pub within_ms: u64,
+}
+
+impl Flapping {
+    /// The most changes that can be remembered.
+    pub const CHANGES_MAX: u8 = 32;
 }
 
 /// Why the thresholds of a rule do not fit each other.
@@ -160,9 +215,9 @@ impl Rule {
         mineral && (self.stages.is_empty() || self.stages.contains(&market.stage))
     }
 
-    /// Whether a kind of measure counts for it.
-    pub fn counts(&self, measure: Measure) -> bool {
-        self.measures.is_empty() || self.measures.contains(&measure)
+    /// When a report released on a day goes stale; `None` for never.
+    pub fn stale_at(&self, vintage: Day) -> Option<Timestamp> {
+        self.max_age_ms.map(|age| vintage.start().plus_millis(age))
     }
 
     /// Every fault of the thresholds.

@@ -18,7 +18,13 @@ pub fn of(alert: &Alert) -> String {
     let cause = cause(alert);
     let what = metric(&alert.metric);
     let value = interval(unit, alert.value);
-    format!("{drill}{market}{buyer}: {what} {moved} {value}, {crossing}, because {cause}{leaders}.")
+    let rule = &alert.rule;
+    if alert.kind == Kind::Notice {
+        return format!("{drill}{}", notice(alert, &market));
+    }
+    format!(
+        "{drill}{market}{buyer}, {rule}: {what} {moved} {value}, {crossing}, because {cause}{leaders}."
+    )
 }
 
 /// `rose from 0.0 % to`, or `is` where there was no value before or it is the same.
@@ -35,6 +41,9 @@ fn movement(alert: &Alert) -> String {
 fn crossing(alert: &Alert) -> String {
     let threshold = amount(alert.metric.unit(), alert.threshold);
     let name = |level: Option<Level>| level.map_or("no level", Level::name);
+    let stays = |level: Option<Level>| {
+        level.map_or("no level is up".to_owned(), |level| format!("{level} stays up"))
+    };
     match alert.kind {
         Kind::Raised => format!("reaching {} ({threshold})", name(alert.level)),
         Kind::Escalated => {
@@ -48,16 +57,55 @@ fn crossing(alert: &Alert) -> String {
             )
         }
         Kind::Cleared => format!("clear of {} ({threshold})", name(alert.previous_level)),
+        Kind::Indeterminate => {
+            format!(
+                "which may or may not be {} ({threshold}); {}",
+                name(alert.possible_level),
+                stays(alert.level)
+            )
+        }
+        Kind::Stale => format!(
+            "by a report of {} released on {}, which is stale; {}",
+            alert.report.period,
+            alert.report.vintage,
+            stays(alert.level)
+        ),
+        Kind::Flapping => {
+            format!(
+                "coming and going at {threshold}; held at {} until it is quiet",
+                name(alert.level)
+            )
+        }
+        Kind::Notice => String::new(),
+    }
+}
+
+/// `Gallium refining: CHN-1 of China, which holds 99.0 %, is announced.`
+fn notice(alert: &Alert, market: &str) -> String {
+    let country = alert.metric.countries().first().map_or("", Country::name);
+    let held = interval(alert.metric.unit(), alert.value);
+    let threats = alert.bearing.iter().map(|one| {
+        let status = one.status.name().replace('_', " ");
+        format!("{} of {country}, which holds {held}, is {status}", one.threat)
+    });
+    let threats = threats.collect::<Vec<_>>().join("; ");
+    match &alert.cause {
+        // The news is the threat itself.
+        Cause::Threat { .. } => format!("{market}: {threats}."),
+        Cause::Data { .. } | Cause::Clock { .. } | Cause::Policy => {
+            format!("{market}: {threats}, because {}.", cause(alert))
+        }
     }
 }
 
 fn cause(alert: &Alert) -> String {
     match &alert.cause {
-        Cause::Data { report, .. } => {
-            format!("{} reported {} (released {})", report.source, report.period, report.vintage)
+        Cause::Data { report, revised, .. } => {
+            let verb = if revised.is_some() { "revised" } else { "reported" };
+            format!("{} {verb} {} (released {})", report.source, report.period, report.vintage)
         }
         Cause::Threat { threats, .. } => format!("of news on {}", list(threats)),
-        Cause::Clock { threats } if threats.is_empty() => "its waiting time is over".to_owned(),
+        Cause::Clock { threats } if threats.is_empty() => "time has passed".to_owned(),
         Cause::Clock { threats } => format!("{} reached a date of its calendar", list(threats)),
         Cause::Policy => "other rules came into force".to_owned(),
     }
@@ -69,11 +117,17 @@ fn list(threats: &[Slug]) -> String {
 
 /// `; China leads with 99.0 %`
 fn leaders(alert: &Alert) -> String {
-    let holders: Vec<&str> = alert.leaders.iter().map(Country::name).collect();
-    match holders.as_slice() {
+    let names = |countries: &[Country]| {
+        countries.iter().map(Country::name).collect::<Vec<_>>().join(" and ")
+    };
+    let before = match alert.previous_leaders.as_slice() {
         [] => String::new(),
-        [one] => format!("; {one} leads"),
-        many => format!("; {} lead together", many.join(" and ")),
+        before => format!(", before it was {}", names(before)),
+    };
+    match alert.leaders.as_slice() {
+        [] => String::new(),
+        [one] => format!("; {} leads{before}", one.name()),
+        many => format!("; {} lead together{before}", names(many)),
     }
 }
 
@@ -89,6 +143,13 @@ fn metric(metric: &Metric) -> String {
         Metric::RestrictedShare => "the restricted share".to_owned(),
         Metric::AvailableShare => "the available share".to_owned(),
         Metric::NMinus1 => "what remains without the largest supplier".to_owned(),
+        Metric::HhiWgiT => "governance-weighted concentration (HHI with WGI and t)".to_owned(),
+        Metric::AnnouncedHhiT => {
+            "trade-adjusted concentration with what is announced (HHI with t)".to_owned()
+        }
+        Metric::AnnouncedRestrictedShare => {
+            "the restricted share with what is announced".to_owned()
+        }
     }
 }
 
@@ -105,7 +166,7 @@ fn amount(unit: Unit, amount: Amount) -> String {
 fn sign(unit: Unit) -> &'static str {
     match unit {
         Unit::Share => " %",
-        Unit::Points => "",
+        Unit::Points | Unit::Governance => "",
     }
 }
 
@@ -115,6 +176,11 @@ fn figure(unit: Unit, amount: Amount) -> String {
         Unit::Share => {
             let permille = amount.saturating_add(500).div_euclid(1000);
             format!("{}.{}", permille / 10, permille % 10)
+        }
+        Unit::Governance => {
+            let hundredth = unit.per_one() / 100;
+            let hundredths = amount.saturating_add(hundredth / 2).div_euclid(hundredth);
+            format!("{}.{:02}", hundredths / 100, hundredths % 100)
         }
         Unit::Points => {
             let one = unit.per_one();

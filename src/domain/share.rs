@@ -86,15 +86,48 @@ pub enum Unit {
     /// HHI points on the scale of 0 to 10,000 (and beyond, with trade weights): one is 10⁻¹¹ of a point,
     /// which is what the square of one ppm times one thousandth of a weight amounts to.
     Points,
+    /// Governance-weighted concentration on the European Commission's scale of 0 to 10 (to 30, with trade weights): one is
+    /// 10⁻¹⁷, which is what the square of one ppm times one thousandth of a trade weight times one hundredth of a
+    /// governance weight amounts to.
+    Governance,
 }
 
 impl Unit {
-    /// How many make one: one market, or one HHI point.
+    /// How many make one: one market, one HHI point, or one of the Commission's scale.
     pub fn per_one(self) -> i64 {
         match self {
             Self::Share => 1_000_000,
             Self::Points => 100_000_000_000,
+            Self::Governance => 100_000_000_000_000_000,
         }
+    }
+}
+
+/// A governance weight in hundredths, 0 (best) to 1,000 (worst): 2·(2.5 − m), m the mean of the World Bank's six Worldwide
+/// Governance Indicators of a country (European Commission criticality method).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Wgi(u16);
+
+impl Wgi {
+    /// The best there can be.
+    pub const BEST: Self = Self(0);
+    /// The worst there can be.
+    pub const WORST: Self = Self(1000);
+
+    /// From the mean of the six estimates in hundredths; `None` outside −2.5 to 2.5.
+    pub fn from_mean_hundredths(mean: i64) -> Option<Self> {
+        (-250..=250).contains(&mean).then_some(())?;
+        u16::try_from(500 - 2 * mean).ok().map(Self)
+    }
+
+    /// From hundredths; `None` above 1,000 or where no mean in hundredths gives it.
+    pub fn from_hundredths(hundredths: u16) -> Option<Self> {
+        (hundredths <= 1000 && hundredths.is_multiple_of(2)).then_some(Self(hundredths))
+    }
+
+    /// Hundredths.
+    pub fn hundredths(self) -> u16 {
+        self.0
     }
 }
 

@@ -258,6 +258,12 @@ impl Calendar {
         }
     }
 
+    /// The day on which the suspension of a day ends, where one is set.
+    pub fn resumes(&self, day: Day) -> Option<Day> {
+        let covers = |s: &&Suspension| s.from <= day && s.until.is_none_or(|until| day < until);
+        self.suspensions.iter().find(covers)?.until
+    }
+
     /// The first day after `day` on which the status may change.
     pub fn next_boundary(&self, day: Day) -> Option<Day> {
         let suspensions = self
@@ -359,6 +365,19 @@ impl Threat {
         if self.status(day) == Status::Superseded { None } else { self.calendar.next_boundary(day) }
     }
 
+    /// Whether it is announced and not yet in force, or suspended up to a date.
+    pub fn is_coming(&self, day: Day) -> bool {
+        match self.status(day) {
+            Status::Announced => true,
+            Status::Suspended => self.calendar.resumes(day).is_some(),
+            Status::Threatened
+            | Status::InForce
+            | Status::Removed
+            | Status::Withdrawn
+            | Status::Superseded => false,
+        }
+    }
+
     /// Whether it can ever move an index: it is about the material, and for every use.
     pub fn moves_indices(&self) -> bool {
         self.end_use == EndUse::Any && self.measure != Measure::TechnologyControl
@@ -378,6 +397,15 @@ impl Threat {
             Destination::Place(Place::Country(country)) => reaches(*country),
             Destination::Place(Place::Bloc(name)) => blocs.members(name).any(reaches),
         }
+    }
+
+    /// The members of a bloc that it reaches, by code; none for another destination.
+    pub fn reached(&self, destination: &Destination, blocs: &Blocs) -> Vec<Country> {
+        let Destination::Place(Place::Bloc(name)) = destination else { return Vec::new() };
+        let reaches = |country: &Country| {
+            *country != self.imposing && self.scope.reaches_country(*country, blocs)
+        };
+        blocs.members(name).filter(reaches).collect()
     }
 }
 

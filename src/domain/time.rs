@@ -104,9 +104,19 @@ impl FromStr for Timestamp {
 pub struct Day(i32);
 
 impl Day {
+    /// The first day of the year 1.
+    pub const MIN: Self = Self(-719_162);
+    /// The last day of the year 9999.
+    pub const MAX: Self = Self(2_932_896);
+
     /// The instant at which the day begins, midnight UTC.
     pub fn start(self) -> Timestamp {
         Timestamp::from_millis(i64::from(self.0).saturating_mul(DAY_MS))
+    }
+
+    /// The last instant of the day.
+    pub fn end(self) -> Timestamp {
+        self.start().plus_millis(DAY_MS.unsigned_abs().saturating_sub(1))
     }
 
     /// From a year 1 to 9999, a month 1 to 12 and a day of that month.

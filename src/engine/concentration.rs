@@ -3,45 +3,191 @@
 use super::exposure::Exposure;
 use crate::domain::alert::{Part, Why};
 use crate::domain::rule::Metric;
-use crate::domain::share::{Amount, Interval, Ppm, Unit, Weight};
+use crate::domain::share::{Amount, Interval, Ppm, Unit, Weight, Wgi};
 use crate::domain::{Country, Report};
+use std::collections::BTreeMap;
 
-/// The value of a metric. Sources of the definitions stand at [`Metric`].
-///
-/// Bounds: what the source does not attribute, the residual, is spread over many at the lower bound and one holder's at
-/// the upper, where that holder can matter to the metric. A restricted country is never removed and the rest
-/// renormalised: the index would fall when a ban lands.
-pub fn value(metric: &Metric, report: &Report, exposure: &Exposure) -> Interval {
-    match metric {
-        Metric::Top1Share => largest(report, 1),
-        Metric::Cr3 => largest(report, 3),
-        Metric::NMinus1 => rest_of_whole(largest(report, 1)),
-        Metric::AvailableShare => rest_of_whole(sum(metric, report, exposure)),
-        Metric::CountryShare(_)
-        | Metric::GroupShare(_)
-        | Metric::Hhi
-        | Metric::HhiT
-        | Metric::RestrictedShare => sum(metric, report, exposure),
-    }
+/// What a value is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Basis<'a> {
+    /// Who holds how much.
+    pub report: &'a Report,
+    /// Whose measures reach the buyer.
+    pub exposure: &'a Exposure,
+    /// Governance weights, for `hhi_wgi_t` alone.
+    pub wgi: &'a BTreeMap<Country, Wgi>,
 }
 
-/// The arithmetic of [`value`]: the parts of the countries add up to the lower bound, all parts to the upper; for the
-/// metrics that are the rest of a whole, to what is taken from it.
-pub fn why(metric: &Metric, report: &Report, exposure: &Exposure) -> Why {
-    let mut parts = Vec::new();
-    match metric {
-        Metric::Top1Share | Metric::NMinus1 => leading_parts(report, 1, &mut parts),
-        Metric::Cr3 => leading_parts(report, 3, &mut parts),
-        Metric::AvailableShare
-        | Metric::CountryShare(_)
-        | Metric::GroupShare(_)
-        | Metric::Hhi
-        | Metric::HhiT
-        | Metric::RestrictedShare => {
-            each_part(metric, report, exposure, |part| parts.push(part));
+impl Basis<'_> {
+    /// The value of a metric. Sources of the definitions stand at [`Metric`].
+    ///
+    /// Bounds: what the source does not attribute, the residual, is spread over many at the lower bound and one holder's
+    /// at the upper, where that holder can matter to the metric. A restricted country is never removed and the rest
+    /// renormalised: the index would fall when a ban lands.
+    pub fn value(&self, metric: &Metric) -> Interval {
+        match metric {
+            Metric::Top1Share => self.largest(1),
+            Metric::Cr3 => self.largest(3),
+            Metric::NMinus1 => rest_of_whole(self.largest(1)),
+            Metric::AvailableShare => rest_of_whole(self.sum(metric)),
+            Metric::CountryShare(_)
+            | Metric::GroupShare(_)
+            | Metric::Hhi
+            | Metric::HhiT
+            | Metric::RestrictedShare
+            | Metric::HhiWgiT
+            | Metric::AnnouncedHhiT
+            | Metric::AnnouncedRestrictedShare => self.sum(metric),
         }
     }
-    Why { parts }
+
+    /// The arithmetic of [`Self::value`]: the certain parts add up to the lower bound, all parts to the upper; for the
+    /// metrics that are the rest of a whole, to what is taken from it.
+    pub fn why(&self, metric: &Metric) -> Why {
+        let mut parts = Vec::new();
+        match metric {
+            Metric::Top1Share | Metric::NMinus1 => self.leading_parts(1, &mut parts),
+            Metric::Cr3 => self.leading_parts(3, &mut parts),
+            Metric::AvailableShare
+            | Metric::CountryShare(_)
+            | Metric::GroupShare(_)
+            | Metric::Hhi
+            | Metric::HhiT
+            | Metric::RestrictedShare
+            | Metric::HhiWgiT
+            | Metric::AnnouncedHhiT
+            | Metric::AnnouncedRestrictedShare => self.each_part(metric, |part| parts.push(part)),
+        }
+        Why { parts }
+    }
+
+    fn named(&self) -> impl Iterator<Item = (Country, Ppm)> {
+        named(self.report)
+    }
+
+    /// The part of the residual that one country may hold that is not shown with a share of its own.
+    fn hidden(&self) -> Option<Ppm> {
+        let withheld = self.report.rows().iter().any(|row| row.share.is_none());
+        (withheld && self.report.residual() > Ppm::ZERO).then(|| self.report.residual())
+    }
+
+    /// The sum of the `count` largest shares; a withheld supplier may hold up to the residual.
+    fn largest(&self, count: usize) -> Interval {
+        let top = |hidden: Option<Ppm>| -> Amount {
+            let mut best = [0_u32; 3];
+            for share in self.named().map(|(_, share)| share).chain(hidden) {
+                let mut carried = share.get();
+                for place in best.iter_mut().take(count) {
+                    if carried > *place {
+                        std::mem::swap(&mut carried, place);
+                    }
+                }
+            }
+            best.iter().map(|share| i64::from(*share)).sum()
+        };
+        Interval { lower: top(None), upper: top(self.hidden()) }
+    }
+
+    fn leading_parts(&self, count: usize, parts: &mut Vec<Part>) {
+        let mut rows: Vec<(Country, Ppm)> =
+            self.named().filter(|(_, share)| *share > Ppm::ZERO).collect();
+        // The sort is stable and the rows are by country, so that a tie goes by country code.
+        rows.sort_by_key(|(_, share)| std::cmp::Reverse(*share));
+        parts.extend(rows.into_iter().take(count).map(|(country, share)| {
+            let amount = i64::from(share.get());
+            certain(country, share, Weight::ONE, amount)
+        }));
+        let Interval { lower, upper } = self.largest(count);
+        if upper > lower {
+            parts.push(residual(self.report, Weight::ONE, upper.saturating_sub(lower)));
+        }
+    }
+
+    fn sum(&self, metric: &Metric) -> Interval {
+        let mut interval = Interval::default();
+        self.each_part(metric, |part| {
+            interval.upper = interval.upper.saturating_add(part.amount);
+            if !part.upper_only {
+                interval.lower = interval.lower.saturating_add(part.amount);
+            }
+        });
+        interval
+    }
+
+    /// Calls with every part that is not nil, by country, the residual last. Allocates nothing.
+    fn each_part(&self, metric: &Metric, mut each: impl FnMut(Part)) {
+        for (country, share) in self.named() {
+            if let Some(part) = self.part(metric, country, share).filter(|part| part.amount > 0) {
+                each(part);
+            }
+        }
+        if let Some((weight, amount)) = self.residual_part(metric).filter(|(_, amount)| *amount > 0)
+        {
+            each(residual(self.report, weight, amount));
+        }
+    }
+
+    /// What a country adds to a metric that is a sum over countries; `None` where it does not count.
+    fn part(&self, metric: &Metric, country: Country, share: Ppm) -> Option<Part> {
+        let weight = || self.exposure.weight(country);
+        match metric {
+            Metric::Hhi => Some(certain(country, share, Weight::ONE, points(share, Weight::ONE))),
+            Metric::HhiT | Metric::AnnouncedHhiT => {
+                let weight = weight().unwrap_or_default();
+                Some(certain(country, share, weight, points(share, weight)))
+            }
+            Metric::HhiWgiT => {
+                let weight = weight().unwrap_or_default();
+                let wgi = self.wgi.get(&country).copied();
+                let amount = governed(share, weight, wgi.unwrap_or(Wgi::WORST));
+                let part = certain(country, share, weight, amount);
+                Some(Part { upper_only: wgi.is_none(), ..part })
+            }
+            Metric::RestrictedShare | Metric::AvailableShare | Metric::AnnouncedRestrictedShare => {
+                weight().map(|weight| certain(country, share, weight, i64::from(share.get())))
+            }
+            Metric::CountryShare(_) | Metric::GroupShare(_) => {
+                let counts = metric.countries().contains(&country);
+                let amount = i64::from(share.get());
+                counts.then(|| certain(country, share, Weight::ONE, amount))
+            }
+            Metric::Top1Share | Metric::Cr3 | Metric::NMinus1 => {
+                unreachable!("the largest shares are no sum over all countries")
+            }
+        }
+    }
+
+    /// What the residual adds at the upper bound; `None` where it cannot add anything.
+    fn residual_part(&self, metric: &Metric) -> Option<(Weight, Amount)> {
+        let residual = self.report.residual();
+        let unnamed = |country: &Country| self.report.share(*country).is_none();
+        let heaviest = || {
+            let hidden = self.exposure.iter().filter(|(country, _)| unnamed(country));
+            hidden.map(|(_, weight)| weight).max()
+        };
+        match metric {
+            Metric::Hhi => Some((Weight::ONE, points(residual, Weight::ONE))),
+            Metric::HhiT | Metric::AnnouncedHhiT => {
+                let weight = heaviest().unwrap_or_default();
+                Some((weight, points(residual, weight)))
+            }
+            Metric::HhiWgiT => {
+                let weight = heaviest().unwrap_or_default();
+                Some((weight, governed(residual, weight, Wgi::WORST)))
+            }
+            Metric::RestrictedShare | Metric::AvailableShare | Metric::AnnouncedRestrictedShare => {
+                heaviest().map(|weight| (weight, i64::from(residual.get())))
+            }
+            Metric::CountryShare(_) | Metric::GroupShare(_) => metric
+                .countries()
+                .iter()
+                .any(unnamed)
+                .then(|| (Weight::ONE, i64::from(residual.get()))),
+            Metric::Top1Share | Metric::Cr3 | Metric::NMinus1 => {
+                unreachable!("the largest shares are no sum over all countries")
+            }
+        }
+    }
 }
 
 /// Who holds the largest named share: all of them at a tie, nobody where every share is withheld or nil.
@@ -62,135 +208,21 @@ fn rest_of_whole(taken: Interval) -> Interval {
     Interval { lower: whole.saturating_sub(taken.upper), upper: whole.saturating_sub(taken.lower) }
 }
 
-/// The part of the residual that one country may hold that is not shown with a share of its own.
-fn hidden(report: &Report) -> Option<Ppm> {
-    let withheld = report.rows().iter().any(|row| row.share.is_none());
-    (withheld && report.residual() > Ppm::ZERO).then(|| report.residual())
+fn certain(country: Country, share: Ppm, weight: Weight, amount: Amount) -> Part {
+    Part { country: Some(country), share, weight, amount, upper_only: false }
 }
 
-/// The sum of the `count` largest shares; a withheld supplier may hold up to the residual.
-fn largest(report: &Report, count: usize) -> Interval {
-    let top = |hidden: Option<Ppm>| -> Amount {
-        let mut best = [0_u32; 3];
-        for share in named(report).map(|(_, share)| share).chain(hidden) {
-            let mut carried = share.get();
-            for place in best.iter_mut().take(count) {
-                if carried > *place {
-                    std::mem::swap(&mut carried, place);
-                }
-            }
-        }
-        best.iter().map(|share| i64::from(*share)).sum()
-    };
-    Interval { lower: top(None), upper: top(hidden(report)) }
-}
-
-fn leading_parts(report: &Report, count: usize, parts: &mut Vec<Part>) {
-    let mut rows: Vec<(Country, Ppm)> =
-        named(report).filter(|(_, share)| *share > Ppm::ZERO).collect();
-    // The sort is stable and the rows are by country, so that a tie goes by country code.
-    rows.sort_by_key(|(_, share)| std::cmp::Reverse(*share));
-    parts.extend(rows.into_iter().take(count).map(|(country, share)| Part {
-        country: Some(country),
-        share,
-        weight: Weight::ONE,
-        amount: i64::from(share.get()),
-    }));
-    let Interval { lower, upper } = largest(report, count);
-    if upper > lower {
-        let share = report.residual();
-        parts.push(Part {
-            country: None,
-            share,
-            weight: Weight::ONE,
-            amount: upper.saturating_sub(lower),
-        });
-    }
-}
-
-fn sum(metric: &Metric, report: &Report, exposure: &Exposure) -> Interval {
-    let mut interval = Interval::default();
-    each_part(metric, report, exposure, |part| {
-        interval.upper = interval.upper.saturating_add(part.amount);
-        if part.country.is_some() {
-            interval.lower = interval.lower.saturating_add(part.amount);
-        }
-    });
-    interval
-}
-
-/// Calls with every part that is not nil, by country, the residual last. Allocates nothing.
-fn each_part(metric: &Metric, report: &Report, exposure: &Exposure, mut each: impl FnMut(Part)) {
-    for (country, share) in named(report) {
-        let (weight, amount) = match metric {
-            Metric::Hhi => (Weight::ONE, points(share, Weight::ONE)),
-            Metric::HhiT => {
-                let weight = exposure.weight(country).unwrap_or_default();
-                (weight, points(share, weight))
-            }
-            Metric::RestrictedShare | Metric::AvailableShare => match exposure.weight(country) {
-                Some(weight) => (weight, i64::from(share.get())),
-                None => continue,
-            },
-            Metric::CountryShare(_) | Metric::GroupShare(_) => {
-                if !metric.countries().contains(&country) {
-                    continue;
-                }
-                (Weight::ONE, i64::from(share.get()))
-            }
-            Metric::Top1Share | Metric::Cr3 | Metric::NMinus1 => {
-                unreachable!("the largest shares are no sum over all countries")
-            }
-        };
-        if amount > 0 {
-            each(Part { country: Some(country), share, weight, amount });
-        }
-    }
-    if let Some((weight, amount)) =
-        residual_part(metric, report, exposure).filter(|(_, amount)| *amount > 0)
-    {
-        each(Part { country: None, share: report.residual(), weight, amount });
-    }
-}
-
-/// What the residual adds at the upper bound; `None` where it cannot add anything.
-fn residual_part(
-    metric: &Metric,
-    report: &Report,
-    exposure: &Exposure,
-) -> Option<(Weight, Amount)> {
-    let residual = report.residual();
-    let unnamed = |country: &Country| report.share(*country).is_none();
-    match metric {
-        Metric::Hhi => Some((Weight::ONE, points(residual, Weight::ONE))),
-        Metric::HhiT => {
-            let heaviest = exposure
-                .iter()
-                .filter(|(country, _)| unnamed(country))
-                .map(|(_, weight)| weight)
-                .max();
-            let weight = heaviest.unwrap_or_default();
-            Some((weight, points(residual, weight)))
-        }
-        Metric::RestrictedShare | Metric::AvailableShare => {
-            let heaviest = exposure
-                .iter()
-                .filter(|(country, _)| unnamed(country))
-                .map(|(_, weight)| weight)
-                .max();
-            heaviest.map(|weight| (weight, i64::from(residual.get())))
-        }
-        Metric::CountryShare(_) | Metric::GroupShare(_) => {
-            metric.countries().iter().any(unnamed).then(|| (Weight::ONE, i64::from(residual.get())))
-        }
-        Metric::Top1Share | Metric::Cr3 | Metric::NMinus1 => {
-            unreachable!("the largest shares are no sum over all countries")
-        }
-    }
+fn residual(report: &Report, weight: Weight, amount: Amount) -> Part {
+    Part { country: None, share: report.residual(), weight, amount, upper_only: true }
 }
 
 /// 10⁴·s²·t in units of 10⁻¹¹ point: at most 3·10¹⁵ for one country.
 fn points(share: Ppm, weight: Weight) -> Amount {
     let share = i64::from(share.get());
     share.saturating_mul(share).saturating_mul(i64::from(weight.permille()))
+}
+
+/// s²·WGI·t in units of 10⁻¹⁷: at most 3·10¹⁸ for one country; shares of up to 102 % stay below 2⁶³.
+fn governed(share: Ppm, weight: Weight, wgi: Wgi) -> Amount {
+    points(share, weight).saturating_mul(i64::from(wgi.hundredths()))
 }

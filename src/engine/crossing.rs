@@ -13,6 +13,8 @@ pub struct Standing {
     pub level: Option<Level>,
     /// Per threshold: since when it has been reached (where it is not up) or left (where it is up).
     since: [Option<Timestamp>; 3],
+    /// Per threshold: whether it was told that its raise value lies inside the value's interval.
+    inside: [bool; 3],
 }
 
 /// A level has changed.
@@ -75,6 +77,31 @@ impl Standing {
         Some(change)
     }
 
+    /// The gravest threshold of which it is news that its raise value lies inside the interval while it is not up: neither
+    /// reached nor missed for certain. Told once: only reaching or resetting the threshold makes it news again.
+    pub fn indeterminate(&mut self, rule: &Rule, value: Interval) -> Option<Threshold> {
+        let falling = rule.metric.is_falling();
+        let value = if falling { value.negated() } else { value };
+        let signed = |amount: Amount| if falling { amount.saturating_neg() } else { amount };
+        let mut news = None;
+        for (threshold, told) in rule.thresholds.iter().zip(&mut self.inside) {
+            let is_up = Some(threshold.level) <= self.level;
+            let raise = signed(threshold.raise);
+            if is_up || value.upper < signed(threshold.reset) {
+                *told = false;
+            } else if value.lower < raise && raise <= value.upper && !*told {
+                *told = true;
+                news = Some(*threshold);
+            }
+        }
+        news
+    }
+
+    /// Whether a raise value is known to lie inside the interval.
+    pub(super) fn is_indeterminate(&self) -> bool {
+        self.inside.contains(&true)
+    }
+
     /// The instant at which a wait is over, if one is running.
     pub fn next_deadline(&self, rule: &Rule) -> Option<Timestamp> {
         let waits = rule.thresholds.iter().zip(&self.since).filter_map(|(threshold, since)| {
@@ -92,6 +119,7 @@ impl Standing {
     /// Forgets how long thresholds have been reached or left: their values or waits have changed.
     pub(super) fn restart_waits(&mut self) {
         self.since = [None; 3];
+        self.inside = [false; 3];
     }
 
     /// A threshold whose side has changed starts a new wait.

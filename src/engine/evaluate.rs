@@ -1,16 +1,20 @@
-//! One market against its rules: values, crossings, and the alerts they make.
+//! One market against its rules: values, crossings, states and notices.
+//!
+//! Only what the trigger touches is worked out anew: exposures where a threat or a date may have changed them, values where
+//! the report or the exposure did, rules where the value did or time alone may matter.
 
-use super::concentration::{leaders, value, why};
+use super::concentration::Basis;
 use super::crossing::Change;
-use super::exposure::{Exposure, Lens, weight};
-use super::market::{Episode, Market, Memory, Watch};
+use super::exposure::Exposure;
+use super::market::{Market, Memories};
+use super::memory::Memory;
+use super::plan::{Asked, Plan};
 use super::record::ThreatRecord;
 use super::state::Adopted;
-use crate::domain::alert::{Bearing, Cause, Kind};
+use crate::domain::alert::Kind;
 use crate::domain::share::Interval;
 use crate::domain::update::Batch;
-use crate::domain::{Alert, MarketKey, Rule, Seq, Slug, Threat, Timestamp};
-use std::collections::BTreeMap;
+use crate::domain::{Alert, Day, MarketKey, Report, Seq, Slug, Timestamp};
 use std::sync::Arc;
 
 /// Why a market is evaluated.
@@ -19,10 +23,12 @@ pub(super) enum Trigger<'a> {
     /// An update of a feed.
     Batch {
         batch: &'a Batch,
-        /// Whether the figures in force changed.
-        report: bool,
+        /// What changed in the figures in force, if anything did.
+        data: Option<DataChange>,
         /// The threats of the batch that bear on the market now, or did before.
         threats: Vec<Slug>,
+        /// Of these, those that were taken from the record.
+        retracted: Vec<Arc<ThreatRecord>>,
     },
     /// A deadline.
     Clock {
@@ -33,10 +39,18 @@ pub(super) enum Trigger<'a> {
     Policy,
 }
 
+/// What changed in the figures in force.
+#[derive(Debug, Default)]
+pub(super) struct DataChange {
+    /// The release that was in force, where the same source revised what it had said of the same period.
+    pub(super) revised: Option<Day>,
+    /// The report that was in force; `None` for the first.
+    pub(super) before: Option<Arc<Report>>,
+}
+
 /// The evaluation of one market at one instant.
 pub(super) struct Evaluation<'a> {
     pub(super) adopted: &'a Adopted,
-    pub(super) threats: &'a BTreeMap<Slug, ThreatRecord>,
     pub(super) entry: Seq,
     pub(super) now: Timestamp,
     pub(super) journal_time: Timestamp,
@@ -48,125 +62,146 @@ pub(super) struct Evaluation<'a> {
 
 /// Whose world a value is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum World {
+pub(super) enum World {
     /// Drills do not count.
     Real,
     /// Drills count as if they were real.
     Drill,
 }
 
+/// What is asked of a market in one world, and the value that answers it.
+pub(super) struct Seen<'a> {
+    pub(super) market: &'a Market,
+    pub(super) asked: &'a Asked,
+    pub(super) basis: Basis<'a>,
+    pub(super) world: World,
+    pub(super) value: Interval,
+    pub(super) previous_value: Option<Interval>,
+}
+
 impl Evaluation<'_> {
-    /// Evaluates every rule of the market.
+    /// Evaluates every rule of the market, then the notices.
     pub(super) fn run(&mut self, market: &mut Market) {
-        let mut watches = std::mem::take(&mut market.watches);
-        let drills = market.bearing.keys().any(|id| self.is_drill(id));
-        for watch in &mut watches {
-            let real = self.exposure(market, watch, World::Real);
-            let now = value(&watch.rule.metric, &market.report().report, &real);
-            self.step(market, watch, World::Real, now, &real);
-            if !drills && watch.drill.is_none() {
-                continue;
-            }
-            let drill = self.exposure(market, watch, World::Drill);
-            let in_drill = value(&watch.rule.metric, &market.report().report, &drill);
-            if in_drill == now {
-                self.end_drill(market, watch, now, &real);
-            } else {
-                self.step(market, watch, World::Drill, in_drill, &drill);
+        self.refresh(market);
+        // Other rules may look at the same values with other eyes.
+        let all = matches!(self.trigger, Trigger::Policy);
+        let mut memories = std::mem::take(&mut market.memories);
+        let plan = Arc::clone(&market.plan);
+        for (asked, memories) in plan.asked.iter().zip(&mut memories) {
+            let value = value_of(&market.values, asked);
+            if plan.timed || all || market.before.get(asked.view) != Some(&value) {
+                self.step(market, asked, &mut memories.real, World::Real, &market.exposures, value);
             }
         }
-        market.watches = watches;
+        self.run_drills(market, &plan, &mut memories);
+        market.memories = memories;
+        self.notice(market);
+    }
+
+    /// Works out exposures and values anew where the trigger may have changed them.
+    fn refresh(&self, market: &mut Market) {
+        let (data, measures) = match self.trigger {
+            Trigger::Batch { data, threats, .. } => (data.is_some(), !threats.is_empty()),
+            Trigger::Clock { threats } => (false, !threats.is_empty()),
+            Trigger::Policy => (true, true),
+        };
+        if measures {
+            market.exposures = market.expose(&self.adopted.policy, self.now.day(), false);
+        }
+        let mut values = std::mem::replace(&mut market.before, std::mem::take(&mut market.values));
+        values.clear();
+        if data || measures {
+            market.work_out_values(&self.adopted.policy, &market.exposures, &mut values);
+        } else {
+            values.extend_from_slice(&market.before);
+        }
+        market.values = values;
+    }
+
+    /// The same once more as if drills were real, where there are any.
+    fn run_drills(&mut self, market: &Market, plan: &Plan, memories: &mut [Memories]) {
+        let drills = market.bearing.values().any(|one| one.record.exercise);
+        if !drills && memories.iter().all(|memories| memories.drill.is_none()) {
+            return;
+        }
+        let exposures = market.expose(&self.adopted.policy, self.now.day(), true);
+        let mut values = Vec::new();
+        market.work_out_values(&self.adopted.policy, &exposures, &mut values);
+        for (asked, memories) in plan.asked.iter().zip(memories) {
+            let (value, real) = (value_of(&values, asked), value_of(&market.values, asked));
+            if value == real {
+                if let Some(mut memory) = memories.drill.take() {
+                    self.end(market, asked, &mut memory, World::Drill, real);
+                }
+                continue;
+            }
+            let memory = memories.drill.get_or_insert_default();
+            self.step(market, asked, memory, World::Drill, &exposures, value);
+        }
     }
 
     /// Hands the memory of the rules before to the rules now; what has no successor is cleared.
     ///
     /// A rule that asks the same of the same keeps its episodes; one that changed its waiting times or thresholds starts
     /// its waits anew.
-    pub(super) fn carry_over(&mut self, market: &mut Market, before: Vec<Watch>) {
-        let mut watches = std::mem::take(&mut market.watches);
-        for mut old in before {
-            let same = |new: &&mut Watch| {
-                new.rule.name == old.rule.name
-                    && new.destination == old.destination
-                    && new.rule.metric == old.rule.metric
-            };
-            if let Some(new) = watches.iter_mut().find(same) {
-                (new.real, new.drill) = (old.real, old.drill);
-                if new.rule != old.rule {
-                    new.real.standing.restart_waits();
-                    new.drill.iter_mut().for_each(|drill| drill.standing.restart_waits());
+    pub(super) fn carry_over(&mut self, market: &mut Market, plan: &Arc<Plan>) {
+        let old_plan = std::mem::replace(&mut market.plan, Arc::clone(plan));
+        let old = std::mem::take(&mut market.memories);
+        let mut memories: Vec<Memories> = plan.asked.iter().map(|_| Memories::default()).collect();
+        self.refresh(market);
+        for (before, mut remembered) in old_plan.asked.iter().zip(old) {
+            let successor = plan.asked.iter().position(|asked| asked.succeeds(before));
+            if let Some((asked, memory)) =
+                successor.and_then(|at| Some((plan.asked.get(at)?, memories.get_mut(at)?)))
+            {
+                if asked.rule != before.rule {
+                    remembered.real.standing.restart_waits();
+                    remembered.drill.iter_mut().for_each(|drill| drill.standing.restart_waits());
                 }
+                *memory = remembered;
                 continue;
             }
-            let exposure = self.exposure(market, &old, World::Real);
-            let now = value(&old.rule.metric, &market.report().report, &exposure);
-            self.end_drill(market, &mut old, now, &exposure);
-            let mut memory = old.real;
-            self.end(market, &old, &mut memory, World::Real, now, &exposure);
+            if let Some(mut memory) = remembered.drill.take() {
+                let value = memory.value.unwrap_or_default();
+                self.end(market, before, &mut memory, World::Drill, value);
+            }
+            let value = remembered.real.value.unwrap_or_default();
+            self.end(market, before, &mut remembered.real, World::Real, value);
         }
-        market.watches = watches;
+        market.memories = memories;
     }
 
-    fn is_drill(&self, id: &Slug) -> bool {
-        self.threats.get(id).is_some_and(|record| record.exercise)
-    }
-
-    fn counting<'s>(
-        &'s self,
-        market: &'s Market,
-        watch: &'s Watch,
-        world: World,
-    ) -> impl Iterator<Item = &'s Threat> {
-        let lens = Lens { destination: &watch.destination, measures: &watch.rule.measures };
-        let reacts = watch.rule.metric.reacts_to_measures();
-        let day = self.now.day();
-        market
-            .bearing
-            .keys()
-            .filter(move |_| reacts)
-            .filter_map(|id| self.threats.get(id))
-            .filter(move |record| world == World::Drill || !record.exercise)
-            .map(|record| &*record.threat)
-            .filter(move |threat| lens.counts(threat, day, &self.adopted.policy))
-    }
-
-    fn exposure(&self, market: &Market, watch: &Watch, world: World) -> Exposure {
-        Exposure::of(self.counting(market, watch, world), &self.adopted.policy)
-    }
-
+    /// Takes a value to a rule's memory, and tells what is news.
     fn step(
         &mut self,
         market: &Market,
-        watch: &mut Watch,
+        asked: &Asked,
+        memory: &mut Memory,
         world: World,
-        now: Interval,
-        exposure: &Exposure,
+        exposures: &[Exposure],
+        value: Interval,
     ) {
-        let rule = Arc::clone(&watch.rule);
-        let memory = match world {
-            World::Real => &mut watch.real,
-            World::Drill => watch.drill.get_or_insert_default(),
-        };
-        let before = memory.value.replace(now);
-        let Some(change) = memory.standing.step(&rule, now, self.now) else { return };
-        let mut told = *memory;
-        self.tell(market, watch, &mut told, world, change, (now, before), exposure);
-        match world {
-            World::Real => watch.real = told,
-            World::Drill => watch.drill = Some(told),
+        let previous_value = memory.value.replace(value);
+        let change = memory.step(&asked.rule, value, self.now);
+        let possible = memory.standing.indeterminate(&asked.rule, value);
+        let stale = memory.goes_stale(&asked.rule, market.report().report.vintage(), self.now);
+        if change.is_none() && possible.is_none() && !stale {
+            return;
         }
-    }
-
-    /// Ends a drill that makes no difference any more.
-    fn end_drill(
-        &mut self,
-        market: &Market,
-        watch: &mut Watch,
-        now: Interval,
-        exposure: &Exposure,
-    ) {
-        if let Some(mut memory) = watch.drill.take() {
-            self.end(market, watch, &mut memory, World::Drill, now, exposure);
+        let adopted = self.adopted;
+        let lens = market.plan.views.get(asked.view).and_then(|view| view.lens);
+        let exposure = lens.and_then(|at| exposures.get(at)).unwrap_or(const { &Exposure::NONE });
+        let report = &market.report().report;
+        let basis = Basis { report, exposure, wgi: &adopted.policy.wgi };
+        let seen = Seen { market, asked, basis, world, value, previous_value };
+        if let Some((kind, change)) = change {
+            self.tell_change(&seen, memory, kind, change);
+        }
+        if let Some(threshold) = possible {
+            self.tell_indeterminate(&seen, memory, threshold);
+        }
+        if stale {
+            self.tell_stale(&seen, memory);
         }
     }
 
@@ -174,102 +209,32 @@ impl Evaluation<'_> {
     fn end(
         &mut self,
         market: &Market,
-        watch: &Watch,
+        asked: &Asked,
         memory: &mut Memory,
         world: World,
-        now: Interval,
-        exposure: &Exposure,
+        value: Interval,
     ) {
-        if let (Some(level), Some(first)) = (memory.standing.level, watch.rule.thresholds.first()) {
-            let change = Change { from: Some(level), to: None, threshold: first.reset };
-            let before = memory.value;
-            memory.standing.clear();
-            self.tell(market, watch, memory, world, change, (now, before), exposure);
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "an alert has this many sides")]
-    fn tell(
-        &mut self,
-        market: &Market,
-        watch: &Watch,
-        memory: &mut Memory,
-        world: World,
-        change: Change,
-        (value, previous_value): (Interval, Option<Interval>),
-        exposure: &Exposure,
-    ) {
-        *self.last_alert = self.last_alert.checked_add(1).expect("2^64 alerts cannot be sent");
-        let sequence = *self.last_alert;
-        let previous = memory.episode.map(|episode| episode.latest);
-        let episode = memory.episode.map_or(sequence, |episode| episode.id);
-        memory.episode = change.to.map(|_| Episode { id: episode, latest: sequence });
-        let record = market.report();
-        let report = &record.report;
-        let alert = Alert {
-            sequence,
-            entry: self.entry,
-            episode,
-            kind: kind(change),
-            rule: watch.rule.name.clone(),
-            policy_version: self.adopted.version,
-            level: change.to,
-            previous_level: change.from,
-            market: self.key,
-            destination: watch.shown_destination(),
-            metric: watch.rule.metric.clone(),
-            value,
-            previous_value,
-            threshold: change.threshold,
-            cause: self.cause(market, &watch.rule),
-            why: why(&watch.rule.metric, report, exposure),
-            leaders: leaders(report),
-            bearing: self.bearing(market, watch, world),
-            flags: report.flags().to_vec(),
-            report: record.name(),
-            event_time: self.now,
-            journal_time: self.journal_time,
-            previous,
-            exercise: world == World::Drill,
+        let Some((level, first)) = memory.told_level().zip(asked.rule.thresholds.first()) else {
+            return;
         };
-        self.alerts.push(alert);
-    }
-
-    fn bearing(&self, market: &Market, watch: &Watch, world: World) -> Vec<Bearing> {
-        let bearing = self.counting(market, watch, world).filter_map(|threat| {
-            Some(Bearing {
-                threat: threat.id.clone(),
-                state_act: threat.state_act.clone(),
-                imposing: threat.imposing,
-                scope_match: *market.bearing.get(&threat.id)?,
-                weight: weight(threat, &self.adopted.policy),
-            })
-        });
-        bearing.collect()
-    }
-
-    fn cause(&self, market: &Market, rule: &Rule) -> Cause {
-        match self.trigger {
-            Trigger::Batch { batch, report, threats } => {
-                let (feed, request_id) = (batch.feed.clone(), batch.request_id);
-                let by_threat = rule.metric.reacts_to_measures() && !threats.is_empty();
-                if by_threat || !report {
-                    Cause::Threat { feed, request_id, threats: threats.clone() }
-                } else {
-                    Cause::Data { feed, request_id, report: market.report().name() }
-                }
-            }
-            Trigger::Clock { threats } => Cause::Clock { threats: threats.clone() },
-            Trigger::Policy => Cause::Policy,
-        }
+        let change = Change { from: Some(level), to: None, threshold: first.reset };
+        let adopted = self.adopted;
+        let lens = super::exposure::Lens::of(&asked.rule, &asked.destination);
+        let counting = market
+            .threats(false)
+            .filter(|threat| lens.counts(threat, self.now.day(), &adopted.policy));
+        let exposure = Exposure::of(counting, &adopted.policy);
+        let report = &market.report().report;
+        let basis = Basis { report, exposure: &exposure, wgi: &adopted.policy.wgi };
+        // The rule may be gone, and its value was last worked out under the policy before: said as it is now.
+        let now = basis.value(&asked.rule.metric);
+        let previous_value = Some(memory.value.unwrap_or(value));
+        let seen = Seen { market, asked, basis, world, value: now, previous_value };
+        memory.clear();
+        self.tell_change(&seen, memory, Kind::Cleared, change);
     }
 }
 
-fn kind(change: Change) -> Kind {
-    match (change.from, change.to) {
-        (None, _) => Kind::Raised,
-        (Some(_), None) => Kind::Cleared,
-        (Some(from), Some(to)) if to > from => Kind::Escalated,
-        (Some(_), Some(_)) => Kind::Deescalated,
-    }
+fn value_of(values: &[Interval], asked: &Asked) -> Interval {
+    *values.get(asked.view).expect("one value for each view of the plan")
 }

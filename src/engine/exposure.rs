@@ -1,28 +1,50 @@
 //! Which countries' measures reach a buyer, and how much they weigh.
 
 use crate::domain::policy::{Destination, Policy};
+use crate::domain::rule::Rule;
 use crate::domain::share::Weight;
-use crate::domain::threat::{Measure, Status};
+use crate::domain::threat::{Confidence, Measure, Status};
 use crate::domain::{Country, Day, Threat};
 use std::collections::BTreeSet;
 
-/// The point of view of a rule: for whom, and which kinds of measures count.
-#[derive(Debug, Clone, Copy)]
-pub struct Lens<'a> {
+/// The point of view of a rule: for whom, and which threats count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lens {
     /// For whom.
-    pub destination: &'a Destination,
+    pub destination: Destination,
     /// Which kinds count; empty means every kind that moves an index.
-    pub measures: &'a BTreeSet<Measure>,
+    pub measures: BTreeSet<Measure>,
+    /// How sure publishers must be; empty means any.
+    pub confidence: BTreeSet<Confidence>,
+    /// Whether what is announced or comes back on a date counts as if it were in force.
+    pub announced: bool,
 }
 
-impl Lens<'_> {
-    /// Whether a threat counts on a day: in force, about the material for every use, of a kind that counts, and it
-    /// reaches the destination.
+impl Lens {
+    /// Everything that is in force toward a destination.
+    pub fn toward(destination: Destination) -> Self {
+        let (measures, confidence) = (BTreeSet::new(), BTreeSet::new());
+        Self { destination, measures, confidence, announced: false }
+    }
+
+    /// That of a rule for one of its destinations.
+    pub(super) fn of(rule: &Rule, destination: &Destination) -> Self {
+        Self {
+            destination: destination.clone(),
+            measures: rule.measures.clone(),
+            confidence: rule.confidence.clone(),
+            announced: rule.metric.counts_announced(),
+        }
+    }
+
+    /// Whether a threat counts on a day: in force, about the material for every use, of a kind and as sure as asked for,
+    /// and it reaches the destination.
     pub fn counts(&self, threat: &Threat, day: Day, policy: &Policy) -> bool {
         (self.measures.is_empty() || self.measures.contains(&threat.measure))
+            && (self.confidence.is_empty() || self.confidence.contains(&threat.confidence))
             && threat.moves_indices()
-            && threat.status(day) == Status::InForce
-            && threat.reaches(self.destination, &policy.blocs)
+            && (threat.status(day) == Status::InForce || self.announced && threat.is_coming(day))
+            && threat.reaches(&self.destination, &policy.blocs)
     }
 }
 
@@ -39,6 +61,9 @@ pub fn weight(threat: &Threat, policy: &Policy) -> Weight {
 pub struct Exposure(Vec<(Country, Weight)>);
 
 impl Exposure {
+    /// Nobody restricts anything.
+    pub const NONE: Self = Self(Vec::new());
+
     /// From every threat that counts, in any order.
     pub fn of<'a>(threats: impl Iterator<Item = &'a Threat>, policy: &Policy) -> Self {
         let mut exposure = Self::default();

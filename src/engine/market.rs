@@ -1,28 +1,22 @@
 //! A market: the reports of it, the threats that bear on it, and what every rule remembers of it.
 
-use super::crossing::Standing;
+use super::concentration::Basis;
+use super::exposure::Exposure;
+use super::memory::{Episode, Memory};
+use super::plan::Plan;
+use super::record::ThreatRecord;
 use crate::domain::alert::{ReportName, ScopeMatch};
 use crate::domain::market::Period;
-use crate::domain::policy::{Destination, Policy};
+use crate::domain::policy::{Destination, Level, Policy};
 use crate::domain::share::Interval;
-use crate::domain::{Country, MarketKey, Report, Rule, Slug, Threat, Timestamp};
+use crate::domain::threat::Status;
+use crate::domain::{Country, Day, MarketKey, Ppm, Report, Rule, Slug, Threat, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What identifies a report: a later vintage with the same key replaces it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct ReportKey {
-    pub(super) market: MarketKey,
-    pub(super) source: Slug,
-    pub(super) period: Period,
-}
-
-impl ReportKey {
-    pub(super) fn of(report: &Report) -> Self {
-        Self { market: report.market(), source: report.source().clone(), period: report.period() }
-    }
-}
+/// Which release of which report of a market: source, period, day of release. Of one source and period the last is newest.
+pub(super) type Release = (Slug, Period, Day);
 
 /// A report on record. Persisted in snapshots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,53 +37,46 @@ impl ReportRecord {
             accepted_at: self.accepted_at,
         }
     }
-}
 
-/// An alert that was raised and not cleared. Persisted in snapshots.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Episode {
-    /// The sequence of the alert that raised it.
-    pub id: u64,
-    /// The sequence of its latest alert.
-    pub latest: u64,
-}
-
-/// What one rule remembers of one market for one destination, in the real world or in a drill. Persisted in snapshots.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(super) struct Memory {
-    pub(super) standing: Standing,
-    pub(super) value: Option<Interval>,
-    pub(super) episode: Option<Episode>,
-}
-
-/// One rule, for one of its destinations, on one market.
-#[derive(Debug, Clone)]
-pub(super) struct Watch {
-    pub(super) rule: Arc<Rule>,
-    pub(super) destination: Destination,
-    pub(super) real: Memory,
-    /// What would be if a drill were real; only while a drill makes a difference.
-    pub(super) drill: Option<Memory>,
-}
-
-impl Watch {
-    /// The destination to tell: none for a metric that does not react to measures.
-    pub(super) fn shown_destination(&self) -> Option<Destination> {
-        self.rule.metric.reacts_to_measures().then(|| self.destination.clone())
+    pub(super) fn release(&self) -> Release {
+        (self.report.source().clone(), self.report.period(), self.report.vintage())
     }
 }
 
-/// An open episode of a market.
+/// A threat on record that is about a market.
+#[derive(Debug, Clone)]
+pub struct BearingRecord {
+    /// How it is about it.
+    pub scope_match: ScopeMatch,
+    /// The threat.
+    pub record: Arc<ThreatRecord>,
+}
+
+/// What a rule remembers, and what it would if a drill were real; the latter only while a drill makes a difference.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Memories {
+    pub(super) real: Memory,
+    pub(super) drill: Option<Box<Memory>>,
+}
+
+/// How a market stands with a rule, for one of its destinations.
 #[derive(Debug, Clone, Copy)]
-pub struct Open<'a> {
-    /// Its rule.
+#[expect(clippy::struct_excessive_bools, reason = "each is true or not, whatever the others are")]
+pub struct RuleStanding<'a> {
+    /// The rule.
     pub rule: &'a Rule,
     /// For whom; `None` where the metric does not react to measures.
     pub destination: Option<&'a Destination>,
-    /// Its memory.
-    pub episode: Episode,
-    /// Its level.
-    pub level: crate::domain::policy::Level,
+    /// The open episode, if a level is up.
+    pub episode: Option<Episode>,
+    /// The level that is up, as it was told.
+    pub level: Option<Level>,
+    /// Whether a graver level's raise value lies inside the value's interval.
+    pub indeterminate: bool,
+    /// Whether the level comes and goes and is held at its gravest.
+    pub flapping: bool,
+    /// Whether the report is older than the rule allows.
+    pub stale: bool,
     /// Whether it is a drill's.
     pub exercise: bool,
 }
@@ -97,21 +84,40 @@ pub struct Open<'a> {
 /// A market of which at least one report was made.
 #[derive(Debug, Clone)]
 pub struct Market {
-    pub(super) reports: BTreeMap<(Slug, Period), ReportRecord>,
-    pub(super) in_force: (Slug, Period),
-    pub(super) bearing: BTreeMap<Slug, ScopeMatch>,
-    pub(super) watches: Vec<Watch>,
+    /// By source, period and release; of each source and period at most [`Market::RELEASES_MAX`].
+    pub(super) reports: BTreeMap<Release, ReportRecord>,
+    pub(super) in_force: Release,
+    pub(super) bearing: BTreeMap<Slug, BearingRecord>,
+    /// The status of every threat of which a notice was told.
+    pub(super) noticed: BTreeMap<Slug, Status>,
+    pub(super) plan: Arc<Plan>,
+    /// One for each that is asked by the plan.
+    pub(super) memories: Vec<Memories>,
+    /// One for each lens of the plan; derived.
+    pub(super) exposures: Vec<Exposure>,
+    /// One for each view of the plan; derived.
+    pub(super) values: Vec<Interval>,
+    /// What they were before the last evaluation.
+    pub(super) before: Vec<Interval>,
 }
 
 impl Market {
+    /// How many releases of one source and period are kept; at the bound the oldest leaves.
+    pub const RELEASES_MAX: usize = 16;
+
     /// A market with its first report.
     pub(super) fn new(record: ReportRecord) -> Self {
-        let key = (record.report.source().clone(), record.report.period());
+        let release = record.release();
         Self {
-            reports: BTreeMap::from([(key.clone(), record)]),
-            in_force: key,
+            reports: BTreeMap::from([(release.clone(), record)]),
+            in_force: release,
             bearing: BTreeMap::new(),
-            watches: Vec::new(),
+            noticed: BTreeMap::new(),
+            plan: Arc::default(),
+            memories: Vec::new(),
+            exposures: Vec::new(),
+            values: Vec::new(),
+            before: Vec::new(),
         }
     }
 
@@ -120,46 +126,148 @@ impl Market {
         self.reports.get(&self.in_force).expect("the report in force is on record")
     }
 
-    /// Reports on record that are not in force, by source and period.
-    pub fn other_reports(&self) -> impl Iterator<Item = &ReportRecord> {
-        self.reports.iter().filter(|(key, _)| **key != self.in_force).map(|(_, record)| record)
+    /// Reports on record that are not in force, by source, period and release, and whether a newer release took their
+    /// place.
+    pub fn other_reports(&self) -> impl Iterator<Item = (&ReportRecord, bool)> {
+        let others = self.reports.iter().filter(|(release, _)| **release != self.in_force);
+        others.map(|((source, period, vintage), record)| {
+            let newest = self.newest(source, *period).map(|newest| newest.report.vintage());
+            (record, newest > Some(*vintage))
+        })
+    }
+
+    /// The newest release of what a source says of a period.
+    pub(super) fn newest(&self, source: &Slug, period: Period) -> Option<&ReportRecord> {
+        self.releases(source, period).next_back()
+    }
+
+    /// One release.
+    pub(super) fn release(&self, report: &Report) -> Option<&ReportRecord> {
+        let found = self.releases(report.source(), report.period());
+        found.rev().find(|record| record.report.vintage() == report.vintage())
+    }
+
+    fn releases(
+        &self,
+        source: &Slug,
+        period: Period,
+    ) -> impl DoubleEndedIterator<Item = &ReportRecord> {
+        let (first, last) = (Day::MIN, Day::MAX);
+        let range = (source.clone(), period, first)..=(source.clone(), period, last);
+        self.reports.range(range).map(|(_, record)| record)
+    }
+
+    /// Records a release, and forgets the oldest of its source and period at the bound.
+    pub(super) fn put(&mut self, record: ReportRecord) {
+        let (source, period) = (record.report.source().clone(), record.report.period());
+        self.reports.insert(record.release(), record);
+        let mut releases = self.releases(&source, period);
+        let oldest = releases.next().map(ReportRecord::release);
+        if releases.count() >= Self::RELEASES_MAX
+            && let Some(oldest) = oldest
+        {
+            self.reports.remove(&oldest);
+        }
     }
 
     /// Threats about this market, whether they count or not, by id.
-    pub fn bearing(&self) -> impl Iterator<Item = (&Slug, ScopeMatch)> {
-        self.bearing.iter().map(|(id, scope_match)| (id, *scope_match))
+    pub fn bearing(&self) -> impl Iterator<Item = &BearingRecord> {
+        self.bearing.values()
     }
 
     /// The share of a country in the report in force.
-    pub fn share(&self, country: Country) -> Option<crate::domain::Ppm> {
+    pub fn share(&self, country: Country) -> Option<Ppm> {
         self.report().report.share(country)
     }
 
-    /// Open episodes, real ones and drills, by rule and destination.
-    pub fn open(&self) -> impl Iterator<Item = Open<'_>> {
-        self.watches.iter().flat_map(|watch| {
-            let memories = [(Some(&watch.real), false), (watch.drill.as_ref(), true)];
-            memories.into_iter().filter_map(|(memory, exercise)| {
+    /// How the market stands with every rule, in the real world and in drills, by rule and destination.
+    pub fn standings(&self) -> impl Iterator<Item = RuleStanding<'_>> {
+        self.plan.asked.iter().zip(&self.memories).flat_map(|(asked, memories)| {
+            let worlds = [(Some(&memories.real), false), (memories.drill.as_deref(), true)];
+            worlds.into_iter().filter_map(|(memory, exercise)| {
                 let memory = memory?;
-                let reacts = watch.rule.metric.reacts_to_measures();
-                Some(Open {
-                    rule: &watch.rule,
-                    destination: reacts.then_some(&watch.destination),
-                    episode: memory.episode?,
-                    level: memory.standing.level?,
+                let reacts = asked.rule.metric.reacts_to_measures();
+                Some(RuleStanding {
+                    rule: &asked.rule,
+                    destination: reacts.then_some(&asked.destination),
+                    episode: memory.episode,
+                    level: memory.told_level(),
+                    indeterminate: memory.standing.is_indeterminate(),
+                    flapping: memory.is_held(),
+                    stale: memory.stale,
                     exercise,
                 })
             })
         })
     }
 
-    /// Puts the report in force that the policy prefers: by source order, then the newest period.
+    /// Puts the report in force that the policy prefers: by source order, then the newest period, then the newest release.
     pub(super) fn choose(&mut self, policy: Option<&Policy>) {
         let rank = |source: &Slug| policy.map_or(0, |policy| policy.source_rank(source));
-        let best = self.reports.keys().min_by(|(source, period), (other, other_period)| {
-            (rank(source), other_period, source).cmp(&(rank(other), period, other))
+        let best = self.reports.keys().min_by(|one, other| {
+            let ((source, period, vintage), (other, other_period, other_vintage)) = (one, other);
+            (rank(source), other_period, source, other_vintage).cmp(&(
+                rank(other),
+                period,
+                other,
+                vintage,
+            ))
         });
-        self.in_force = best.expect("a market has a report").clone();
+        let best = best.expect("a market has a report");
+        if *best != self.in_force {
+            self.in_force = best.clone();
+        }
+    }
+
+    /// Works out what is derived: for a market that was read from a snapshot.
+    pub(super) fn work_out(&mut self, policy: &Policy, day: Day) {
+        self.exposures = self.expose(policy, day, false);
+        let mut values = Vec::new();
+        self.work_out_values(policy, &self.exposures, &mut values);
+        self.values = values;
+    }
+
+    /// Adds the value of every view of the plan.
+    pub(super) fn work_out_values(
+        &self,
+        policy: &Policy,
+        exposures: &[Exposure],
+        values: &mut Vec<Interval>,
+    ) {
+        let report = &self.report().report;
+        let value = |view: &super::plan::View| {
+            let exposure = view.lens.map_or(const { &Exposure::NONE }, |at| {
+                exposures.get(at).expect("one exposure for each lens of the plan")
+            });
+            Basis { report, exposure, wgi: &policy.wgi }.value(&view.metric)
+        };
+        values.extend(self.plan.views.iter().map(value));
+    }
+
+    /// The next instant after `now` at which time alone may change what a rule says.
+    pub(super) fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        let vintage = self.report().report.vintage();
+        let deadlines = self.plan.asked.iter().zip(&self.memories).flat_map(|(asked, memories)| {
+            let worlds = std::iter::once(&memories.real).chain(memories.drill.as_deref());
+            worlds.filter_map(|memory| memory.next_deadline(&asked.rule, vintage, now))
+        });
+        deadlines.min()
+    }
+
+    /// Whose measures reach whom on a day, one for each lens; `drills` says whether those count.
+    pub(super) fn expose(&self, policy: &Policy, day: Day, drills: bool) -> Vec<Exposure> {
+        let lenses = self.plan.lenses.iter();
+        let exposure = |lens: &super::exposure::Lens| {
+            let counting = self.threats(drills).filter(|threat| lens.counts(threat, day, policy));
+            Exposure::of(counting, policy)
+        };
+        lenses.map(exposure).collect()
+    }
+
+    /// Threats about this market; `drills` says whether those of drills are among them.
+    pub(super) fn threats(&self, drills: bool) -> impl Iterator<Item = &Threat> {
+        let bearing = self.bearing.values().filter(move |one| drills || !one.record.exercise);
+        bearing.map(|one| &*one.record.threat)
     }
 }
 

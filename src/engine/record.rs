@@ -1,10 +1,11 @@
 //! What an entry puts in the record: which updates are news, and which are refused.
 
-use super::market::ReportKey;
+use super::market::Market;
+use crate::domain::market::Period;
 use crate::domain::policy::{Blocs, Place};
 use crate::domain::threat::Scope;
 use crate::domain::update::{Batch, Outcome, Refusal, Removal, Update};
-use crate::domain::{Report, Slug, Threat, Timestamp};
+use crate::domain::{Day, MarketKey, Report, Slug, Threat, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,15 +28,16 @@ pub struct ThreatRecord {
 pub(super) struct Changes {
     pub(super) outcomes: Vec<Outcome>,
     pub(super) refusals: Vec<Refusal>,
-    pub(super) reports: BTreeMap<ReportKey, Arc<Report>>,
+    /// By market, source, period and release.
+    pub(super) reports: BTreeMap<(MarketKey, Slug, Period, Day), Arc<Report>>,
     /// `None` takes the threat from the record.
-    pub(super) threats: BTreeMap<Slug, Option<ThreatRecord>>,
+    pub(super) threats: BTreeMap<Slug, Option<Arc<ThreatRecord>>>,
 }
 
 /// The record as a batch finds it.
 pub(super) struct Ledger<'a> {
-    pub(super) report: &'a dyn Fn(&ReportKey) -> Option<Arc<Report>>,
-    pub(super) threats: &'a BTreeMap<Slug, ThreatRecord>,
+    pub(super) markets: &'a BTreeMap<MarketKey, Market>,
+    pub(super) threats: &'a BTreeMap<Slug, Arc<ThreatRecord>>,
     pub(super) blocs: Option<&'a Blocs>,
     pub(super) now: Timestamp,
 }
@@ -43,7 +45,8 @@ pub(super) struct Ledger<'a> {
 impl Ledger<'_> {
     /// Goes through a batch in order, each update on top of those before it.
     pub(super) fn review(&self, batch: &Batch) -> Changes {
-        let mut changes = Changes::default();
+        let outcomes = Vec::with_capacity(batch.updates.len());
+        let mut changes = Changes { outcomes, ..Changes::default() };
         for (at, update) in batch.updates.iter().enumerate() {
             let outcome = match update {
                 Update::Report(report) => Ok(self.review_report(report, &mut changes)),
@@ -58,17 +61,24 @@ impl Ledger<'_> {
         changes
     }
 
+    /// A release that says what the record has of it already changes nothing; one older than the newest of its source
+    /// and period is kept, but superseded.
     fn review_report(&self, report: &Arc<Report>, changes: &mut Changes) -> Outcome {
-        let key = ReportKey::of(report);
-        let staged = changes.reports.get(&key).cloned();
-        match staged.or_else(|| (self.report)(&key)) {
-            Some(current) if current == *report => Outcome::Unchanged,
-            Some(current) if current.vintage() > report.vintage() => Outcome::Superseded,
-            Some(_) | None => {
-                changes.reports.insert(key, Arc::clone(report));
-                Outcome::Applied
-            }
+        let market = self.markets.get(&report.market());
+        let (key, source, period) = (report.market(), report.source(), report.period());
+        let staged = |vintage| (key, source.clone(), period, vintage);
+        let known = changes.reports.get(&staged(report.vintage())).or_else(|| {
+            market.and_then(|market| market.release(report)).map(|record| &record.report)
+        });
+        if known.is_some_and(|known| known == report) {
+            return Outcome::Unchanged;
         }
+        let newer = changes.reports.range(staged(Day::MIN)..=staged(Day::MAX)).next_back();
+        let newest = newer.map(|((.., vintage), _)| *vintage).max(
+            market.and_then(|market| market.newest(source, period)).map(|one| one.report.vintage()),
+        );
+        changes.reports.insert(staged(report.vintage()), Arc::clone(report));
+        if newest > Some(report.vintage()) { Outcome::Superseded } else { Outcome::Applied }
     }
 
     fn review_threat(
@@ -107,7 +117,7 @@ impl Ledger<'_> {
             accepted_at: self.now,
             exercise: batch.exercise,
         };
-        changes.threats.insert(id, Some(record));
+        changes.threats.insert(id, Some(Arc::new(record)));
         Ok(Outcome::Applied)
     }
 
@@ -137,8 +147,8 @@ impl Ledger<'_> {
 
     fn current<'a>(&'a self, id: &Slug, changes: &'a Changes) -> Option<&'a ThreatRecord> {
         match changes.threats.get(id) {
-            Some(staged) => staged.as_ref(),
-            None => self.threats.get(id),
+            Some(staged) => staged.as_deref(),
+            None => self.threats.get(id).map(|record| &**record),
         }
     }
 

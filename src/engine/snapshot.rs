@@ -1,10 +1,13 @@
 //! The state as bytes, and back: what a restart starts from instead of the first entry.
 
-use super::market::{Memory, ReportRecord};
+use super::market::{Memories, ReportRecord};
+use super::memory::Memory;
+use super::plan::Plans;
 use super::record::ThreatRecord;
 use super::requests::Answered;
 use super::state::{Adopted, State};
 use crate::domain::policy::{Destination, Policy};
+use crate::domain::threat::Status;
 use crate::domain::update::RequestId;
 use crate::domain::{MarketKey, Seq, Slug, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -32,9 +35,10 @@ struct Saved<'a> {
     now: Timestamp,
     last_alert: u64,
     adopted: Option<(Seq, Timestamp, Arc<Policy>)>,
-    threats: Vec<Cow<'a, ThreatRecord>>,
+    threats: Vec<Arc<ThreatRecord>>,
     reports: Vec<Cow<'a, ReportRecord>>,
     memories: Vec<SavedMemory>,
+    noticed: Vec<(MarketKey, Slug, Status)>,
     requests: Vec<(RequestId, Arc<Answered>)>,
 }
 
@@ -51,13 +55,16 @@ impl State {
     /// The state as bytes; equal states give equal bytes.
     pub fn to_snapshot(&self) -> Vec<u8> {
         let memories = self.markets.iter().flat_map(|(key, market)| {
-            market.watches.iter().map(|watch| SavedMemory {
+            market.plan.asked.iter().zip(&market.memories).map(|(asked, memories)| SavedMemory {
                 market: *key,
-                rule: watch.rule.name.clone(),
-                destination: watch.destination.clone(),
-                real: watch.real,
-                drill: watch.drill,
+                rule: asked.rule.name.clone(),
+                destination: asked.destination.clone(),
+                real: memories.real.clone(),
+                drill: memories.drill.as_deref().cloned(),
             })
+        });
+        let noticed = self.markets.iter().flat_map(|(key, market)| {
+            market.noticed.iter().map(|(id, status)| (*key, id.clone(), *status))
         });
         let adopted = self.adopted.as_ref();
         let saved = Saved {
@@ -65,13 +72,14 @@ impl State {
             now: self.now,
             last_alert: self.last_alert,
             adopted: adopted.map(|one| (one.version, one.at, Arc::clone(&one.policy))),
-            threats: self.threats.values().map(Cow::Borrowed).collect(),
+            threats: self.threats.values().cloned().collect(),
             reports: self
                 .markets
                 .values()
                 .flat_map(|market| market.reports.values().map(Cow::Borrowed))
                 .collect(),
             memories: memories.collect(),
+            noticed: noticed.collect(),
             requests: self.requests.iter().map(|(id, one)| (id, Arc::clone(one))).collect(),
         };
         postcard::to_extend(&saved, vec![FORMAT])
@@ -100,11 +108,19 @@ impl State {
             threats: saved
                 .threats
                 .into_iter()
-                .map(|record| (record.threat.id.clone(), record.into_owned()))
+                .map(|record| (record.threat.id.clone(), record))
                 .collect(),
             ..Self::default()
         };
+        if let Some(adopted) = &state.adopted {
+            state.plans = Plans::new(&adopted.policy);
+        }
         state.restore_markets(saved.reports, saved.memories);
+        for (key, id, status) in saved.noticed {
+            if let Some(market) = state.markets.get_mut(&key) {
+                market.noticed.insert(id, status);
+            }
+        }
         for (id, answered) in saved.requests {
             state.requests.keep(id, answered);
         }
@@ -117,8 +133,7 @@ impl State {
             let record = record.into_owned();
             let key = record.report.market();
             if let Some(market) = self.markets.get_mut(&key) {
-                let name = (record.report.source().clone(), record.report.period());
-                market.reports.insert(name, record);
+                market.put(record);
             } else {
                 let market = self.new_market(key, record);
                 self.markets.insert(key, market);
@@ -129,12 +144,17 @@ impl State {
             market.choose(policy.as_deref());
         }
         for memory in memories {
-            let watches = self.markets.get_mut(&memory.market).map(|market| &mut market.watches);
-            let watch = watches.into_iter().flatten().find(|watch| {
-                watch.rule.name == memory.rule && watch.destination == memory.destination
+            let Some(market) = self.markets.get_mut(&memory.market) else { continue };
+            let asked = market.plan.asked.iter().position(|asked| {
+                asked.rule.name == memory.rule && asked.destination == memory.destination
             });
-            if let Some(watch) = watch {
-                (watch.real, watch.drill) = (memory.real, memory.drill);
+            if let Some(one) = asked.and_then(|at| market.memories.get_mut(at)) {
+                *one = Memories { real: memory.real, drill: memory.drill.map(Box::new) };
+            }
+        }
+        if let Some(policy) = policy {
+            for market in self.markets.values_mut() {
+                market.work_out(&policy, self.now.day());
             }
         }
     }

@@ -1,14 +1,15 @@
 //! The state, and the one way it changes.
 
 use super::calendar::{Calendar, Due};
-use super::evaluate::{Evaluation, Trigger};
-use super::market::{Market, ReportKey, ReportRecord, Watch, scope_match};
+use super::evaluate::{DataChange, Evaluation, Trigger};
+use super::market::{BearingRecord, Market, Memories, ReportRecord, scope_match};
+use super::plan::Plans;
 use super::record::{Changes, Ledger, ThreatRecord};
 use super::requests::{Answered, Requests};
 use crate::domain::alert::ScopeMatch;
 use crate::domain::policy::Policy;
-use crate::domain::update::{Answer, Batch, Payload};
-use crate::domain::{Alert, Entry, MarketKey, Seq, Slug, Threat, Timestamp};
+use crate::domain::update::{Answer, Batch, Outcome, Payload};
+use crate::domain::{Alert, Day, Entry, MarketKey, Report, Seq, Slug, Stage, Threat, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -41,7 +42,8 @@ pub struct State {
     pub(super) last_alert: u64,
     pub(super) adopted: Option<Adopted>,
     pub(super) markets: BTreeMap<MarketKey, Market>,
-    pub(super) threats: BTreeMap<Slug, ThreatRecord>,
+    pub(super) threats: BTreeMap<Slug, Arc<ThreatRecord>>,
+    pub(super) plans: Plans,
     pub(super) requests: Requests,
     pub(super) calendar: Calendar,
 }
@@ -56,6 +58,7 @@ impl Default for State {
             adopted: None,
             markets: BTreeMap::new(),
             threats: BTreeMap::new(),
+            plans: Plans::default(),
             requests: Requests::default(),
             calendar: Calendar::default(),
         }
@@ -63,6 +66,28 @@ impl Default for State {
 }
 
 impl State {
+    /// Before the first entry, with a policy in force from the beginning.
+    pub fn under(policy: Arc<Policy>) -> Self {
+        let plans = Plans::new(&policy);
+        let adopted = Adopted { version: Seq::ZERO, at: Timestamp::MIN, policy };
+        Self { adopted: Some(adopted), plans, ..Self::default() }
+    }
+
+    /// A copy without the answers to batches, which are most of a state's bytes.
+    pub(super) fn branch(&self) -> Self {
+        Self {
+            seq: self.seq,
+            now: self.now,
+            last_alert: self.last_alert,
+            adopted: self.adopted.clone(),
+            markets: self.markets.clone(),
+            threats: self.threats.clone(),
+            plans: self.plans.clone(),
+            requests: Requests::default(),
+            calendar: self.calendar.clone(),
+        }
+    }
+
     /// The last entry applied.
     pub fn seq(&self) -> Seq {
         self.seq
@@ -84,7 +109,7 @@ impl State {
     }
 
     /// Threats on record, by id.
-    pub fn threats(&self) -> &BTreeMap<Slug, ThreatRecord> {
+    pub fn threats(&self) -> &BTreeMap<Slug, Arc<ThreatRecord>> {
         &self.threats
     }
 
@@ -100,7 +125,8 @@ impl State {
 
     /// The sequences of the latest alerts of all open episodes.
     pub fn open_alerts(&self) -> BTreeSet<u64> {
-        self.markets.values().flat_map(Market::open).map(|open| open.episode.latest).collect()
+        let standings = self.markets.values().flat_map(Market::standings);
+        standings.filter_map(|standing| standing.episode).map(|episode| episode.latest).collect()
     }
 
     /// Applies the entry after the last one. What was due before its time happens first, in order of the deadlines.
@@ -139,10 +165,7 @@ impl State {
                     for market in self.touched_by(&record.threat) {
                         touched.entry(market).or_default().push(id.clone());
                     }
-                    self.calendar.schedule(
-                        Due::Threat(id),
-                        boundary.map(super::super::domain::time::Day::start),
-                    );
+                    self.calendar.schedule(Due::Threat(id), boundary.map(Day::start));
                 }
             }
         }
@@ -174,73 +197,79 @@ impl State {
     }
 
     fn review(&self, batch: &Batch) -> Changes {
-        let report = |key: &ReportKey| {
-            let market = self.markets.get(&key.market)?;
-            let record = market.reports.get(&(key.source.clone(), key.period))?;
-            Some(Arc::clone(&record.report))
-        };
         let blocs = self.adopted.as_ref().map(|adopted| &adopted.policy.blocs);
-        Ledger { report: &report, threats: &self.threats, blocs, now: self.now }.review(batch)
+        let (markets, threats) = (&self.markets, &self.threats);
+        Ledger { markets, threats, blocs, now: self.now }.review(batch)
     }
 
-    fn commit(
-        &mut self,
-        changes: Changes,
-        batch: &Batch,
-        alerts: &mut Vec<Alert>,
-    ) -> Vec<crate::domain::update::Outcome> {
-        let mut touched: BTreeMap<MarketKey, (bool, Vec<Slug>)> = BTreeMap::new();
-        for (key, report) in changes.reports {
-            if self.put_report(&key, report) {
-                touched.entry(key.market).or_default().0 = true;
+    fn commit(&mut self, changes: Changes, batch: &Batch, alerts: &mut Vec<Alert>) -> Vec<Outcome> {
+        let mut touched: BTreeMap<MarketKey, Touched> = BTreeMap::new();
+        for ((key, ..), report) in changes.reports {
+            if let Some(change) = self.put_report(key, report) {
+                // Of several releases in one batch, the first change has what was in force before.
+                touched.entry(key).or_default().data.get_or_insert(change);
             }
         }
         for (id, record) in changes.threats {
+            let retracted = match &record {
+                Some(_) => None,
+                None => self.threats.get(&id).cloned(),
+            };
             for market in self.put_threat(&id, record) {
-                touched.entry(market).or_default().1.push(id.clone());
+                let touched = touched.entry(market).or_default();
+                touched.threats.push(id.clone());
+                touched.retracted.extend(retracted.clone());
             }
         }
-        for (market, (report, threats)) in touched {
-            let trigger = Trigger::Batch { batch, report, threats };
+        for (market, Touched { data, threats, retracted }) in touched {
+            let trigger = Trigger::Batch { batch, data, threats, retracted };
             self.evaluate(market, &trigger, self.now, alerts);
         }
         changes.outcomes
     }
 
-    /// Records a report; true where the figures in force are others now.
-    fn put_report(&mut self, key: &ReportKey, report: Arc<crate::domain::Report>) -> bool {
+    /// Records a report; what changed, where the figures in force are others now.
+    fn put_report(&mut self, key: MarketKey, report: Arc<Report>) -> Option<DataChange> {
         let record = ReportRecord { report, accepted_at: self.now };
-        if let Some(market) = self.markets.get_mut(&key.market) {
-            let before = Arc::clone(&market.report().report);
-            market.reports.insert((key.source.clone(), key.period), record);
-            market.choose(self.adopted.as_ref().map(|adopted| &*adopted.policy));
-            return before != market.report().report;
+        let Some(market) = self.markets.get_mut(&key) else {
+            let market = self.new_market(key, record);
+            self.markets.insert(key, market);
+            return Some(DataChange::default());
+        };
+        let (release, before) = (market.in_force.clone(), Arc::clone(&market.report().report));
+        market.put(record);
+        market.choose(self.adopted.as_ref().map(|adopted| &*adopted.policy));
+        let after = &market.report().report;
+        if before == *after {
+            return None;
         }
-        let market = self.new_market(key.market, record);
-        self.markets.insert(key.market, market);
-        true
+        let (source, period, vintage) = release;
+        let same = *after.source() == source && after.period() == period;
+        Some(DataChange { revised: same.then_some(vintage), before: Some(before) })
     }
 
-    pub(super) fn new_market(&self, key: MarketKey, record: ReportRecord) -> Market {
+    pub(super) fn new_market(&mut self, key: MarketKey, record: ReportRecord) -> Market {
         let mut market = Market::new(record);
-        market.bearing = self
-            .threats
-            .iter()
-            .filter_map(|(id, record)| Some((id.clone(), scope_match(&record.threat, key)?)))
-            .collect();
+        let bearing = self.threats.iter().filter_map(|(id, record)| {
+            let scope_match = scope_match(&record.threat, key)?;
+            Some((id.clone(), BearingRecord { scope_match, record: Arc::clone(record) }))
+        });
+        market.bearing = bearing.collect();
         if let Some(adopted) = &self.adopted {
-            market.watches = watches(&adopted.policy, key);
+            market.plan = self.plans.of(key);
+            market.memories.resize_with(market.plan.asked.len(), Memories::default);
+            market.exposures = market.expose(&adopted.policy, self.now.day(), false);
         }
         market
     }
 
     /// Records a threat or takes it from the record; gives the markets it touches now or did before.
-    fn put_threat(&mut self, id: &Slug, record: Option<ThreatRecord>) -> BTreeSet<MarketKey> {
+    fn put_threat(&mut self, id: &Slug, record: Option<Arc<ThreatRecord>>) -> BTreeSet<MarketKey> {
         let mut touched = BTreeSet::new();
         if let Some(before) = self.threats.remove(id) {
-            for key in self.touched_by(&before.threat) {
-                touched.insert(key);
-                if let Some(market) = self.markets.get_mut(&key) {
+            touched = self.touched_by(&before.threat);
+            for key in &touched {
+                if let Some(market) = self.markets.get_mut(key) {
                     market.bearing.remove(id);
                 }
             }
@@ -250,29 +279,34 @@ impl State {
             boundary = record.threat.next_boundary(self.now.day());
             for key in self.touched_by(&record.threat) {
                 touched.insert(key);
-                if let (Some(market), Some(scope)) =
+                if let (Some(market), Some(scope_match)) =
                     (self.markets.get_mut(&key), scope_match(&record.threat, key))
                 {
-                    market.bearing.insert(id.clone(), scope);
+                    let record = Arc::clone(&record);
+                    market.bearing.insert(id.clone(), BearingRecord { scope_match, record });
                 }
             }
             self.threats.insert(id.clone(), record);
         }
-        self.calendar.schedule(
-            Due::Threat(id.clone()),
-            boundary.map(super::super::domain::time::Day::start),
-        );
+        self.calendar.schedule(Due::Threat(id.clone()), boundary.map(Day::start));
         touched
     }
 
     /// Markets of the record that a threat is about, by key.
-    fn touched_by(&self, threat: &Threat) -> Vec<MarketKey> {
-        self.scope_of(threat).map(|(key, _)| key).collect()
+    fn touched_by(&self, threat: &Threat) -> BTreeSet<MarketKey> {
+        let minerals = threat.minerals.iter().flat_map(|mineral| mineral.family());
+        let markets = minerals.flat_map(|mineral| {
+            Stage::ALL.iter().map(|stage| MarketKey { mineral: *mineral, stage: *stage })
+        });
+        let is_touched =
+            |key: &MarketKey| self.markets.contains_key(key) && scope_match(threat, *key).is_some();
+        markets.filter(is_touched).collect()
     }
 
-    /// Markets of the record that a threat is about, and how.
+    /// Markets of the record that a threat is about, and how; by key.
     pub fn scope_of(&self, threat: &Threat) -> impl Iterator<Item = (MarketKey, ScopeMatch)> {
-        self.markets.keys().filter_map(move |key| Some((*key, scope_match(threat, *key)?)))
+        let touched = self.touched_by(threat).into_iter();
+        touched.filter_map(move |key| Some((key, scope_match(threat, key)?)))
     }
 
     fn adopt(&mut self, policy: &Arc<Policy>, alerts: &mut Vec<Alert>) {
@@ -280,6 +314,7 @@ impl State {
             return;
         }
         let keys: Vec<MarketKey> = self.markets.keys().copied().collect();
+        self.plans = Plans::new(policy);
         self.adopted =
             Some(Adopted { version: self.seq, at: self.now, policy: Arc::clone(policy) });
         for key in keys {
@@ -300,7 +335,6 @@ impl State {
         };
         let mut evaluation = Evaluation {
             adopted,
-            threats: &self.threats,
             entry: self.seq,
             now: self.now,
             journal_time,
@@ -311,8 +345,7 @@ impl State {
         };
         if matches!(trigger, Trigger::Policy) {
             market.choose(Some(&adopted.policy));
-            let before = std::mem::replace(&mut market.watches, watches(&adopted.policy, key));
-            evaluation.carry_over(market, before);
+            evaluation.carry_over(market, &self.plans.of(key));
         }
         evaluation.run(market);
         self.reschedule(key);
@@ -320,11 +353,8 @@ impl State {
 
     pub(super) fn reschedule(&mut self, key: MarketKey) {
         let Some(market) = self.markets.get(&key) else { return };
-        let waits = market.watches.iter().flat_map(|watch| {
-            let memories = std::iter::once(&watch.real).chain(watch.drill.as_ref());
-            memories.filter_map(|memory| memory.standing.next_deadline(&watch.rule))
-        });
-        self.calendar.schedule(Due::Market(key), waits.filter(|at| *at > self.now).min());
+        let deadline = if market.plan.timed { market.next_deadline(self.now) } else { None };
+        self.calendar.schedule(Due::Market(key), deadline);
     }
 
     /// Schedules everything anew, for a state that was read from a snapshot.
@@ -335,30 +365,15 @@ impl State {
         }
         for (id, record) in &self.threats {
             let boundary = record.threat.next_boundary(self.now.day());
-            self.calendar.schedule(
-                Due::Threat(id.clone()),
-                boundary.map(super::super::domain::time::Day::start),
-            );
+            self.calendar.schedule(Due::Threat(id.clone()), boundary.map(Day::start));
         }
     }
 }
 
-/// A fresh memory for every rule that looks at a market, for each of its destinations; by rule, then as configured.
-pub(super) fn watches(policy: &Policy, key: MarketKey) -> Vec<Watch> {
-    let rules = policy.rules.iter().filter(|rule| rule.covers(key));
-    rules
-        .flat_map(|rule| {
-            let rule = Arc::new(rule.clone());
-            rule.destinations
-                .clone()
-                .into_iter()
-                .map(move |destination| Watch {
-                    rule: Arc::clone(&rule),
-                    destination,
-                    real: super::market::Memory::default(),
-                    drill: None,
-                })
-                .collect::<Vec<_>>()
-        })
-        .collect()
+/// What a batch changes about one market.
+#[derive(Debug, Default)]
+struct Touched {
+    data: Option<DataChange>,
+    threats: Vec<Slug>,
+    retracted: Vec<Arc<ThreatRecord>>,
 }

@@ -6,7 +6,7 @@ use super::limits::Peer;
 use super::market_view::{Viewpoint, threat_record};
 use super::market_watch::{self, WatchStream};
 use super::pb::{self, market_service_server::MarketService};
-use super::{page, parse, render, status};
+use super::{page, parse, render, status, what_if};
 use crate::domain::policy::Destination;
 use crate::domain::{MarketKey, Slug};
 use crate::engine::{State, ThreatRecord};
@@ -32,8 +32,7 @@ impl MarketService for Markets {
             ..request.clone()
         });
         let skip = page::parse(&request.page_token, digest)?.unwrap_or(0);
-        self.0.settle(&request.min_cursor).await?;
-        let response = self.0.view.look(|state| -> Result<_, Status> {
+        let response = self.at(&request.min_cursor, &request.as_of, |state| -> Result<_, Status> {
             let viewpoint = viewpoint(state, &wanted.destination)?;
             let keys = known_markets(state);
             let keys = keys.into_iter().filter(|key| wanted.filter.covers(*key));
@@ -45,8 +44,8 @@ impl MarketService for Markets {
                 journal_time: Some(render::timestamp(state.now())),
                 weights: viewpoint.weights(),
             })
-        })?;
-        Ok(Response::new(response))
+        });
+        Ok(Response::new(response.await??))
     }
 
     async fn get_market(
@@ -55,8 +54,7 @@ impl MarketService for Markets {
     ) -> Result<Response<pb::GetMarketResponse>, Status> {
         let request = request.into_inner();
         let (key, destination) = parse::get_market(&request)?;
-        self.0.settle(&request.min_cursor).await?;
-        let response = self.0.view.look(|state| -> Result<_, Status> {
+        let response = self.at(&request.min_cursor, &request.as_of, |state| -> Result<_, Status> {
             let viewpoint = viewpoint(state, &destination)?;
             if !known_markets(state).contains(&key) {
                 return Err(status::not_found("market", &key.to_string()));
@@ -67,8 +65,8 @@ impl MarketService for Markets {
                 journal_time: Some(render::timestamp(state.now())),
                 weights: viewpoint.weights(),
             })
-        })?;
-        Ok(Response::new(response))
+        });
+        Ok(Response::new(response.await??))
     }
 
     type WatchMarketsStream = WatchStream;
@@ -126,7 +124,8 @@ impl MarketService for Markets {
         self.0.settle(&request.min_cursor).await?;
         let response = self.0.view.look(|state| {
             let id = Slug::parse(&request.threat_id);
-            let record: Option<&ThreatRecord> = id.and_then(|id| state.threats().get(&id));
+            let record: Option<&ThreatRecord> =
+                id.and_then(|id| state.threats().get(&id)).map(|record| &**record);
             let record = record.ok_or_else(|| status::not_found("threat", &request.threat_id))?;
             Ok::<_, Status>(pb::GetThreatResponse {
                 threat: Some(threat_record(state, record)),
@@ -138,6 +137,23 @@ impl MarketService for Markets {
     }
 }
 
+impl Markets {
+    /// Looks at the state, as it is once a cursor is applied, or as it was.
+    async fn at<T>(
+        &self,
+        min_cursor: &str,
+        as_of: &str,
+        look: impl FnOnce(&State) -> T,
+    ) -> Result<T, Status> {
+        self.0.settle(min_cursor).await?;
+        if as_of.is_empty() {
+            return Ok(self.0.view.look(look));
+        }
+        Ok(look(&what_if::state_as_of(&self.0, as_of).await?))
+    }
+}
+
+/// A buyer's view of a state; an error where no bloc has this name.
 pub(super) fn viewpoint<'a>(
     state: &'a State,
     destination: &'a Destination,

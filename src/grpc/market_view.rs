@@ -5,14 +5,14 @@ use crate::domain::market::Row;
 use crate::domain::policy::{Destination, Place, Policy};
 use crate::domain::rule::Metric;
 use crate::domain::{MarketKey, Threat};
+use crate::engine::concentration::{self, Basis};
 use crate::engine::exposure::{Exposure, Lens, weight};
-use crate::engine::{Market, State, ThreatRecord, concentration};
+use crate::engine::{Market, State, ThreatRecord};
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Metrics that need no parameter besides the destination.
-const METRICS: [Metric; 7] = [
+const METRICS: [Metric; 10] = [
     Metric::Top1Share,
     Metric::Cr3,
     Metric::Hhi,
@@ -20,6 +20,9 @@ const METRICS: [Metric; 7] = [
     Metric::RestrictedShare,
     Metric::AvailableShare,
     Metric::NMinus1,
+    Metric::AnnouncedHhiT,
+    Metric::AnnouncedRestrictedShare,
+    Metric::HhiWgiT,
 ];
 
 /// The state, seen by a buyer. Drills are left out: they show in alerts and with their threats.
@@ -60,7 +63,7 @@ impl<'a> Viewpoint<'a> {
         if let Some(market) = self.state.markets().get(&key) {
             shown.state = pb::MarketState::Known.into();
             self.show_figures(market, &mut shown);
-            shown.open_episodes = open_episodes(market);
+            shown.standings = standings(market);
         }
         shown
     }
@@ -68,7 +71,8 @@ impl<'a> Viewpoint<'a> {
     fn show_figures(&self, market: &Market, shown: &mut pb::Market) {
         let record = market.report();
         let report = &record.report;
-        let exposure = self.exposure(market);
+        let exposure = self.exposure(market, false);
+        let announced = self.exposure(market, true);
         let mut rows: Vec<&Row> = report.rows().iter().collect();
         // Stable: equal shares stay in order of their country; withheld ones come last.
         rows.sort_by_key(|row| Reverse(row.share));
@@ -76,15 +80,18 @@ impl<'a> Viewpoint<'a> {
         shown.residual = render::share(report.residual());
         shown.residual_ppm = report.residual().get();
         shown.leaders = concentration::leaders(report).iter().map(ToString::to_string).collect();
+        let basis = |metric: &Metric| {
+            let exposure = if metric.counts_announced() { &announced } else { &exposure };
+            Basis { report, exposure, wgi: &self.policy.wgi }
+        };
         let value = |metric: &Metric| pb::MetricValue {
             metric: render::metric(metric).into(),
-            value: Some(render::interval(
-                metric.unit(),
-                concentration::value(metric, report, &exposure),
-            )),
+            value: Some(render::interval(metric.unit(), basis(metric).value(metric))),
         };
-        shown.metrics = METRICS.iter().map(value).collect();
-        let why = concentration::why(&Metric::HhiT, report, &exposure);
+        // Without any governance weight there is nothing to say of governance.
+        let says = |metric: &&Metric| **metric != Metric::HhiWgiT || !self.policy.wgi.is_empty();
+        shown.metrics = METRICS.iter().filter(says).map(value).collect();
+        let why = basis(&Metric::HhiT).why(&Metric::HhiT);
         shown.hhi_t_parts = render::why(Metric::HhiT.unit(), &why);
         shown.flags = report.flags().iter().map(|flag| render::flag(*flag).into()).collect();
         shown.report = Some(render::report_name(&record.name()));
@@ -92,19 +99,20 @@ impl<'a> Viewpoint<'a> {
         shown.denominator = render::denominator(report.denominator()).into();
         shown.published_total = report.published_total_milli().map(render::milli);
         report.url().clone_into(&mut shown.url);
-        shown.other_reports =
-            market.other_reports().map(|record| render::report_name(&record.name())).collect();
+        let others = market.other_reports().map(|(record, superseded)| pb::ReportName {
+            superseded,
+            ..render::report_name(&record.name())
+        });
+        shown.other_reports = others.collect();
     }
 
-    fn exposure(&self, market: &Market) -> Exposure {
-        let measures = BTreeSet::new();
-        let lens = Lens { destination: self.destination, measures: &measures };
+    fn exposure(&self, market: &Market, announced: bool) -> Exposure {
+        let lens = Lens { announced, ..Lens::toward(self.destination.clone()) };
         let today = self.state.now().day();
         let threats = market
             .bearing()
-            .filter_map(|(id, _)| self.state.threats().get(id))
-            .filter(|record| !record.exercise)
-            .map(|record| &*record.threat)
+            .filter(|one| !one.record.exercise)
+            .map(|one| &*one.record.threat)
             .filter(|threat| lens.counts(threat, today, &self.policy));
         Exposure::of(threats, &self.policy)
     }
@@ -127,6 +135,11 @@ impl<'a> Viewpoint<'a> {
                 scope_match: render::scope_match(scope_match).into(),
                 weight: render::weight(weight(threat, &self.policy)),
                 status: render::status(threat.status(today)).into(),
+                reached: threat
+                    .reached(self.destination, &self.policy.blocs)
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect(),
             })
         });
         bearing.collect()
@@ -147,14 +160,18 @@ fn supplier(row: &Row, exposure: &Exposure) -> pb::Supplier {
     }
 }
 
-fn open_episodes(market: &Market) -> Vec<pb::OpenEpisode> {
-    let open = market.open().filter(|open| !open.exercise);
-    open.map(|open| pb::OpenEpisode {
-        episode: open.episode.id,
-        rule: open.rule.name.to_string(),
-        destination: open.destination.map(ToString::to_string).unwrap_or_default(),
-        level: render::level(Some(open.level)).into(),
-        latest_sequence: open.episode.latest,
+fn standings(market: &Market) -> Vec<pb::RuleStanding> {
+    let standings = market.standings().filter(|one| !one.exercise);
+    let says = standings.filter(|one| one.level.is_some() || one.indeterminate || one.stale);
+    says.map(|one| pb::RuleStanding {
+        episode: one.episode.map_or(0, |episode| episode.id),
+        rule: one.rule.name.to_string(),
+        destination: one.destination.map(ToString::to_string).unwrap_or_default(),
+        level: render::level(one.level).into(),
+        latest_sequence: one.episode.map_or(0, |episode| episode.latest),
+        indeterminate: one.indeterminate,
+        stale: one.stale,
+        flapping: one.flapping,
     })
     .collect()
 }

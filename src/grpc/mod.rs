@@ -7,7 +7,8 @@
 //!           status: one table from our errors to gRPC codes with google.rpc details
 //! ```
 //!
-//! One file per service; `subscription`, `publish_stream` and `market_watch` are the streams, `limits` bounds them; `cursor` and `page` are the opaque texts handed out.
+//! One file per service; `subscription`, `publish_stream` and `market_watch` are the streams, `limits` bounds them; `what_if`
+//! works on copies of the state; `cursor` and `page` are the opaque texts handed out.
 
 mod alert_service;
 mod api;
@@ -29,6 +30,7 @@ mod publish_stream;
 pub mod render;
 mod status;
 mod subscription;
+mod what_if;
 
 pub use api::Api;
 pub use limits::{Bounds, Limits, Peer};

@@ -36,9 +36,13 @@ macro_rules! on_wire {
 
 on_wire!(Stage, pb::Stage, [Mining, Refining]);
 on_wire!(Level, pb::Level, [Watch, Warning, Critical]);
-on_wire!(Kind, pb::AlertKind, [Raised, Escalated, Deescalated, Cleared]);
+on_wire!(
+    Kind,
+    pb::AlertKind,
+    [Raised, Escalated, Deescalated, Cleared, Notice, Indeterminate, Stale, Flapping]
+);
 on_wire!(ScopeMatch, pb::ScopeMatch, [Exact, Group, Partial]);
-on_wire!(Flag, pb::Flag, [Estimated, Withheld, TotalDiffers, AboveWhole]);
+on_wire!(Flag, pb::Flag, [Estimated, Withheld, TotalDiffers, AboveWhole, Stale]);
 on_wire!(Authority, pb::Authority, [Supranational, National, Subnational, NonState, Firm]);
 on_wire!(EndUse, pb::EndUse, [Any, Military, ListedEntities]);
 on_wire!(Confidence, pb::Confidence, [Official, Reported, Rumour]);

@@ -2,8 +2,8 @@
 
 use crate::domain::market::{Denominator, Draft, DraftRow, Figure, Period};
 use crate::domain::policy::{Blocs, Destination, Level, Place};
-use crate::domain::rule::{Metric, Threshold};
-use crate::domain::share::Weight;
+use crate::domain::rule::{Flapping, Metric, Threshold};
+use crate::domain::share::{Weight, Wgi};
 use crate::domain::threat::{
     Authority, Calendar, Confidence, EndUse, Evidence, Measure, Quota, Scope, Suspension,
 };
@@ -45,6 +45,9 @@ pub(super) fn policy() -> Payload {
         thresholds: vec![Threshold { level: Level::Critical, raise: 800_000, reset: 750_000 }],
         for_ms: 1,
         keep_ms: 86_400_000,
+        confidence: BTreeSet::from([Confidence::Official]),
+        max_age_ms: Some(86_400_000_000),
+        flapping: Some(Flapping { changes: 4, within_ms: 86_400_000 }),
     };
     let members = BTreeSet::from([country("JPN"), country("USA")]);
     Payload::PolicyAdopted(Arc::new(Policy {
@@ -52,6 +55,8 @@ pub(super) fn policy() -> Payload {
         blocs: Blocs(BTreeMap::from([(slug("G7"), members)])),
         sources: vec![slug("USGS"), slug("BGS")],
         weights: Policy::default_weights(),
+        wgi: BTreeMap::from([(country("CHN"), Wgi::from_mean_hundredths(-31).unwrap())]),
+        notice_share: Ppm::new(100_000),
     }))
 }
 

@@ -16,12 +16,17 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `serve` on a directory and a free port, and waits until it listens.
     pub(crate) fn serve(dir: &Path) -> Self {
-        let mut child = Command::new(BINARY)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(dir)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::serve_with(dir, None)
+    }
+
+    /// The same with a file of settings.
+    pub(crate) fn serve_with(dir: &Path, config: Option<&Path>) -> Self {
+        let mut command = Command::new(BINARY);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(dir);
+        if let Some(config) = config {
+            command.arg("--config").arg(config);
+        }
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let listening = lines.find_map(|line| {
             line.unwrap().split_once("listening address=").map(|(_, rest)| rest.to_owned())
@@ -32,6 +37,11 @@ impl Process {
             child,
             address: listening.expect("the server says where it listens").trim().to_owned(),
         }
+    }
+
+    /// The process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// `kill -9`.
@@ -49,18 +59,18 @@ impl Drop for Process {
     }
 }
 
-fn run(arguments: &[&str]) -> Output {
+pub(crate) fn run(arguments: &[&str]) -> Output {
     Command::new(BINARY).args(arguments).output().unwrap()
 }
 
-fn json_lines(output: &Output) -> Vec<Value> {
+pub(crate) fn json_lines(output: &Output) -> Vec<Value> {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = std::str::from_utf8(&output.stdout).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// A file of the reference data, where it is at hand.
-fn reference(name: &str) -> Option<PathBuf> {
+pub(crate) fn reference(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("LODEWATCH_DATA").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
         PathBuf::from,

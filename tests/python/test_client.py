@@ -128,7 +128,7 @@ class Subscription(WithServer):
             self.assertEqual(alert.level, types_pb2.LEVEL_CRITICAL)
             self.assertEqual(alert.value.lower, 0.9)
             self.assertEqual(list(alert.cause.threat_ids), ["CHN-TEST-2024"])
-            self.assertIn("gallium", alert.sentence)
+            self.assertIn("Gallium refining", alert.sentence)
 
 
 class Refusal(WithServer):
@@ -160,7 +160,7 @@ class Discovery(WithServer):
         buf = shutil.which("buf")
         self.assertIsNotNone(buf, "buf is not on the PATH; tests/all.sh installs it")
         url = f"http://{self.server.address}/lodewatch.v1.PolicyService/GetPolicy"
-        command = [buf, "curl", "--http2-prior-knowledge", "--data", "{}", url]
+        command = [buf, "curl", "--protocol", "grpc", "--http2-prior-knowledge", "--data", "{}", url]
         done = subprocess.run(command, capture_output=True, text=True, timeout=CALL_SECONDS_MAX)
         self.assertEqual(done.returncode, 0, done.stderr)
         names = {rule["name"] for rule in json.loads(done.stdout)["policy"]["rules"]}

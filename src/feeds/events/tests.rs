@@ -1,10 +1,10 @@
 //! A list in small with every quirk, and the real one where it is at hand.
 
-use super::{Import, read};
+use super::read;
 use crate::domain::policy::Place;
 use crate::domain::threat::{Authority, Confidence, EndUse, Measure, Scope, Status};
 use crate::domain::{Country, Day, Stage, Threat};
-use crate::feeds::real_data;
+use crate::feeds::{Threats, real_data};
 use proptest::prelude::*;
 
 const HEADER: &str = "event_id,title,imposing,authority_level,destination,minerals,stage_or_form,measure_type,\
@@ -24,11 +24,11 @@ USA-U,Import ban,USA,national,RUS (origin),uranium,enriched,IMPORT_PROHIBITION,P
 IND-FIRM,Asked,IND,state firm,JPN,rare_earths,oxide,EXPORT_PROHIBITION (de facto),,2025-06,2025-06,,,,,unverified,none found
 ";
 
-fn list() -> Import {
+fn list() -> Threats {
     read(format!("{HEADER}{LIST}").as_bytes()).unwrap()
 }
 
-fn find<'a>(import: &'a Import, id: &str) -> &'a Threat {
+fn find<'a>(import: &'a Threats, id: &str) -> &'a Threat {
     import.threats.iter().find(|threat| threat.id.as_str() == id).unwrap_or_else(|| panic!("{id}"))
 }
 

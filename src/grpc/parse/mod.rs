@@ -4,15 +4,19 @@ mod alerts;
 mod figure;
 mod markets;
 mod name;
+mod policy;
 mod publish;
 mod report;
 mod threat;
 mod violations;
+mod what_if;
 
 pub(super) use alerts::{Start, Subscribe, list_alerts, subscribe};
 pub(super) use markets::{WatchMarkets, get_market, list_markets, list_threats, watch_markets};
+pub use policy::policy;
 pub use publish::publish;
 pub use violations::Violations;
+pub(super) use what_if::{Simulate, backtest, simulate};
 
 use violations::Checks;
 

@@ -21,6 +21,7 @@ pub fn alert(alert: &Alert, cursor: &str) -> pb::Alert {
         policy_version: alert.policy_version.0,
         level: level(alert.level).into(),
         previous_level: level(alert.previous_level).into(),
+        possible_level: level(alert.possible_level).into(),
         mineral: alert.market.mineral.slug().to_owned(),
         stage: stage(alert.market.stage).into(),
         destination: alert.destination.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -32,6 +33,7 @@ pub fn alert(alert: &Alert, cursor: &str) -> pb::Alert {
         cause: Some(cause(&alert.cause)),
         why: why(unit, &alert.why),
         leaders: alert.leaders.iter().map(ToString::to_string).collect(),
+        previous_leaders: alert.previous_leaders.iter().map(ToString::to_string).collect(),
         bearings: alert.bearing.iter().map(bearing).collect(),
         flags: alert.flags.iter().map(|flag| flag.render().into()).collect(),
         report: Some(report_name(&alert.report)),
@@ -51,6 +53,7 @@ pub fn why(unit: Unit, why: &Why) -> Vec<pb::Part> {
         weight_permille: part.weight.permille().into(),
         amount: part.amount,
         points: amount(unit, part.amount),
+        upper_only: part.upper_only,
     };
     why.parts.iter().map(part).collect()
 }
@@ -59,11 +62,12 @@ fn cause(cause: &Cause) -> pb::Cause {
     let names = |threats: &[Slug]| threats.iter().map(ToString::to_string).collect();
     let request = |id: &RequestId| Uuid::from_u128(id.0).to_string();
     match cause {
-        Cause::Data { feed, request_id, report } => pb::Cause {
+        Cause::Data { feed, request_id, report, revised } => pb::Cause {
             kind: pb::CauseKind::Data.into(),
             feed: feed.to_string(),
             request_id: request(request_id),
             report: Some(report_name(report)),
+            revised_vintage: revised.map(|day| day.to_string()).unwrap_or_default(),
             ..pb::Cause::default()
         },
         Cause::Threat { feed, request_id, threats } => pb::Cause {
@@ -89,6 +93,7 @@ fn bearing(bearing: &Bearing) -> pb::Bearing {
         imposing: bearing.imposing.to_string(),
         scope_match: bearing.scope_match.render().into(),
         weight: weight(bearing.weight),
-        status: pb::ThreatStatus::InForce.into(),
+        status: bearing.status.render().into(),
+        reached: bearing.reached.iter().map(ToString::to_string).collect(),
     }
 }

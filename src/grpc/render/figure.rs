@@ -11,6 +11,7 @@ pub fn amount(unit: Unit, amount: Amount) -> f64 {
     let decimals = match unit {
         Unit::Share => 6,
         Unit::Points => 11,
+        Unit::Governance => 17,
     };
     double(Decimal::new(amount, decimals))
 }

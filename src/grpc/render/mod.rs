@@ -59,6 +59,9 @@ pub fn metric(metric: &Metric) -> pb::Metric {
         Metric::RestrictedShare => pb::Metric::RestrictedShare,
         Metric::AvailableShare => pb::Metric::AvailableShare,
         Metric::NMinus1 => pb::Metric::NMinus1,
+        Metric::HhiWgiT => pb::Metric::HhiWgiT,
+        Metric::AnnouncedHhiT => pb::Metric::AnnouncedHhiT,
+        Metric::AnnouncedRestrictedShare => pb::Metric::AnnouncedRestrictedShare,
     }
 }
 

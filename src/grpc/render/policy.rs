@@ -1,6 +1,6 @@
 //! The policy.
 
-use super::{amount, metric, timestamp, weight};
+use super::{amount, metric, share, timestamp, weight};
 use crate::domain::rule::{Rule, Threshold};
 use crate::domain::{Policy, Seq, Timestamp};
 use crate::grpc::names::OnWire;
@@ -23,6 +23,15 @@ pub fn policy(policy: &Policy, version: Seq, adopted_at: Timestamp) -> pb::Polic
             .collect(),
         sources: policy.sources.iter().map(ToString::to_string).collect(),
         weights: weights(policy),
+        governance: policy
+            .wgi
+            .iter()
+            .map(|(country, wgi)| pb::Governance {
+                country: country.to_string(),
+                weight: f64::from(wgi.hundredths()) / 100.0,
+            })
+            .collect(),
+        notice_share: policy.notice_share.map(share).unwrap_or_default(),
     }
 }
 
@@ -55,6 +64,12 @@ fn rule(rule: &Rule) -> pb::Rule {
         thresholds: rule.thresholds.iter().map(threshold).collect(),
         for_duration: Some(duration(rule.for_ms)),
         keep_duration: Some(duration(rule.keep_ms)),
+        confidence: rule.confidence.iter().map(|one| one.render().into()).collect(),
+        max_age: rule.max_age_ms.map(duration),
+        flapping: rule.flapping.map(|flapping| pb::Flapping {
+            changes: u32::from(flapping.changes),
+            within: Some(duration(flapping.within_ms)),
+        }),
     }
 }
 

@@ -49,5 +49,6 @@ pub fn report_name(name: &ReportName) -> pb::ReportName {
         period: name.period.to_string(),
         vintage: name.vintage.to_string(),
         accepted_at: Some(timestamp(name.accepted_at)),
+        superseded: false,
     }
 }
