@@ -77,9 +77,15 @@ impl View {
         head.wait_for(|head| *head >= entry).await.expect("the ring rings its own doorbell");
     }
 
-    /// The next instant at which something is due that no update announces.
-    pub fn next_deadline(&self) -> watch::Receiver<Option<Timestamp>> {
-        self.next_deadline.clone()
+    /// Waits until everything that was due by an instant has happened and its alerts can be read.
+    pub async fn wait_until_done(&self, now: Timestamp) {
+        let mut head = self.ring.head();
+        let is_done = |head: &Seq| {
+            // The state is ahead of what can be read while an entry is on its way to the archive.
+            let (seq, due) = self.look(|state| (state.seq(), state.next_deadline()));
+            seq <= *head && due.is_none_or(|due| due > now)
+        };
+        head.wait_for(is_done).await.expect("the ring rings its own doorbell");
     }
 }
 
@@ -223,7 +229,7 @@ pub async fn keep_time(
     clock: Clock,
     stop: CancellationToken,
 ) -> Result<(), journal::Error> {
-    let mut deadlines = view.next_deadline();
+    let mut deadlines = view.next_deadline.clone();
     loop {
         deadlines.mark_unchanged();
         // From the state, which is told of before the watch is: else what was just done would be due again.

@@ -7,6 +7,7 @@ use crate::client::{Publisher, Resumed, Servers, Subscription};
 use crate::clock::{Clock, ManualClock};
 use crate::config::Config;
 use crate::domain::{Day, Timestamp};
+use crate::engine::State;
 use crate::feeds::bundled;
 use crate::grpc::json;
 use crate::grpc::pb::alert_service_client::AlertServiceClient;
@@ -140,7 +141,7 @@ impl Stage {
             for update in threats.remove(&today).unwrap_or_default() {
                 self.publish(vec![update]).await?;
             }
-            let deadline = self.view.next_deadline().borrow().map(Timestamp::day);
+            let deadline = self.view.look(State::next_deadline).map(Timestamp::day);
             let next = threats.keys().next().copied().into_iter().chain(deadline).min();
             today = next.unwrap_or(end.next()).max(today.next());
         }
@@ -151,9 +152,7 @@ impl Stage {
     /// Sets the clock, and waits until everything due by then has happened.
     async fn turn_to(&self, now: Timestamp) {
         self.hand.set(now);
-        let mut deadline = self.view.next_deadline();
-        let happened = deadline.wait_for(|due| due.is_none_or(|due| due > now)).await;
-        drop(happened);
+        self.view.wait_until_done(now).await;
     }
 
     async fn publish(&mut self, updates: Vec<Update>) -> Result<(), Error> {

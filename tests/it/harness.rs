@@ -64,9 +64,8 @@ impl Server {
     /// Turns the clock, and waits until everything due by then has happened.
     pub(crate) async fn turn_to(&self, now: &str) {
         self.hand.set(instant(now));
-        let mut deadline = self.view.next_deadline();
-        let happened = deadline.wait_for(|due| due.is_none_or(|due| due > instant(now)));
-        tokio::time::timeout(PATIENCE, happened).await.unwrap().unwrap();
+        let done = self.view.wait_until_done(instant(now));
+        tokio::time::timeout(PATIENCE, done).await.unwrap();
     }
 
     /// Shuts down as SIGTERM does, and waits for the end.

@@ -1,13 +1,17 @@
 //! What a feed is promised that publishes over one stream.
 
+use crate::binary::Process;
 use crate::harness::{PATIENCE, Server, batch};
 use crate::samples::{removal, report};
+use lodewatch::client;
+use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
 use lodewatch::grpc::pb::publish_stream_response::Answer;
 use lodewatch::grpc::pb::{
     GetMarketRequest, PublishRequest, PublishStreamRequest, PublishStreamResponse, Stage,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
 use tonic::{Code, Request, Status, Streaming};
 
 /// Both ways of a stream of batches.
@@ -18,8 +22,13 @@ struct Feed {
 
 impl Feed {
     async fn open(server: &Server) -> Self {
+        Self::on(server.channel.clone()).await
+    }
+
+    async fn on(channel: Channel) -> Self {
         let (send, batches) = mpsc::channel(10_000);
-        let answers = server.feed().publish_stream(ReceiverStream::new(batches)).await.unwrap();
+        let mut client = FeedServiceClient::new(channel);
+        let answers = client.publish_stream(ReceiverStream::new(batches)).await.unwrap();
         Self { send, answers: answers.into_inner() }
     }
 
@@ -140,6 +149,44 @@ async fn a_drain_answers_what_was_read_and_says_so() {
     server.drain();
     assert_eq!(feed.next().await.unwrap_err().code(), Code::Unavailable);
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_answered_survives_a_kill_and_the_rest_can_be_sent_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut process = Process::serve(dir.path());
+    let mut feed = Feed::on(client::connect(&process.address).await.unwrap()).await;
+    feed.next().await.unwrap();
+    let batches: Vec<_> = (1..=900).map(share).collect();
+    for batch in &batches {
+        feed.send(batch.clone()).await;
+    }
+    let mut answered = Vec::new();
+    while answered.len() < 100 {
+        let Answer::Accepted(answer) = feed.answer().await else { panic!("it is accepted") };
+        answered.push(answer);
+    }
+    process.kill();
+    // What had arrived by then was answered as well.
+    while let Ok(Some(PublishStreamResponse { answer: Some(Answer::Accepted(answer)), .. })) =
+        feed.next().await
+    {
+        answered.push(answer);
+    }
+    let process = Process::serve(dir.path());
+    let mut feed = Feed::on(client::connect(&process.address).await.unwrap()).await;
+    feed.next().await.unwrap();
+    for batch in &batches {
+        feed.send(batch.clone()).await;
+    }
+    let mut again = Vec::new();
+    while again.len() < batches.len() {
+        let Answer::Accepted(answer) = feed.answer().await else { panic!("it is accepted") };
+        again.push(answer);
+    }
+    assert_eq!(again[..answered.len()], answered, "the first answer, again");
+    let cursors: std::collections::BTreeSet<_> = again.iter().map(|one| &one.cursor).collect();
+    assert_eq!(cursors.len(), batches.len(), "each is in the journal once");
 }
 
 #[tokio::test]
