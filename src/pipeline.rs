@@ -130,9 +130,15 @@ impl View {
         }
     }
 
-    /// The next instant at which something is due that no update announces.
-    pub fn next_deadline(&self) -> watch::Receiver<Option<Timestamp>> {
-        self.next_deadline.clone()
+    /// Waits until everything that was due by an instant has happened and its alerts can be read.
+    pub async fn wait_until_done(&self, now: Timestamp) {
+        let mut head = self.ring.head();
+        let is_done = |head: &Seq| {
+            // The state is ahead of what can be read while an entry is on its way to the archive.
+            let (seq, due) = self.look(|state| (state.seq(), state.next_deadline()));
+            seq <= *head && due.is_none_or(|due| due > now)
+        };
+        head.wait_for(is_done).await.expect("the ring rings its own doorbell");
     }
 }
 
@@ -343,11 +349,11 @@ pub async fn keep_time(
     clock: Clock,
     stop: CancellationToken,
 ) -> Result<(), journal::Error> {
-    let mut deadlines = view.next_deadline();
+    let mut deadlines = view.next_deadline.clone();
     let mut is_told = false;
     loop {
-        // The bell rings after the head has moved; what is due, the state knows at once.
         deadlines.mark_unchanged();
+        // From the state, which is told of before the watch is: else what was just done would be due again.
         let due = view.look(State::next_deadline);
         let wait = async {
             match due {

@@ -1,12 +1,16 @@
 //! Assembly on one screen: open → recover → adopt the policy → serve → drain.
 
+mod connection;
+
 use crate::archive::{self, Archive};
 use crate::clock::{Clock, Jumped};
 use crate::config::Config;
-use crate::grpc::{self, Api};
+use crate::grpc::{self, Api, Boards, Bounds, Credits, Limits};
 use crate::journal::{self, Embedded, Journal};
 use crate::pipeline::{self, Housekeeping, Pipeline, Trouble, View, keep_time};
 use crate::reload::{self, Keeper, Reload};
+use connection::Ends;
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -15,11 +19,15 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpIncoming;
+use tower::util::MapResponseLayer;
 
 /// HTTP/2 pings to a silent client, so that a dead one is noticed.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Calls of one connection besides its streams. Streams are refused by name; over this a client would wait unknowingly.
+const CALLS_PER_CONNECTION: u32 = 100;
+/// How long connections may take to notice that they were cut.
+const CUT_BOUND: Duration = Duration::from_secs(1);
 
 /// Why a server does not start, or ends by itself.
 #[derive(Debug, thiserror::Error)]
@@ -161,7 +169,7 @@ impl Node {
     }
 
     /// Serves until told to drain; then streams say goodbye and calls under way are answered, for as long as the
-    /// configuration gives them.
+    /// configuration gives them. Whatever is still open after that is cut.
     ///
     /// # Errors
     ///
@@ -173,28 +181,18 @@ impl Node {
     ) -> Result<(), Error> {
         let (refused, told_refused) = watch::channel(String::new());
         let keeper = self.keeper(refused);
-        let api = Arc::new(Api {
-            journal: Arc::clone(&self.journal),
-            view: self.view.clone(),
-            clock: self.clock.clone(),
-            drain: drain.clone(),
-            streams: Arc::new(Semaphore::new(self.config.server.streams_max)),
-            what_ifs: Arc::new(Semaphore::new(self.config.server.what_ifs_max)),
-            refused: told_refused,
-        });
-        let router = tonic::transport::Server::builder()
-            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .max_concurrent_streams(self.config.server.streams_per_connection_max)
-            .add_routes(grpc::routes(api, self.config.server.message_bytes_max).await);
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let serving =
-            router.serve_with_incoming_shutdown(incoming, drain.clone().cancelled_owned());
+        let cut = CancellationToken::new();
+        // However this ends, no connection outlives it.
+        let _cut = cut.clone().drop_guard();
+        let serving = self.answer(listener, told_refused, drain.clone(), cut.clone()).await;
         let drain_bound = Duration::from_millis(self.config.server.drain_ms);
         let bounded = async {
             drain.cancelled().await;
             tracing::info!("draining");
             tokio::time::sleep(drain_bound).await;
+            tracing::warn!("drain time is over; open connections are cut");
+            cut.cancel();
+            tokio::time::sleep(CUT_BOUND).await;
         };
         let is_damaged = self.view.is_damaged();
         let time = keep_time(
@@ -206,10 +204,7 @@ impl Node {
         let mut has_ended = false;
         let result = tokio::select! {
             served = serving => served.map_err(Error::from),
-            () = bounded => {
-                tracing::warn!("drain time is over; open connections are cut");
-                Ok(())
-            }
+            () = bounded => Ok(()),
             ended = &mut self.ended, if !is_damaged => {
                 has_ended = true;
                 Err(loop_error(ended))
@@ -221,6 +216,54 @@ impl Node {
             self.close().await?;
         }
         result
+    }
+
+    /// Answers calls until told to drain and every connection has ended.
+    async fn answer(
+        &self,
+        listener: TcpListener,
+        refused: watch::Receiver<String>,
+        drain: CancellationToken,
+        cut: CancellationToken,
+    ) -> impl Future<Output = Result<(), tonic::transport::Error>> + use<> {
+        let config = &self.config.server;
+        let bounds = Bounds {
+            streams: config.streams_max,
+            streams_per_identity: config.streams_per_identity_max,
+            updates_per_second: config.updates_per_second_max,
+        };
+        let api = Arc::new(Api {
+            journal: Arc::clone(&self.journal),
+            view: self.view.clone(),
+            clock: self.clock.clone(),
+            drain: drain.clone(),
+            limits: Limits::new(bounds),
+            credits: Credits {
+                batches: config.publish_batches_max,
+                bytes: config.publish_bytes_max,
+            },
+            boards: Boards::default(),
+            what_ifs: Arc::new(Semaphore::new(config.what_ifs_max)),
+            refused,
+        });
+        let streams = config.streams_per_connection_max;
+        let ends = Ends {
+            connections_max: config.connections_max,
+            streams_max: usize::try_from(streams).unwrap_or(usize::MAX),
+            handshake: Duration::from_millis(config.handshake_ms),
+            drain: drain.clone(),
+            cut,
+        };
+        tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .max_concurrent_streams(streams.saturating_add(CALLS_PER_CONNECTION))
+            .layer(MapResponseLayer::new(grpc::name_size_limit))
+            .add_routes(grpc::routes(api, config.message_bytes_max).await)
+            .serve_with_incoming_shutdown(
+                connection::accept(listener, ends),
+                drain.cancelled_owned(),
+            )
     }
 
     /// Ends the loop with a last snapshot.

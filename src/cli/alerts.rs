@@ -3,7 +3,7 @@
 use super::arguments::{Alerts, Output};
 use super::error::Error;
 use super::{output, watch};
-use crate::client;
+use crate::client::Servers;
 use crate::grpc::pb::alert_service_client::AlertServiceClient;
 use crate::grpc::pb::{ListAlertsRequest, Order};
 
@@ -11,8 +11,12 @@ use crate::grpc::pb::{ListAlertsRequest, Order};
 const PAGE: usize = 1000;
 
 /// Prints alerts.
-pub(super) async fn run(address: &str, output: Output, arguments: &Alerts) -> Result<(), Error> {
-    let mut client = AlertServiceClient::new(client::connect(address).await?);
+pub(super) async fn run(
+    servers: &Servers,
+    output: Output,
+    arguments: &Alerts,
+) -> Result<(), Error> {
+    let mut client = AlertServiceClient::new(servers.connect().await?);
     let order = if arguments.oldest_first { Order::OldestFirst } else { Order::NewestFirst };
     let mut request = ListAlertsRequest {
         filter: Some(watch::filter(&arguments.filter)?),

@@ -10,9 +10,15 @@ pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// The server to talk to.
-    #[arg(long, global = true, default_value = "127.0.0.1:50061", value_name = "HOST:PORT")]
-    pub address: String,
+    /// The server to talk to; several with commas between, or given one by one, stand in for each other.
+    #[arg(
+        long,
+        global = true,
+        default_value = "127.0.0.1:50061",
+        value_name = "HOST:PORT",
+        value_delimiter = ','
+    )]
+    pub address: Vec<String>,
     /// How to print: tables for people, or protobuf's JSON mapping, one object a line.
     #[arg(long, global = true, value_enum, default_value_t = Output::Table)]
     pub output: Output,

@@ -2,9 +2,8 @@
 
 use super::arguments::{Demo, Output};
 use super::error::Error;
-use super::publish::publish;
 use super::{markets, output};
-use crate::client::{self, Resumed, Subscription};
+use crate::client::{Publisher, Resumed, Servers, Subscription};
 use crate::clock::{Clock, ManualClock};
 use crate::config::Config;
 use crate::domain::{Day, Timestamp};
@@ -42,7 +41,7 @@ pub(super) async fn run(output: Output, arguments: &Demo) -> Result<(), Error> {
     let temporary = tempfile::tempdir().map_err(system("no temporary directory can be made"))?;
     let data_dir = arguments.keep.clone().unwrap_or_else(|| temporary.path().to_owned());
     let (clock, hand) = Clock::manual(day(FIRST_DAY).start());
-    let stage = Stage::open(Config { data_dir, ..Config::built_in() }, clock, hand).await?;
+    let mut stage = Stage::open(Config { data_dir, ..Config::built_in() }, clock, hand).await?;
     if output == Output::Table {
         output::line(INTRODUCTION)?;
     }
@@ -79,6 +78,8 @@ That was a demo. For real:
 
 /// A server with everything around it.
 struct Stage {
+    servers: Servers,
+    publisher: Publisher,
     channel: Channel,
     view: View,
     hand: ManualClock,
@@ -95,8 +96,10 @@ impl Stage {
         let view = node.view().clone();
         let drain = CancellationToken::new();
         let server = tokio::spawn(node.serve(listener, drain.clone()));
-        let channel = client::connect(&address.to_string()).await?;
-        Ok(Self { channel, view, hand, drain, server })
+        let servers = Servers::parse([address.to_string().as_str()])?;
+        let channel = servers.connect().await?;
+        let publisher = Publisher::new(servers.clone());
+        Ok(Self { servers, publisher, channel, view, hand, drain, server })
     }
 
     /// Subscribes, and prints every alert as it arrives; gives the sequence of the last one printed.
@@ -106,7 +109,7 @@ impl Stage {
             filter: Some(shown(output)),
             ..SubscribeRequest::default()
         };
-        let mut subscription = Subscription::new(self.channel.clone(), request);
+        let mut subscription = Subscription::new(self.servers.clone(), request);
         let (tell, told) = watch::channel(0);
         let printer = tokio::spawn(async move {
             while let Ok(Resumed::Message(message)) = subscription.next().await {
@@ -121,7 +124,7 @@ impl Stage {
     }
 
     /// Publishes what is bundled, each threat on its day, and drives the clock from one event to the next.
-    async fn play(&self) -> Result<(), Error> {
+    async fn play(&mut self) -> Result<(), Error> {
         let first = day(FIRST_DAY);
         self.publish(bundled_updates(bundled::REPORTS)?).await?;
         let mut threats: BTreeMap<Day, VecDeque<Update>> = BTreeMap::new();
@@ -149,25 +152,18 @@ impl Stage {
     /// Sets the clock, and waits until everything due by then has happened.
     async fn turn_to(&self, now: Timestamp) {
         self.hand.set(now);
-        let mut bell = self.view.next_deadline();
-        // The bell rings after the head has moved; what is due, the state knows at once.
-        let due = || self.view.look(State::next_deadline);
-        drop(bell.wait_for(|_| due().is_none_or(|due| due > now)).await);
-        let entry = self.view.look(State::seq);
-        // The loop that fails ends the server, which says so.
-        let _ = self.view.wait_for(entry).await;
+        self.view.wait_until_done(now).await;
     }
 
-    async fn publish(&self, updates: Vec<Update>) -> Result<(), Error> {
+    async fn publish(&mut self, updates: Vec<Update>) -> Result<(), Error> {
         let request = PublishRequest {
             request_id: Uuid::new_v4().to_string(),
             feed: "demo".to_owned(),
             updates,
             exercise: false,
         };
-        publish(&self.channel, request)
-            .await
-            .map_err(Error::refused("publishing the bundled data"))?;
+        let published = self.publisher.publish(request).await;
+        published.map_err(Error::refused("publishing the bundled data"))?;
         Ok(())
     }
 

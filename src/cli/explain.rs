@@ -3,7 +3,7 @@
 use super::arguments::Output;
 use super::error::Error;
 use super::output;
-use crate::client;
+use crate::client::Servers;
 use crate::domain::Country;
 use crate::grpc::pb::alert_service_client::AlertServiceClient;
 use crate::grpc::pb::{Alert, AlertKind, Bearing, Cause, CauseKind, GetAlertRequest, Metric, Part};
@@ -11,8 +11,8 @@ use rust_decimal::Decimal;
 use std::fmt::Write;
 
 /// Prints one alert.
-pub(super) async fn run(address: &str, output: Output, sequence: u64) -> Result<(), Error> {
-    let mut client = AlertServiceClient::new(client::connect(address).await?);
+pub(super) async fn run(servers: &Servers, output: Output, sequence: u64) -> Result<(), Error> {
+    let mut client = AlertServiceClient::new(servers.connect().await?);
     let request = GetAlertRequest { sequence, ..GetAlertRequest::default() };
     let response = client.get_alert(request).await;
     let response = response.map_err(Error::refused(format!("reading alert {sequence}")))?;

@@ -5,11 +5,12 @@ use super::error::Error;
 use super::publish::{self, Shipment};
 use super::taken::{self, Taken};
 use super::{output, threats};
+use crate::client::Servers;
 use crate::domain::{MarketKey, Update as Said};
 use crate::feeds::{self, Reports, Skipped, Threats};
+use crate::grpc;
 use crate::grpc::pb::update::Update as Kind;
 use crate::grpc::pb::{ListThreatsRequest, Threat, Update};
-use crate::{client, grpc};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,16 +22,19 @@ const BATCH: usize = 100;
 const FILE_BYTES_MAX: u64 = 1 << 30;
 
 /// Reads a file and publishes what it says, or prints it.
-pub(super) async fn run(address: &str, output: Output, arguments: &Import) -> Result<(), Error> {
+pub(super) async fn run(
+    servers: &Servers,
+    output: Output,
+    arguments: &Import,
+) -> Result<(), Error> {
     let mut read = read(&arguments.file)?;
     let summary = taken::summary(&read.taken, &read.skipped, arguments.verbose);
     anstream::eprint!("{summary}");
     if arguments.dry_run {
         return Ok(read.updates.iter().try_for_each(|(_, update)| output::json(update))?);
     }
-    let channel = client::connect(address).await?;
     if read.numbers_revisions {
-        number_revisions(&channel, &mut read.updates).await?;
+        number_revisions(&servers.connect().await?, &mut read.updates).await?;
     }
     let shipment = Shipment {
         feed: arguments.feed.as_deref().unwrap_or(read.feed),
@@ -39,7 +43,7 @@ pub(super) async fn run(address: &str, output: Output, arguments: &Import) -> Re
         unit: read.unit,
         updates: &read.updates,
     };
-    shipment.send(&channel, output).await
+    shipment.send(servers, output).await
 }
 
 /// What a file holds.

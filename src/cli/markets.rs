@@ -3,7 +3,7 @@
 use super::arguments::{Markets, Output};
 use super::error::Error;
 use super::{output, watch};
-use crate::client;
+use crate::client::Servers;
 use crate::grpc::pb::market_service_client::MarketServiceClient;
 use crate::grpc::pb::{
     Flag, Interval, ListMarketsRequest, Market, MarketChange, MarketState, Metric,
@@ -11,7 +11,11 @@ use crate::grpc::pb::{
 use tonic::transport::Channel;
 
 /// Prints markets.
-pub(super) async fn run(address: &str, output: Output, arguments: &Markets) -> Result<(), Error> {
+pub(super) async fn run(
+    servers: &Servers,
+    output: Output,
+    arguments: &Markets,
+) -> Result<(), Error> {
     let request = ListMarketsRequest {
         minerals: arguments.mineral.clone(),
         stages: watch::stages(&arguments.stage)?,
@@ -20,7 +24,7 @@ pub(super) async fn run(address: &str, output: Output, arguments: &Markets) -> R
         as_of: arguments.as_of.clone().unwrap_or_default(),
         ..ListMarketsRequest::default()
     };
-    let channel = client::connect(address).await?;
+    let channel = servers.connect().await?;
     let markets = all(channel.clone(), request.clone()).await?;
     if let Some(when) = &arguments.diff {
         let as_of = if when == "now" { String::new() } else { when.clone() };

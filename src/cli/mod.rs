@@ -21,6 +21,7 @@ mod what_if;
 pub use arguments::{Arguments, Command};
 pub use error::Error;
 
+use crate::client::Servers;
 use crate::config::Log;
 use crate::telemetry;
 use arguments::Show;
@@ -35,19 +36,20 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
     if !matches!(command, Command::Serve(_)) {
         telemetry::start(&Log::quiet());
     }
+    let servers = || Servers::parse(address.iter().map(String::as_str));
     match command {
         Command::Serve(flags) => serve::run(&flags).await,
-        Command::Publish(arguments) => publish::run(&address, output, &arguments).await,
-        Command::Watch(arguments) => watch::run(&address, output, &arguments).await,
-        Command::Markets(arguments) => markets::run(&address, output, &arguments).await,
-        Command::Threats(arguments) => threats::run(&address, output, &arguments).await,
+        Command::Publish(arguments) => publish::run(&servers()?, output, &arguments).await,
+        Command::Watch(arguments) => watch::run(&servers()?, output, &arguments).await,
+        Command::Markets(arguments) => markets::run(&servers()?, output, &arguments).await,
+        Command::Threats(arguments) => threats::run(&servers()?, output, &arguments).await,
         Command::Alerts(arguments) => match arguments.show {
-            Some(Show::Show { sequence }) => explain::run(&address, output, sequence).await,
-            None => alerts::run(&address, output, &arguments).await,
+            Some(Show::Show { sequence }) => explain::run(&servers()?, output, sequence).await,
+            None => alerts::run(&servers()?, output, &arguments).await,
         },
-        Command::Simulate(arguments) => what_if::simulate(&address, output, &arguments).await,
-        Command::Backtest(arguments) => what_if::backtest(&address, output, &arguments).await,
-        Command::Import(arguments) => import::run(&address, output, &arguments).await,
+        Command::Simulate(arguments) => what_if::simulate(&servers()?, output, &arguments).await,
+        Command::Backtest(arguments) => what_if::backtest(&servers()?, output, &arguments).await,
+        Command::Import(arguments) => import::run(&servers()?, output, &arguments).await,
         Command::CheckConfig { file } => check_config::run(&file),
         Command::Journal(arguments) => journal::run(output, &arguments),
         Command::Demo(arguments) => demo::run(output, &arguments).await,

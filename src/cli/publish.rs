@@ -3,24 +3,19 @@
 use super::arguments::{Output, Publish};
 use super::error::Error;
 use super::{output, progress};
-use crate::client;
+use crate::client::{Publisher, Servers};
 use crate::grpc::json;
-use crate::grpc::pb::feed_service_client::FeedServiceClient;
 use crate::grpc::pb::{Outcome, PublishRequest, PublishResponse, Update};
 use std::io::Read;
 use std::path::Path;
-use std::time::Duration;
-use tonic::transport::Channel;
-use tonic::{Code, Status};
 use uuid::Uuid;
 
-/// How often one batch is tried.
-const TRIES_MAX: u32 = 5;
-/// How long to wait between tries.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
-
 /// Publishes a file of JSON lines.
-pub(super) async fn run(address: &str, output: Output, arguments: &Publish) -> Result<(), Error> {
+pub(super) async fn run(
+    servers: &Servers,
+    output: Output,
+    arguments: &Publish,
+) -> Result<(), Error> {
     let updates = read(&arguments.file)?;
     let shipment = Shipment {
         feed: &arguments.feed,
@@ -29,7 +24,7 @@ pub(super) async fn run(address: &str, output: Output, arguments: &Publish) -> R
         unit: "line",
         updates: &updates,
     };
-    shipment.send(&client::connect(address).await?, output).await
+    shipment.send(servers, output).await
 }
 
 /// Updates that are to be published in batches.
@@ -48,7 +43,10 @@ pub(super) struct Shipment<'a> {
 
 impl Shipment<'_> {
     /// Publishes one batch after the other, and prints what became of them.
-    pub(super) async fn send(&self, channel: &Channel, output: Output) -> Result<(), Error> {
+    pub(super) async fn send(&self, servers: &Servers, output: Output) -> Result<(), Error> {
+        // Says at once when nobody is there.
+        servers.connect().await?;
+        let mut publisher = Publisher::new(servers.clone());
         let bar = progress::bar("publishing", self.updates.len());
         let mut sent = Sent::new(output);
         for batch in self.updates.chunks(self.batch) {
@@ -58,7 +56,7 @@ impl Shipment<'_> {
                 updates: batch.iter().map(|(_, update)| update.clone()).collect(),
                 exercise: self.exercise,
             };
-            let response = publish(channel, request).await;
+            let response = publisher.publish(request).await;
             let response = response.map_err(Error::refused(self.doing(batch)))?;
             bar.suspend(|| sent.add(&response))?;
             bar.inc(u64::try_from(batch.len()).unwrap_or(u64::MAX));
@@ -72,30 +70,6 @@ impl Shipment<'_> {
         let (first, last, unit) = (number(batch.first()), number(batch.last()), self.unit);
         format!("publishing {unit}s {first} to {last} (updates[0] is {unit} {first})")
     }
-}
-
-/// Publishes one batch; a lost connection or a starting server is tried again, under the same request id.
-pub(super) async fn publish(
-    channel: &Channel,
-    request: PublishRequest,
-) -> Result<PublishResponse, Status> {
-    let mut client = FeedServiceClient::new(channel.clone());
-    let mut tries = 1;
-    loop {
-        match client.publish(request.clone()).await {
-            Ok(response) => return Ok(response.into_inner()),
-            Err(status) if tries < TRIES_MAX && is_passing(&status) => {
-                tracing::warn!(%status, tries, "publishing again under the same request id");
-                tries += 1;
-                tokio::time::sleep(RETRY_AFTER).await;
-            }
-            Err(status) => return Err(status),
-        }
-    }
-}
-
-fn is_passing(status: &Status) -> bool {
-    matches!(status.code(), Code::Unavailable | Code::Cancelled | Code::Unknown)
 }
 
 /// What became of all batches.

@@ -3,13 +3,17 @@
 use super::arguments::{Output, Threats};
 use super::error::Error;
 use super::{output, watch};
-use crate::client;
+use crate::client::Servers;
 use crate::grpc::pb::market_service_client::MarketServiceClient;
 use crate::grpc::pb::{ListThreatsRequest, Scope, ThreatRecord, ThreatStatus};
 use tonic::transport::Channel;
 
 /// Prints threats.
-pub(super) async fn run(address: &str, output: Output, arguments: &Threats) -> Result<(), Error> {
+pub(super) async fn run(
+    servers: &Servers,
+    output: Output,
+    arguments: &Threats,
+) -> Result<(), Error> {
     let status = |text: &String| {
         let status = watch::choice("--status", "THREAT_STATUS", text, ThreatStatus::from_str_name)?;
         Ok(status.into())
@@ -21,7 +25,7 @@ pub(super) async fn run(address: &str, output: Output, arguments: &Threats) -> R
         page_size: 1000,
         ..ListThreatsRequest::default()
     };
-    let records = all(client::connect(address).await?, request).await?;
+    let records = all(servers.connect().await?, request).await?;
     match output {
         Output::Json => records.iter().try_for_each(output::json)?,
         Output::Table => print(&records)?,

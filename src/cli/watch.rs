@@ -3,13 +3,13 @@
 use super::arguments::{Filter, Output, Watch};
 use super::error::Error;
 use super::output;
-use crate::client::{self, Resumed, Subscription};
+use crate::client::{Resumed, Servers, Subscription};
 use crate::grpc::pb::subscribe_response::Message;
 use crate::grpc::pb::{AlertFilter, AlertKind, Exercises, Level, Stage, Start, SubscribeRequest};
 use tonic::Status;
 
 /// Prints alerts until interrupted.
-pub(super) async fn run(address: &str, output: Output, arguments: &Watch) -> Result<(), Error> {
+pub(super) async fn run(servers: &Servers, output: Output, arguments: &Watch) -> Result<(), Error> {
     let (start, cursor) = match arguments.from.as_str() {
         "snapshot" => (Start::Snapshot, String::new()),
         "head" => (Start::Head, String::new()),
@@ -22,8 +22,9 @@ pub(super) async fn run(address: &str, output: Output, arguments: &Watch) -> Res
         cursor,
         ..SubscribeRequest::default()
     };
-    let channel = client::connect(address).await?;
-    let mut subscription = Subscription::new(channel, request);
+    // Says at once when nobody is there; once it runs, it waits for somebody.
+    servers.connect().await?;
+    let mut subscription = Subscription::new(servers.clone(), request);
     let mut lost = false;
     loop {
         match subscription.next().await.map_err(Error::refused("watching"))? {

@@ -3,7 +3,7 @@
 use super::arguments::{Backtest, Output, Simulate};
 use super::error::Error;
 use super::{markets, output, publish, watch};
-use crate::client;
+use crate::client::Servers;
 use crate::config;
 use crate::domain::{Seq, Timestamp};
 use crate::grpc::pb::backtest_response::Message;
@@ -15,7 +15,7 @@ use std::path::Path;
 
 /// Prints markets before and after, and the alerts that would be sent.
 pub(super) async fn simulate(
-    address: &str,
+    servers: &Servers,
     output: Output,
     arguments: &Simulate,
 ) -> Result<(), Error> {
@@ -31,7 +31,7 @@ pub(super) async fn simulate(
         filter: Some(watch::filter(&arguments.filter)?),
         ..SimulateRequest::default()
     };
-    let mut client = PolicyServiceClient::new(client::connect(address).await?);
+    let mut client = PolicyServiceClient::new(servers.connect().await?);
     let response = client.simulate(request).await;
     let response = response.map_err(Error::refused("simulating"))?.into_inner();
     if output == Output::Json {
@@ -63,7 +63,7 @@ pub(super) async fn simulate(
 
 /// Prints the alerts that a policy would have sent, with a progress bar where somebody looks.
 pub(super) async fn backtest(
-    address: &str,
+    servers: &Servers,
     output: Output,
     arguments: &Backtest,
 ) -> Result<(), Error> {
@@ -72,7 +72,7 @@ pub(super) async fn backtest(
         filter: Some(watch::filter(&arguments.filter)?),
     };
     let doing = || Error::refused("backtesting");
-    let mut client = PolicyServiceClient::new(client::connect(address).await?);
+    let mut client = PolicyServiceClient::new(servers.connect().await?);
     let mut stream = client.backtest(request).await.map_err(doing())?.into_inner();
     let bar = ProgressBar::new(0).with_style(style());
     let mut told = 0_usize;

@@ -1,61 +1,42 @@
-//! The other end of the wire: a connection made for streams, and a subscription that resumes by itself.
+//! The other end of the wire: a subscription that resumes by itself, and a publisher that retries safely.
+//!
+//! # The loop, in any language
+//!
+//! A server promises that the alerts after a cursor are always the same, and that every message says where to resume from.
+//! So a client that misses nothing and sees nothing twice is this loop; `examples/subscribe.py` is it in Python.
+//!
+//! ```text
+//! cursor = what was stored, or empty                      # empty: begin with what is open now
+//! wait   = 0.1 s
+//! for server in servers, again and again:
+//!     try:
+//!         stream = Subscribe(cursor = cursor)             # an empty cursor means START_SNAPSHOT
+//!         for message in stream, each within 2 × heartbeat interval:
+//!             wait = 0.1 s
+//!             handle(message.alerts)                      # first handle …
+//!             if message.cursor is not empty:             # … then keep the cursor; best in one transaction
+//!                 cursor = message.cursor
+//!             if message is GoAway:
+//!                 wait = message.reconnect_after; break
+//!     on INVALID_ARGUMENT, FAILED_PRECONDITION, OUT_OF_RANGE, and whatever else trying again cannot mend:
+//!         tell a person
+//!     on UNAVAILABLE, CANCELLED, UNKNOWN, INTERNAL, a status with RetryInfo, silence:
+//!         pass                                            # go on from the cursor
+//!     sleep(max(wait, RetryInfo) × (1 to 2 at random)); wait = min(wait × 2, 5 s)
+//! ```
+//!
+//! Messages of a snapshot carry no cursor before its end: a snapshot that was cut off is sent again as a whole, from its
+//! `Opened` on.
+//!
+//! - [`Servers`]: where to connect to
+//! - [`Subscription`]: the loop
+//! - [`Publisher`]: the same for batches, which are safe to send again under their `request_id`
 
+mod backoff;
+mod publisher;
+mod servers;
 mod subscription;
 
+pub use publisher::Publisher;
+pub use servers::{Error, Servers, connect};
 pub use subscription::{Resumed, Subscription};
-
-use std::time::Duration;
-use tonic::transport::{Channel, Endpoint};
-
-/// Window of one stream: small, so that an unread stream cannot take the connection's window from the others.
-const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
-/// Window of the connection.
-const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-
-/// Why no connection was made.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Not an address.
-    #[error("{address:?} is not an address; write HOST:PORT or http://HOST:PORT")]
-    Address {
-        /// As given.
-        address: String,
-    },
-    /// Nobody answers.
-    #[error(
-        "no connection to {address}; is a server running there? start one with `lodewatch serve`"
-    )]
-    Connect {
-        /// As given.
-        address: String,
-        /// Why.
-        source: tonic::transport::Error,
-    },
-}
-
-/// Connects to `HOST:PORT` or `http://HOST:PORT`.
-///
-/// # Errors
-///
-/// When the address is none, or nobody answers within five seconds.
-pub async fn connect(address: &str) -> Result<Channel, Error> {
-    let unreadable = || Error::Address { address: address.to_owned() };
-    let uri =
-        if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-    let endpoint = Endpoint::from_shared(uri).map_err(|_| unreadable())?;
-    if endpoint.uri().port().is_none() {
-        return Err(unreadable());
-    }
-    let endpoint = endpoint
-        .connect_timeout(CONNECT_TIMEOUT)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-        .tcp_nodelay(true);
-    endpoint
-        .connect()
-        .await
-        .map_err(|source| Error::Connect { address: address.to_owned(), source })
-}

@@ -39,12 +39,24 @@ pub struct Server {
     pub listen: SocketAddr,
     /// How long calls and streams may take to end at shutdown, in milliseconds; then they are cut.
     pub drain_ms: u64,
+    /// How long a new connection may take to show that it speaks HTTP/2, in milliseconds; then it is closed.
+    pub handshake_ms: u64,
+    /// Open connections; one more is closed at once.
+    pub connections_max: usize,
     /// The largest request, in bytes; a larger one is refused with `RESOURCE_EXHAUSTED`.
     pub message_bytes_max: usize,
-    /// Open subscriptions in all; one more is refused with `RESOURCE_EXHAUSTED`.
+    /// Open streams in all; one more is refused with `RESOURCE_EXHAUSTED`.
     pub streams_max: usize,
-    /// Open calls of one connection; one more waits at the client, which is not told.
+    /// Open streams of one identity; one more is refused with `RESOURCE_EXHAUSTED`.
+    pub streams_per_identity_max: usize,
+    /// Open streams of one connection; one more is refused with `RESOURCE_EXHAUSTED`.
     pub streams_per_connection_max: u32,
+    /// Updates that one identity may publish in a second; more are refused with `RESOURCE_EXHAUSTED`.
+    pub updates_per_second_max: u32,
+    /// Batches of one `PublishStream` that may be unanswered; further ones are not read.
+    pub publish_batches_max: usize,
+    /// Bytes of such batches.
+    pub publish_bytes_max: usize,
     /// Simulations, backtests and looks back at once; one more is refused with `RESOURCE_EXHAUSTED`.
     pub what_ifs_max: usize,
 }
@@ -139,26 +151,41 @@ impl Config {
 }
 
 fn server(mut table: Table, problems: &mut Problems) -> Option<Server> {
-    const DRAIN_DAYS_MAX: u64 = 1;
+    const WAIT_DAYS_MAX: u64 = 1;
     let listen = table.required("listen", problems).and_then(|node| {
         let allowed = "must be an address and a port, such as 127.0.0.1:50061 or [::]:50061";
         node.read(problems, |text| text.parse().map_err(|_| allowed.to_owned()))
     });
-    let drain_ms = table.required("drain", problems);
-    let drain_ms =
-        drain_ms.and_then(|node| node.read(problems, |text| figure::millis(text, DRAIN_DAYS_MAX)));
+    let mut wait = |key| {
+        let node = table.required(key, problems)?;
+        node.read(problems, |text| figure::millis(text, WAIT_DAYS_MAX))
+    };
+    let (drain_ms, handshake_ms) = (wait("drain"), wait("handshake"));
+    let connections_max = count(&mut table, "connections_max", 1..=1_000_000, problems);
     let message_bytes_max = count(&mut table, "message_bytes_max", 65_536..=67_108_864, problems);
     let streams_max = count(&mut table, "streams_max", 1..=1_000_000, problems);
+    let streams_per_identity_max =
+        count(&mut table, "streams_per_identity_max", 1..=1_000_000, problems);
     let streams_per_connection_max =
         count(&mut table, "streams_per_connection_max", 1..=100_000, problems);
+    let updates_per_second_max =
+        count(&mut table, "updates_per_second_max", 1000..=100_000_000, problems);
+    let publish_batches_max = count(&mut table, "publish_batches_max", 1..=8192, problems);
+    let publish_bytes_max = count(&mut table, "publish_bytes_max", 65_536..=67_108_864, problems);
     let what_ifs_max = count(&mut table, "what_ifs_max", 1..=64, problems);
     table.finish(problems);
     Some(Server {
         listen: listen?,
         drain_ms: drain_ms?,
+        handshake_ms: handshake_ms?,
+        connections_max: connections_max?,
         message_bytes_max: message_bytes_max?,
         streams_max: streams_max?,
+        streams_per_identity_max: streams_per_identity_max?,
         streams_per_connection_max: streams_per_connection_max?,
+        updates_per_second_max: updates_per_second_max?,
+        publish_batches_max: publish_batches_max?,
+        publish_bytes_max: publish_bytes_max?,
         what_ifs_max: what_ifs_max?,
     })
 }

@@ -1,6 +1,7 @@
 //! `AlertService`: what comes out.
 
 use super::api::Api;
+use super::limits::Peer;
 use super::pb::{self, alert_service_server::AlertService};
 use super::subscription::{self, SubscribeStream};
 use super::{page, parse, status};
@@ -20,7 +21,8 @@ impl AlertService for Alerts {
         &self,
         request: Request<pb::SubscribeRequest>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
-        subscription::open(&self.0, &request.into_inner()).map(Response::new)
+        let permit = self.0.limits.stream(Peer::of(request.extensions()))?;
+        subscription::open(&self.0, &request.into_inner(), permit).map(Response::new)
     }
 
     async fn list_alerts(

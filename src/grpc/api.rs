@@ -1,5 +1,8 @@
 //! What every service needs: the journal to write to, the view to read from, and how to wait.
 
+use super::limits::Limits;
+use super::market_board::Boards;
+use super::publish_stream::Credits;
 use super::{cursor, status};
 use crate::clock::Clock;
 use crate::domain::Seq;
@@ -21,8 +24,12 @@ pub struct Api {
     pub clock: Clock,
     /// Cancelled when the server shuts down: streams say goodbye and end.
     pub drain: CancellationToken,
-    /// One permit for every open subscription; at the bound further ones are refused.
-    pub streams: Arc<Semaphore>,
+    /// Who may have how much.
+    pub limits: Limits,
+    /// How much one stream of batches may have unanswered.
+    pub credits: Credits,
+    /// The markets, for those who watch them.
+    pub boards: Boards,
     /// One permit for every call that works on a state of its own; at the bound further ones are refused.
     pub what_ifs: Arc<Semaphore>,
     /// Why the settings as they are written now did not come into force; empty where they did.

@@ -1,12 +1,16 @@
 //! `FeedService`: what goes in.
 
 use super::api::Api;
+use super::deadline::Deadline;
+use super::limits::Peer;
 use super::pb::{self, feed_service_server::FeedService};
+use super::publish_stream::{self, PublishStream};
 use super::{parse, render, status};
 use crate::domain::update::{Answer, Batch, Payload, Refusal};
 use crate::engine::Answered;
 use std::sync::Arc;
-use tonic::{Request, Response, Status};
+use tokio::time::Instant;
+use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
 /// Takes batches of updates.
@@ -18,52 +22,73 @@ impl FeedService for Feed {
         &self,
         request: Request<pb::PublishRequest>,
     ) -> Result<Response<pb::PublishResponse>, Status> {
-        let batch = parse::publish(&request.into_inner(), Uuid::new_v4)?;
-        if self.0.drain.is_cancelled() {
-            return Err(status::draining());
-        }
-        let (id, digest) = (batch.request_id, batch.digest);
-        let answered = match self.0.view.look(|state| state.requests().get(id).cloned()) {
-            Some(answered) => answered,
-            None => self.append(batch).await?,
-        };
-        if answered.digest != digest {
-            return Err(status::refused(&[Refusal::RequestIdReused { first: answered.entry }]));
-        }
-        self.0.reach(answered.entry).await?;
-        match &answered.answer {
-            Answer::Refused(refusals) => Err(status::refused(refusals)),
-            Answer::Accepted(outcomes) => {
-                let (first, count) = answered.alerts;
-                Ok(Response::new(pb::PublishResponse {
-                    cursor: self.0.cursor(answered.entry),
-                    request_id: Uuid::from_u128(id.0).to_string(),
-                    results: outcomes
-                        .iter()
-                        .map(|outcome| render::update_result(*outcome))
-                        .collect(),
-                    alert_sequences: (first..first.saturating_add(count)).collect(),
-                }))
-            }
+        let peer = Peer::of(request.extensions()).clone();
+        answer(&self.0, &peer, request.into_inner()).await.map(Response::new)
+    }
+
+    type PublishStreamStream = PublishStream;
+
+    async fn publish_stream(
+        &self,
+        request: Request<Streaming<pb::PublishStreamRequest>>,
+    ) -> Result<Response<PublishStream>, Status> {
+        let peer = Peer::of(request.extensions()).clone();
+        let permit = self.0.limits.stream(&peer)?;
+        let deadline = Deadline::of(request.metadata());
+        let api = Arc::clone(&self.0);
+        Ok(Response::new(publish_stream::open(api, peer, permit, deadline, request.into_inner())))
+    }
+}
+
+/// The answer to one batch, once it is durable and applied.
+///
+/// The batch is accepted by the journal when the future is polled for the first time, unless the journal is full of others.
+pub(super) async fn answer(
+    api: &Api,
+    peer: &Peer,
+    request: pb::PublishRequest,
+) -> Result<pb::PublishResponse, Status> {
+    let batch = parse::publish(&request, Uuid::new_v4)?;
+    if api.drain.is_cancelled() {
+        return Err(status::draining());
+    }
+    api.limits.updates(peer, batch.updates.len(), Instant::now())?;
+    let (id, digest) = (batch.request_id, batch.digest);
+    let answered = match api.view.look(|state| state.requests().get(id).cloned()) {
+        Some(answered) => answered,
+        None => append(api, batch).await?,
+    };
+    if answered.digest != digest {
+        return Err(status::refused(&[Refusal::RequestIdReused { first: answered.entry }]));
+    }
+    api.reach(answered.entry).await?;
+    match &answered.answer {
+        Answer::Refused(refusals) => Err(status::refused(refusals)),
+        Answer::Accepted(outcomes) => {
+            let (first, count) = answered.alerts;
+            Ok(pb::PublishResponse {
+                cursor: api.cursor(answered.entry),
+                request_id: Uuid::from_u128(id.0).to_string(),
+                results: outcomes.iter().map(|outcome| render::update_result(*outcome)).collect(),
+                alert_sequences: (first..first.saturating_add(count)).collect(),
+            })
         }
     }
 }
 
-impl Feed {
-    /// Appends a batch, waits until it is durable and applied, and takes its answer from the state.
-    async fn append(&self, batch: Batch) -> Result<Arc<Answered>, Status> {
-        let id = batch.request_id;
-        if let Some(trouble) = self.0.view.trouble() {
-            return Err(status::trouble(&trouble));
-        }
-        let now = self.0.clock.stamp().map_err(|jumped| status::clock(&jumped))?;
-        let appended = self.0.journal.append(now, Payload::Batch(batch)).await;
-        let entry = appended.map_err(|error| status::journal(&error))?;
-        self.0.reach(entry).await?;
-        let answered = self.0.view.look(|state| state.requests().get(id).cloned());
-        // Forgotten already only when tens of thousands of batches came after it within this moment.
-        answered.ok_or_else(|| {
-            status::unavailable("ANSWER_FORGOTTEN", "the batch was applied, its answer is gone")
-        })
+/// Appends a batch, waits until it is durable and applied, and takes its answer from the state.
+async fn append(api: &Api, batch: Batch) -> Result<Arc<Answered>, Status> {
+    let id = batch.request_id;
+    if let Some(trouble) = api.view.trouble() {
+        return Err(status::trouble(&trouble));
     }
+    let now = api.clock.stamp().map_err(|jumped| status::clock(&jumped))?;
+    let appended = api.journal.append(now, Payload::Batch(batch)).await;
+    let entry = appended.map_err(|error| status::journal(&error))?;
+    api.reach(entry).await?;
+    let answered = api.view.look(|state| state.requests().get(id).cloned());
+    // Forgotten already only when tens of thousands of batches came after it within this moment.
+    answered.ok_or_else(|| {
+        status::unavailable("ANSWER_FORGOTTEN", "the batch was applied, its answer is gone")
+    })
 }

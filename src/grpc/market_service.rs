@@ -1,7 +1,10 @@
 //! `MarketService`: the state now.
 
 use super::api::Api;
+use super::deadline::Deadline;
+use super::limits::Peer;
 use super::market_view::{Viewpoint, threat_record};
+use super::market_watch::{self, WatchStream};
 use super::pb::{self, market_service_server::MarketService};
 use super::{page, parse, render, status, what_if};
 use crate::domain::policy::Destination;
@@ -32,7 +35,7 @@ impl MarketService for Markets {
         let response = self.at(&request.min_cursor, &request.as_of, |state| -> Result<_, Status> {
             let viewpoint = viewpoint(state, &wanted.destination)?;
             let keys = known_markets(state);
-            let keys = keys.into_iter().filter(|key| wanted.covers(*key));
+            let keys = keys.into_iter().filter(|key| wanted.filter.covers(*key));
             let (keys, next) = paged(keys, skip, wanted.page_size);
             Ok(pb::ListMarketsResponse {
                 markets: keys.iter().map(|key| viewpoint.market(*key)).collect(),
@@ -64,6 +67,24 @@ impl MarketService for Markets {
             })
         });
         Ok(Response::new(response.await??))
+    }
+
+    type WatchMarketsStream = WatchStream;
+
+    async fn watch_markets(
+        &self,
+        request: Request<pb::WatchMarketsRequest>,
+    ) -> Result<Response<WatchStream>, Status> {
+        let wanted = parse::watch_markets(request.get_ref())?;
+        if self.0.drain.is_cancelled() {
+            return Err(status::draining());
+        }
+        let permit = self.0.limits.stream(Peer::of(request.extensions()))?;
+        let deadline = Deadline::of(request.metadata());
+        self.0.settle(&request.get_ref().min_cursor).await?;
+        let head = self.0.view.head();
+        let first = self.0.boards.look(&self.0, &wanted.destination, head)?;
+        Ok(Response::new(market_watch::open(Arc::clone(&self.0), wanted, first, permit, deadline)))
     }
 
     async fn list_threats(

@@ -7,26 +7,36 @@
 //!           status: one table from our errors to gRPC codes with google.rpc details
 //! ```
 //!
-//! One file per service; `subscription` is the stream of alerts; `what_if` works on copies of the state; `cursor` and `page` are the opaque texts handed out.
+//! One file per service; `subscription`, `publish_stream` and `market_watch` are the streams, `limits` bounds them; `what_if`
+//! works on copies of the state; `cursor` and `page` are the opaque texts handed out.
 
 mod alert_service;
 mod api;
 mod cursor;
+mod deadline;
 mod feed_service;
 pub mod json;
+mod limits;
+mod market_board;
 mod market_service;
 mod market_view;
+mod market_watch;
 mod names;
 mod opaque;
 mod page;
 pub mod parse;
 mod policy_service;
+mod publish_stream;
 pub mod render;
 mod status;
 mod subscription;
 mod what_if;
 
 pub use api::Api;
+pub use limits::{Bounds, Limits, Peer};
+pub use market_board::Boards;
+pub use publish_stream::Credits;
+pub use status::name_size_limit;
 
 use crate::domain::update::{Cursor, Position};
 use crate::domain::{Alert, Epoch};

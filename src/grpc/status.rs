@@ -23,8 +23,10 @@ use crate::{archive, journal};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Duration;
+use tonic::body::Body;
+use tonic::codegen::http::Response;
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 /// The map that the details are made of; its order is never looked at.
 #[allow(clippy::disallowed_types, reason = "tonic-types asks for it")]
@@ -82,6 +84,42 @@ pub(super) fn exhausted(limit: &str, message: &str) -> Status {
     retry(Code::ResourceExhausted, "LIMIT_REACHED", message, &[("limit", limit)], details)
 }
 
+/// A rate of the configuration, by its name, and when there is room again.
+pub(super) fn throttled(limit: &str, message: &str, wait: Duration) -> Status {
+    let mut details = ErrorDetails::with_quota_failure_violation(limit, message);
+    details.set_retry_info(Some(wait));
+    let message = format!("{message} ({limit})");
+    with(Code::ResourceExhausted, "LIMIT_REACHED", message, &[("limit", limit)], details)
+}
+
+/// A request that is larger than the configuration allows: tonic's own refusal, told like every other limit.
+pub(super) fn too_large(status: Status) -> Status {
+    // The only status of this code that has no details.
+    if status.code() != Code::OutOfRange || !status.details().is_empty() {
+        return status;
+    }
+    let (limit, message) = ("server.message_bytes_max", "the request is too large");
+    let details = ErrorDetails::with_quota_failure_violation(limit, status.message());
+    let message = format!("{message}: {} ({limit})", status.message());
+    with(Code::ResourceExhausted, "LIMIT_REACHED", message, &[("limit", limit)], details)
+}
+
+/// Names the limit where tonic has refused a request for its size before any service saw it.
+pub fn name_size_limit(mut response: Response<Body>) -> Response<Body> {
+    if let Some(status) = Status::from_header_map(response.headers())
+        && status.code() == Code::OutOfRange
+        && status.details().is_empty()
+    {
+        response = too_large(status).into_http();
+    }
+    response
+}
+
+/// The time that the caller gave a stream is over.
+pub(super) fn deadline() -> Status {
+    plain(Code::DeadlineExceeded, "DEADLINE", "the deadline has passed".to_owned(), &[])
+}
+
 /// The server shuts down.
 pub(super) fn draining() -> Status {
     unavailable("DRAINING", "the server is shutting down")
@@ -94,7 +132,12 @@ pub(super) fn unavailable(reason: &str, message: &str) -> Status {
 
 /// A batch that was refused as a whole. The gravest reason decides the code.
 pub(super) fn refused(refusals: &[Refusal]) -> Status {
-    let message = refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    /// More than this are only counted in the message.
+    const SHOWN_MAX: usize = 10;
+    let shown = refusals.iter().take(SHOWN_MAX).map(ToString::to_string);
+    let more = refusals.len().saturating_sub(SHOWN_MAX);
+    let rest = (more > 0).then(|| format!("and {more} more"));
+    let message = shown.chain(rest).collect::<Vec<_>>().join("; ");
     let mut details = ErrorDetails::new();
     let mut kinds = BTreeMap::new();
     for refusal in refusals {
@@ -221,6 +264,17 @@ fn with(
     metadata: &[(&str, &str)],
     mut details: ErrorDetails,
 ) -> Status {
+    /// Statuses travel in headers, of which some clients accept no more than 8 KiB: as many bad fields as fit are named.
+    const FIELDS_BYTES_MAX: usize = 4096;
+    if let Some(mut bad) = details.bad_request().cloned() {
+        let mut bytes = 0_usize;
+        let fits = |one: &FieldViolation| {
+            bytes = bytes.saturating_add(one.field.len()).saturating_add(one.description.len());
+            bytes <= FIELDS_BYTES_MAX
+        };
+        bad.field_violations = bad.field_violations.into_iter().take_while(fits).collect();
+        details.set_bad_request(bad.field_violations);
+    }
     let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     details.set_error_info(reason, DOMAIN, metadata.collect::<Metadata>());
     Status::with_error_details(code, message, details)

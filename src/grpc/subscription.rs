@@ -2,6 +2,7 @@
 
 use super::alert_service::{decode, read};
 use super::api::Api;
+use super::limits::StreamPermit;
 use super::parse::{self, Subscribe};
 use super::pb::{self, subscribe_response::Message};
 use super::{render, status};
@@ -14,7 +15,6 @@ use futures_core::Stream;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tonic::Status;
 
@@ -41,14 +41,12 @@ enum Begin {
 pub(super) fn open(
     api: &Arc<Api>,
     request: &pb::SubscribeRequest,
+    permit: StreamPermit,
 ) -> Result<SubscribeStream, Status> {
     let wanted = parse::subscribe(request)?;
     if api.drain.is_cancelled() {
         return Err(status::draining());
     }
-    let permit = Arc::clone(&api.streams)
-        .try_acquire_owned()
-        .map_err(|_| status::exhausted("server.streams_max", "too many open subscriptions"))?;
     let begin = begin(api, &wanted)?;
     Ok(Box::pin(messages(Arc::clone(api), begin, wanted, permit)))
 }
@@ -78,20 +76,21 @@ fn messages(
     api: Arc<Api>,
     begin: Begin,
     wanted: Subscribe,
-    permit: OwnedSemaphorePermit,
+    permit: StreamPermit,
 ) -> impl Stream<Item = Result<pb::SubscribeResponse, Status>> {
     async_stream::try_stream! {
         // Given back when the stream ends, however it ends.
         let _permit = permit;
         let after = match begin {
             Begin::After(position) => {
-                yield opened(&api, position);
+                yield opened(&api, api.cursor_at(position), position);
                 position
             }
             Begin::Snapshot | Begin::Reset => {
                 let (entry, open) = api.view.look(|state: &State| (state.seq(), state.open_alerts()));
                 api.reach(entry).await?;
-                yield opened(&api, Position::at(entry));
+                // Without a cursor: who resumed from it would miss the rest of the snapshot.
+                yield opened(&api, String::new(), Position::at(entry));
                 if matches!(begin, Begin::Reset) {
                     yield reset(&api);
                 }
@@ -155,7 +154,7 @@ fn alerts(cursor: String, records: &[Record], more: bool, snapshot: bool) -> pb:
     message(cursor, Message::Alerts(pb::Alerts { alerts, more, snapshot }))
 }
 
-fn opened(api: &Api, start: Position) -> pb::SubscribeResponse {
+fn opened(api: &Api, cursor: String, start: Position) -> pb::SubscribeResponse {
     let policy =
         api.view.look(|state| state.adopted().map_or(Seq::ZERO, |adopted| adopted.version));
     let opened = pb::Opened {
@@ -164,7 +163,7 @@ fn opened(api: &Api, start: Position) -> pb::SubscribeResponse {
         server_time: Some(render::timestamp(api.clock.now())),
         policy_version: policy.0,
     };
-    message(api.cursor_at(start), Message::Opened(opened))
+    message(cursor, Message::Opened(opened))
 }
 
 fn beat(api: &Api, reader: &Reader) -> pb::SubscribeResponse {

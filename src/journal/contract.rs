@@ -4,6 +4,8 @@ use super::{
     BoxFuture, Damage, ENTRY_BYTES_MAX, Embedded, Error, Journal, Memory, Tail, codec, samples,
 };
 use crate::domain::{Entry, Epoch, Payload, Seq, Timestamp, Update};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -36,6 +38,7 @@ contract! {
     a_tail_past_the_head_is_refused
     an_entry_that_is_too_large_is_refused_and_leaves_no_trace
     the_head_is_told_before_the_answer
+    appends_of_one_task_are_accepted_in_its_order
     a_dropped_read_takes_nothing
 }
 
@@ -50,6 +53,17 @@ async fn entries_come_back_in_order_without_gaps(journal: Arc<dyn Journal>) {
     let expected = (1..).zip(payloads);
     let expected = expected.map(|(seq, payload)| Entry { seq: Seq(seq), at: at(5), payload });
     assert_eq!(entries, expected.collect::<Vec<_>>());
+}
+
+async fn appends_of_one_task_are_accepted_in_its_order(journal: Arc<dyn Journal>) {
+    for round in 0..50_u64 {
+        // More than a task of tokio may do in one turn.
+        let appends: FuturesOrdered<_> =
+            (0..500).map(|_| journal.append(at(5), samples::tick())).collect();
+        let seqs: Vec<u64> = appends.map(|appended| appended.unwrap().0).collect().await;
+        let first = round * 500 + 1;
+        assert!(seqs.iter().copied().eq(first..first + 500), "{seqs:?}");
+    }
 }
 
 async fn a_tail_begins_after_the_position_asked_for(journal: Arc<dyn Journal>) {

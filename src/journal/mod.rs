@@ -62,7 +62,8 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Appends one entry and resolves to its position once it is durable.
     ///
-    /// Its timestamp is `at`, or that of the entry before it where that is later.
+    /// Its timestamp is `at`, or that of the entry before it where that is later. Appends are accepted in the order in
+    /// which their futures are first polled, however many of them one task polls.
     ///
     /// Not cancel safe: an append whose future is dropped after it was first polled may still happen.
     ///

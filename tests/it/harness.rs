@@ -1,10 +1,9 @@
 //! A server of its own for every test, on a port of its own, with a clock that is driven by hand.
 
-use lodewatch::client;
+use lodewatch::client::{self, Servers};
 use lodewatch::clock::{Clock, ManualClock};
 use lodewatch::config::Config;
 use lodewatch::domain::Timestamp;
-use lodewatch::engine::State;
 use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
 use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
 use lodewatch::grpc::pb::market_service_client::MarketServiceClient;
@@ -29,6 +28,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running server and a connection to it.
 pub(crate) struct Server {
+    pub(crate) address: String,
     pub(crate) channel: Channel,
     pub(crate) view: View,
     hand: ManualClock,
@@ -52,25 +52,20 @@ impl Server {
         change(&mut config);
         let (clock, hand) = Clock::manual(instant(now));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let address = listener.local_addr().unwrap().to_string();
         let node = Node::open(config, clock).await.unwrap();
         let view = node.view().clone();
         let drain = CancellationToken::new();
         let serving = tokio::spawn(node.serve(listener, drain.clone()));
-        let channel = client::connect(&address.to_string()).await.unwrap();
-        Self { channel, view, hand, drain, serving }
+        let channel = client::connect(&address).await.unwrap();
+        Self { address, channel, view, hand, drain, serving }
     }
 
     /// Turns the clock, and waits until everything due by then has happened.
     pub(crate) async fn turn_to(&self, now: &str) {
         self.hand.set(instant(now));
-        let (mut bell, now) = (self.view.next_deadline(), instant(now));
-        // The bell rings after the head has moved; what is due, the state knows at once.
-        let due = || self.view.look(State::next_deadline);
-        let happened = bell.wait_for(|_| due().is_none_or(|due| due > now));
-        tokio::time::timeout(PATIENCE, happened).await.unwrap().unwrap();
-        let told = self.view.wait_for(self.view.look(State::seq));
-        tokio::time::timeout(PATIENCE, told).await.unwrap().unwrap();
+        let done = self.view.wait_until_done(instant(now));
+        tokio::time::timeout(PATIENCE, done).await.unwrap();
     }
 
     /// Sets the clock without any time passing, as an operator or a broken machine does.
@@ -88,6 +83,10 @@ impl Server {
     /// Tells the server to shut down.
     pub(crate) fn drain(&self) {
         self.drain.cancel();
+    }
+
+    pub(crate) fn servers(&self) -> Servers {
+        Servers::parse([self.address.as_str()]).unwrap()
     }
 
     pub(crate) fn feed(&self) -> FeedServiceClient<Channel> {

@@ -11,16 +11,21 @@
 )]
 
 mod binary;
+mod client;
 mod clock;
 mod crash;
 mod disk;
+mod ends;
 mod harness;
 mod import;
 mod journal;
+mod limits;
 mod publish;
+mod publish_stream;
 mod rebuild;
 mod reload;
 mod samples;
 mod soak;
 mod subscribe;
+mod watch_markets;
 mod what_if;

@@ -168,6 +168,21 @@ async fn a_stale_revision_is_refused_and_its_batch_with_it() {
 }
 
 #[tokio::test]
+async fn however_much_is_wrong_the_refusal_arrives() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), "2026-01-01").await;
+    let status = server.publish(vec![removal("NEVER-THERE"); 1000]).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound, "{status:?}");
+    assert!(status.message().ends_with("and 990 more"), "{}", status.message());
+    assert!(fields(&status).len() > 10);
+    let bad = || report(&"unobtainium".repeat(20), "24", &[("Atlantis", 1.7)]);
+    let status = server.publish((0..1000).map(|_| bad()).collect()).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+    assert!(fields(&status).len() > 10);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_read_with_min_cursor_sees_ones_own_write() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2026-01-01").await;

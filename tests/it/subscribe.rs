@@ -91,6 +91,26 @@ async fn every_start_gives_what_it_says() {
 }
 
 #[tokio::test]
+async fn no_message_before_the_end_of_a_snapshot_can_be_resumed_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), "2026-01-01").await;
+    server.publish(vec![swing("gallium", 0)]).await.unwrap();
+    let mut stream = server.subscribe(from(Start::Snapshot)).await.unwrap();
+    let mut cursors = Vec::new();
+    loop {
+        let response = stream.next().await.unwrap();
+        cursors.push(response.cursor);
+        if matches!(response.message, Some(Message::SnapshotEnd(_))) {
+            break;
+        }
+    }
+    let end = cursors.pop().unwrap();
+    assert!(cursors.len() > 1 && cursors.iter().all(String::is_empty), "{cursors:?}");
+    assert_ne!(end, "");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_subscription_goes_on_over_a_restart_and_repeats_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2026-01-01").await;
@@ -250,7 +270,7 @@ async fn who_falls_behind_the_ring_reads_the_archive_and_misses_nothing() {
 async fn the_clients_subscription_hands_every_alert_over_once() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2026-01-01").await;
-    let mut subscription = Subscription::new(server.channel.clone(), from(Start::Snapshot));
+    let mut subscription = Subscription::new(server.servers(), from(Start::Snapshot));
     let mut seen: Vec<u64> = Vec::new();
     let mut read_until = async |wanted: &dyn Fn(&Message) -> bool| {
         loop {

@@ -35,15 +35,15 @@ def stub_module(name):
 
 
 class Server:
-    """`lodewatch serve` on a port of the system's choice."""
+    """`lodewatch serve`, on a port of the system's choice unless one is given."""
 
     START_SECONDS_MAX = 30
 
-    def __init__(self, data_dir):
+    def __init__(self, data_dir, listen="127.0.0.1:0"):
         binary = os.environ.get("LODEWATCH_BIN", str(ROOT / "target/debug/lodewatch"))
         clean = {key: value for key, value in os.environ.items() if not key.startswith("LODEWATCH_")}
         self.process = subprocess.Popen(
-            [binary, "serve", "--listen", "127.0.0.1:0", "--data-dir", str(data_dir)],
+            [binary, "serve", "--listen", listen, "--data-dir", str(data_dir)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -54,16 +54,7 @@ pub(in crate::grpc) struct ListAlerts {
 pub(in crate::grpc) fn subscribe(sent: &pb::SubscribeRequest) -> Result<Subscribe, Violations> {
     let mut checks = Checks::default();
     let filter = filter(&mut checks, sent.filter.as_ref());
-    let heartbeat_seconds = match sent.heartbeat_seconds {
-        0 => Some(HEARTBEAT_SECONDS),
-        seconds => Some(seconds).filter(|seconds| *seconds <= HEARTBEAT_SECONDS_MAX),
-    };
-    let heartbeat_seconds = checks.require(heartbeat_seconds, "heartbeat_seconds", || {
-        format!(
-            "{} seconds; 1 to {HEARTBEAT_SECONDS_MAX} are allowed, 0 means {HEARTBEAT_SECONDS}",
-            sent.heartbeat_seconds
-        )
-    });
+    let heartbeat_seconds = heartbeat_seconds(&mut checks, sent.heartbeat_seconds);
     let reset_on_gap = match pb::OnGap::try_from(sent.on_gap) {
         Ok(pb::OnGap::Unspecified | pb::OnGap::Fail) => Some(false),
         Ok(pb::OnGap::Reset) => Some(true),
@@ -130,6 +121,17 @@ pub(in crate::grpc) fn list_alerts(sent: &pb::ListAlertsRequest) -> Result<ListA
     };
     let wanted = wanted();
     checks.finish(wanted)
+}
+
+/// Seconds between heartbeats.
+pub(super) fn heartbeat_seconds(checks: &mut Checks, sent: u32) -> Option<u32> {
+    let seconds = if sent == 0 { HEARTBEAT_SECONDS } else { sent };
+    let seconds = Some(seconds).filter(|seconds| *seconds <= HEARTBEAT_SECONDS_MAX);
+    checks.require(seconds, "heartbeat_seconds", || {
+        format!(
+            "{sent} seconds; 1 to {HEARTBEAT_SECONDS_MAX} are allowed, 0 means {HEARTBEAT_SECONDS}"
+        )
+    })
 }
 
 /// The size of a page.

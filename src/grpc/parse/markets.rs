@@ -1,6 +1,6 @@
 //! Requests for markets and threats.
 
-use super::alerts::page_size;
+use super::alerts::{heartbeat_seconds, page_size};
 use super::name::{choice, country, destination, list, mineral};
 use super::{Checks, Violations};
 use crate::domain::policy::Destination;
@@ -11,16 +11,30 @@ use crate::grpc::pb;
 /// The most items of one list.
 const ITEMS_MAX: usize = 1000;
 
-/// Which markets, for whom.
+/// Which markets.
 #[derive(Debug)]
-pub(in crate::grpc) struct ListMarkets {
+pub(in crate::grpc) struct MarketFilter {
     minerals: Vec<Mineral>,
     stages: Vec<Stage>,
+}
+
+/// A page of markets, and for whom.
+#[derive(Debug)]
+pub(in crate::grpc) struct ListMarkets {
+    pub(in crate::grpc) filter: MarketFilter,
     pub(in crate::grpc) destination: Destination,
     pub(in crate::grpc) page_size: usize,
 }
 
-impl ListMarkets {
+/// Markets to watch, and for whom.
+#[derive(Debug)]
+pub(in crate::grpc) struct WatchMarkets {
+    pub(in crate::grpc) filter: MarketFilter,
+    pub(in crate::grpc) destination: Destination,
+    pub(in crate::grpc) heartbeat_seconds: u32,
+}
+
+impl MarketFilter {
     /// Whether a market is asked for.
     pub(in crate::grpc) fn covers(&self, key: MarketKey) -> bool {
         let mineral = self.minerals.iter().any(|group| key.mineral.is_within(*group));
@@ -54,18 +68,28 @@ pub(in crate::grpc) fn list_markets(
     sent: &pb::ListMarketsRequest,
 ) -> Result<ListMarkets, Violations> {
     let mut checks = Checks::default();
-    let minerals = minerals(&mut checks, &sent.minerals);
-    let stages = list(&mut checks, "stages", &sent.stages, ITEMS_MAX, |checks, field, number| {
-        choice::<Stage>(checks, field, *number, Stage::allowed)
-    });
+    let filter = filter(&mut checks, &sent.minerals, &sent.stages);
     let destination = destination(&mut checks, "destination", &sent.destination);
     let page_size = page_size(&mut checks, sent.page_size);
+    let wanted =
+        || Some(ListMarkets { filter: filter?, destination: destination?, page_size: page_size? });
+    let wanted = wanted();
+    checks.finish(wanted)
+}
+
+/// A watch of markets.
+pub(in crate::grpc) fn watch_markets(
+    sent: &pb::WatchMarketsRequest,
+) -> Result<WatchMarkets, Violations> {
+    let mut checks = Checks::default();
+    let filter = filter(&mut checks, &sent.minerals, &sent.stages);
+    let destination = destination(&mut checks, "destination", &sent.destination);
+    let heartbeat_seconds = heartbeat_seconds(&mut checks, sent.heartbeat_seconds);
     let wanted = || {
-        Some(ListMarkets {
-            minerals: minerals?,
-            stages: stages?,
+        Some(WatchMarkets {
+            filter: filter?,
             destination: destination?,
-            page_size: page_size?,
+            heartbeat_seconds: heartbeat_seconds?,
         })
     };
     let wanted = wanted();
@@ -110,6 +134,14 @@ pub(in crate::grpc) fn list_threats(
     };
     let wanted = wanted();
     checks.finish(wanted)
+}
+
+fn filter(checks: &mut Checks, names: &[String], stages: &[i32]) -> Option<MarketFilter> {
+    let minerals = minerals(checks, names);
+    let stages = list(checks, "stages", stages, ITEMS_MAX, |checks, field, number| {
+        choice::<Stage>(checks, field, *number, Stage::allowed)
+    });
+    Some(MarketFilter { minerals: minerals?, stages: stages? })
 }
 
 fn minerals(checks: &mut Checks, names: &[String]) -> Option<Vec<Mineral>> {

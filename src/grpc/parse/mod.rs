@@ -14,7 +14,7 @@ mod what_if;
 
 pub(super) use alerts::{Start, Subscribe, list_alerts, subscribe};
 pub use entry::entry;
-pub(super) use markets::{get_market, list_markets, list_threats};
+pub(super) use markets::{WatchMarkets, get_market, list_markets, list_threats, watch_markets};
 pub use policy::policy;
 pub use publish::publish;
 pub use violations::Violations;

@@ -4,6 +4,7 @@ mod alert;
 mod entry;
 mod figure;
 mod policy;
+mod refusal;
 mod report;
 mod threat;
 
@@ -11,6 +12,7 @@ pub use alert::{alert, why};
 pub use entry::entry;
 pub use figure::{amount, interval, milli, share, timestamp, weight};
 pub use policy::{policy, weights};
+pub(super) use refusal::batch_error;
 pub use report::{report, report_name};
 pub use threat::threat;
 

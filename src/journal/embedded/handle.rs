@@ -12,6 +12,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::task::unconstrained;
 
 /// The most entries that wait for the writer; further appends wait to be accepted.
 const WAITING_ENTRIES_MAX: usize = 8192;
@@ -106,7 +107,9 @@ impl Journal for Embedded {
     }
 
     fn append(&self, at: Timestamp, payload: Payload) -> BoxFuture<'_, Result<Seq, Error>> {
-        Box::pin(async move { self.accept(at, &payload).await })
+        // Unconstrained: a task that has used up its turn would be told to wait here, and those told so are woken last
+        // come, first served. Whoever polls many appends would see them out of order.
+        Box::pin(unconstrained(async move { self.accept(at, &payload).await }))
     }
 
     fn tail(&self, after: Seq) -> Result<Box<dyn Tail>, Error> {

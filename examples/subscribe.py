@@ -1,0 +1,81 @@
+"""Prints alerts as they come, each once, over restarts and lost connections: the loop of every subscriber.
+
+    python examples/subscribe.py CURSOR_FILE HOST:PORT [HOST:PORT ...]
+
+Needs grpcio, and stubs made from proto/ with `python -m grpc_tools.protoc`, on the PYTHONPATH. The cursor is kept
+in CURSOR_FILE, so that the next run goes on where this one stopped; without the file it begins with what is open now.
+"""
+
+import itertools
+import pathlib
+import random
+import sys
+import threading
+import time
+
+import grpc
+from lodewatch.v1 import alert_pb2, alert_pb2_grpc
+
+HEARTBEAT_SECONDS = 15
+WAIT_SECONDS_MIN, WAIT_SECONDS_MAX = 0.1, 5
+PASSING = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
+
+
+def messages(servers, cursor, heartbeat_seconds=HEARTBEAT_SECONDS):
+    """Messages, over any number of streams. A message counts as handled when the next one is asked for."""
+    wait = WAIT_SECONDS_MIN
+    for server in itertools.cycle(servers):
+        try:
+            with grpc.insecure_channel(server) as channel:
+                request = alert_pb2.SubscribeRequest(cursor=cursor, heartbeat_seconds=heartbeat_seconds)
+                stream = alert_pb2_grpc.AlertServiceStub(channel).Subscribe(request)
+                for message in unless_silent(stream, 2 * heartbeat_seconds):
+                    wait = WAIT_SECONDS_MIN
+                    yield message
+                    # Empty until the end of a snapshot: one that is cut off is sent again as a whole.
+                    cursor = message.cursor or cursor
+                    if message.HasField("go_away"):
+                        wait = message.go_away.reconnect_after_ms / 1000
+        except grpc.RpcError as error:
+            if error.code() not in PASSING:
+                raise
+        time.sleep(wait * random.uniform(1, 2))
+        wait = min(wait * 2, WAIT_SECONDS_MAX)
+
+
+def unless_silent(stream, seconds):
+    """The messages of a stream, which is cancelled when none comes for so long."""
+    while True:
+        timer = threading.Timer(seconds, stream.cancel)
+        timer.start()
+        try:
+            message = next(stream, None)
+        finally:
+            timer.cancel()
+        if message is None:
+            return
+        yield message
+
+
+def main():
+    path, servers = pathlib.Path(sys.argv[1]), sys.argv[2:]
+    cursor = path.read_text() if path.exists() else ""
+    for message in messages(servers, cursor):
+        for alert in message.alerts.alerts:
+            print(alert.sequence, alert.sentence, flush=True)
+        if message.cursor:
+            # Whole or not at all. Where alerts go to a database, keep the cursor there, in the same transaction.
+            new = path.with_suffix(".new")
+            new.write_text(message.cursor)
+            new.replace(path)
+
+
+if __name__ == "__main__":
+    main()

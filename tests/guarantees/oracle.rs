@@ -1,0 +1,86 @@
+//! What should have been seen: the journal, copied and replayed offline.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lodewatch::domain::update::RequestId;
+use lodewatch::domain::{Facets, Position, Seq};
+use lodewatch::engine::State;
+use lodewatch::grpc;
+use lodewatch::journal::{Embedded, Journal};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// An alert as everybody must see it.
+#[derive(Debug)]
+pub(crate) struct Expected {
+    pub(crate) sequence: u64,
+    pub(crate) entry: Seq,
+    /// Which of its entry's alerts it is, from 0.
+    pub(crate) nth: u32,
+    pub(crate) facets: Facets,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Expected {
+    /// Whether it is at or before a position.
+    pub(crate) fn is_behind(&self, position: Position) -> bool {
+        self.entry <= position.entry
+            || (self.entry == position.entry.next() && self.nth < position.alerts)
+    }
+}
+
+/// Everything that follows from a journal.
+pub(crate) struct Oracle {
+    pub(crate) alerts: Vec<Expected>,
+    /// The latest alerts of what was open after each entry, from entry 0 on.
+    pub(crate) open: Vec<BTreeSet<u64>>,
+    state: State,
+}
+
+impl Oracle {
+    /// Replays a copy of the journal of a directory whose server is gone.
+    pub(crate) async fn replay(dir: &Path) -> Self {
+        let copy = tempfile::tempdir().unwrap();
+        for file in ["journal.db", "journal.db-wal"] {
+            if dir.join(file).exists() {
+                std::fs::copy(dir.join(file), copy.path().join(file)).unwrap();
+            }
+        }
+        let journal = Embedded::open(copy.path()).unwrap();
+        let encode = grpc::encoder(journal.epoch());
+        let head = *journal.head().borrow();
+        let mut tail = journal.tail(Seq::ZERO).unwrap();
+        let mut state = State::default();
+        let (mut alerts, mut open) = (Vec::new(), vec![BTreeSet::new()]);
+        while state.seq() < head {
+            for entry in tail.next().await.unwrap() {
+                let applied = state.apply(&entry);
+                for (nth, alert) in (0..).zip(&applied.alerts) {
+                    alerts.push(Expected {
+                        sequence: alert.sequence,
+                        entry: alert.entry,
+                        nth,
+                        facets: Facets::from(alert),
+                        bytes: encode(alert).to_vec(),
+                    });
+                }
+                open.push(state.open_alerts());
+            }
+        }
+        Self { alerts, open, state }
+    }
+
+    /// The entry of a batch, and the alerts it caused: the first, and how many.
+    pub(crate) fn batch(&self, request_id: &str) -> Option<(Seq, (u64, u64))> {
+        let id = uuid::Uuid::parse_str(request_id).unwrap();
+        let answered = self.state.requests().get(RequestId(id.as_u128()))?;
+        Some((answered.entry, answered.alerts))
+    }
+}
+
+/// The place that a cursor names. Opaque to clients; a test may look inside.
+pub(crate) fn position(cursor: &str) -> Position {
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).unwrap();
+    let entry = Seq(u64::from_be_bytes(bytes[9..17].try_into().unwrap()));
+    Position { entry, alerts: u32::from_be_bytes(bytes[17..21].try_into().unwrap()) }
+}

@@ -1,0 +1,144 @@
+//! A network that obeys: it cuts, delays, falls silent and lets through as little as it is told.
+
+use fastrand::Rng;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+/// What the network does at the moment.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Weather {
+    /// Where the server is; `None`: nobody is there.
+    pub(crate) server: Option<SocketAddr>,
+    /// Bytes from the server that are let through every millisecond; `None`: as they come. 0: silence.
+    pub(crate) bytes_per_ms: Option<usize>,
+    /// Connections made before this count are cut.
+    pub(crate) cuts: u64,
+    /// One in so many connections is cut by itself, within its first 16 KiB from the server; 0: none.
+    pub(crate) frail_one_in: u32,
+}
+
+/// A port that leads to the server through the weather. Ends with its last handle.
+pub(crate) struct Proxy {
+    pub(crate) address: String,
+    weather: watch::Sender<Weather>,
+    end: CancellationToken,
+}
+
+impl Proxy {
+    /// Opens a port of its own. What happens by chance follows from the seed.
+    pub(crate) async fn open(seed: u64, weather: Weather) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (hand, sky) = watch::channel(weather);
+        let end = CancellationToken::new();
+        tokio::spawn(end.clone().run_until_cancelled_owned(accept(
+            listener,
+            seed,
+            sky,
+            end.clone(),
+        )));
+        Self { address, weather: hand, end }
+    }
+
+    /// Changes the weather.
+    pub(crate) fn turn(&self, change: impl FnOnce(&mut Weather)) {
+        self.weather.send_modify(change);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.end.cancel();
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    seed: u64,
+    weather: watch::Receiver<Weather>,
+    end: CancellationToken,
+) {
+    for number in 0_u64.. {
+        let (client, _) = listener.accept().await.unwrap();
+        let rng = Rng::with_seed(seed.wrapping_add(number.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+        let passing = pass(client, rng, weather.clone());
+        tokio::spawn(end.clone().run_until_cancelled_owned(passing));
+    }
+}
+
+/// Passes one connection on until either side ends it or the weather does.
+async fn pass(client: TcpStream, mut rng: Rng, mut weather: watch::Receiver<Weather>) {
+    let now = *weather.borrow_and_update();
+    let Some(server) = now.server else { return };
+    let Ok(server) = TcpStream::connect(server).await else { return };
+    client.set_nodelay(true).unwrap();
+    server.set_nodelay(true).unwrap();
+    let (client_read, client_write) = client.into_split();
+    let (server_read, server_write) = server.into_split();
+    let frail = now.frail_one_in > 0 && rng.u32(0..now.frail_one_in) == 0;
+    let bytes_max = if frail { rng.usize(1..16_384) } else { usize::MAX };
+    let cut = weather.clone();
+    tokio::select! {
+        () = up(client_read, server_write) => {}
+        () = down(server_read, client_write, rng, weather, bytes_max) => {}
+        () = until_cut(cut, now.cuts) => {}
+    }
+}
+
+async fn until_cut(mut weather: watch::Receiver<Weather>, made_at: u64) {
+    // The sender lives as long as the proxy, which ends this.
+    let _ = weather.wait_for(|now| now.cuts > made_at).await;
+}
+
+async fn up(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+    let _ = tokio::io::copy(&mut from, &mut to).await;
+}
+
+/// In pieces of any size, so that messages are split anywhere.
+async fn down(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut rng: Rng,
+    mut weather: watch::Receiver<Weather>,
+    mut bytes_left: usize,
+) {
+    let mut buffer = vec![0; 16_384];
+    let mut tick = interval(Duration::from_millis(1));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while bytes_left > 0 {
+        let bytes_per_ms = weather.borrow_and_update().bytes_per_ms;
+        let most = match bytes_per_ms {
+            None => rng.usize(1..=buffer.len()),
+            Some(0) => {
+                if weather.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            Some(bytes) => {
+                tick.tick().await;
+                bytes
+            }
+        };
+        let most = most.min(bytes_left).min(buffer.len());
+        let read = tokio::select! {
+            read = from.read(&mut buffer[..most]) => read.unwrap_or(0),
+            changed = weather.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                continue;
+            }
+        };
+        if read == 0 || to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+        bytes_left -= read;
+    }
+}

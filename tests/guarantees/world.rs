@@ -1,0 +1,79 @@
+//! A server, and the network around it.
+
+use crate::process::Process;
+use crate::proxy::{Proxy, Weather};
+use tempfile::TempDir;
+use tokio::task::spawn_blocking;
+
+/// The server's file of settings, beside its data.
+pub(crate) const SETTINGS: &str = "settings.toml";
+
+/// A server with its data, reached through proxies only.
+pub(crate) struct World {
+    pub(crate) dir: TempDir,
+    settings: Vec<(&'static str, String)>,
+    pub(crate) process: Option<Process>,
+    /// One for each subscriber.
+    pub(crate) subscribers: Vec<Proxy>,
+    pub(crate) publisher: Proxy,
+}
+
+impl World {
+    /// Starts a server on a directory of its own, with so many ways to it for subscribers. What happens by chance follows
+    /// from the seed.
+    pub(crate) async fn start(
+        seed: u64,
+        subscribers: usize,
+        frail_one_in: u32,
+        settings: Vec<(&'static str, String)>,
+    ) -> Self {
+        Self::start_with(seed, subscribers, frail_one_in, settings, "").await
+    }
+
+    /// The same with a file of settings.
+    pub(crate) async fn start_with(
+        seed: u64,
+        subscribers: usize,
+        frail_one_in: u32,
+        settings: Vec<(&'static str, String)>,
+        file: &str,
+    ) -> Self {
+        let weather = Weather { frail_one_in, ..Weather::default() };
+        let mut ways = Vec::new();
+        for number in (0..).take(subscribers + 1) {
+            ways.push(Proxy::open(seed.wrapping_mul(31) + number, weather).await);
+        }
+        let publisher = ways.remove(0);
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(SETTINGS), file).unwrap();
+        let mut world = Self { dir, settings, process: None, subscribers: ways, publisher };
+        world.run().await;
+        world
+    }
+
+    fn proxies(&self) -> impl Iterator<Item = &Proxy> {
+        self.subscribers.iter().chain([&self.publisher])
+    }
+
+    /// Starts the server, again where it was ended.
+    pub(crate) async fn run(&mut self) {
+        let (dir, settings) = (self.dir.path().to_owned(), self.settings.clone());
+        let process = spawn_blocking(move || Process::start(&dir, &settings)).await.unwrap();
+        let address = process.address;
+        self.process = Some(process);
+        self.proxies().for_each(|proxy| proxy.turn(|now| now.server = Some(address)));
+    }
+
+    /// Ends the server.
+    pub(crate) async fn end(&mut self, how: fn(Process)) {
+        self.proxies().for_each(|proxy| proxy.turn(|now| now.server = None));
+        let process = self.process.take().expect("it runs");
+        spawn_blocking(move || how(process)).await.unwrap();
+    }
+
+    /// Good weather for everybody.
+    pub(crate) fn fair(&self) {
+        let fair = |now: &mut Weather| Weather { bytes_per_ms: None, frail_one_in: 0, ..*now };
+        self.subscribers.iter().for_each(|proxy| proxy.turn(|now| *now = fair(now)));
+    }
+}

@@ -1,0 +1,83 @@
+//! What the client does for those who use it.
+
+use crate::harness::{PATIENCE, Server, batch};
+use crate::samples::{removal, report, swing};
+use lodewatch::client::{Publisher, Resumed, Servers, Subscription};
+use lodewatch::grpc::pb::subscribe_response::Message;
+use lodewatch::grpc::pb::{Start, SubscribeRequest};
+use tokio::net::TcpListener;
+use tonic::{Code, Status};
+
+/// The next thing that a subscription hands over.
+async fn next(subscription: &mut Subscription) -> Result<Resumed, Status> {
+    tokio::time::timeout(PATIENCE, subscription.next()).await.expect("something in time")
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_or_silent_is_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), "2026-01-01").await;
+    // Takes connections, and never says a word.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addresses = format!("127.0.0.1:1,{},{}", silent.local_addr().unwrap(), server.address);
+    let servers = Servers::parse([addresses.as_str()]).unwrap();
+    let request = SubscribeRequest {
+        start: Start::Oldest.into(),
+        heartbeat_seconds: 1,
+        ..SubscribeRequest::default()
+    };
+    let mut subscription = Subscription::new(servers, request);
+    let mut lost = Vec::new();
+    loop {
+        match next(&mut subscription).await.unwrap() {
+            Resumed::Message(_) => break,
+            Resumed::Lost(status) => lost.push(status.message().to_owned()),
+        }
+    }
+    assert_eq!(lost.len(), 2, "{lost:?}");
+    assert_eq!(lost[1], "two heartbeats are missing");
+    let addresses = format!("127.0.0.1:1,{}", server.address);
+    let mut publisher = Publisher::new(Servers::parse([addresses.as_str()]).unwrap());
+    let mut request = batch(vec![swing("gallium", 0)]);
+    request.request_id = String::new();
+    let answer = publisher.publish(request).await.unwrap();
+    assert_ne!(answer.request_id, "");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_publisher_waits_for_a_limit_and_gives_up_on_a_refusal() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start_with(dir.path(), "2026-01-01", |config| {
+        config.server.updates_per_second_max = 1000;
+    })
+    .await;
+    let mut publisher = Publisher::new(server.servers());
+    let spent = batch(vec![removal("NEVER-THERE"); 1000]);
+    assert_eq!(publisher.publish(spent).await.unwrap_err().code(), Code::NotFound);
+    publisher.publish(batch(vec![swing("gallium", 0); 200])).await.unwrap();
+    let bad = batch(vec![report("unobtainium", "2024", &[("CHN", 0.9)])]);
+    assert_eq!(publisher.publish(bad).await.unwrap_err().code(), Code::InvalidArgument);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_subscription_is_not_tried_again_and_a_full_server_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let server =
+        Server::start_with(dir.path(), "2026-01-01", |config| config.server.streams_max = 1).await;
+    let bad = SubscribeRequest { heartbeat_seconds: 61, ..SubscribeRequest::default() };
+    let refused = next(&mut Subscription::new(server.servers(), bad)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let first = server.subscribe(SubscribeRequest::default()).await.unwrap();
+    let mut waiting = Subscription::new(server.servers(), SubscribeRequest::default());
+    let Resumed::Lost(full) = next(&mut waiting).await.unwrap() else { panic!("it is full") };
+    assert_eq!(full.code(), Code::ResourceExhausted);
+    drop(first);
+    loop {
+        let Resumed::Message(message) = next(&mut waiting).await.unwrap() else { continue };
+        assert!(matches!(message.message, Some(Message::Opened(_))));
+        break;
+    }
+    server.stop().await;
+}

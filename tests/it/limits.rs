@@ -1,0 +1,99 @@
+//! Limits, each refused by its name.
+
+use crate::harness::{Server, batch};
+use crate::samples::{removal, swing};
+use lodewatch::client;
+use lodewatch::config::Config;
+use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
+use lodewatch::grpc::pb::{SubscribeRequest, SubscribeResponse};
+use tonic::transport::Channel;
+use tonic::{Code, Status, Streaming};
+use tonic_types::StatusExt;
+
+/// The setting that a refusal names.
+fn limit(status: &Status) -> String {
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+    let failure = status.get_details_quota_failure().expect("a quota failure");
+    let named = &status.get_details_error_info().expect("a reason").metadata["limit"];
+    assert_eq!(&failure.violations[0].subject, named);
+    named.clone()
+}
+
+async fn start(dir: &tempfile::TempDir, change: impl FnOnce(&mut Config)) -> Server {
+    Server::start_with(dir.path(), "2026-01-01", change).await
+}
+
+/// Opens as many subscriptions as go, on these connections in turn; gives them and the refusal.
+async fn open_all(channels: &[Channel]) -> (Vec<Streaming<SubscribeResponse>>, Status) {
+    let mut open = Vec::new();
+    for channel in channels.iter().cycle() {
+        let mut client = AlertServiceClient::new(channel.clone());
+        match client.subscribe(SubscribeRequest::default()).await {
+            Ok(stream) => open.push(stream.into_inner()),
+            Err(status) => return (open, status),
+        }
+    }
+    unreachable!("cycles for ever")
+}
+
+#[tokio::test]
+async fn streams_are_bounded_on_a_connection_of_an_address_and_in_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = async |change: fn(&mut Config), count: usize, expected: &str| {
+        let server = start(&dir, change).await;
+        let other = client::connect(&server.address).await.unwrap();
+        let (open, refused) = open_all(&[server.channel.clone(), other]).await;
+        assert_eq!((open.len(), limit(&refused).as_str()), (count, expected));
+        assert!(refused.get_details_retry_info().is_some());
+        server.publish(vec![swing("gallium", 0)]).await.expect("other calls are still answered");
+        drop(open);
+        server.stop().await;
+    };
+    check(|config| config.server.streams_max = 3, 3, "server.streams_max").await;
+    let per_identity: fn(&mut Config) = |config| config.server.streams_per_identity_max = 5;
+    check(per_identity, 5, "server.streams_per_identity_max").await;
+    let per_connection: fn(&mut Config) = |config| config.server.streams_per_connection_max = 2;
+    check(per_connection, 4, "server.streams_per_connection_max").await;
+}
+
+#[tokio::test]
+async fn an_ended_stream_makes_room_for_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(&dir, |config| config.server.streams_max = 1).await;
+    for _ in 0..5 {
+        let (open, refused) = open_all(std::slice::from_ref(&server.channel)).await;
+        assert_eq!(limit(&refused), "server.streams_max");
+        drop(open);
+        // Waits for the server to hear that the stream before is gone; hangs where it never gives its place back.
+        while server.alerts().subscribe(SubscribeRequest::default()).await.is_err() {}
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn updates_beyond_the_rate_wait_as_long_as_they_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(&dir, |config| config.server.updates_per_second_max = 1000).await;
+    // Small ones, so that the second batch comes well within the second of the first.
+    let many = || vec![removal("NEVER-THERE"); 1000];
+    assert_eq!(server.publish(many()).await.unwrap_err().code(), Code::NotFound);
+    let refused = server.publish(many()).await.unwrap_err();
+    assert_eq!(limit(&refused), "server.updates_per_second_max");
+    let wait = refused.get_details_retry_info().unwrap().retry_delay.unwrap();
+    assert!(!wait.is_zero() && wait.as_millis() <= 1000, "{wait:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_is_too_large_names_the_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(&dir, |config| config.server.message_bytes_max = 65_536).await;
+    let large = || {
+        let mut request = batch(vec![swing("gallium", 0)]);
+        request.feed = "x".repeat(70_000);
+        request
+    };
+    let refused = server.feed().publish(large()).await.unwrap_err();
+    assert_eq!(limit(&refused), "server.message_bytes_max");
+    server.stop().await;
+}
