@@ -82,8 +82,8 @@ impl Node {
             keep_days: config.archive.keep_days,
             ring_bytes_max: config.fanout.ring_bytes_max,
         };
-        let encode = grpc::encoder(journal.epoch());
-        let pipeline = Pipeline::open(&*journal, archive, encode, housekeeping)?;
+        let encoding = grpc::encoding(journal.epoch());
+        let pipeline = Pipeline::open(&*journal, archive, encoding, housekeeping)?;
         let view = pipeline.view();
         let stop = CancellationToken::new();
         let mut ended = spawn_loop(pipeline, stop.clone())?;
@@ -132,6 +132,7 @@ impl Node {
             clock: self.clock.clone(),
             drain: drain.clone(),
             streams: Arc::new(Semaphore::new(self.config.server.streams_max)),
+            stream_age_max: self.config.server.stream_age_max,
         });
         let router = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))

@@ -9,6 +9,7 @@ use crate::domain::Policy;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 /// All settings, read and in range. Their defaults, units and ranges stand in `deploy/lodewatch.toml`.
@@ -41,6 +42,8 @@ pub struct Server {
     pub streams_max: usize,
     /// Open calls of one connection; one more waits at the client, which is not told.
     pub streams_per_connection_max: u32,
+    /// A subscription that lived for nearly as long is told to come again; `None` for never.
+    pub stream_age_max: Option<Duration>,
 }
 
 /// Archive and snapshots: derived from the journal, and may be deleted.
@@ -55,7 +58,8 @@ pub struct Archive {
 /// Recent alerts in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fanout {
-    /// How many bytes of encoded alerts; a subscriber that is further behind reads the archive.
+    /// How many bytes of encoded alerts and of messages made of them; a subscriber that is further behind reads the
+    /// archive.
     pub ring_bytes_max: usize,
 }
 
@@ -113,6 +117,7 @@ impl Config {
 
 fn server(mut table: Table, problems: &mut Problems) -> Option<Server> {
     const DRAIN_DAYS_MAX: u64 = 1;
+    const STREAM_AGE_DAYS_MAX: u64 = 366;
     let listen = table.required("listen", problems).and_then(|node| {
         let allowed = "must be an address and a port, such as 127.0.0.1:50061 or [::]:50061";
         node.read(problems, |text| text.parse().map_err(|_| allowed.to_owned()))
@@ -124,6 +129,9 @@ fn server(mut table: Table, problems: &mut Problems) -> Option<Server> {
     let streams_max = count(&mut table, "streams_max", 1..=1_000_000, problems);
     let streams_per_connection_max =
         count(&mut table, "streams_per_connection_max", 1..=100_000, problems);
+    let stream_age_max = table.required("stream_age_max", problems);
+    let stream_age_max = stream_age_max
+        .and_then(|node| node.read(problems, |text| figure::millis(text, STREAM_AGE_DAYS_MAX)));
     table.finish(problems);
     Some(Server {
         listen: listen?,
@@ -131,6 +139,8 @@ fn server(mut table: Table, problems: &mut Problems) -> Option<Server> {
         message_bytes_max: message_bytes_max?,
         streams_max: streams_max?,
         streams_per_connection_max: streams_per_connection_max?,
+        stream_age_max: stream_age_max
+            .map(|ms| Some(ms).filter(|ms| *ms > 0).map(Duration::from_millis))?,
     })
 }
 

@@ -141,7 +141,7 @@ fn a_faulty_setting_is_named_with_what_is_allowed() {
         ),
         (
             "server.streams = 1",
-            "server.streams (in FILE): unknown. Known here: drain, listen, message_bytes_max, streams_max, streams_per_connection_max",
+            "server.streams (in FILE): unknown. Known here: drain, listen, message_bytes_max, stream_age_max, streams_max, streams_per_connection_max",
         ),
     ] {
         check(file, expected);

@@ -7,6 +7,7 @@ use crate::domain::update::{Cursor, Position};
 use crate::journal::Journal;
 use crate::pipeline::View;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -23,6 +24,8 @@ pub struct Api {
     pub drain: CancellationToken,
     /// One permit for every open subscription; at the bound further ones are refused.
     pub streams: Arc<Semaphore>,
+    /// How old a subscription may become, give or take; then it is asked to come again.
+    pub stream_age_max: Option<Duration>,
 }
 
 impl Api {

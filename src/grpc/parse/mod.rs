@@ -7,11 +7,13 @@ mod name;
 mod publish;
 mod report;
 mod threat;
+mod timeout;
 mod violations;
 
 pub(super) use alerts::{Start, Subscribe, list_alerts, subscribe};
 pub(super) use markets::{get_market, list_markets, list_threats};
 pub use publish::publish;
+pub(super) use timeout::timeout;
 pub use violations::Violations;
 
 use violations::Checks;
