@@ -10,7 +10,7 @@
 //! 2024-12-05 clock                                time passes, nobody says anything
 //! 2024-12-06 settings other.toml                  other settings come into force
 //! ----
-//! 2024-12-03 raised rule: the sentence
+//! 2024-12-03 raised The sentence.
 //! ```
 //!
 //! The story goes through the edge's parser into the engine: no server, no clock, no disk. `UPDATE_SCENARIOS=1` writes what
@@ -99,8 +99,8 @@ impl Play {
         let entry = Entry { seq: Seq(self.state.seq().0 + 1), at, payload };
         for alert in self.state.apply(&entry).alerts {
             check_arithmetic(&alert);
-            let (day, kind, rule) = (alert.event_time.day(), alert.kind, &alert.rule);
-            writeln!(self.told, "{day} {kind} {rule}: {}", sentence::of(&alert)).unwrap();
+            let (day, kind) = (alert.event_time.day(), alert.kind);
+            writeln!(self.told, "{day} {kind} {}", sentence::of(&alert)).unwrap();
         }
         if let Payload::Batch(batch) = &entry.payload {
             let answered = self.state.requests().get(batch.request_id).unwrap();

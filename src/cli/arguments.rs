@@ -49,7 +49,7 @@ pub enum Command {
         /// The file.
         file: PathBuf,
     },
-    /// Three years of export controls in half a minute, on a server of its own.
+    /// Four years of export controls in some seconds, on a server of its own.
     Demo(Demo),
 }
 

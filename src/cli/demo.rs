@@ -14,7 +14,8 @@ use crate::grpc::pb::alert_service_client::AlertServiceClient;
 use crate::grpc::pb::subscribe_response::Message;
 use crate::grpc::pb::update::Update as Kind;
 use crate::grpc::pb::{
-    ListAlertsRequest, ListMarketsRequest, PublishRequest, Start, SubscribeRequest, Update,
+    Alert, AlertFilter, CauseKind, Level, ListAlertsRequest, ListMarketsRequest, PublishRequest,
+    Start, SubscribeRequest, Update,
 };
 use crate::pipeline::View;
 use crate::server::{self, Node};
@@ -30,6 +31,8 @@ use uuid::Uuid;
 /// The time that is told.
 const FIRST_DAY: (i16, i8, i8) = (2023, 1, 1);
 const LAST_DAY: (i16, i8, i8) = (2027, 1, 31);
+/// For whom alerts are shown to people.
+const BUYERS: [&str; 2] = ["USA", "JPN"];
 /// For whom the closing table is.
 const DESTINATION: &str = "USA";
 
@@ -44,7 +47,7 @@ pub(super) async fn run(output: Output, arguments: &Demo) -> Result<(), Error> {
     }
     let (told, printer) = stage.listen(output);
     stage.play().await?;
-    stage.wait_until_told(told).await?;
+    stage.wait_until_told(output, told).await?;
     printer.abort();
     if output == Output::Table {
         stage.show_markets().await?;
@@ -63,6 +66,7 @@ const INTRODUCTION: &str = "\
 A real server, publisher and subscriber; the clock is driven by hand from 2023-01-01 to 2027-01-31.
 Shares are held fixed at the latest figures bundled, so that all you see is what export controls do.
 Each control is published on the day it was announced, with its whole calendar as known today.
+Shown for buyers in the United States and in Japan; four more destinations are watched.
 ";
 
 const CLOSING: &str = "
@@ -96,23 +100,20 @@ impl Stage {
 
     /// Subscribes, and prints every alert as it arrives; gives the sequence of the last one printed.
     fn listen(&self, output: Output) -> (watch::Receiver<u64>, JoinHandle<()>) {
-        let request =
-            SubscribeRequest { start: Start::Oldest.into(), ..SubscribeRequest::default() };
+        let request = SubscribeRequest {
+            start: Start::Oldest.into(),
+            filter: Some(shown(output)),
+            ..SubscribeRequest::default()
+        };
         let mut subscription = Subscription::new(self.channel.clone(), request);
         let (tell, told) = watch::channel(0);
         let printer = tokio::spawn(async move {
             while let Ok(Resumed::Message(message)) = subscription.next().await {
                 let Some(Message::Alerts(alerts)) = message.message else { continue };
-                for alert in alerts.alerts {
-                    let printed = match output {
-                        Output::Json => output::json(&alert),
-                        Output::Table => output::line(&output::alert(&alert)),
-                    };
-                    if printed.is_err() {
-                        return;
-                    }
-                    tell.send_replace(alert.sequence);
+                if print(output, &alerts.alerts).is_err() {
+                    return;
                 }
+                tell.send_replace(alerts.alerts.last().map_or(0, |alert| alert.sequence));
             }
         });
         (told, printer)
@@ -166,9 +167,14 @@ impl Stage {
     }
 
     /// Waits until the last alert of the journal was printed.
-    async fn wait_until_told(&self, mut told: watch::Receiver<u64>) -> Result<(), Error> {
+    async fn wait_until_told(
+        &self,
+        output: Output,
+        mut told: watch::Receiver<u64>,
+    ) -> Result<(), Error> {
         let mut client = AlertServiceClient::new(self.channel.clone());
-        let request = ListAlertsRequest { page_size: 1, ..ListAlertsRequest::default() };
+        let filter = Some(shown(output));
+        let request = ListAlertsRequest { page_size: 1, filter, ..ListAlertsRequest::default() };
         let response =
             client.list_alerts(request).await.map_err(Error::refused("listing alerts"))?;
         let last = response.into_inner().alerts.first().map_or(0, |alert| alert.sequence);
@@ -192,6 +198,36 @@ impl Stage {
         drop(self.channel);
         self.drain.cancel();
         Ok(self.server.await.expect("the server does not panic")?)
+    }
+}
+
+/// Which alerts are printed: all for programs, those of two buyers for people.
+fn shown(output: Output) -> AlertFilter {
+    let destinations = match output {
+        Output::Json => Vec::new(),
+        Output::Table => BUYERS.map(str::to_owned).to_vec(),
+    };
+    AlertFilter { destinations, ..AlertFilter::default() }
+}
+
+/// Prints the alerts of one message; for people, those that the shares alone raise in one line, since the story is what
+/// comes after.
+fn print(output: Output, alerts: &[Alert]) -> std::io::Result<()> {
+    let by_shares =
+        |alert: &Alert| alert.cause.as_ref().is_some_and(|cause| cause.kind() == CauseKind::Data);
+    match output {
+        Output::Json => alerts.iter().try_for_each(output::json),
+        Output::Table if alerts.iter().all(by_shares) => {
+            let count = |level| alerts.iter().filter(|alert| alert.level() == level).count();
+            output::line(&format!(
+                "{} alerts are up by the shares alone: {} critical, {} warning, {} watch. Then:",
+                alerts.len(),
+                count(Level::Critical),
+                count(Level::Warning),
+                count(Level::Watch),
+            ))
+        }
+        Output::Table => alerts.iter().try_for_each(|alert| output::line(&output::alert(alert))),
     }
 }
 

@@ -1,13 +1,14 @@
 //! Printing: tables for people, JSON for programs, colours where a terminal wants them.
 
-use crate::grpc::pb::{Alert, AlertKind, Level, Stage};
+use crate::grpc::json::{Mapped, to_json};
+use crate::grpc::pb::{Alert, AlertKind, Level, Stage, Timestamp};
 use anstyle::{AnsiColor, Style};
 use comfy_table::{Table, presets};
 use std::io::{self, Write};
 
 /// Prints one message as a line of JSON.
-pub(super) fn json<M: prost::Message + prost::Name>(message: &M) -> io::Result<()> {
-    line(&crate::grpc::json::to_json(message))
+pub(super) fn json<M: Mapped>(message: &M) -> io::Result<()> {
+    line(&to_json(message))
 }
 
 /// Prints one line.
@@ -38,7 +39,7 @@ pub(super) fn alert(alert: &Alert) -> String {
 }
 
 /// The day of an instant, in UTC.
-pub(super) fn day(instant: &prost_types::Timestamp) -> String {
+pub(super) fn day(instant: &Timestamp) -> String {
     let instant = crate::domain::Timestamp::from_millis(instant.seconds.saturating_mul(1000));
     instant.day().to_string()
 }

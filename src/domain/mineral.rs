@@ -129,15 +129,16 @@ impl<'de> Deserialize<'de> for Mineral {
 }
 
 /// The nearest of `known` (folded name, what to show) to a folded text: those at the least distance, at most three,
-/// without repeats. In a large catalogue whatever is further off is noise.
+/// without repeats. Whatever differs in more than a third of its letters is noise.
 pub(super) fn nearest<'a>(
     wanted: &str,
     known: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Vec<String> {
     const DISTANCE_MAX: usize = 3;
+    let distance_max = (wanted.chars().count() / 3).min(DISTANCE_MAX);
     let mut found: Vec<(usize, &str)> = known
         .map(|(name, shown)| (strsim::damerau_levenshtein(wanted, name), shown))
-        .filter(|(distance, _)| *distance <= DISTANCE_MAX)
+        .filter(|(distance, _)| *distance <= distance_max)
         .collect();
     found.sort_unstable();
     let least = found.first().map(|(distance, _)| *distance);

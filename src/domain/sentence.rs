@@ -18,7 +18,10 @@ pub fn of(alert: &Alert) -> String {
     let cause = cause(alert);
     let what = metric(&alert.metric);
     let value = interval(unit, alert.value);
-    format!("{drill}{market}{buyer}: {what} {moved} {value}, {crossing}, because {cause}{leaders}.")
+    let rule = &alert.rule;
+    format!(
+        "{drill}{market}{buyer}, {rule}: {what} {moved} {value}, {crossing}, because {cause}{leaders}."
+    )
 }
 
 /// `rose from 0.0 % to`, or `is` where there was no value before or it is the same.

@@ -19,6 +19,8 @@ pub mod concentration;
 pub mod crossing;
 mod evaluate;
 pub mod exposure;
+#[cfg(test)]
+mod laws;
 mod market;
 mod record;
 mod requests;

@@ -14,8 +14,13 @@ static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
 #[error("{0}")]
 pub struct Error(#[from] serde_json::Error);
 
+/// A message of the protocol, which has a JSON form.
+pub trait Mapped: Message + Name {}
+
+impl<M: Message + Name> Mapped for M {}
+
 /// A message as one line of JSON: lowerCamelCase names, enums by name, 64-bit integers as text.
-pub fn to_json<M: Message + Name>(message: &M) -> String {
+pub fn to_json<M: Mapped>(message: &M) -> String {
     let mut dynamic = DynamicMessage::new(descriptor::<M>());
     dynamic.transcode_from(message).expect("a message fits its own descriptor");
     serde_json::to_string(&dynamic).expect("a message has a JSON form")
@@ -26,7 +31,7 @@ pub fn to_json<M: Message + Name>(message: &M) -> String {
 /// # Errors
 ///
 /// When the text is no JSON, or not of this message.
-pub fn from_json<M: Message + Name + Default>(text: &str) -> Result<M, Error> {
+pub fn from_json<M: Mapped + Default>(text: &str) -> Result<M, Error> {
     let mut input = serde_json::Deserializer::from_str(text);
     let options = DeserializeOptions::new();
     let dynamic =

@@ -53,6 +53,8 @@ use tonic::service::Routes;
 pub mod pb {
     tonic::include_proto!("lodewatch.v1");
 
+    pub use prost_types::Timestamp;
+
     /// The descriptors of the messages and services, with everything they import.
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/lodewatch.v1.bin"));
 }

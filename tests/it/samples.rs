@@ -37,8 +37,14 @@ pub(crate) fn update(json: &str) -> Update {
     from_json(json).unwrap()
 }
 
-/// A report whose largest share goes up and down with `turn`, so that every turn crosses a threshold.
+/// A report whose concentration goes up and down with `turn`, so that every turn crosses thresholds: China alone, or twenty
+/// countries alike.
 pub(crate) fn swing(mineral: &str, turn: usize) -> Update {
-    let share = if turn.is_multiple_of(2) { 0.9 } else { 0.1 };
-    report(mineral, "2024", &[("CHN", share), ("USA", 0.05)])
+    const MANY: [&str; 20] = [
+        "ARG", "AUS", "AUT", "BEL", "BOL", "BRA", "CAN", "CHL", "CHN", "CZE", "DEU", "ESP", "FIN",
+        "FRA", "IDN", "IND", "JPN", "MEX", "PER", "USA",
+    ];
+    let alike = MANY.map(|country| (country, 0.05));
+    let alone = [("CHN", 0.9), ("USA", 0.05)];
+    report(mineral, "2024", if turn.is_multiple_of(2) { &alone } else { &alike })
 }

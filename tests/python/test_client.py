@@ -128,7 +128,7 @@ class Subscription(WithServer):
             self.assertEqual(alert.level, types_pb2.LEVEL_CRITICAL)
             self.assertEqual(alert.value.lower, 0.9)
             self.assertEqual(list(alert.cause.threat_ids), ["CHN-TEST-2024"])
-            self.assertIn("gallium", alert.sentence)
+            self.assertIn("Gallium refining", alert.sentence)
 
 
 class Refusal(WithServer):
