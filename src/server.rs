@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
+use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 
@@ -140,6 +141,7 @@ impl Node {
             .max_concurrent_streams(self.config.server.streams_per_connection_max)
             .add_routes(grpc::routes(api, self.config.server.message_bytes_max).await);
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let incoming = incoming.map(|socket| socket.map(grpc::Corked::new));
         let serving =
             router.serve_with_incoming_shutdown(incoming, drain.clone().cancelled_owned());
         let drain_bound = Duration::from_millis(self.config.server.drain_ms);

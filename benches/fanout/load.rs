@@ -1,6 +1,6 @@
 //! Publishing: as fast as all subscribers take it, or at a pace.
 
-use crate::lodewatch;
+use crate::lodewatch::{self, LANES};
 use crate::process::Process;
 use crate::subscribers::Subscribers;
 use std::io::Write;
@@ -54,8 +54,7 @@ pub(crate) async fn flood(
     message_bytes: usize,
     measured: Duration,
 ) -> Measured {
-    const AT_ONCE: usize = 3;
-    let ahead = (AHEAD_BYTES / message_bytes).max(AT_ONCE);
+    let ahead = (AHEAD_BYTES / message_bytes).max(LANES);
     let begin = Instant::now();
     let mut published = 0;
     let mut warm = None;
@@ -67,11 +66,11 @@ pub(crate) async fn flood(
         if took >= WARM_UP + measured {
             break;
         }
-        if published - subscribers.least() + AT_ONCE > ahead {
+        if published - subscribers.least() + LANES > ahead {
             tokio::time::sleep(Duration::from_millis(1)).await;
         } else {
-            server.publish(AT_ONCE).await;
-            published += AT_ONCE;
+            server.publish(LANES).await;
+            published += LANES;
         }
     }
     let (messages, cpu_s, since) = warm.unwrap();

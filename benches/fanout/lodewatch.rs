@@ -14,34 +14,106 @@ use tokio::task::JoinSet;
 use tonic::transport::Channel;
 
 /// Batches under way at once, each with minerals of its own: what one raises the next of the same lane clears.
-const LANES: usize = 3;
+pub(crate) const LANES: usize = 24;
 
-/// Markets that nobody else touches; mined and refined, so twice as many.
-const MINERALS: [&str; 24] = [
+/// Each is mined and refined, so there are twice as many markets: eight for every lane.
+const MINERALS: [&str; 96] = [
+    "alumina",
+    "aluminium",
+    "ammonia",
     "antimony",
     "arsenic",
+    "asbestos",
     "barite",
     "bauxite",
     "beryllium",
     "bismuth",
     "boron",
+    "bromine",
     "cadmium",
+    "cement",
     "chromium",
+    "bentonite",
+    "fullers_earth",
+    "kaolin",
     "cobalt",
     "copper",
+    "diamond_gem",
+    "diamond_industrial",
+    "diatomite",
+    "feldspar",
     "fluorspar",
     "gallium",
+    "garnet",
     "germanium",
     "gold",
+    "graphite_natural",
+    "graphite_anode",
+    "gypsum",
     "hafnium",
     "helium",
     "indium",
     "iodine",
+    "iron_ore",
+    "iron_oxide_pigments",
+    "krypton",
+    "kyanite",
     "lead",
+    "lime",
     "lithium",
+    "magnesite",
     "magnesium",
     "manganese",
     "mercury",
+    "mica_flake",
+    "mica_sheet",
+    "molybdenum",
+    "neon",
+    "nickel",
+    "niobium",
+    "peat",
+    "perlite",
+    "phosphate_rock",
+    "pig_iron",
+    "palladium",
+    "platinum",
+    "potash",
+    "pumice",
+    "dysprosium",
+    "neodymium",
+    "praseodymium",
+    "terbium",
+    "scandium",
+    "yttrium",
+    "raw_steel",
+    "rhenium",
+    "salt",
+    "sand_industrial",
+    "selenium",
+    "ferrosilicon",
+    "silicon_metal",
+    "silver",
+    "soda_ash_natural",
+    "strontium",
+    "sulfur",
+    "talc",
+    "tantalum",
+    "tellurium",
+    "tin",
+    "titanium_ilmenite",
+    "titanium_rutile",
+    "titanium_sponge",
+    "tungsten",
+    "uranium",
+    "vanadium",
+    "vermiculite",
+    "wollastonite",
+    "xenon",
+    "zeolites",
+    "zinc",
+    "zirconium",
+    "soda_ash",
+    "clays",
 ];
 
 /// One rule, so that every update gives one alert.
@@ -71,7 +143,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts on an empty journal. Every message will have so many alerts, at most sixteen.
+    /// Starts on an empty journal. Every message will have so many alerts, at most eight.
     pub(crate) async fn start(alerts: usize) -> Self {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let settings = dir.path().join("settings.toml");

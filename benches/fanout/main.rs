@@ -12,7 +12,7 @@
 //!
 //! Every server is a process of its own, so that its CPU time can be read; publisher and subscribers are this one. Subscribers
 //! of all gRPC servers are the same bare HTTP/2 client that counts messages without decoding them. No server may lose a
-//! message. `throughput`: alerts as fast as all subscribers take them, sixteen to a message. `paced`: one alert at a time.
+//! message. `throughput`: alerts as fast as all subscribers take them, eight to a message. `paced`: one alert at a time.
 //!
 //! Only ratios compare between machines and days.
 
@@ -56,6 +56,9 @@ struct Arguments {
     /// Only these systems.
     #[arg(long, value_name = "SYSTEM")]
     only: Vec<String>,
+    /// Only runs with so many subscribers.
+    #[arg(long, value_name = "NUMBER")]
+    subscribers: Option<usize>,
     /// Said by cargo.
     #[arg(long, hide = true)]
     bench: bool,
@@ -82,7 +85,11 @@ async fn measure(arguments: &Arguments) {
     let mut systems = vec![System::Lodewatch, System::NaiveTonic, System::RawTcp];
     systems.retain(|one| arguments.only.is_empty() || arguments.only.contains(&one.name().into()));
     report::head();
+    let is_wanted = |all: usize| arguments.subscribers.is_none_or(|only| only == all);
     for (mode, subscribers, streams) in plans(arguments.quick) {
+        if !is_wanted(subscribers) {
+            continue;
+        }
         for system in &systems {
             if *system == System::RawTcp && streams > 1 {
                 continue;
@@ -93,7 +100,7 @@ async fn measure(arguments: &Arguments) {
             rows.push(row);
         }
     }
-    if systems.contains(&System::Lodewatch) {
+    if systems.contains(&System::Lodewatch) && is_wanted(1000) {
         let plan = |subscribers| {
             Plan::new(System::Lodewatch, Mode::Throughput, subscribers, 1, arguments.quick)
         };

@@ -73,7 +73,7 @@ impl Plan {
 
     fn alerts(&self) -> usize {
         match self.mode {
-            Mode::Throughput => 16,
+            Mode::Throughput => 8,
             Mode::Paced => 1,
         }
     }

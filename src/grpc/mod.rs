@@ -12,6 +12,7 @@
 mod alert_service;
 mod api;
 mod body;
+mod cork;
 mod cursor;
 mod feed_service;
 mod framing;
@@ -29,6 +30,7 @@ mod subscription;
 mod times;
 
 pub use api::Api;
+pub use cork::Corked;
 
 use crate::domain::update::{Cursor, Position};
 use crate::domain::{Alert, Epoch};

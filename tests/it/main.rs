@@ -16,4 +16,5 @@ mod harness;
 mod publish;
 mod rebuild;
 mod samples;
+mod stream_end;
 mod subscribe;
