@@ -8,11 +8,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Bytes that may be on the way to the slowest subscriber.
-const AHEAD_BYTES: usize = 2 * 1024 * 1024;
+const AHEAD_BYTES: usize = 1024 * 1024;
 /// Before measuring.
 const WARM_UP: Duration = Duration::from_millis(700);
 /// No subscriber may need longer to get the last message.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server that can be told to publish.
 pub(crate) enum Server {

@@ -187,21 +187,32 @@ impl Server {
 }
 
 fn batch(lane: usize, turn: usize, updates: usize) -> pb::PublishRequest {
-    let share = if turn.is_multiple_of(2) { 0.9 } else { 0.3 };
-    let minerals = MINERALS.iter().skip(lane * MINERALS.len() / LANES);
-    let markets = minerals.flat_map(|mineral| [(mineral, "MINING"), (mineral, "REFINING")]);
+    let rows = share_of(if turn.is_multiple_of(2) { 0.9 } else { 0.3 });
+    request(self::updates(lane * 2 * MINERALS.len() / LANES, updates, &rows))
+}
+
+/// A batch without a name.
+pub(crate) fn request(updates: Vec<pb::Update>) -> pb::PublishRequest {
+    let (request_id, feed) = (String::new(), "bench".to_owned());
+    pb::PublishRequest { request_id, feed, updates, exercise: false }
+}
+
+/// Rows of a report in which one country has this share.
+pub(crate) fn share_of(share: f64) -> String {
+    format!(
+        r#"[{{"country":"CHN","share":{share:.2}}},{{"country":"AUS","share":0.08}},{{"country":"CHL","share":0.01}}]"#
+    )
+}
+
+/// Reports of so many markets that follow each other.
+pub(crate) fn updates(first: usize, count: usize, rows: &str) -> Vec<pb::Update> {
+    let markets = MINERALS.iter().flat_map(|mineral| [(mineral, "MINING"), (mineral, "REFINING")]);
     let update = |(mineral, stage)| {
         from_json(&format!(
             r#"{{"report":{{"mineral":"{mineral}","stage":"STAGE_{stage}","source":"USGS","period":"2025",
-            "vintage":"2026-01-31","rows":[{{"country":"CHN","share":{share}}},{{"country":"AUS","share":0.08}},
-            {{"country":"CHL","share":0.01}}]}}}}"#
+            "vintage":"2026-01-31","rows":{rows}}}}}"#
         ))
         .unwrap()
     };
-    pb::PublishRequest {
-        request_id: String::new(),
-        feed: "bench".to_owned(),
-        updates: markets.take(updates).map(update).collect(),
-        exercise: false,
-    }
+    markets.skip(first).take(count).map(update).collect()
 }

@@ -16,6 +16,8 @@ mod block;
 mod messages;
 mod reader;
 mod ring;
+#[cfg(test)]
+mod tests;
 
 pub use messages::{Frame, Write};
 pub use reader::{Reader, Step};

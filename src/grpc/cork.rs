@@ -18,8 +18,11 @@ use tonic::transport::server::Connected;
 const PAUSE: Duration = Duration::from_millis(1);
 /// A flush of so much is kept: it is full frames of a client with HTTP/2's defaults, and mostly there are more.
 const FULL_BYTES: usize = 16 * 1024;
-/// The most that is kept, in bytes; more is written at once.
-const KEPT_BYTES_MAX: usize = 64 * 1024;
+/// The most that is kept, in bytes; more is written at once. All that fits into HTTP/2's default window of 64 KiB, with the
+/// headers of its frames.
+const KEPT_BYTES_MAX: usize = 72 * 1024;
+/// A piece of so much is not copied, but written at once.
+const LARGE_BYTES: usize = 32 * 1024;
 
 /// A socket, and what is not written to it yet.
 #[derive(Debug)]
@@ -47,11 +50,36 @@ impl<S: AsyncWrite + Unpin> Corked<S> {
             }
             self.kept.advance(written);
         }
+        self.all_is_written();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what is kept and, behind it, as much of this as the socket takes; gives how much that was, at least a byte.
+    fn write_large(
+        &mut self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let mut all = Vec::with_capacity(slices.len().saturating_add(1));
+            all.push(IoSlice::new(&self.kept));
+            all.extend_from_slice(slices);
+            let written = Pin::new(&mut self.socket).poll_write_vectored(context, &all);
+            let written = ready!(written)?;
+            if written > self.kept.len() || written == 0 {
+                let written = written.saturating_sub(self.kept.len());
+                self.all_is_written();
+                return Poll::Ready(Ok(written));
+            }
+            self.kept.advance(written);
+        }
+    }
+
+    fn all_is_written(&mut self) {
         // Given back, since most connections are idle most of the time.
         self.kept = BytesMut::new();
         self.flushed = false;
         self.written_at = Some(Instant::now());
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -86,11 +114,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Corked<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let size = slices.iter().map(|slice| slice.len()).fold(0, usize::saturating_add);
+        if size >= LARGE_BYTES {
+            return self.write_large(context, slices);
+        }
         if self.kept.len().saturating_add(size) > KEPT_BYTES_MAX {
             ready!(self.write_kept(context))?;
-            if size > KEPT_BYTES_MAX {
-                return Pin::new(&mut self.socket).poll_write_vectored(context, slices);
-            }
+        }
+        if size >= FULL_BYTES && self.kept.is_empty() {
+            self.kept.reserve(KEPT_BYTES_MAX);
         }
         for slice in slices {
             self.kept.extend_from_slice(slice);
@@ -195,12 +226,13 @@ mod tests {
             send(&mut corked, &frame);
         }
         assert_eq!(arrived(&mut peer).len(), 0);
-        send(&mut corked, b"over");
-        assert_eq!(arrived(&mut peer).len(), KEPT_BYTES_MAX);
+        send(&mut corked, &frame);
+        assert_eq!(arrived(&mut peer).len(), 4 * FULL_BYTES);
         turn(&mut corked);
-        assert_eq!(arrived(&mut peer), b"over");
-        send(&mut corked, &vec![7; KEPT_BYTES_MAX + 1]);
-        assert_eq!(arrived(&mut peer).len(), KEPT_BYTES_MAX + 1);
+        assert_eq!(arrived(&mut peer).len(), FULL_BYTES);
+        send(&mut corked, b"before");
+        send(&mut corked, &vec![7; LARGE_BYTES]);
+        assert_eq!(arrived(&mut peer).len(), 6 + LARGE_BYTES);
     }
 
     #[tokio::test]
@@ -208,8 +240,9 @@ mod tests {
         let (socket, mut peer) = duplex(7);
         let mut corked = Corked::new(socket);
         let sent: Vec<u8> = (0..200_000_u32).flat_map(u32::to_be_bytes).collect();
+        let large = vec![7; 3 * LARGE_BYTES];
         let write = async {
-            for part in sent.chunks(9_001) {
+            for part in sent.chunks(9_001).chain([large.as_slice()]) {
                 corked.write_all(part).await.unwrap();
                 corked.flush().await.unwrap();
             }
@@ -218,6 +251,6 @@ mod tests {
         let mut received = Vec::new();
         let (_, read) = tokio::join!(write, peer.read_to_end(&mut received));
         read.unwrap();
-        assert!(received == sent);
+        assert!(received == [sent, large].concat());
     }
 }
