@@ -54,7 +54,7 @@ impl Block {
         if let Some(before) = before {
             block.frames.clone_from(&before.frames);
             block.bytes = before.bytes;
-            *block.views() = before.views().clone();
+            block.views().clone_from(&before.views());
         }
         for frame in frames {
             block.bytes = block.bytes.saturating_add(frame.bytes());

@@ -15,8 +15,10 @@ use tonic::Status;
 use tonic::server::NamedService;
 use tower_service::Service;
 
+type Messages = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
+
 /// Frames of messages, then the status in the trailers.
-struct Frames(Option<Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>>);
+struct Frames(Option<Messages>);
 
 impl Body for Frames {
     type Data = Bytes;

@@ -249,7 +249,7 @@ mod tests {
             corked.shutdown().await.unwrap();
         };
         let mut received = Vec::new();
-        let (_, read) = tokio::join!(write, peer.read_to_end(&mut received));
+        let ((), read) = tokio::join!(write, peer.read_to_end(&mut received));
         read.unwrap();
         assert!(received == [sent, large].concat());
     }

@@ -45,8 +45,8 @@ mod tests {
     fn timeouts_are_read_as_the_protocol_writes_them() {
         for (text, expected) in [
             ("1S", Some(Duration::from_secs(1))),
-            ("90M", Some(Duration::from_secs(5400))),
-            ("2H", Some(Duration::from_secs(7200))),
+            ("90M", Some(Duration::from_mins(90))),
+            ("2H", Some(Duration::from_hours(2))),
             ("00000250m", Some(Duration::from_millis(250))),
             ("7u", Some(Duration::from_micros(7))),
             ("99999999n", Some(Duration::from_nanos(99_999_999))),
