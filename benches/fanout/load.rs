@@ -12,11 +12,11 @@ const AHEAD_BYTES: usize = 1024 * 1024;
 /// Before measuring.
 const WARM_UP: Duration = Duration::from_millis(700);
 /// No subscriber may need longer to get the last message.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server that can be told to publish.
 pub(crate) enum Server {
-    Lodewatch(lodewatch::Server),
+    Lodewatch(Box<lodewatch::Server>),
     /// One of the bench's own; told on its standard input.
     Own(Process),
 }

@@ -148,7 +148,9 @@ async fn start(plan: &Plan, dir: &TempDir) -> (Server, usize) {
     let file = dir.path().join("message");
     let size = lodewatch::Server::start(plan.alerts()).await.message(&file).await + HEADER_BYTES;
     let server = match plan.system {
-        System::Lodewatch => Server::Lodewatch(lodewatch::Server::start(plan.alerts()).await),
+        System::Lodewatch => {
+            Server::Lodewatch(Box::new(lodewatch::Server::start(plan.alerts()).await))
+        }
         other @ (System::NaiveTonic | System::RawTcp) => {
             Server::Own(Process::own(other.name(), &file))
         }
