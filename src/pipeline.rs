@@ -8,15 +8,23 @@ use crate::clock::Clock;
 use crate::domain::update::Payload;
 use crate::domain::{Alert, Entry, Facets, Seq, Timestamp};
 use crate::engine::State;
-use crate::fanout::{Frame, Ring};
+use crate::fanout::{self, Frame, Ring};
 use crate::journal::{self, Journal, Tail};
 use bytes::Bytes;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Makes an alert's bytes, once; given by the edge, which alone knows how alerts look on the wire.
+/// Makes an alert's bytes, once.
 pub type Encode = Box<dyn Fn(&Alert) -> Bytes + Send>;
+
+/// How alerts look on the wire; given by the edge, which alone knows.
+pub struct Encoding {
+    /// Makes the bytes that are archived and sent.
+    pub alert: Encode,
+    /// Writes a message of alerts.
+    pub message: fanout::Write,
+}
 
 /// Why the loop ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +44,7 @@ pub struct Housekeeping {
     pub snapshot_every_entries: u64,
     /// Days that alerts are kept; 0 for ever.
     pub keep_days: u32,
-    /// Bytes of recent alerts in memory.
+    /// Bytes of recent alerts, and of messages made of them, in memory.
     pub ring_bytes_max: usize,
 }
 
@@ -109,20 +117,21 @@ impl Pipeline {
     pub fn open(
         journal: &dyn Journal,
         archive: Archive,
-        encode: Encode,
+        encoding: Encoding,
         housekeeping: Housekeeping,
     ) -> Result<Self, Error> {
         let state = newest_snapshot(&archive)?;
         let after = state.seq();
         let (deadline, next_deadline) = watch::channel(state.next_deadline());
         let view = View {
-            ring: Arc::new(Ring::new(after, housekeeping.ring_bytes_max)),
+            ring: Arc::new(Ring::new(after, housekeeping.ring_bytes_max, encoding.message)),
             archive: archive.reader(),
             state: Arc::new(RwLock::new(state)),
             next_deadline,
         };
         let tail = journal.tail(after)?;
         tracing::info!(entry = after.0, head = journal.head().borrow().0, "replaying the journal");
+        let encode = encoding.alert;
         Ok(Self { tail, archive, view, deadline, encode, housekeeping, last_snapshot: after })
     }
 

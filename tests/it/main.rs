@@ -22,6 +22,7 @@ mod publish_stream;
 mod rebuild;
 mod reload;
 mod samples;
+mod stream_end;
 mod subscribe;
 mod watch_markets;
 mod what_if;

@@ -8,6 +8,7 @@ mod policy;
 mod publish;
 mod report;
 mod threat;
+mod timeout;
 mod violations;
 mod what_if;
 
@@ -15,6 +16,7 @@ pub(super) use alerts::{Start, Subscribe, list_alerts, subscribe};
 pub(super) use markets::{WatchMarkets, get_market, list_markets, list_threats, watch_markets};
 pub use policy::policy;
 pub use publish::publish;
+pub(super) use timeout::timeout;
 pub use violations::Violations;
 pub(super) use what_if::{Simulate, backtest, simulate};
 
