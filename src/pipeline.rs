@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::domain::update::Payload;
 use crate::domain::{Alert, Entry, Facets, Seq, Timestamp};
 use crate::engine::State;
-use crate::fanout::{Frame, Ring};
+use crate::fanout::{self, Frame, Ring};
 use crate::journal::{self, Journal, Tail};
 use bytes::Bytes;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -16,8 +16,16 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Makes an alert's bytes, once; given by the edge, which alone knows how alerts look on the wire.
+/// Makes an alert's bytes, once.
 pub type Encode = Box<dyn Fn(&Alert) -> Bytes + Send>;
+
+/// How alerts look on the wire; given by the edge, which alone knows.
+pub struct Encoding {
+    /// Makes the bytes that are archived and sent.
+    pub alert: Encode,
+    /// Writes a message of alerts.
+    pub message: fanout::Write,
+}
 
 /// Why the loop ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +61,7 @@ pub struct Housekeeping {
     pub keep_days: u32,
     /// Bytes that the archive may have before the oldest alerts go; 0 for any number.
     pub keep_bytes: u64,
-    /// Bytes of recent alerts in memory.
+    /// Bytes of recent alerts, and of messages made of them, in memory.
     pub ring_bytes_max: usize,
 }
 
@@ -163,7 +171,7 @@ impl Pipeline {
     pub fn open(
         journal: &dyn Journal,
         archive: Archive,
-        encode: Encode,
+        encoding: Encoding,
         housekeeping: Housekeeping,
     ) -> Result<Self, Error> {
         let state = newest_snapshot(&archive)?;
@@ -171,7 +179,7 @@ impl Pipeline {
         let (deadline, next_deadline) = watch::channel(state.next_deadline());
         let (tell_trouble, trouble) = watch::channel(None);
         let view = View {
-            ring: Arc::new(Ring::new(after, housekeeping.ring_bytes_max)),
+            ring: Arc::new(Ring::new(after, housekeeping.ring_bytes_max, encoding.message)),
             archive: archive.reader(),
             state: Arc::new(RwLock::new(state)),
             next_deadline,
@@ -185,7 +193,7 @@ impl Pipeline {
             view,
             deadline,
             trouble: tell_trouble,
-            encode,
+            encode: encoding.alert,
             housekeeping,
             last_snapshot: after,
         })

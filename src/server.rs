@@ -18,6 +18,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot, watch};
+use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 use tower::util::MapResponseLayer;
 
@@ -94,8 +95,8 @@ impl Node {
             keep_bytes: config.archive.keep_bytes,
             ring_bytes_max: config.fanout.ring_bytes_max,
         };
-        let encode = grpc::encoder(journal.epoch());
-        let pipeline = Pipeline::open(&*journal, archive, encode, housekeeping)?;
+        let encoding = grpc::encoding(journal.epoch());
+        let pipeline = Pipeline::open(&*journal, archive, encoding, housekeeping)?;
         let view = pipeline.view();
         let stop = CancellationToken::new();
         let mut ended = spawn_loop(pipeline, stop.clone())?;
@@ -243,6 +244,7 @@ impl Node {
                 bytes: config.publish_bytes_max,
             },
             boards: Boards::default(),
+            stream_age_max: config.stream_age_max,
             what_ifs: Arc::new(Semaphore::new(config.what_ifs_max)),
             refused,
         });
@@ -261,7 +263,7 @@ impl Node {
             .layer(MapResponseLayer::new(grpc::name_size_limit))
             .add_routes(grpc::routes(api, config.message_bytes_max).await)
             .serve_with_incoming_shutdown(
-                connection::accept(listener, ends),
+                connection::accept(listener, ends).map(|accepted| accepted.map(grpc::Corked::new)),
                 drain.cancelled_owned(),
             )
     }

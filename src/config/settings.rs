@@ -9,6 +9,7 @@ use crate::domain::Policy;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 /// All settings, read and in range. Their defaults, units and ranges stand in `deploy/lodewatch.toml`.
@@ -59,6 +60,8 @@ pub struct Server {
     pub publish_bytes_max: usize,
     /// Simulations, backtests and looks back at once; one more is refused with `RESOURCE_EXHAUSTED`.
     pub what_ifs_max: usize,
+    /// A subscription that lived for nearly as long is told to come again; `None` for never.
+    pub stream_age_max: Option<Duration>,
 }
 
 /// Archive and snapshots: derived from the journal, and may be deleted.
@@ -83,7 +86,8 @@ pub struct Reload {
 /// Recent alerts in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fanout {
-    /// How many bytes of encoded alerts; a subscriber that is further behind reads the archive.
+    /// How many bytes of encoded alerts and of messages made of them; a subscriber that is further behind reads the
+    /// archive.
     pub ring_bytes_max: usize,
 }
 
@@ -152,6 +156,7 @@ impl Config {
 
 fn server(mut table: Table, problems: &mut Problems) -> Option<Server> {
     const WAIT_DAYS_MAX: u64 = 1;
+    const STREAM_AGE_DAYS_MAX: u64 = 366;
     let listen = table.required("listen", problems).and_then(|node| {
         let allowed = "must be an address and a port, such as 127.0.0.1:50061 or [::]:50061";
         node.read(problems, |text| text.parse().map_err(|_| allowed.to_owned()))
@@ -173,6 +178,9 @@ fn server(mut table: Table, problems: &mut Problems) -> Option<Server> {
     let publish_batches_max = count(&mut table, "publish_batches_max", 1..=8192, problems);
     let publish_bytes_max = count(&mut table, "publish_bytes_max", 65_536..=67_108_864, problems);
     let what_ifs_max = count(&mut table, "what_ifs_max", 1..=64, problems);
+    let stream_age_max = table.required("stream_age_max", problems);
+    let stream_age_max = stream_age_max
+        .and_then(|node| node.read(problems, |text| figure::millis(text, STREAM_AGE_DAYS_MAX)));
     table.finish(problems);
     Some(Server {
         listen: listen?,
@@ -187,6 +195,8 @@ fn server(mut table: Table, problems: &mut Problems) -> Option<Server> {
         publish_batches_max: publish_batches_max?,
         publish_bytes_max: publish_bytes_max?,
         what_ifs_max: what_ifs_max?,
+        stream_age_max: stream_age_max
+            .map(|ms| Some(ms).filter(|ms| *ms > 0).map(Duration::from_millis))?,
     })
 }
 

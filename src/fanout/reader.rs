@@ -1,23 +1,19 @@
 //! A reader: its place, its filter, and the one loop that moves it.
 
-use super::ring::{Frame, Recent, Ring};
-use crate::archive::{self, Record};
+use super::messages::of_page;
+use super::ring::{Recent, Ring};
+use crate::archive;
 use crate::domain::update::Position;
 use crate::domain::{Filter, Seq};
-use std::collections::VecDeque;
+use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::watch;
 
 /// What a reader comes to next.
 #[derive(Debug)]
 pub enum Step {
-    /// Alerts of one entry that the filter wants, in order.
-    Alerts {
-        /// At least one.
-        records: Vec<Record>,
-        /// More alerts of the same entry follow.
-        more: bool,
-    },
+    /// Messages of the alerts that the filter wants, in order, ready for the wire.
+    Messages(Bytes),
     /// Everything up to the head was handed over.
     CaughtUp,
     /// The reader is below the ring: it reads the archive again.
@@ -27,17 +23,13 @@ pub enum Step {
     },
 }
 
-/// A place in the stream of alerts, moved by its owner. Holds no alerts but those of the chunk it works on.
+/// A place in the stream of alerts, moved by its owner. Holds no alerts.
 pub struct Reader {
     ring: Arc<Ring>,
     head: watch::Receiver<Seq>,
     archive: archive::Reader,
     filter: Arc<Filter>,
     position: Position,
-    /// Read, filtered, not yet handed over: the alerts and the place after them.
-    ready: VecDeque<(Vec<Record>, Position)>,
-    /// Where the reader will stand when `ready` is empty.
-    reached: Position,
     mode: Mode,
 }
 
@@ -55,23 +47,13 @@ enum Mode {
 
 impl Reader {
     /// How much is read from the archive at once, in bytes.
-    const CHUNK_BYTES: usize = 256 * 1024;
-    /// The largest message of alerts, in bytes, so that clients with the usual limit of 4 MiB can read it.
-    const MESSAGE_BYTES: usize = 1024 * 1024;
+    const CHUNK_BYTES: usize = 64 * 1024;
 
     /// A reader of everything after a position.
     pub fn new(ring: Arc<Ring>, archive: archive::Reader, filter: Filter, after: Position) -> Self {
         let head = ring.head();
-        Self {
-            ring,
-            head,
-            archive,
-            filter: Arc::new(filter),
-            position: after,
-            ready: VecDeque::new(),
-            reached: after,
-            mode: Mode::Starting,
-        }
+        let filter = Arc::new(filter);
+        Self { ring, head, archive, filter, position: after, mode: Mode::Starting }
     }
 
     /// Everything up to here was handed over or is not wanted.
@@ -93,92 +75,66 @@ impl Reader {
     /// When the archive cannot be read.
     pub async fn next(&mut self) -> Result<Step, archive::Error> {
         loop {
-            if let Some((records, position)) = self.ready.pop_front() {
-                self.position = position;
-                return Ok(Step::Alerts { records, more: position.alerts > 0 });
-            }
-            self.position = self.reached;
+            // Passing over what a filter does not want must not keep the thread from others.
+            tokio::task::coop::consume_budget().await;
             if self.position.alerts > 0 {
-                self.read_archive().await?;
+                if let Some(step) = self.read_archive().await? {
+                    return Ok(step);
+                }
                 continue;
             }
             match self.ring.after(self.position.entry) {
-                Recent::Gone => {
-                    if matches!(self.mode, Mode::Recent | Mode::Live) {
-                        self.mode = Mode::History;
-                        let entries = self.head().0.saturating_sub(self.position.entry.0);
-                        return Ok(Step::FellBehind { entries });
-                    }
+                Recent::Gone if matches!(self.mode, Mode::Recent | Mode::Live) => {
                     self.mode = Mode::History;
-                    self.read_archive().await?;
+                    let entries = self.head().0.saturating_sub(self.position.entry.0);
+                    return Ok(Step::FellBehind { entries });
                 }
-                Recent::Frames(frames, reached) => {
-                    if reached == self.position.entry {
-                        if self.mode != Mode::Live {
-                            self.mode = Mode::Live;
-                            return Ok(Step::CaughtUp);
-                        }
-                        let here = reached;
-                        // The sender lives as long as the ring, which this reader holds.
-                        self.head
-                            .wait_for(|head| *head > here)
-                            .await
-                            .expect("the ring rings its own doorbell");
-                        continue;
+                Recent::Gone => {
+                    self.mode = Mode::History;
+                    if let Some(step) = self.read_archive().await? {
+                        return Ok(step);
                     }
+                }
+                Recent::Block(block) => {
                     if self.mode != Mode::Live {
                         self.mode = Mode::Recent;
                     }
-                    for frame in frames {
-                        self.stage(&frame);
+                    let (write, budget) = (&self.ring.write, &self.ring.budget);
+                    let messages = block.after(self.position, &self.filter, write, budget);
+                    self.position = Position::at(block.last);
+                    if let Some(messages) = messages {
+                        return Ok(Step::Messages(messages));
                     }
-                    self.reached = Position::at(reached);
+                }
+                Recent::Nothing(head) => {
+                    self.position = Position::at(head);
+                    if self.mode != Mode::Live {
+                        self.mode = Mode::Live;
+                        return Ok(Step::CaughtUp);
+                    }
+                    // The sender lives as long as the ring, which this reader holds.
+                    let rung = self.head.wait_for(|now| *now > head).await;
+                    rung.expect("the ring rings its own doorbell");
                 }
             }
         }
     }
 
-    async fn read_archive(&mut self) -> Result<(), archive::Error> {
+    /// Reads on in the archive; `None` where the filter wants nothing of what was read.
+    async fn read_archive(&mut self) -> Result<Option<Step>, archive::Error> {
+        let turn = self.ring.history.acquire().await;
+        let turn = turn.expect("the ring never closes the archive");
         let (archive, filter) = (self.archive.clone(), Arc::clone(&self.filter));
         let (after, until) = (self.position, self.head());
-        let read = move || archive.read(after, until, &filter, Self::CHUNK_BYTES);
-        let page =
-            tokio::task::spawn_blocking(read).await.expect("reading the archive does not panic")?;
-        let mut records = page.records.into_iter().peekable();
-        while let Some(first) = records.next() {
-            let entry = first.entry;
-            let mut message = vec![first];
-            while let Some(next) = records.next_if(|next| next.entry == entry) {
-                message.push(next);
-            }
-            // A page ends inside an entry only where that entry alone is more than a page.
-            let split = page.reached.entry < entry;
-            self.ready.push_back((message, if split { page.reached } else { Position::at(entry) }));
-        }
-        self.reached = page.reached;
-        Ok(())
-    }
-
-    /// Takes the alerts of one entry that the filter wants into messages of bounded size.
-    fn stage(&mut self, frame: &Frame) {
-        let mut message: Vec<Record> = Vec::new();
-        let mut bytes = 0_usize;
-        for (before, record) in (0..).zip(&frame.records) {
-            if !self.filter.wants(&record.facets) {
-                continue;
-            }
-            if bytes.saturating_add(record.bytes.len()) > Self::MESSAGE_BYTES && !message.is_empty()
-            {
-                let entry = Seq(frame.entry.0.saturating_sub(1));
-                let inside = Position { entry, alerts: before };
-                self.ready.push_back((std::mem::take(&mut message), inside));
-                bytes = 0;
-            }
-            bytes = bytes.saturating_add(record.bytes.len());
-            message.push(record.clone());
-        }
-        if !message.is_empty() {
-            self.ready.push_back((message, Position::at(frame.entry)));
-        }
+        let write = Arc::clone(&self.ring.write);
+        let read = move || {
+            let page = archive.read(after, until, &filter, Self::CHUNK_BYTES)?;
+            Ok((of_page(&page.records, page.reached, &write), page.reached))
+        };
+        let read = tokio::task::spawn_blocking(read).await;
+        drop(turn);
+        let (messages, reached) = read.expect("reading the archive does not panic")?;
+        self.position = reached;
+        Ok(Some(messages).filter(|messages| !messages.is_empty()).map(Step::Messages))
     }
 }

@@ -1,78 +1,92 @@
 //! Recent alerts in memory, bounded in bytes, shared by all readers.
 
-use crate::archive::Record;
+use super::block::{Block, Budget};
+use super::messages::{Frame, Write};
 use crate::domain::Seq;
 use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::watch;
-
-/// All alerts of one entry.
-#[derive(Debug)]
-pub struct Frame {
-    /// The entry.
-    pub entry: Seq,
-    /// Its alerts, in order; at least one.
-    pub records: Vec<Record>,
-}
-
-impl Frame {
-    fn bytes(&self) -> usize {
-        self.records.iter().map(|record| record.bytes.len()).fold(0, usize::saturating_add)
-    }
-}
+use std::thread::available_parallelism;
+use tokio::sync::{Semaphore, watch};
 
 /// What the ring has for a reader.
 #[derive(Debug)]
 pub(super) enum Recent {
-    /// The reader stands below the oldest frame: it must read the archive.
+    /// The reader stands below the oldest block: it must read the archive.
     Gone,
-    /// Frames after the reader's place, in order, and the entry up to which they are complete.
-    Frames(Vec<Arc<Frame>>, Seq),
+    /// The block with the first alerts after the reader's place.
+    Block(Arc<Block>),
+    /// No alerts up to and including this entry.
+    Nothing(Seq),
 }
 
-/// The alerts of the last entries, up to a bound in bytes: at the bound the oldest leave, and their readers go on from
-/// the archive.
-#[derive(Debug)]
+/// The alerts of the last entries, and messages made of them, up to a bound in bytes: at the bound the oldest leave, and
+/// their readers go on from the archive.
 pub struct Ring {
-    frames: Mutex<Frames>,
+    blocks: Mutex<Blocks>,
     /// The doorbell: the last entry whose alerts can be read.
     head: watch::Sender<Seq>,
-    bytes_max: usize,
+    pub(super) write: Write,
+    /// For alerts and messages together.
+    pub(super) budget: Budget,
+    /// One permit for each reader that may read the archive at this moment.
+    pub(super) history: Semaphore,
 }
 
-#[derive(Debug, Default)]
-struct Frames {
+#[derive(Debug)]
+struct Blocks {
     /// Of increasing entries, all after `floor`.
-    kept: VecDeque<Arc<Frame>>,
-    bytes: usize,
+    kept: VecDeque<Arc<Block>>,
     /// The ring has every alert after this entry.
     floor: Seq,
 }
 
 impl Ring {
-    /// How many frames a reader takes at once.
-    const FRAMES_AT_ONCE: usize = 64;
+    /// A block is full when its alerts have this many bytes: what a reader that is behind takes at once.
+    const BLOCK_BYTES: usize = 64 * 1024;
 
-    /// An empty ring that begins after an entry and keeps at most `bytes_max` bytes of alerts.
-    pub fn new(after: Seq, bytes_max: usize) -> Self {
-        let frames = Mutex::new(Frames { floor: after, ..Frames::default() });
-        Self { frames, head: watch::Sender::new(after), bytes_max }
+    /// An empty ring that begins after an entry, keeps at most `bytes_max` bytes of alerts and of messages made of them,
+    /// and writes messages as the edge says.
+    ///
+    /// Half of the machine's cores, at least one, may read the archive for readers below the ring; others of them wait,
+    /// so that those inside are not held up.
+    pub fn new(after: Seq, bytes_max: usize, write: Write) -> Self {
+        let cores = available_parallelism().map_or(1, usize::from);
+        Self {
+            blocks: Mutex::new(Blocks { kept: VecDeque::new(), floor: after }),
+            head: watch::Sender::new(after),
+            write,
+            budget: Budget { used: Arc::new(AtomicUsize::new(0)), max: bytes_max },
+            history: Semaphore::new(cores.div_euclid(2).max(1)),
+        }
     }
 
     /// Adds the alerts of entries up to `head`, in order, and rings the doorbell.
     pub fn push(&self, frames: Vec<Frame>, head: Seq) {
-        let mut kept = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
-        for frame in frames {
-            kept.bytes = kept.bytes.saturating_add(frame.bytes());
-            kept.kept.push_back(Arc::new(frame));
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut frames = frames.into_iter().peekable();
+        while frames.peek().is_some() {
+            let open = blocks.kept.pop_back_if(|block| block.bytes < Self::BLOCK_BYTES);
+            let mut bytes = open.as_ref().map_or(0, |block| block.bytes);
+            let before = bytes;
+            let mut fits = Vec::new();
+            while let Some(frame) = frames.next_if(|_| bytes < Self::BLOCK_BYTES) {
+                bytes = bytes.saturating_add(frame.bytes());
+                fits.push(frame);
+            }
+            self.budget.used.fetch_add(bytes.saturating_sub(before), Ordering::Relaxed);
+            blocks.kept.push_back(Arc::new(Block::with(open.as_deref(), fits)));
         }
-        while kept.bytes > self.bytes_max
-            && let Some(oldest) = kept.kept.pop_front()
+        // An eighth stays free for the messages that will be made of what comes next.
+        let enough = self.budget.max.saturating_sub(self.budget.max.div_euclid(8));
+        while self.budget.used.load(Ordering::Relaxed) > enough
+            && let Some(oldest) = blocks.kept.pop_front()
         {
-            kept.bytes = kept.bytes.saturating_sub(oldest.bytes());
-            kept.floor = oldest.entry;
+            self.budget.used.fetch_sub(oldest.bytes, Ordering::Relaxed);
+            blocks.floor = oldest.last;
         }
-        drop(kept);
+        drop(blocks);
         self.head.send_replace(head);
     }
 
@@ -82,20 +96,25 @@ impl Ring {
     }
 
     pub(super) fn after(&self, entry: Seq) -> Recent {
-        // The head first: what it covers is in the frames by then.
+        // The head first: what it covers is in the blocks by then.
         let head = *self.head.borrow();
-        let kept = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
-        if entry < kept.floor {
+        let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        if entry < blocks.floor {
             return Recent::Gone;
         }
-        let from = kept.kept.partition_point(|frame| frame.entry <= entry);
-        let frames: Vec<_> =
-            kept.kept.range(from..).take(Self::FRAMES_AT_ONCE).map(Arc::clone).collect();
-        let complete = from.saturating_add(frames.len()) == kept.kept.len();
-        let reached = match frames.last() {
-            Some(last) if !complete || last.entry > head => last.entry,
-            Some(_) | None => head.max(entry),
-        };
-        Recent::Frames(frames, reached)
+        // Most readers are at the end.
+        let is_behind = |block: &Arc<Block>| block.last <= entry;
+        if blocks.kept.back().is_none_or(is_behind) {
+            return Recent::Nothing(head.max(entry));
+        }
+        let at = blocks.kept.partition_point(is_behind);
+        let found = blocks.kept.get(at).expect("the last block is not behind the reader");
+        Recent::Block(Arc::clone(found))
+    }
+}
+
+impl fmt::Debug for Ring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ring").field("head", &*self.head.borrow()).finish_non_exhaustive()
     }
 }

@@ -3,8 +3,7 @@
 use super::api::Api;
 use super::limits::Peer;
 use super::pb::{self, alert_service_server::AlertService};
-use super::subscription::{self, SubscribeStream};
-use super::{page, parse, status};
+use super::{body, page, parse, status, subscription};
 use crate::archive::{self, Query, Record};
 use crate::pipeline::View;
 use std::sync::Arc;
@@ -15,14 +14,16 @@ pub(super) struct Alerts(pub(super) Arc<Api>);
 
 #[tonic::async_trait]
 impl AlertService for Alerts {
-    type SubscribeStream = SubscribeStream;
+    /// The messages go as frames, beside this.
+    type SubscribeStream = tokio_stream::Empty<Result<pb::SubscribeResponse, Status>>;
 
     async fn subscribe(
         &self,
         request: Request<pb::SubscribeRequest>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
         let permit = self.0.limits.stream(Peer::of(request.extensions()))?;
-        subscription::open(&self.0, &request.into_inner(), permit).map(Response::new)
+        let frames = subscription::open(&self.0, &request, permit)?;
+        Ok(body::carry(tokio_stream::empty(), frames))
     }
 
     async fn list_alerts(

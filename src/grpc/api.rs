@@ -10,6 +10,7 @@ use crate::domain::update::{Cursor, Position};
 use crate::journal::Journal;
 use crate::pipeline::View;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -34,6 +35,8 @@ pub struct Api {
     pub what_ifs: Arc<Semaphore>,
     /// Why the settings as they are written now did not come into force; empty where they did.
     pub refused: watch::Receiver<String>,
+    /// How old a subscription may become, give or take; then it is asked to come again.
+    pub stream_age_max: Option<Duration>,
 }
 
 impl Api {

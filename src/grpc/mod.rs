@@ -12,9 +12,12 @@
 
 mod alert_service;
 mod api;
+mod body;
+mod cork;
 mod cursor;
 mod deadline;
 mod feed_service;
+mod framing;
 pub mod json;
 mod limits;
 mod market_board;
@@ -30,9 +33,11 @@ mod publish_stream;
 pub mod render;
 mod status;
 mod subscription;
+mod times;
 mod what_if;
 
 pub use api::Api;
+pub use cork::Corked;
 pub use limits::{Bounds, Limits, Peer};
 pub use market_board::Boards;
 pub use publish_stream::Credits;
@@ -40,7 +45,7 @@ pub use status::name_size_limit;
 
 use crate::domain::update::{Cursor, Position};
 use crate::domain::{Alert, Epoch};
-use crate::pipeline::Encode;
+use crate::pipeline::Encoding;
 use prost::Message;
 use std::sync::Arc;
 use tonic::service::Routes;
@@ -67,12 +72,18 @@ pub mod pb {
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/lodewatch.v1.bin"));
 }
 
-/// Makes an alert's bytes, once, for the archive and every subscriber.
-pub fn encoder(epoch: Epoch) -> Encode {
-    Box::new(move |alert: &Alert| {
-        let cursor = cursor::render(&Cursor { epoch, position: Position::at(alert.entry) });
-        render::alert(alert, &cursor).encode_to_vec().into()
-    })
+/// How alerts look on the wire: each is encoded once, for the archive and every subscriber.
+pub fn encoding(epoch: Epoch) -> Encoding {
+    let cursor = move |position| cursor::render(&Cursor { epoch, position });
+    Encoding {
+        alert: Box::new(move |alert: &Alert| {
+            render::alert(alert, &cursor(Position::at(alert.entry))).encode_to_vec().into()
+        }),
+        message: Arc::new(move |bytes, records, end| {
+            let rest = pb::Alerts { more: end.alerts > 0, ..pb::Alerts::default() };
+            framing::alerts(bytes, cursor(end), records, &rest);
+        }),
+    }
 }
 
 /// The alert that [`encoder`] made bytes of.
@@ -115,7 +126,7 @@ pub async fn routes(api: Arc<Api>, message_bytes_max: usize) -> Routes {
         health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
     });
     Routes::new(feed)
-        .add_service(alerts)
+        .add_service(body::Framed(alerts))
         .add_service(markets)
         .add_service(policies)
         .add_service(health_service)

@@ -10,6 +10,7 @@
 //! | no such thing | `NOT_FOUND` | |
 //! | a limit | `RESOURCE_EXHAUSTED`, the limit in the metadata | slow down, then retry |
 //! | disk full | `RESOURCE_EXHAUSTED` `DISK_FULL` | retry later; reads go on |
+//! | the call's own deadline | `DEADLINE_EXCEEDED` | resume from the last cursor |
 //! | shutting down, journal out of reach | `UNAVAILABLE` | retry, here or elsewhere |
 //! | the clock jumped forward | `UNAVAILABLE` `CLOCK_JUMPED` | retry; reads go on |
 //! | damaged journal | `DATA_LOSS` `JOURNAL_DAMAGED` | call the operator |
@@ -115,14 +116,15 @@ pub fn name_size_limit(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-/// The time that the caller gave a stream is over.
-pub(super) fn deadline() -> Status {
-    plain(Code::DeadlineExceeded, "DEADLINE", "the deadline has passed".to_owned(), &[])
-}
-
 /// The server shuts down.
 pub(super) fn draining() -> Status {
     unavailable("DRAINING", "the server is shutting down")
+}
+
+/// The caller's own deadline has passed.
+pub(super) fn deadline() -> Status {
+    let message = "the deadline of the call has passed; resume from the last cursor";
+    plain(Code::DeadlineExceeded, "DEADLINE", message.to_owned(), &[])
 }
 
 /// A trouble that passes.

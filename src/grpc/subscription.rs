@@ -1,26 +1,24 @@
-//! One subscription: a reader's steps as messages, with heartbeats in between and a goodbye at the end.
+//! One subscription: a reader's steps as frames, with heartbeats in between and a goodbye at the end.
 
-use super::alert_service::{decode, read};
+use super::alert_service::read;
 use super::api::Api;
+use super::framing::{alerts, frame};
 use super::limits::StreamPermit;
 use super::parse::{self, Subscribe};
 use super::pb::{self, subscribe_response::Message};
+use super::times::{Due, Times};
 use super::{render, status};
 use crate::archive::Record;
 use crate::domain::update::Position;
 use crate::domain::{Filter, Seq};
 use crate::engine::State;
 use crate::fanout::{Reader, Step};
+use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
-use tonic::Status;
-
-/// The messages of one subscription.
-pub(super) type SubscribeStream =
-    Pin<Box<dyn Stream<Item = Result<pb::SubscribeResponse, Status>> + Send>>;
+use tokio::time::Instant;
+use tonic::{Request, Status};
 
 /// How long a reader that is sent away should wait before it comes again.
 const RECONNECT_AFTER_MS: u32 = 1000;
@@ -37,18 +35,21 @@ enum Begin {
     Reset,
 }
 
-/// Checks the request and opens the stream.
+/// Checks the request and opens the stream of its frames.
 pub(super) fn open(
     api: &Arc<Api>,
-    request: &pb::SubscribeRequest,
+    request: &Request<pb::SubscribeRequest>,
     permit: StreamPermit,
-) -> Result<SubscribeStream, Status> {
-    let wanted = parse::subscribe(request)?;
+) -> Result<impl Stream<Item = Result<Bytes, Status>> + Send + use<>, Status> {
+    let wanted = parse::subscribe(request.get_ref())?;
+    let every = Duration::from_secs(u64::from(wanted.heartbeat_seconds));
+    let times =
+        Times::new(Instant::now(), every, parse::timeout(request.metadata())?, api.stream_age_max);
     if api.drain.is_cancelled() {
         return Err(status::draining());
     }
     let begin = begin(api, &wanted)?;
-    Ok(Box::pin(messages(Arc::clone(api), begin, wanted, permit)))
+    Ok(frames(Arc::clone(api), begin, wanted, times, permit))
 }
 
 fn begin(api: &Api, wanted: &Subscribe) -> Result<Begin, Status> {
@@ -72,12 +73,13 @@ fn begin(api: &Api, wanted: &Subscribe) -> Result<Begin, Status> {
     }
 }
 
-fn messages(
+fn frames(
     api: Arc<Api>,
     begin: Begin,
     wanted: Subscribe,
+    mut times: Times,
     permit: StreamPermit,
-) -> impl Stream<Item = Result<pb::SubscribeResponse, Status>> {
+) -> impl Stream<Item = Result<Bytes, Status>> + Send {
     async_stream::try_stream! {
         // Given back when the stream ends, however it ends.
         let _permit = permit;
@@ -96,7 +98,7 @@ fn messages(
                 }
                 let records = snapshot(&api, open.into_iter().collect(), &wanted.filter).await?;
                 for part in records.chunks(SNAPSHOT_ALERTS) {
-                    yield alerts(String::new(), part, false, true);
+                    yield snapshot_part(part);
                 }
                 let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
                 let end = Message::SnapshotEnd(pb::SnapshotEnd { count });
@@ -106,35 +108,50 @@ fn messages(
         };
         let (ring, archive) = (Arc::clone(api.view.ring()), api.view.archive().clone());
         let mut reader = Reader::new(ring, archive, wanted.filter, after);
-        let every = Duration::from_secs(u64::from(wanted.heartbeat_seconds));
-        // The runtime's time, not the journal's: a heartbeat says that the stream lives.
-        let mut heartbeat = interval_at(Instant::now() + every, every);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut drained = Box::pin(api.drain.clone().cancelled_owned());
         loop {
-            let next = tokio::select! {
-                biased;
-                () = api.drain.cancelled() => {
-                    yield go_away(&api, reader.position());
+            // Asked here as well, since who is behind always has a next step.
+            let step = if times.is_due(Instant::now()) || api.drain.is_cancelled() {
+                None
+            } else {
+                tokio::select! {
+                    biased;
+                    step = reader.next() => Some(step.map_err(|error| status::archive(&error))),
+                    () = times.wait() => None,
+                    () = &mut drained => None,
+                    // Last: everything before the damage is handed over first.
+                    trouble = api.view.damaged() => Some(Err(status::trouble(&trouble))),
+                }
+            };
+            match step {
+                Some(step) => {
+                    yield handed(&api, &reader, step?);
+                }
+                None if api.drain.is_cancelled() => {
+                    yield go_away(&api, reader.position(), pb::GoAwayReason::Drain);
                     break;
                 }
-                _ = heartbeat.tick() => {
-                    yield beat(&api, &reader);
-                    continue;
-                }
-                next = reader.next() => next.map_err(|error| status::archive(&error)),
-                // Last: everything before the damage is handed over first.
-                trouble = api.view.damaged() => Err(status::trouble(&trouble)),
-            };
-            let step = next?;
-            let cursor = api.cursor_at(reader.position());
-            yield match step {
-                Step::Alerts { records, more } => alerts(cursor, &records, more, false),
-                Step::CaughtUp => message(cursor, Message::CaughtUp(pb::CaughtUp {})),
-                Step::FellBehind { entries } => {
-                    message(cursor, Message::FellBehind(pb::FellBehind { entries }))
-                }
-            };
+                None => match times.take_due(Instant::now()) {
+                    Due::Nothing => {}
+                    Due::Heartbeat => yield beat(&api, &reader),
+                    Due::Deadline => Err(status::deadline())?,
+                    Due::MaxAge => {
+                        yield go_away(&api, reader.position(), pb::GoAwayReason::MaxAge);
+                        break;
+                    }
+                },
+            }
         }
+    }
+}
+
+/// The frames of a step.
+fn handed(api: &Api, reader: &Reader, step: Step) -> Bytes {
+    let say = |what| message(api.cursor_at(reader.position()), what);
+    match step {
+        Step::Messages(frames) => frames,
+        Step::CaughtUp => say(Message::CaughtUp(pb::CaughtUp {})),
+        Step::FellBehind { entries } => say(Message::FellBehind(pb::FellBehind { entries })),
     }
 }
 
@@ -145,16 +162,18 @@ async fn snapshot(api: &Api, open: Vec<u64>, filter: &Filter) -> Result<Vec<Reco
     Ok(records)
 }
 
-fn message(cursor: String, message: Message) -> pb::SubscribeResponse {
-    pb::SubscribeResponse { cursor, message: Some(message) }
+fn message(cursor: String, message: Message) -> Bytes {
+    frame(&pb::SubscribeResponse { cursor, message: Some(message) })
 }
 
-fn alerts(cursor: String, records: &[Record], more: bool, snapshot: bool) -> pb::SubscribeResponse {
-    let alerts = records.iter().map(decode).collect();
-    message(cursor, Message::Alerts(pb::Alerts { alerts, more, snapshot }))
+fn snapshot_part(records: &[Record]) -> Bytes {
+    let mut bytes = BytesMut::new();
+    let rest = pb::Alerts { snapshot: true, ..pb::Alerts::default() };
+    alerts(&mut bytes, String::new(), &records.iter().collect::<Vec<_>>(), &rest);
+    bytes.freeze()
 }
 
-fn opened(api: &Api, cursor: String, start: Position) -> pb::SubscribeResponse {
+fn opened(api: &Api, cursor: String, start: Position) -> Bytes {
     let policy =
         api.view.look(|state| state.adopted().map_or(Seq::ZERO, |adopted| adopted.version));
     let opened = pb::Opened {
@@ -166,7 +185,7 @@ fn opened(api: &Api, cursor: String, start: Position) -> pb::SubscribeResponse {
     message(cursor, Message::Opened(opened))
 }
 
-fn beat(api: &Api, reader: &Reader) -> pb::SubscribeResponse {
+fn beat(api: &Api, reader: &Reader) -> Bytes {
     let beat = pb::Heartbeat {
         head_cursor: api.cursor(reader.head()),
         server_time: Some(render::timestamp(api.clock.now())),
@@ -174,13 +193,12 @@ fn beat(api: &Api, reader: &Reader) -> pb::SubscribeResponse {
     message(api.cursor_at(reader.position()), Message::Heartbeat(beat))
 }
 
-fn go_away(api: &Api, position: Position) -> pb::SubscribeResponse {
-    let reason = pb::GoAwayReason::Drain.into();
-    let away = pb::GoAway { reason, reconnect_after_ms: RECONNECT_AFTER_MS };
+fn go_away(api: &Api, position: Position, reason: pb::GoAwayReason) -> Bytes {
+    let away = pb::GoAway { reason: reason.into(), reconnect_after_ms: RECONNECT_AFTER_MS };
     message(api.cursor_at(position), Message::GoAway(away))
 }
 
-fn reset(api: &Api) -> pb::SubscribeResponse {
+fn reset(api: &Api) -> Bytes {
     let reset = pb::Reset {
         oldest_cursor: api.cursor(api.view.archive().oldest()),
         head_cursor: api.cursor(api.view.head()),

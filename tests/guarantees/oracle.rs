@@ -47,7 +47,7 @@ impl Oracle {
             }
         }
         let journal = Embedded::open(copy.path()).unwrap();
-        let encode = grpc::encoder(journal.epoch());
+        let encode = grpc::encoding(journal.epoch()).alert;
         let head = *journal.head().borrow();
         let mut tail = journal.tail(Seq::ZERO).unwrap();
         let mut state = State::default();

@@ -26,6 +26,7 @@ mod rebuild;
 mod reload;
 mod samples;
 mod soak;
+mod stream_end;
 mod subscribe;
 mod watch_markets;
 mod what_if;

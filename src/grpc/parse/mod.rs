@@ -9,6 +9,7 @@ mod policy;
 mod publish;
 mod report;
 mod threat;
+mod timeout;
 mod violations;
 mod what_if;
 
@@ -17,6 +18,7 @@ pub use entry::entry;
 pub(super) use markets::{WatchMarkets, get_market, list_markets, list_threats, watch_markets};
 pub use policy::policy;
 pub use publish::publish;
+pub(super) use timeout::timeout;
 pub use violations::Violations;
 pub(super) use what_if::{Simulate, backtest, simulate};
 

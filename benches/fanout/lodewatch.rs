@@ -1,0 +1,218 @@
+//! The real server: updates published to the real binary, durable before they are told.
+
+use crate::process::Process;
+use lodewatch::client;
+use lodewatch::grpc::json::from_json;
+use lodewatch::grpc::pb;
+use pb::alert_service_client::AlertServiceClient;
+use pb::feed_service_client::FeedServiceClient;
+use prost::Message;
+use std::path::Path;
+use std::process::Command;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tonic::transport::Channel;
+
+/// Batches under way at once, each with minerals of its own: what one raises the next of the same lane clears.
+pub(crate) const LANES: usize = 24;
+
+/// Each is mined and refined, so there are twice as many markets: eight for every lane.
+const MINERALS: [&str; 96] = [
+    "alumina",
+    "aluminium",
+    "ammonia",
+    "antimony",
+    "arsenic",
+    "asbestos",
+    "barite",
+    "bauxite",
+    "beryllium",
+    "bismuth",
+    "boron",
+    "bromine",
+    "cadmium",
+    "cement",
+    "chromium",
+    "bentonite",
+    "fullers_earth",
+    "kaolin",
+    "cobalt",
+    "copper",
+    "diamond_gem",
+    "diamond_industrial",
+    "diatomite",
+    "feldspar",
+    "fluorspar",
+    "gallium",
+    "garnet",
+    "germanium",
+    "gold",
+    "graphite_natural",
+    "graphite_anode",
+    "gypsum",
+    "hafnium",
+    "helium",
+    "indium",
+    "iodine",
+    "iron_ore",
+    "iron_oxide_pigments",
+    "krypton",
+    "kyanite",
+    "lead",
+    "lime",
+    "lithium",
+    "magnesite",
+    "magnesium",
+    "manganese",
+    "mercury",
+    "mica_flake",
+    "mica_sheet",
+    "molybdenum",
+    "neon",
+    "nickel",
+    "niobium",
+    "peat",
+    "perlite",
+    "phosphate_rock",
+    "pig_iron",
+    "palladium",
+    "platinum",
+    "potash",
+    "pumice",
+    "dysprosium",
+    "neodymium",
+    "praseodymium",
+    "terbium",
+    "scandium",
+    "yttrium",
+    "raw_steel",
+    "rhenium",
+    "salt",
+    "sand_industrial",
+    "selenium",
+    "ferrosilicon",
+    "silicon_metal",
+    "silver",
+    "soda_ash_natural",
+    "strontium",
+    "sulfur",
+    "talc",
+    "tantalum",
+    "tellurium",
+    "tin",
+    "titanium_ilmenite",
+    "titanium_rutile",
+    "titanium_sponge",
+    "tungsten",
+    "uranium",
+    "vanadium",
+    "vermiculite",
+    "wollastonite",
+    "xenon",
+    "zeolites",
+    "zinc",
+    "zirconium",
+    "soda_ash",
+    "clays",
+];
+
+/// One rule, so that every update gives one alert.
+const SETTINGS: &str = r#"
+[server]
+listen = "127.0.0.1:0"
+streams_max = 100000
+streams_per_connection_max = 1000
+[log]
+level = "info"
+[[rules]]
+name = "top1-share"
+metric = "top1_share"
+levels = [{ level = "warning", raise = 0.65, reset = 0.63 }]
+"#;
+
+/// A running server with a journal of its own.
+pub(crate) struct Server {
+    pub(crate) process: Process,
+    feed: FeedServiceClient<Channel>,
+    channel: Channel,
+    /// How many batches each lane has published.
+    turns: [usize; LANES],
+    /// Alerts in an entry, and so in a message.
+    alerts: usize,
+    _dir: TempDir,
+}
+
+impl Server {
+    /// Starts on an empty journal. Every message will have so many alerts, at most eight.
+    pub(crate) async fn start(alerts: usize) -> Self {
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let settings = dir.path().join("settings.toml");
+        std::fs::write(&settings, SETTINGS).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lodewatch"));
+        command.args(["serve", "--config"]).arg(&settings).arg("--data-dir").arg(dir.path());
+        let process = Process::start(&mut command, "listening address=");
+        let channel = client::connect(&process.address).await.unwrap();
+        let feed = FeedServiceClient::new(channel.clone());
+        Self { process, feed, channel, turns: [0; LANES], alerts, _dir: dir }
+    }
+
+    /// Publishes entries, as many at once as there are lanes; they are durable and told when this returns.
+    pub(crate) async fn publish(&mut self, messages: usize) {
+        let mut calls = JoinSet::new();
+        for lane in (0..LANES).cycle().take(messages) {
+            let request = batch(lane, self.turns[lane], self.alerts);
+            self.turns[lane] += 1;
+            let mut feed = self.feed.clone();
+            calls.spawn(async move { feed.publish(request).await.unwrap() });
+            if calls.len() == LANES {
+                while calls.join_next().await.is_some() {}
+            }
+        }
+        while calls.join_next().await.is_some() {}
+    }
+
+    /// The message that the first batch causes, for the servers that only hand it on.
+    pub(crate) async fn message(mut self, file: &Path) -> usize {
+        self.publish(1).await;
+        let mut client = AlertServiceClient::new(self.channel.clone());
+        let list = pb::ListAlertsRequest { page_size: 1000, ..pb::ListAlertsRequest::default() };
+        let list = client.list_alerts(list).await.unwrap().into_inner();
+        assert_eq!(list.alerts.len(), self.alerts, "one alert for each update");
+        let alerts = pb::Alerts { alerts: list.alerts, more: false, snapshot: false };
+        let message = Some(pb::subscribe_response::Message::Alerts(alerts));
+        let message = pb::SubscribeResponse { cursor: list.cursor, message }.encode_to_vec();
+        std::fs::write(file, &message).unwrap();
+        message.len()
+    }
+}
+
+fn batch(lane: usize, turn: usize, updates: usize) -> pb::PublishRequest {
+    let rows = share_of(if turn.is_multiple_of(2) { 0.9 } else { 0.3 });
+    request(self::updates(lane * 2 * MINERALS.len() / LANES, updates, &rows))
+}
+
+/// A batch without a name.
+pub(crate) fn request(updates: Vec<pb::Update>) -> pb::PublishRequest {
+    let (request_id, feed) = (String::new(), "bench".to_owned());
+    pb::PublishRequest { request_id, feed, updates, exercise: false }
+}
+
+/// Rows of a report in which one country has this share.
+pub(crate) fn share_of(share: f64) -> String {
+    format!(
+        r#"[{{"country":"CHN","share":{share:.2}}},{{"country":"AUS","share":0.08}},{{"country":"CHL","share":0.01}}]"#
+    )
+}
+
+/// Reports of so many markets that follow each other.
+pub(crate) fn updates(first: usize, count: usize, rows: &str) -> Vec<pb::Update> {
+    let markets = MINERALS.iter().flat_map(|mineral| [(mineral, "MINING"), (mineral, "REFINING")]);
+    let update = |(mineral, stage)| {
+        from_json(&format!(
+            r#"{{"report":{{"mineral":"{mineral}","stage":"STAGE_{stage}","source":"USGS","period":"2025",
+            "vintage":"2026-01-31","rows":{rows}}}}}"#
+        ))
+        .unwrap()
+    };
+    markets.skip(first).take(count).map(update).collect()
+}

@@ -1,0 +1,105 @@
+//! Messages as gRPC frames them on the wire: a header of five bytes, then the message.
+
+use super::pb;
+use crate::archive::Record;
+use bytes::{BufMut, Bytes, BytesMut};
+use prost::Message;
+use prost::encoding::{self, WireType};
+
+/// Not compressed, and four bytes for the length.
+const HEADER_BYTES: usize = 5;
+
+/// The field of `SubscribeResponse` that is `Alerts`.
+const MESSAGE_ALERTS: u32 = 3;
+/// The field of `Alerts` that holds them.
+const ALERTS: u32 = 1;
+
+/// The frame of one message.
+pub(super) fn frame(message: &pb::SubscribeResponse) -> Bytes {
+    let length = message.encoded_len();
+    let mut bytes = BytesMut::with_capacity(HEADER_BYTES.saturating_add(length));
+    header(&mut bytes, length);
+    message.encode(&mut bytes).expect("a buffer that grows has room");
+    bytes.freeze()
+}
+
+/// Writes the frame of a message with a cursor and alerts, which go in as they were archived. `rest` is what the message
+/// says besides them.
+pub(super) fn alerts(bytes: &mut BytesMut, cursor: String, records: &[&Record], rest: &pb::Alerts) {
+    let cursor = pb::SubscribeResponse { cursor, message: None };
+    let alerts = records.iter().map(|record| encoding::bytes::encoded_len(ALERTS, &record.bytes));
+    let inner = alerts.fold(rest.encoded_len(), usize::saturating_add);
+    let inner_length = u64::try_from(inner).expect("a message fits into memory");
+    let length = [
+        cursor.encoded_len(),
+        encoding::key_len(MESSAGE_ALERTS),
+        encoding::encoded_len_varint(inner_length),
+        inner,
+    ];
+    header(bytes, length.into_iter().fold(0, usize::saturating_add));
+    cursor.encode(bytes).expect("a buffer that grows has room");
+    encoding::encode_key(MESSAGE_ALERTS, WireType::LengthDelimited, bytes);
+    encoding::encode_varint(inner_length, bytes);
+    for record in records {
+        encoding::bytes::encode(ALERTS, &record.bytes, bytes);
+    }
+    rest.encode(bytes).expect("a buffer that grows has room");
+}
+
+fn header(bytes: &mut BytesMut, length: usize) {
+    bytes.reserve(HEADER_BYTES.saturating_add(length));
+    bytes.put_u8(0);
+    bytes.put_u32(u32::try_from(length).expect("a message is far smaller than 4 GiB"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::alert::Kind;
+    use crate::domain::{Facets, MarketKey, Mineral, Seq, Slug, Stage, Timestamp};
+    use pb::subscribe_response::Message as Wire;
+    use proptest::prelude::*;
+
+    fn record(alert: &pb::Alert) -> Record {
+        let mineral = Mineral::parse("gallium").unwrap();
+        Record {
+            sequence: alert.sequence,
+            entry: Seq(1),
+            episode: 1,
+            at: Timestamp::MIN,
+            journal_time: Timestamp::MIN,
+            facets: Facets {
+                kind: Kind::Raised,
+                level: None,
+                rule: Slug::parse("rule").unwrap(),
+                market: MarketKey { mineral, stage: Stage::Refining },
+                destination: None,
+                countries: Vec::new(),
+                exercise: false,
+            },
+            bytes: alert.encode_to_vec().into(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_put_together_is_the_message_encoded(
+            cursor in "[a-zA-Z0-9_-]{0,40}",
+            sentences in proptest::collection::vec(".{0,300}", 0..20),
+            more: bool,
+            snapshot: bool,
+        ) {
+            let alerts: Vec<pb::Alert> = (1..).zip(sentences).map(|(sequence, sentence)| {
+                pb::Alert { sequence, sentence, ..pb::Alert::default() }
+            }).collect();
+            let records: Vec<Record> = alerts.iter().map(record).collect();
+            let rest = pb::Alerts { alerts: Vec::new(), more, snapshot };
+            let mut bytes = BytesMut::from(&b"before"[..]);
+            super::alerts(&mut bytes, cursor.clone(), &records.iter().collect::<Vec<_>>(), &rest);
+            let message = Some(Wire::Alerts(pb::Alerts { alerts, more, snapshot }));
+            let expected = frame(&pb::SubscribeResponse { cursor, message });
+            prop_assert_eq!(&bytes[6..], &expected[..]);
+            prop_assert_eq!(expected.len(), HEADER_BYTES + usize::try_from(u32::from_be_bytes(expected[1..5].try_into().unwrap())).unwrap());
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! When a stream has something to say without news: its heartbeat, and its end.
+
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::time::{Instant, Sleep, sleep_until};
+use uuid::Uuid;
+
+/// What has come due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Nothing yet.
+    Nothing,
+    /// Say that the stream lives.
+    Heartbeat,
+    /// The call's own deadline: end it.
+    Deadline,
+    /// The stream is old: send the reader away.
+    MaxAge,
+}
+
+/// The times of one stream. They are the runtime's, not the journal's: what is due here decides about no alert.
+pub(super) struct Times {
+    every: Duration,
+    heartbeat: Instant,
+    end: Option<(Instant, Due)>,
+    next: Instant,
+    alarm: Pin<Box<Sleep>>,
+}
+
+impl Times {
+    /// Of a stream that begins at `now`, with a heartbeat every so often, the call's own deadline, and the age at which it is
+    /// sent away: 0.9 to 1.0 of what is given, so that streams opened together do not end together.
+    pub(super) fn new(
+        now: Instant,
+        every: Duration,
+        deadline: Option<Duration>,
+        age_max: Option<Duration>,
+    ) -> Self {
+        let at = |wait: Duration, due| now.checked_add(wait).map(|at| (at, due));
+        let deadline = deadline.and_then(|wait| at(wait, Due::Deadline));
+        let age = age_max.and_then(|max| at(jittered(max), Due::MaxAge));
+        let end = deadline.into_iter().chain(age).min_by_key(|(at, _)| *at);
+        let heartbeat = now.checked_add(every).expect("an interval is at most a minute");
+        let next = end.map_or(heartbeat, |(end, _)| end.min(heartbeat));
+        Self { every, heartbeat, end, next, alarm: Box::pin(sleep_until(next)) }
+    }
+
+    /// Whether something is due.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        now >= self.next
+    }
+
+    /// Waits until something is due. Cancel safe.
+    pub(super) async fn wait(&mut self) {
+        self.alarm.as_mut().await;
+    }
+
+    /// What is due, once; the end before the heartbeat.
+    pub(super) fn take_due(&mut self, now: Instant) -> Due {
+        if let Some((at, due)) = self.end
+            && at <= now
+        {
+            return due;
+        }
+        if now < self.heartbeat {
+            return Due::Nothing;
+        }
+        // From now on, not from when it was due: who was not read for a while gets one heartbeat, not all that are missing.
+        self.heartbeat = now.checked_add(self.every).expect("an interval is at most a minute");
+        self.next = self.end.map_or(self.heartbeat, |(end, _)| end.min(self.heartbeat));
+        self.alarm.as_mut().reset(self.next);
+        Due::Heartbeat
+    }
+}
+
+/// 0.9 to 1.0 of a time, by chance.
+fn jittered(age: Duration) -> Duration {
+    let (_, random) = Uuid::new_v4().as_u64_pair();
+    let thousandths = u32::try_from(random % 100).expect("below 100");
+    age.saturating_sub(age.saturating_mul(thousandths) / 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test]
+    async fn heartbeats_come_one_by_one_until_the_end() {
+        let begin = Instant::now();
+        let mut times = Times::new(begin, SECOND, Some(SECOND * 5 / 2), Some(SECOND * 100));
+        let mut told = Vec::new();
+        for tenths in 1..=25 {
+            let now = begin + SECOND * tenths / 10;
+            if times.is_due(now) {
+                told.push((tenths, times.take_due(now)));
+            }
+        }
+        assert_eq!(told, [(10, Due::Heartbeat), (20, Due::Heartbeat), (25, Due::Deadline)]);
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_was_not_read_for_long_gets_one_heartbeat() {
+        let begin = Instant::now();
+        let mut times = Times::new(begin, SECOND, None, None);
+        assert_eq!(times.take_due(begin + SECOND * 10), Due::Heartbeat);
+        assert_eq!(times.take_due(begin + SECOND * 10), Due::Nothing);
+    }
+
+    #[test]
+    fn streams_opened_together_do_not_grow_old_together() {
+        let ages: Vec<Duration> = (0..50).map(|_| jittered(SECOND * 1000)).collect();
+        assert!(ages.iter().all(|age| (SECOND * 900..=SECOND * 1000).contains(age)));
+        assert!(ages.iter().any(|age| age != &ages[0]));
+    }
+}
