@@ -248,6 +248,10 @@ pub async fn keep_time(
                 let due = due.expect("a wait that ends has a deadline");
                 let entry = journal.append(clock.now(), Payload::Tick { due }).await?;
                 view.wait_for(entry).await;
+                // Told after the alerts are: asking sooner would append the same tick again.
+                if deadlines.wait_for(|next| *next != Some(due)).await.is_err() {
+                    return Ok(());
+                }
             }
         }
     }
