@@ -75,14 +75,12 @@ impl View {
 
     /// The last entry that is applied and whose alerts can be read.
     pub fn head(&self) -> Seq {
-        *self.ring.head().borrow()
+        self.ring.settled()
     }
 
     /// Waits until an entry is applied and its alerts can be read.
     pub async fn wait_for(&self, entry: Seq) {
-        let mut head = self.ring.head();
-        // The sender lives as long as the ring, which this view holds.
-        head.wait_for(|head| *head >= entry).await.expect("the ring rings its own doorbell");
+        self.ring.wait_for(entry).await;
     }
 
     /// The next instant at which something is due that no update announces.
