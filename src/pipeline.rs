@@ -93,7 +93,7 @@ impl View {
 
     /// The last entry that is applied and whose alerts can be read.
     pub fn head(&self) -> Seq {
-        *self.ring.head().borrow()
+        self.ring.settled()
     }
 
     /// Waits until an entry is applied and its alerts can be read.
@@ -102,14 +102,9 @@ impl View {
     ///
     /// What keeps it from being applied, now or for ever.
     pub async fn wait_for(&self, entry: Seq) -> Result<(), Trouble> {
-        let mut head = self.ring.head();
         tokio::select! {
             biased;
-            reached = head.wait_for(|head| *head >= entry) => {
-                // The sender lives as long as the ring, which this view holds.
-                reached.expect("the ring rings its own doorbell");
-                Ok(())
-            }
+            () = self.ring.wait_for(entry) => Ok(()),
             trouble = self.until_trouble(|_| true) => Err(trouble),
         }
     }

@@ -7,6 +7,7 @@ use lodewatch::grpc::pb;
 use pb::alert_service_client::AlertServiceClient;
 use pb::feed_service_client::FeedServiceClient;
 use prost::Message;
+use std::collections::VecDeque;
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
@@ -137,6 +138,9 @@ pub(crate) struct Server {
     channel: Channel,
     /// How many batches each lane has published.
     turns: [usize; LANES],
+    free: VecDeque<usize>,
+    /// One for every lane that is not free.
+    calls: JoinSet<usize>,
     /// Alerts in an entry, and so in a message.
     alerts: usize,
     _dir: TempDir,
@@ -153,27 +157,50 @@ impl Server {
         let process = Process::start(&mut command, "listening address=");
         let channel = client::connect(&process.address).await.unwrap();
         let feed = FeedServiceClient::new(channel.clone());
-        Self { process, feed, channel, turns: [0; LANES], alerts, _dir: dir }
+        let free = (0..LANES).collect();
+        Self {
+            process,
+            feed,
+            channel,
+            turns: [0; LANES],
+            free,
+            calls: JoinSet::new(),
+            alerts,
+            _dir: dir,
+        }
     }
 
-    /// Publishes entries, as many at once as there are lanes; they are durable and told when this returns.
+    /// Begins to publish entries, each in a lane whose last one is answered; waits only where all lanes are busy.
     pub(crate) async fn publish(&mut self, messages: usize) {
-        let mut calls = JoinSet::new();
-        for lane in (0..LANES).cycle().take(messages) {
+        for _ in 0..messages {
+            while let Some(answered) = self.calls.try_join_next() {
+                self.free.push_back(answered.unwrap());
+            }
+            let lane = match self.free.pop_front() {
+                Some(lane) => lane,
+                None => self.calls.join_next().await.unwrap().unwrap(),
+            };
             let request = batch(lane, self.turns[lane], self.alerts);
             self.turns[lane] += 1;
             let mut feed = self.feed.clone();
-            calls.spawn(async move { feed.publish(request).await.unwrap() });
-            if calls.len() == LANES {
-                while calls.join_next().await.is_some() {}
-            }
+            self.calls.spawn(async move {
+                feed.publish(request).await.unwrap();
+                lane
+            });
         }
-        while calls.join_next().await.is_some() {}
+    }
+
+    /// Waits until all is answered: durable and told.
+    pub(crate) async fn settle(&mut self) {
+        while let Some(answered) = self.calls.join_next().await {
+            self.free.push_back(answered.unwrap());
+        }
     }
 
     /// The message that the first batch causes, for the servers that only hand it on.
     pub(crate) async fn message(mut self, file: &Path) -> usize {
         self.publish(1).await;
+        self.settle().await;
         let mut client = AlertServiceClient::new(self.channel.clone());
         let list = pb::ListAlertsRequest { page_size: 1000, ..pb::ListAlertsRequest::default() };
         let list = client.list_alerts(list).await.unwrap().into_inner();

@@ -63,7 +63,7 @@ impl Reader {
 
     /// The last entry whose alerts can be read.
     pub fn head(&self) -> Seq {
-        *self.head.borrow()
+        self.ring.settled()
     }
 
     /// The next step. Waits at the head.

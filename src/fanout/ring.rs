@@ -27,6 +27,8 @@ pub struct Ring {
     blocks: Mutex<Blocks>,
     /// The doorbell: the last entry whose alerts can be read.
     head: watch::Sender<Seq>,
+    /// The same, rung first, for the few who wait for one entry: publishers do not queue behind all subscribers.
+    settled: watch::Sender<Seq>,
     pub(super) write: Write,
     /// For alerts and messages together.
     pub(super) budget: Budget,
@@ -56,6 +58,7 @@ impl Ring {
         Self {
             blocks: Mutex::new(Blocks { kept: VecDeque::new(), floor: after }),
             head: watch::Sender::new(after),
+            settled: watch::Sender::new(after),
             write,
             budget: Budget { used: Arc::new(AtomicUsize::new(0)), max: bytes_max },
             history: Semaphore::new(cores.div_euclid(2).max(1)),
@@ -87,17 +90,30 @@ impl Ring {
             blocks.floor = oldest.last;
         }
         drop(blocks);
+        self.settled.send_replace(head);
         self.head.send_replace(head);
     }
 
-    /// The doorbell.
+    /// Waits until the alerts of an entry can be read.
+    pub async fn wait_for(&self, entry: Seq) {
+        let mut settled = self.settled.subscribe();
+        let reached = settled.wait_for(|settled| *settled >= entry).await;
+        reached.expect("the ring rings its own doorbell");
+    }
+
+    /// The doorbell of readers.
     pub fn head(&self) -> watch::Receiver<Seq> {
         self.head.subscribe()
     }
 
+    /// The last entry whose alerts can be read.
+    pub fn settled(&self) -> Seq {
+        *self.settled.borrow()
+    }
+
     pub(super) fn after(&self, entry: Seq) -> Recent {
-        // The head first: what it covers is in the blocks by then.
-        let head = *self.head.borrow();
+        // First: what it covers is in the blocks by then.
+        let head = self.settled();
         let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         if entry < blocks.floor {
             return Recent::Gone;
