@@ -26,6 +26,8 @@ pub mod grpc;
 pub mod journal;
 // The one loop: tail, apply, archive, fan out.
 pub mod pipeline;
+// Other rules while running.
+pub mod reload;
 // Assembly: open, recover, spawn, serve, drain.
 pub mod server;
 // Logs.

@@ -355,7 +355,9 @@ pub async fn keep_time(
     let mut deadlines = view.next_deadline();
     let mut is_told = false;
     loop {
-        let due = *deadlines.borrow_and_update();
+        // The bell rings after the head has moved; what is due, the state knows at once.
+        deadlines.mark_unchanged();
+        let due = view.look(State::next_deadline);
         let wait = async {
             match due {
                 Some(due) => clock.sleep_until(due).await,

@@ -3,17 +3,17 @@
 use crate::archive::{self, Archive};
 use crate::clock::{Clock, Jumped};
 use crate::config::Config;
-use crate::domain::update::Payload;
 use crate::grpc::{self, Api};
 use crate::journal::{self, Embedded, Journal};
 use crate::pipeline::{self, Housekeeping, Pipeline, Trouble, View, keep_time};
+use crate::reload::{self, Keeper, Reload};
 use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 
@@ -62,6 +62,7 @@ pub struct Node {
     stop: CancellationToken,
     ended: oneshot::Receiver<Result<(), Error>>,
     config: Config,
+    reload: Option<Reload>,
 }
 
 impl Node {
@@ -97,11 +98,13 @@ impl Node {
             ended = &mut ended => return Err(loop_error(ended)),
         };
         check_archive(&view)?;
-        let node = Self { journal, view, clock, stop, ended, config };
+        let policy = config.policy.clone();
+        let node = Self { journal, view, clock, stop, ended, config, reload: None };
         match reached {
             Ok(()) => {
                 tracing::info!(entry = recovered.0, epoch = %node.journal.epoch(), "recovered");
-                node.adopt_policy().await?;
+                let adopted = reload::adopt(&*node.journal, &node.view, &node.clock, &policy).await;
+                adopted.map_err(|error| node.reload_error(error))?;
             }
             Err(Trouble::Full(error)) => return Err(archive_error(error)),
             Err(Trouble::Damaged(damage)) => tracing::error!(
@@ -113,25 +116,40 @@ impl Node {
         Ok(node)
     }
 
+    /// Keeps the policy in force as the settings say while it serves.
+    #[must_use]
+    pub fn with_reload(mut self, reload: Reload) -> Self {
+        self.reload = Some(reload);
+        self
+    }
+
+    fn journal_error(&self, source: journal::Error) -> Error {
+        Error::Journal { dir: self.config.data_dir.clone(), source }
+    }
+
     /// What was made of the journal so far.
     pub fn view(&self) -> &View {
         &self.view
     }
 
-    async fn adopt_policy(&self) -> Result<(), Error> {
-        let configured = Arc::new(self.config.policy.clone());
-        let in_force = self.view.look(|state| state.adopted().map(|one| Arc::clone(&one.policy)));
-        if in_force.is_some_and(|policy| policy == configured) {
-            return Ok(());
+    fn keeper(&mut self, refused: watch::Sender<String>) -> Option<Keeper> {
+        let reload = self.reload.take()?;
+        Some(Keeper {
+            reload,
+            running: self.config.clone(),
+            journal: Arc::clone(&self.journal),
+            view: self.view.clone(),
+            clock: self.clock.clone(),
+            refused,
+        })
+    }
+
+    fn reload_error(&self, error: reload::Error) -> Error {
+        match error {
+            reload::Error::Journal(source) => self.journal_error(source),
+            reload::Error::Clock(jumped) => Error::from(jumped),
+            reload::Error::Trouble(trouble) => self.trouble(trouble),
         }
-        let adopted = Payload::PolicyAdopted(configured);
-        let now = self.clock.stamp()?;
-        let entry = self.journal.append(now, adopted).await;
-        let entry =
-            entry.map_err(|source| Error::Journal { dir: self.config.data_dir.clone(), source })?;
-        self.view.wait_for(entry).await.map_err(|trouble| self.trouble(trouble))?;
-        tracing::info!(policy_version = entry.0, "policy adopted");
-        Ok(())
     }
 
     fn trouble(&self, trouble: Trouble) -> Error {
@@ -153,12 +171,16 @@ impl Node {
         listener: TcpListener,
         drain: CancellationToken,
     ) -> Result<(), Error> {
+        let (refused, told_refused) = watch::channel(String::new());
+        let keeper = self.keeper(refused);
         let api = Arc::new(Api {
             journal: Arc::clone(&self.journal),
             view: self.view.clone(),
             clock: self.clock.clone(),
             drain: drain.clone(),
             streams: Arc::new(Semaphore::new(self.config.server.streams_max)),
+            what_ifs: Arc::new(Semaphore::new(self.config.server.what_ifs_max)),
+            refused: told_refused,
         });
         let router = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
@@ -192,7 +214,8 @@ impl Node {
                 has_ended = true;
                 Err(loop_error(ended))
             }
-            kept = time, if !is_damaged => kept.map_err(|source| Error::Journal { dir: self.config.data_dir.clone(), source }),
+            kept = time, if !is_damaged => kept.map_err(|source| self.journal_error(source)),
+            kept = keep_policy(keeper, self.stop.clone()), if !is_damaged => kept.map_err(|error| self.reload_error(error)),
         };
         if !has_ended {
             self.close().await?;
@@ -227,6 +250,14 @@ fn spawn_loop(
     };
     thread::Builder::new().name("pipeline".into()).spawn(run).map_err(Error::Thread)?;
     Ok(ended)
+}
+
+/// Keeps the policy as the settings say, where they are read again.
+async fn keep_policy(keeper: Option<Keeper>, stop: CancellationToken) -> Result<(), reload::Error> {
+    match keeper {
+        Some(keeper) => keeper.run(stop).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Proves the archive, on a thread of its own, since that takes as long as it is large. Damage ends the loop, which

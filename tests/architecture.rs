@@ -30,6 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "config",
         ],
     ),
+    ("reload", &["domain", "engine", "journal", "pipeline", "clock", "config"]),
     ("client", &["domain", "grpc", "clock"]),
     (
         "server",
@@ -42,6 +43,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "pipeline",
             "feeds",
             "grpc",
+            "reload",
             "clock",
             "config",
             "telemetry",
@@ -58,6 +60,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "pipeline",
             "feeds",
             "grpc",
+            "reload",
             "server",
             "client",
             "clock",

@@ -25,10 +25,10 @@
 )]
 
 use lodewatch::config;
-use lodewatch::domain::{Alert, Entry, Payload, Seq, Timestamp, sentence};
+use lodewatch::domain::{Alert, Batch, Entry, Payload, Seq, Timestamp, sentence};
 use lodewatch::engine::State;
 use lodewatch::grpc::json::from_json;
-use lodewatch::grpc::parse;
+use lodewatch::grpc::parse::{self, Violations};
 use lodewatch::grpc::pb::{PublishRequest, Update};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
@@ -63,6 +63,45 @@ fn every_scenario_is_told_as_written() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+/// What a batch is answered with is kept, a few allocations however many updates it has; beyond that nothing is allocated.
+#[test]
+fn what_changes_nothing_allocates_nothing() {
+    const UPDATES: usize = 1000;
+    let mut play = Play::default();
+    let at = instant("2024-06-01");
+    play.take(at, policy(""));
+    let updates = |vintage: &str| {
+        let lines = ["gallium", "germanium", "indium", "bismuth"].map(|mineral| {
+            report(&format!("{mineral} refining 2023 CHN=0.6 USA=0.1 vintage={vintage}"))
+        });
+        let lines = lines.iter().cycle().take(UPDATES);
+        lines.map(|line| from_json(&line.to_string()).unwrap()).collect::<Vec<Update>>()
+    };
+    let request = PublishRequest {
+        feed: "desk".into(),
+        updates: updates("2024-01-01"),
+        ..PublishRequest::default()
+    };
+    for round in 1..100 {
+        let batch = parse::publish(&request, || Uuid::from_u128(round)).unwrap();
+        let entry = |payload| Entry { seq: Seq(play.state.seq().0 + 1), at, payload };
+        let (tick, mut told) = (entry(Payload::Tick { due: at }), 0);
+        let measured = allocation_counter::measure(|| told += play.state.apply(&tick).alerts.len());
+        assert_eq!(measured.count_total, 0, "time that passes without anything due");
+        let entry = Entry { seq: Seq(play.state.seq().0 + 1), at, payload: Payload::Batch(batch) };
+        let measured =
+            allocation_counter::measure(|| told += play.state.apply(&entry).alerts.len());
+        if round > 1 {
+            assert_eq!(told, 0);
+            assert!(
+                measured.count_total <= 5,
+                "{} allocations for {UPDATES} updates",
+                measured.count_total
+            );
+        }
+    }
+}
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
 }
@@ -80,8 +119,14 @@ fn tell(settings: &str, story: &str) -> String {
         let payload = match verb {
             "clock" => Payload::Tick { due: instant(at) },
             "settings" => policy(&std::fs::read_to_string(folder().join(rest)).unwrap()),
-            "drill" => batch(line, rest.split_once(' ').unwrap(), true),
-            _ => batch(line, (verb, rest), false),
+            "drill" => {
+                play.publish(line, rest.split_once(' ').unwrap(), true);
+                continue;
+            }
+            _ => {
+                play.publish(line, (verb, rest), false);
+                continue;
+            }
         };
         play.take(instant(at), payload);
     }
@@ -95,6 +140,14 @@ struct Play {
 }
 
 impl Play {
+    fn publish(&mut self, line: &str, said: (&str, &str), exercise: bool) {
+        let at = line.split(' ').next().unwrap();
+        match batch(line, said, exercise) {
+            Ok(batch) => self.take(instant(at), Payload::Batch(batch)),
+            Err(why) => writeln!(self.told, "{at} refused: {why}").unwrap(),
+        }
+    }
+
     fn take(&mut self, at: Timestamp, payload: Payload) {
         let entry = Entry { seq: Seq(self.state.seq().0 + 1), at, payload };
         for alert in self.state.apply(&entry).alerts {
@@ -135,7 +188,7 @@ fn policy(settings: &str) -> Payload {
     Payload::PolicyAdopted(Arc::new(config.policy))
 }
 
-fn batch(line: &str, (verb, rest): (&str, &str), exercise: bool) -> Payload {
+fn batch(line: &str, (verb, rest): (&str, &str), exercise: bool) -> Result<Batch, Violations> {
     let update = match verb {
         "report" => report(rest),
         "threat" => threat(rest),
@@ -150,8 +203,7 @@ fn batch(line: &str, (verb, rest): (&str, &str), exercise: bool) -> Payload {
         exercise,
         ..PublishRequest::default()
     };
-    let batch = parse::publish(&request, || Uuid::from_u128(line_id(line)));
-    Payload::Batch(batch.unwrap_or_else(|why| panic!("{line}: {why}")))
+    parse::publish(&request, || Uuid::from_u128(line_id(line)))
 }
 
 /// A request id that is the same in every run.
@@ -168,6 +220,7 @@ fn report(text: &str) -> Value {
     let mut report = Map::new();
     let mut rows = Vec::new();
     for (key, value) in text.split(' ').skip(3).map(|word| word.split_once('=').unwrap()) {
+        let key = &*key.replace('_', " ");
         match key {
             "source" | "vintage" => drop(report.insert(key.into(), value.into())),
             "other" => drop(report.insert(key.into(), number(value))),

@@ -42,7 +42,14 @@ pub enum Command {
     Threats(Threats),
     /// List alerts of the past, or those open now.
     Alerts(Alerts),
-    /// Read public files and publish what they say.
+    /// What would happen if: markets before and after, and the alerts that would be sent. Touches nothing.
+    Simulate(Simulate),
+    /// What other rules would have told since the journal began. Touches nothing.
+    Backtest(Backtest),
+    /// Read files of others and publish what they say.
+    ///
+    /// The same file twice changes nothing. A measure that a newer list tells otherwise gets its next revision; what a newer
+    /// file no longer names stays as it is.
     Import(Import),
     /// Read a configuration and say what it means, or all that is wrong with it.
     CheckConfig {
@@ -106,7 +113,7 @@ pub struct Filter {
     /// The least level: watch, warning, critical.
     #[arg(long, value_name = "LEVEL")]
     pub min_level: Option<String>,
-    /// Kinds: raised, escalated, deescalated, cleared.
+    /// Kinds: raised, escalated, deescalated, cleared, notice, indeterminate, stale, flapping.
     #[arg(long, value_name = "KIND")]
     pub kind: Vec<String>,
     /// Drills as well.
@@ -136,6 +143,12 @@ pub struct Markets {
     /// For whom: a country, a bloc, `all` or `any`.
     #[arg(long, default_value = "all", value_name = "NAME")]
     pub destination: String,
+    /// As of the end of a day, such as 2024-12-04, or of a cursor, by what the journal knew then.
+    #[arg(long, value_name = "WHEN")]
+    pub as_of: Option<String>,
+    /// Only what is not as it was: compared with a day, a cursor, or `now`.
+    #[arg(long, value_name = "WHEN")]
+    pub diff: Option<String>,
 }
 
 /// Arguments of `threats`.
@@ -153,7 +166,11 @@ pub struct Threats {
 
 /// Arguments of `alerts`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Alerts {
+    /// One alert alone.
+    #[command(subcommand)]
+    pub show: Option<Show>,
     /// Which alerts.
     #[command(flatten)]
     pub filter: Filter,
@@ -171,29 +188,96 @@ pub struct Alerts {
     pub limit: usize,
 }
 
+/// One alert alone.
+#[derive(Debug, Subcommand)]
+pub enum Show {
+    /// Show one alert with its cause and its arithmetic.
+    Show {
+        /// Its sequence.
+        sequence: u64,
+    },
+}
+
+/// Arguments of `simulate`.
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// Hypothetical updates as JSON lines, as `publish` takes them; `-` reads standard input.
+    pub file: Option<PathBuf>,
+    /// Settings with the policy that would be in force.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// The day through which time would pass, such as 2026-12-31.
+    #[arg(long, value_name = "DAY")]
+    pub until: Option<String>,
+    /// For whom markets are shown: a country, a bloc, `all` or `any`.
+    #[arg(long = "for", default_value = "all", value_name = "NAME")]
+    pub market_destination: String,
+    /// Which alerts.
+    #[command(flatten)]
+    pub filter: Filter,
+}
+
+/// Arguments of `backtest`.
+#[derive(Debug, Args)]
+pub struct Backtest {
+    /// Settings with the policy.
+    pub policy: PathBuf,
+    /// Which alerts.
+    #[command(flatten)]
+    pub filter: Filter,
+}
+
 /// Arguments of `import`.
 #[derive(Debug, Args)]
 pub struct Import {
     /// Which kind of file.
-    #[arg(value_enum)]
-    pub kind: ImportKind,
-    /// The file.
-    pub file: PathBuf,
+    #[command(subcommand)]
+    pub file: ImportFile,
     /// The name under which to publish; the kind of the file where not given.
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub feed: Option<String>,
     /// Print what would be published as JSON lines, and publish nothing.
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub dry_run: bool,
+    /// Name everything that was taken and left out, instead of counting it.
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
 }
 
+const MAPPING: &str = concat!("A mapping:\n\n", include_str!("../feeds/table/example.toml"));
+
 /// Kinds of files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ImportKind {
+#[derive(Debug, Subcommand)]
+pub enum ImportFile {
     /// A data release of the USGS Mineral Commodity Summaries, 2025 or 2026.
-    Usgs,
+    Usgs {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Any table of supply figures in CSV, with a mapping that says where everything is in it.
+    #[command(after_long_help = MAPPING)]
+    Csv {
+        /// The file.
+        file: PathBuf,
+        /// The mapping, in TOML; `lodewatch import csv --help` shows one.
+        #[arg(long, value_name = "FILE")]
+        mapping: PathBuf,
+    },
+    /// Global Trade Alert's export of interventions, from its data centre.
+    Gta {
+        /// The file.
+        file: PathBuf,
+    },
     /// A list of export-control measures with their dates.
-    Events,
+    Events {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Updates in the project's own form: JSON lines, as `publish` takes them.
+    Jsonl {
+        /// The file; `-` reads standard input.
+        file: PathBuf,
+    },
 }
 
 /// Arguments of `demo`.

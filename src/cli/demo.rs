@@ -138,7 +138,7 @@ impl Stage {
             for update in threats.remove(&today).unwrap_or_default() {
                 self.publish(vec![update]).await?;
             }
-            let deadline = self.view.next_deadline().borrow().map(Timestamp::day);
+            let deadline = self.view.look(State::next_deadline).map(Timestamp::day);
             let next = threats.keys().next().copied().into_iter().chain(deadline).min();
             today = next.unwrap_or(end.next()).max(today.next());
         }
@@ -149,9 +149,10 @@ impl Stage {
     /// Sets the clock, and waits until everything due by then has happened.
     async fn turn_to(&self, now: Timestamp) {
         self.hand.set(now);
-        let mut deadline = self.view.next_deadline();
-        let happened = deadline.wait_for(|due| due.is_none_or(|due| due > now)).await;
-        drop(happened);
+        let mut bell = self.view.next_deadline();
+        // The bell rings after the head has moved; what is due, the state knows at once.
+        let due = || self.view.look(State::next_deadline);
+        drop(bell.wait_for(|_| due().is_none_or(|due| due > now)).await);
         let entry = self.view.look(State::seq);
         // The loop that fails ends the server, which says so.
         let _ = self.view.wait_for(entry).await;

@@ -28,6 +28,16 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A file is larger than anything that is known.
+    #[error("{} has {bytes} bytes; at most {max} are read", path.display())]
+    TooLarge {
+        /// Which.
+        path: PathBuf,
+        /// How many it has.
+        bytes: u64,
+        /// How many it may have.
+        max: u64,
+    },
     /// A line of a file is not what it should be.
     #[error("{}, line {line}: {why}", path.display())]
     Line {

@@ -5,7 +5,9 @@ use super::error::Error;
 use super::{output, watch};
 use crate::client;
 use crate::grpc::pb::market_service_client::MarketServiceClient;
-use crate::grpc::pb::{Flag, Interval, ListMarketsRequest, Market, MarketState, Metric};
+use crate::grpc::pb::{
+    Flag, Interval, ListMarketsRequest, Market, MarketChange, MarketState, Metric,
+};
 use tonic::transport::Channel;
 
 /// Prints markets.
@@ -15,14 +17,88 @@ pub(super) async fn run(address: &str, output: Output, arguments: &Markets) -> R
         stages: watch::stages(&arguments.stage)?,
         destination: arguments.destination.clone(),
         page_size: 1000,
+        as_of: arguments.as_of.clone().unwrap_or_default(),
         ..ListMarketsRequest::default()
     };
-    let markets = all(client::connect(address).await?, request).await?;
+    let channel = client::connect(address).await?;
+    let markets = all(channel.clone(), request.clone()).await?;
+    if let Some(when) = &arguments.diff {
+        let as_of = if when == "now" { String::new() } else { when.clone() };
+        let others = all(channel, ListMarketsRequest { as_of, ..request }).await?;
+        return diff(output, &markets, others, &arguments.destination);
+    }
     match output {
         Output::Json => markets.iter().try_for_each(output::json)?,
         Output::Table => print(markets, &arguments.destination)?,
     }
     Ok(())
+}
+
+/// Prints what is not as it was.
+fn diff(
+    output: Output,
+    before: &[Market],
+    after: Vec<Market>,
+    destination: &str,
+) -> Result<(), Error> {
+    let then = |now: &Market| {
+        let same = |one: &&Market| one.mineral == now.mineral && one.stage == now.stage;
+        before.iter().find(same).cloned()
+    };
+    let pairs = after.into_iter().map(|now| (then(&now), now));
+    let changes: Vec<_> = pairs.filter(|(then, now)| then.as_ref() != Some(now)).collect();
+    match output {
+        Output::Json => {
+            for (before, after) in changes {
+                output::json(&MarketChange { before, after: Some(after) })?;
+            }
+        }
+        Output::Table => print_changes(&changes, destination)?,
+    }
+    Ok(())
+}
+
+/// Prints markets before and after, one line each.
+pub(super) fn print_changes(
+    changes: &[(Option<Market>, Market)],
+    destination: &str,
+) -> std::io::Result<()> {
+    let restricted = format!("restricted for {destination}");
+    let mut table = output::table(&[
+        "mineral",
+        "stage",
+        "top 1",
+        "HHI",
+        "HHI with t",
+        &restricted,
+        "threats",
+        "levels up",
+    ]);
+    for (before, after) in changes {
+        let change = |show: &dyn Fn(&Market) -> String| {
+            let now = show(after);
+            match before.as_ref().map(show).filter(|then| *then != now) {
+                Some(then) => format!("{then} → {now}"),
+                None => now,
+            }
+        };
+        table.add_row([
+            after.name.clone(),
+            output::stage_name(after.stage()),
+            change(&|market| percent(value(market, Metric::Top1Share))),
+            change(&|market| points(value(market, Metric::Hhi))),
+            change(&|market| points(value(market, Metric::HhiT))),
+            change(&|market| percent(value(market, Metric::RestrictedShare))),
+            change(&|market| market.threats.len().to_string()),
+            change(&|market| {
+                market.standings.iter().filter(|one| one.episode > 0).count().to_string()
+            }),
+        ]);
+    }
+    if changes.is_empty() {
+        return output::line("no market changes");
+    }
+    output::line(&table.to_string())
 }
 
 /// All pages.

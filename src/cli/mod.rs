@@ -5,20 +5,25 @@ mod arguments;
 mod check_config;
 mod demo;
 mod error;
+mod explain;
 mod import;
 mod journal;
 mod markets;
 mod output;
+mod progress;
 mod publish;
 mod serve;
+mod taken;
 mod threats;
 mod watch;
+mod what_if;
 
 pub use arguments::{Arguments, Command};
 pub use error::Error;
 
 use crate::config::Log;
 use crate::telemetry;
+use arguments::Show;
 
 /// Runs one sub-command.
 ///
@@ -36,7 +41,12 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Watch(arguments) => watch::run(&address, output, &arguments).await,
         Command::Markets(arguments) => markets::run(&address, output, &arguments).await,
         Command::Threats(arguments) => threats::run(&address, output, &arguments).await,
-        Command::Alerts(arguments) => alerts::run(&address, output, &arguments).await,
+        Command::Alerts(arguments) => match arguments.show {
+            Some(Show::Show { sequence }) => explain::run(&address, output, sequence).await,
+            None => alerts::run(&address, output, &arguments).await,
+        },
+        Command::Simulate(arguments) => what_if::simulate(&address, output, &arguments).await,
+        Command::Backtest(arguments) => what_if::backtest(&address, output, &arguments).await,
         Command::Import(arguments) => import::run(&address, output, &arguments).await,
         Command::CheckConfig { file } => check_config::run(&file),
         Command::Journal(arguments) => journal::run(output, &arguments),

@@ -34,7 +34,7 @@ pub(super) fn alert(alert: &Alert) -> String {
         if alert.level() == Level::Unspecified { alert.previous_level() } else { alert.level() };
     let style = style(alert.kind(), level);
     let level = level_name(level);
-    let text = format!("{kind:<11} {level:<8}");
+    let text = format!("{kind:<13} {level:<8}");
     format!("{time}  {style}{text}{style:#}  {}", alert.sentence)
 }
 
@@ -42,6 +42,11 @@ pub(super) fn alert(alert: &Alert) -> String {
 pub(super) fn day(instant: &Timestamp) -> String {
     let instant = crate::domain::Timestamp::from_millis(instant.seconds.saturating_mul(1000));
     instant.day().to_string()
+}
+
+/// An enum's name without its prefix: `in force`.
+pub(super) fn name(name: &str, prefix: &str) -> String {
+    name.trim_start_matches(prefix).to_lowercase().replace('_', " ")
 }
 
 /// `critical`, or nothing.
@@ -67,6 +72,9 @@ pub(super) fn stage_name(stage: Stage) -> String {
 fn style(kind: AlertKind, level: Level) -> Style {
     let color = |color: AnsiColor| Style::new().fg_color(Some(color.into()));
     match (kind, level) {
+        (AlertKind::Notice | AlertKind::Indeterminate | AlertKind::Stale, _) => {
+            color(AnsiColor::Magenta)
+        }
         (AlertKind::Cleared | AlertKind::Deescalated, _) => color(AnsiColor::Green),
         (_, Level::Critical) => color(AnsiColor::Red).bold(),
         (_, Level::Warning) => color(AnsiColor::Yellow),

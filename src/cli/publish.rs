@@ -2,7 +2,7 @@
 
 use super::arguments::{Output, Publish};
 use super::error::Error;
-use super::output;
+use super::{output, progress};
 use crate::client;
 use crate::grpc::json;
 use crate::grpc::pb::feed_service_client::FeedServiceClient;
@@ -22,25 +22,56 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// Publishes a file of JSON lines.
 pub(super) async fn run(address: &str, output: Output, arguments: &Publish) -> Result<(), Error> {
     let updates = read(&arguments.file)?;
-    let channel = client::connect(address).await?;
-    let mut sent = Sent::new(output);
-    for batch in updates.chunks(usize::from(arguments.batch)) {
-        let lines: Vec<usize> = batch.iter().map(|(line, _)| *line).collect();
-        let request = PublishRequest {
-            request_id: Uuid::new_v4().to_string(),
-            feed: arguments.feed.clone(),
-            updates: batch.iter().map(|(_, update)| update.clone()).collect(),
-            exercise: arguments.exercise,
-        };
-        let doing = match (lines.first(), lines.last()) {
-            (Some(first), Some(last)) => {
-                format!("publishing lines {first} to {last} (updates[0] is line {first})")
-            }
-            _ => "publishing".to_owned(),
-        };
-        sent.add(&publish(&channel, request).await.map_err(Error::refused(doing))?)?;
+    let shipment = Shipment {
+        feed: &arguments.feed,
+        exercise: arguments.exercise,
+        batch: usize::from(arguments.batch),
+        unit: "line",
+        updates: &updates,
+    };
+    shipment.send(&client::connect(address).await?, output).await
+}
+
+/// Updates that are to be published in batches.
+pub(super) struct Shipment<'a> {
+    /// Under which name.
+    pub(super) feed: &'a str,
+    /// Whether it is a drill.
+    pub(super) exercise: bool,
+    /// How many in one batch, at least 1.
+    pub(super) batch: usize,
+    /// What their numbers count, for error messages: `line`.
+    pub(super) unit: &'a str,
+    /// The updates, each with its number.
+    pub(super) updates: &'a [(usize, Update)],
+}
+
+impl Shipment<'_> {
+    /// Publishes one batch after the other, and prints what became of them.
+    pub(super) async fn send(&self, channel: &Channel, output: Output) -> Result<(), Error> {
+        let bar = progress::bar("publishing", self.updates.len());
+        let mut sent = Sent::new(output);
+        for batch in self.updates.chunks(self.batch) {
+            let request = PublishRequest {
+                request_id: Uuid::new_v4().to_string(),
+                feed: self.feed.to_owned(),
+                updates: batch.iter().map(|(_, update)| update.clone()).collect(),
+                exercise: self.exercise,
+            };
+            let response = publish(channel, request).await;
+            let response = response.map_err(Error::refused(self.doing(batch)))?;
+            bar.suspend(|| sent.add(&response))?;
+            bar.inc(u64::try_from(batch.len()).unwrap_or(u64::MAX));
+        }
+        drop(bar);
+        sent.finish()
     }
-    sent.finish()
+
+    fn doing(&self, batch: &[(usize, Update)]) -> String {
+        let number = |update: Option<&(usize, Update)>| update.map_or(0, |(number, _)| *number);
+        let (first, last, unit) = (number(batch.first()), number(batch.last()), self.unit);
+        format!("publishing {unit}s {first} to {last} (updates[0] is {unit} {first})")
+    }
 }
 
 /// Publishes one batch; a lost connection or a starting server is tried again, under the same request id.
@@ -68,7 +99,7 @@ fn is_passing(status: &Status) -> bool {
 }
 
 /// What became of all batches.
-pub(super) struct Sent {
+struct Sent {
     output: Output,
     applied: usize,
     unchanged: usize,
@@ -77,11 +108,11 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    pub(super) fn new(output: Output) -> Self {
+    fn new(output: Output) -> Self {
         Self { output, applied: 0, unchanged: 0, superseded: 0, alerts: 0 }
     }
 
-    pub(super) fn add(&mut self, response: &PublishResponse) -> Result<(), Error> {
+    fn add(&mut self, response: &PublishResponse) -> Result<(), Error> {
         for result in &response.results {
             match result.outcome() {
                 Outcome::Applied => self.applied += 1,
@@ -96,7 +127,7 @@ impl Sent {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Result<(), Error> {
+    fn finish(self) -> Result<(), Error> {
         if self.output == Output::Table {
             let Self { applied, unchanged, superseded, alerts, .. } = self;
             output::line(&format!(
@@ -108,7 +139,7 @@ impl Sent {
 }
 
 /// The updates of a file, each with its line.
-fn read(path: &Path) -> Result<Vec<(usize, Update)>, Error> {
+pub(super) fn read(path: &Path) -> Result<Vec<(usize, Update)>, Error> {
     let mut text = String::new();
     let read = if path == Path::new("-") {
         std::io::stdin().read_to_string(&mut text)

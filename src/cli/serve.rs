@@ -4,10 +4,13 @@ use super::arguments::Serve;
 use super::error::Error;
 use crate::clock::Clock;
 use crate::config::{self, Flags};
+use crate::reload::Reload;
 use crate::server::Node;
 use crate::telemetry;
+use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Runs until SIGINT or SIGTERM; a second one ends the process at once.
@@ -23,11 +26,26 @@ pub(super) async fn run(arguments: &Serve) -> Result<(), Error> {
     let address = listener.local_addr().map_err(unable("the address is not known".to_owned()))?;
     let drain = CancellationToken::new();
     on_signal(drain.clone()).map_err(unable("signals cannot be heard".to_owned()))?;
+    let told = Arc::new(Notify::new());
+    on_hangup(Arc::clone(&told)).map_err(unable("signals cannot be heard".to_owned()))?;
+    let file = arguments.config.clone();
+    let reload = Reload { read: Box::new(move || config::load(file.as_deref(), &flags)), told };
     let clock = Clock::system(config.clock.jump_max_ms);
-    let node = Node::open(config, clock).await?;
+    let node = Node::open(config, clock).await?.with_reload(reload);
     tracing::info!(%address, "listening");
     node.serve(listener, drain).await?;
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// Rings at every SIGHUP.
+fn on_hangup(told: Arc<Notify>) -> std::io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            told.notify_one();
+        }
+    });
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use super::{output, watch};
 use crate::client;
 use crate::grpc::pb::market_service_client::MarketServiceClient;
 use crate::grpc::pb::{ListThreatsRequest, Scope, ThreatRecord, ThreatStatus};
+use tonic::transport::Channel;
 
 /// Prints threats.
 pub(super) async fn run(address: &str, output: Output, arguments: &Threats) -> Result<(), Error> {
@@ -13,29 +14,37 @@ pub(super) async fn run(address: &str, output: Output, arguments: &Threats) -> R
         let status = watch::choice("--status", "THREAT_STATUS", text, ThreatStatus::from_str_name)?;
         Ok(status.into())
     };
-    let mut request = ListThreatsRequest {
+    let request = ListThreatsRequest {
         minerals: arguments.mineral.clone(),
         imposing: arguments.imposing.clone(),
         statuses: arguments.status.iter().map(status).collect::<Result<_, Error>>()?,
         page_size: 1000,
         ..ListThreatsRequest::default()
     };
-    let mut client = MarketServiceClient::new(client::connect(address).await?);
+    let records = all(client::connect(address).await?, request).await?;
+    match output {
+        Output::Json => records.iter().try_for_each(output::json)?,
+        Output::Table => print(&records)?,
+    }
+    Ok(())
+}
+
+/// All pages.
+pub(super) async fn all(
+    channel: Channel,
+    mut request: ListThreatsRequest,
+) -> Result<Vec<ThreatRecord>, Error> {
+    let mut client = MarketServiceClient::new(channel);
     let mut records = Vec::new();
     loop {
         let response = client.list_threats(request.clone()).await;
         let page = response.map_err(Error::refused("listing threats"))?.into_inner();
         records.extend(page.threats);
         if page.next_page_token.is_empty() {
-            break;
+            return Ok(records);
         }
         request.page_token = page.next_page_token;
     }
-    match output {
-        Output::Json => records.iter().try_for_each(output::json)?,
-        Output::Table => print(&records)?,
-    }
-    Ok(())
 }
 
 fn print(records: &[ThreatRecord]) -> std::io::Result<()> {

@@ -23,4 +23,4 @@ mod tests;
 
 pub use layers::{Flags, check, load};
 pub use problem::{Problem, Problems};
-pub use settings::{Archive, Clock, Config, Fanout, Log, LogFormat, Server};
+pub use settings::{Archive, Clock, Config, Fanout, Log, LogFormat, Reload, Server};

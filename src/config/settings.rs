@@ -22,6 +22,8 @@ pub struct Config {
     pub archive: Archive,
     /// Recent alerts in memory.
     pub fanout: Fanout,
+    /// Other settings while running.
+    pub reload: Reload,
     /// The system's clock.
     pub clock: Clock,
     /// Logs.
@@ -43,6 +45,8 @@ pub struct Server {
     pub streams_max: usize,
     /// Open calls of one connection; one more waits at the client, which is not told.
     pub streams_per_connection_max: u32,
+    /// Simulations, backtests and looks back at once; one more is refused with `RESOURCE_EXHAUSTED`.
+    pub what_ifs_max: usize,
 }
 
 /// Archive and snapshots: derived from the journal, and may be deleted.
@@ -55,6 +59,13 @@ pub struct Archive {
     /// How many bytes the archive's file may have before the oldest alerts go; 0 for any number. They go with the next
     /// snapshot.
     pub keep_bytes: u64,
+}
+
+/// Other settings while running.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reload {
+    /// How often they are read again, in milliseconds; 0 only when told to.
+    pub every_ms: u64,
 }
 
 /// Recent alerts in memory.
@@ -109,6 +120,7 @@ impl Config {
         let server = root.table("server", problems).and_then(|table| server(table, problems));
         let archive = root.table("archive", problems).and_then(|table| archive(table, problems));
         let fanout = root.table("fanout", problems).and_then(|table| fanout(table, problems));
+        let reload = root.table("reload", problems).and_then(|table| reload(table, problems));
         let clock = root.table("clock", problems).and_then(|table| clock(table, problems));
         let log = root.table("log", problems).and_then(|table| log(table, problems));
         let policy = policy::parse(&mut root, problems);
@@ -118,6 +130,7 @@ impl Config {
             server: server?,
             archive: archive?,
             fanout: fanout?,
+            reload: reload?,
             clock: clock?,
             log: log?,
             policy: policy?,
@@ -138,6 +151,7 @@ fn server(mut table: Table, problems: &mut Problems) -> Option<Server> {
     let streams_max = count(&mut table, "streams_max", 1..=1_000_000, problems);
     let streams_per_connection_max =
         count(&mut table, "streams_per_connection_max", 1..=100_000, problems);
+    let what_ifs_max = count(&mut table, "what_ifs_max", 1..=64, problems);
     table.finish(problems);
     Some(Server {
         listen: listen?,
@@ -145,6 +159,7 @@ fn server(mut table: Table, problems: &mut Problems) -> Option<Server> {
         message_bytes_max: message_bytes_max?,
         streams_max: streams_max?,
         streams_per_connection_max: streams_per_connection_max?,
+        what_ifs_max: what_ifs_max?,
     })
 }
 
@@ -165,6 +180,15 @@ fn fanout(mut table: Table, problems: &mut Problems) -> Option<Fanout> {
     let ring_bytes_max = count(&mut table, "ring_bytes_max", 1_048_576..=17_179_869_184, problems);
     table.finish(problems);
     Some(Fanout { ring_bytes_max: ring_bytes_max? })
+}
+
+fn reload(mut table: Table, problems: &mut Problems) -> Option<Reload> {
+    const EVERY_DAYS_MAX: u64 = 1;
+    let every = table.required("every", problems);
+    let every_ms =
+        every.and_then(|node| node.read(problems, |text| figure::millis(text, EVERY_DAYS_MAX)));
+    table.finish(problems);
+    Some(Reload { every_ms: every_ms? })
 }
 
 fn clock(mut table: Table, problems: &mut Problems) -> Option<Clock> {

@@ -53,13 +53,13 @@ fn the_shipped_file_changes_nothing() {
 /// required one too few. What may be left out is found here: an unknown key makes the reader say all that it knows.
 #[test]
 fn the_shipped_file_shows_every_setting() {
-    let unknown = "zzz = 1\nserver.zzz = 1\narchive.zzz = 1\nfanout.zzz = 1\nclock.zzz = 1\nlog.zzz = 1\n\
+    let unknown = "zzz = 1\nserver.zzz = 1\narchive.zzz = 1\nfanout.zzz = 1\nreload.zzz = 1\nclock.zzz = 1\nlog.zzz = 1\n\
         notices.zzz = 1\n[[rules]]\nzzz = 1\nlevels = [{ zzz = 1 }]\nflapping = { zzz = 1 }";
     let known: Vec<String> = problems(unknown, &[], &Flags::default())
         .into_iter()
         .filter_map(|problem| problem.split_once("Known here: ").map(|(_, keys)| keys.to_owned()))
         .collect();
-    assert_eq!(known.len(), 10, "one list a table: {known:?}");
+    assert_eq!(known.len(), 11, "one list a table: {known:?}");
     for key in known.iter().flat_map(|keys| keys.split(", ")) {
         let forms = [format!("{key} = "), format!("[{key}]"), format!("[[{key}]]")];
         assert!(forms.iter().any(|form| BUILT_IN.contains(form)), "{key} is not shown");
@@ -141,7 +141,7 @@ fn a_faulty_setting_is_named_with_what_is_allowed() {
         ),
         (
             "server.streams = 1",
-            "server.streams (in FILE): unknown. Known here: drain, listen, message_bytes_max, streams_max, streams_per_connection_max",
+            "server.streams (in FILE): unknown. Known here: drain, listen, message_bytes_max, streams_max, streams_per_connection_max, what_ifs_max",
         ),
     ] {
         check(file, expected);

@@ -99,11 +99,10 @@ impl fmt::Debug for Country {
     }
 }
 
-/// Lower case, one plain space between words, one kind of apostrophe.
+/// Lower case, one plain space between words and for a hyphen, one kind of apostrophe, `and` for `&`.
 fn fold(name: &str) -> String {
-    let words: Vec<String> =
-        name.split_whitespace().map(|word| word.to_lowercase().replace('’', "'")).collect();
-    words.join(" ")
+    let name = name.to_lowercase().replace('’', "'").replace('&', " and ").replace('-', " ");
+    name.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -126,6 +125,10 @@ mod tests {
             ("Côte d’Ivoire", "CIV"),
             ("United\u{a0}States", "USA"),
             ("Russia ", "RUS"),
+            ("Bosnia & Herzegovina", "BIH"),
+            ("Saint-Barthélemy", "BLM"),
+            ("Chinese Taipei", "TWN"),
+            ("DPR Korea", "PRK"),
         ] {
             assert_eq!(
                 Country::parse(text).map(|c| c.to_string()).as_deref(),
@@ -137,9 +140,16 @@ mod tests {
 
     #[test]
     fn totals_and_blocs_are_not_countries() {
-        for text in
-            ["XKX1", "EU", "World total", "Other countries", "United States and Canada", "", "W"]
-        {
+        for text in [
+            "XKX1",
+            "EU",
+            "World total",
+            "Other countries",
+            "United States and Canada",
+            "",
+            "W",
+            "Kosovo",
+        ] {
             assert!(Country::parse(text).is_none(), "{text}");
         }
     }

@@ -1,60 +1,23 @@
 //! Minerals: the catalogue of commodities, their aliases and their groups.
 
+use super::catalogue::{CATALOGUE, Commodity};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::LazyLock;
 
-/// The catalogue: `slug,name,parent,aliases`; a parent stands before its members, aliases are separated by `;`.
-const CATALOGUE: &str = include_str!("catalogue.csv");
-
-struct Commodity {
-    slug: String,
-    name: String,
-    parent: Option<Mineral>,
-}
-
-struct Catalogue {
-    commodities: Vec<Commodity>,
-    by_name: BTreeMap<String, Mineral>,
-}
-
-static CATALOGUED: LazyLock<Catalogue> = LazyLock::new(|| {
-    let mut catalogue = Catalogue { commodities: Vec::new(), by_name: BTreeMap::new() };
-    for record in csv::Reader::from_reader(CATALOGUE.as_bytes()).into_records() {
-        let record = record.expect("the bundled catalogue is well-formed");
-        let field = |at: usize| record.get(at).expect("the catalogue has four columns");
-        let parent = (!field(2).is_empty())
-            .then(|| *catalogue.by_name.get(field(2)).expect("a parent stands before its members"));
-        let id =
-            Mineral(u16::try_from(catalogue.commodities.len()).expect("some hundred minerals"));
-        let aliases = field(3).split(';').filter(|alias| !alias.is_empty());
-        for name in [field(0), field(1)].into_iter().chain(aliases) {
-            let taken = catalogue.by_name.insert(fold(name), id);
-            assert!(taken.is_none_or(|other| other == id), "one name, one mineral: {name}");
-        }
-        catalogue.commodities.push(Commodity {
-            slug: field(0).into(),
-            name: field(1).into(),
-            parent,
-        });
-    }
-    catalogue
-});
-
-/// A commodity of the catalogue; shown, sent and persisted as its slug (`gallium`, `rare_earths_magnet`).
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Mineral(u16);
+/// A commodity of the catalogue; shown, sent and persisted as its slug (`gallium`, `rare_earths_magnet`), and ordered by it:
+/// the number is the slug's place among all.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mineral(pub(super) u16);
 
 impl Mineral {
     /// Reads a slug, a name or an alias ("REE"), in any case, with blanks, hyphens or underscores between words.
     pub fn parse(text: &str) -> Option<Self> {
-        CATALOGUED.by_name.get(&fold(text)).copied()
+        CATALOGUE.by_name.get(&fold(text)).copied()
     }
 
-    /// Every mineral of the catalogue, groups before their members.
+    /// Every mineral of the catalogue, by slug.
     pub fn all() -> impl Iterator<Item = Self> {
-        (0..CATALOGUED.commodities.len()).filter_map(|at| u16::try_from(at).ok().map(Self))
+        (0..CATALOGUE.commodities.len()).filter_map(|at| u16::try_from(at).ok().map(Self))
     }
 
     /// The stable name in the API and in storage: `rare_earths`.
@@ -72,6 +35,11 @@ impl Mineral {
         self.commodity().parent
     }
 
+    /// Itself, all groups that it is part of, and all its parts; by slug.
+    pub fn family(self) -> &'static [Self] {
+        &self.commodity().family
+    }
+
     /// Whether this is `group` or part of it, at any depth.
     pub fn is_within(self, group: Self) -> bool {
         self == group || self.parent().is_some_and(|parent| parent.is_within(group))
@@ -79,27 +47,14 @@ impl Mineral {
 
     /// The names nearest to what was written, at most three; for error messages.
     pub fn near(text: &str) -> Vec<String> {
-        nearest(&fold(text), CATALOGUED.by_name.iter().map(|(name, id)| (name.as_str(), id.slug())))
+        nearest(&fold(text), CATALOGUE.by_name.iter().map(|(name, id)| (name.as_str(), id.slug())))
     }
 
     fn commodity(self) -> &'static Commodity {
-        CATALOGUED
+        CATALOGUE
             .commodities
             .get(usize::from(self.0))
             .expect("minerals are made from the catalogue")
-    }
-}
-
-impl PartialOrd for Mineral {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// Ordered by slug, so that the order of everything derived does not depend on the catalogue's lines.
-impl Ord for Mineral {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        if self.0 == other.0 { std::cmp::Ordering::Equal } else { self.slug().cmp(other.slug()) }
     }
 }
 
@@ -152,7 +107,7 @@ pub(super) fn nearest<'a>(
 }
 
 /// Lower case, words joined by underscores.
-fn fold(name: &str) -> String {
+pub(super) fn fold(name: &str) -> String {
     let words: Vec<String> = name
         .split(|c: char| c.is_whitespace() || c == '-' || c == '_')
         .filter(|word| !word.is_empty())
@@ -177,7 +132,16 @@ mod tests {
             assert_eq!(Mineral::parse(text).map(Mineral::slug), Some(slug), "{text}");
         }
         assert!(Mineral::parse("unobtainium").is_none());
-        assert_eq!(Mineral::near("galium"), ["gallium"]);
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_nearest_known_ones() {
+        let check = |text: &str, near: &[&str]| assert_eq!(Mineral::near(text), near, "{text}");
+        check("galium", &["gallium"]);
+        check("Rare earth elemnts", &["rare_earths"]);
+        check("natural grafite", &["graphite_natural"]);
+        check("neon gas", &[]);
+        check("unobtainium", &[]);
     }
 
     #[test]
@@ -185,5 +149,10 @@ mod tests {
         let group = Mineral::parse("rare_earths").unwrap();
         let part = Mineral::parse("rare_earths_magnet").unwrap();
         assert!(part.is_within(group) && !group.is_within(part));
+        assert!(part.family().contains(&group) && group.family().contains(&part));
+        for one in Mineral::all() {
+            let related = |other: &Mineral| other.is_within(one) || one.is_within(*other);
+            assert_eq!(one.family(), Mineral::all().filter(related).collect::<Vec<_>>(), "{one}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What we talk about: values, parsed once.
 //!
 //! ```text
-//! country, mineral, share ── what a fact is made of
+//! country, mineral, share ── what a fact is made of; hs ── what customs call a mineral
 //! market  ── a (mineral, stage) and the supply reports of it
 //! threat  ── an export-control measure and its calendar
 //! rule    ── a threshold; policy ── all rules, weights, blocs and sources in force
@@ -13,8 +13,10 @@
 //! Nothing here reads a clock, draws a random number, uses a float, or does I/O.
 
 pub mod alert;
+mod catalogue;
 pub mod country;
 pub mod filter;
+pub mod hs;
 pub mod market;
 pub mod mineral;
 mod named;
@@ -30,6 +32,7 @@ pub mod update;
 pub use alert::Alert;
 pub use country::Country;
 pub use filter::{Facets, Filter};
+pub use hs::HsCode;
 pub use market::{MarketKey, Report, Stage};
 pub use mineral::Mineral;
 pub use policy::Policy;

@@ -120,6 +120,11 @@ impl Wgi {
         u16::try_from(500 - 2 * mean).ok().map(Self)
     }
 
+    /// From hundredths; `None` above 1,000 or where no mean in hundredths gives it.
+    pub fn from_hundredths(hundredths: u16) -> Option<Self> {
+        (hundredths <= 1000 && hundredths.is_multiple_of(2)).then_some(Self(hundredths))
+    }
+
     /// Hundredths.
     pub fn hundredths(self) -> u16 {
         self.0

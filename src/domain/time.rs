@@ -114,6 +114,11 @@ impl Day {
         Timestamp::from_millis(i64::from(self.0).saturating_mul(DAY_MS))
     }
 
+    /// The last instant of the day.
+    pub fn end(self) -> Timestamp {
+        self.start().plus_millis(DAY_MS.unsigned_abs().saturating_sub(1))
+    }
+
     /// From a year 1 to 9999, a month 1 to 12 and a day of that month.
     pub fn from_ymd(year: i16, month: i8, day: i8) -> Option<Self> {
         if year < 1 {

@@ -2,7 +2,7 @@
 
 use crate::domain::Timestamp;
 use crate::domain::policy::Level;
-use crate::domain::rule::{Rule, Threshold};
+use crate::domain::rule::{Metric, Rule, Threshold};
 use crate::domain::share::{Amount, Interval};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,28 @@ pub struct Change {
     /// The value that was crossed: the new level's raise value going up; going down the reset value of the least level
     /// that was left.
     pub threshold: Amount,
+}
+
+/// Values of a metric, its sign turned where less is worse, within which no rule on it has anything to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Band {
+    /// The upper bound is at least this: no level that is up is reset.
+    least: Amount,
+    /// The upper bound is below this: no other level is reached, nor may it be.
+    below: Amount,
+}
+
+impl Band {
+    /// Every value.
+    pub(super) const ALL: Self = Self { least: Amount::MIN, below: Amount::MAX };
+    /// No value: somebody has something to say of any.
+    pub(super) const NONE: Self = Self { least: Amount::MAX, below: Amount::MIN };
+
+    /// Whether a value is within it.
+    pub(super) fn has(self, metric: &Metric, value: Interval) -> bool {
+        let value = if metric.is_falling() { value.negated() } else { value };
+        self.least <= value.upper && value.upper < self.below
+    }
 }
 
 impl Standing {
@@ -95,6 +117,22 @@ impl Standing {
             }
         }
         news
+    }
+
+    /// The values within which nothing happens to this standing: it neither changes nor becomes indeterminate.
+    pub(super) fn narrow(&self, rule: &Rule, band: &mut Band) {
+        let falling = rule.metric.is_falling();
+        let signed = |amount: Amount| if falling { amount.saturating_neg() } else { amount };
+        if self.is_indeterminate() || self.since.iter().any(Option::is_some) {
+            *band = Band::NONE;
+        }
+        for threshold in &rule.thresholds {
+            if Some(threshold.level) <= self.level {
+                band.least = band.least.max(signed(threshold.reset));
+            } else {
+                band.below = band.below.min(signed(threshold.raise));
+            }
+        }
     }
 
     /// Whether a raise value is known to lie inside the interval.

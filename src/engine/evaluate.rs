@@ -14,7 +14,7 @@ use super::state::Adopted;
 use crate::domain::alert::Kind;
 use crate::domain::share::Interval;
 use crate::domain::update::Batch;
-use crate::domain::{Alert, Country, Day, MarketKey, Seq, Slug, Timestamp};
+use crate::domain::{Alert, Day, MarketKey, Report, Seq, Slug, Timestamp};
 use std::sync::Arc;
 
 /// Why a market is evaluated.
@@ -44,8 +44,8 @@ pub(super) enum Trigger<'a> {
 pub(super) struct DataChange {
     /// The release that was in force, where the same source revised what it had said of the same period.
     pub(super) revised: Option<Day>,
-    /// Who held the largest share.
-    pub(super) leaders: Vec<Country>,
+    /// The report that was in force; `None` for the first.
+    pub(super) before: Option<Arc<Report>>,
 }
 
 /// The evaluation of one market at one instant.
@@ -80,19 +80,25 @@ pub(super) struct Seen<'a> {
 }
 
 impl Evaluation<'_> {
-    /// Evaluates every rule of the market, then the notices.
+    /// Evaluates every rule of the market that may have something to say, then the notices.
     pub(super) fn run(&mut self, market: &mut Market) {
         self.refresh(market);
-        let mut memories = std::mem::take(&mut market.memories);
         let plan = Arc::clone(&market.plan);
-        for (asked, memories) in plan.asked.iter().zip(&mut memories) {
-            let value = value_of(&market.values, asked);
-            if plan.timed || memories.real.value != Some(value) {
-                self.step(market, asked, &mut memories.real, World::Real, &market.exposures, value);
+        let moved = plan.timed || !is_quiet(market, &plan);
+        if moved {
+            let mut memories = std::mem::take(&mut market.memories);
+            for (asked, memories) in plan.asked.iter().zip(&mut memories) {
+                let value = value_of(&market.values, asked);
+                let before = market.before.get(asked.view).copied();
+                if plan.timed || before != Some(value) {
+                    let step = Step { world: World::Real, value, before };
+                    self.step(market, asked, &mut memories.real, &market.exposures, &step);
+                }
             }
+            market.memories = memories;
+            market.narrow_bands();
         }
-        self.run_drills(market, &plan, &mut memories);
-        market.memories = memories;
+        self.run_drills(market, &plan);
         self.notice(market);
     }
 
@@ -106,61 +112,83 @@ impl Evaluation<'_> {
         if measures {
             market.exposures = market.expose(&self.adopted.policy, self.now.day(), false);
         }
+        let mut values = std::mem::replace(&mut market.before, std::mem::take(&mut market.values));
+        values.clear();
         if data || measures {
-            market.values = market.values(&self.adopted.policy, &market.exposures);
+            market.work_out_values(&self.adopted.policy, &market.exposures, &mut values);
+        } else {
+            values.extend_from_slice(&market.before);
         }
+        market.values = values;
     }
 
     /// The same once more as if drills were real, where there are any.
-    fn run_drills(&mut self, market: &Market, plan: &Plan, memories: &mut [Memories]) {
+    fn run_drills(&mut self, market: &mut Market, plan: &Plan) {
         let drills = market.bearing.values().any(|one| one.record.exercise);
-        if !drills && memories.iter().all(|memories| memories.drill.is_none()) {
+        if !drills && market.memories.iter().all(|memories| memories.drill.is_none()) {
             return;
         }
         let exposures = market.expose(&self.adopted.policy, self.now.day(), true);
-        let values = market.values(&self.adopted.policy, &exposures);
-        for (asked, memories) in plan.asked.iter().zip(memories) {
+        let mut values = Vec::new();
+        market.work_out_values(&self.adopted.policy, &exposures, &mut values);
+        let mut memories = std::mem::take(&mut market.memories);
+        for (asked, memories) in plan.asked.iter().zip(&mut memories) {
             let (value, real) = (value_of(&values, asked), value_of(&market.values, asked));
             if value == real {
-                if let Some(mut memory) = memories.drill.take() {
-                    self.end(market, asked, &mut memory, World::Drill, real);
+                if let Some(mut drill) = memories.drill.take() {
+                    let before = drill.value.unwrap_or(real);
+                    self.end(market, asked, &mut drill.memory, World::Drill, before);
                 }
                 continue;
             }
-            let memory = memories.drill.get_or_insert_default();
-            self.step(market, asked, memory, World::Drill, &exposures, value);
-        }
-    }
-
-    /// Hands the memory of the rules before to the rules now; what has no successor is cleared.
-    ///
-    /// A rule that asks the same of the same keeps its episodes; one that changed its waiting times or thresholds starts
-    /// its waits anew.
-    pub(super) fn carry_over(&mut self, market: &mut Market, plan: &Arc<Plan>) {
-        let old_plan = std::mem::replace(&mut market.plan, Arc::clone(plan));
-        let old = std::mem::take(&mut market.memories);
-        let mut memories: Vec<Memories> = plan.asked.iter().map(|_| Memories::default()).collect();
-        self.refresh(market);
-        for (before, mut remembered) in old_plan.asked.iter().zip(old) {
-            let successor = plan.asked.iter().position(|asked| asked.succeeds(before));
-            if let Some((asked, memory)) =
-                successor.and_then(|at| Some((plan.asked.get(at)?, memories.get_mut(at)?)))
-            {
-                if asked.rule != before.rule {
-                    remembered.real.standing.restart_waits();
-                    remembered.drill.iter_mut().for_each(|drill| drill.standing.restart_waits());
-                }
-                *memory = remembered;
-                continue;
-            }
-            if let Some(mut memory) = remembered.drill.take() {
-                let value = memory.value.unwrap_or_default();
-                self.end(market, before, &mut memory, World::Drill, value);
-            }
-            let value = remembered.real.value.unwrap_or_default();
-            self.end(market, before, &mut remembered.real, World::Real, value);
+            let drill = memories.drill.get_or_insert_default();
+            let before = drill.value.replace(value);
+            let step = Step { world: World::Drill, value, before };
+            self.step(market, asked, &mut drill.memory, &exposures, &step);
         }
         market.memories = memories;
+    }
+
+    /// Evaluates every rule of another policy. Each takes over the memory of the rule before that asked the same of the
+    /// same, and starts its waits anew where thresholds or times changed; what has no successor is cleared.
+    pub(super) fn run_policy(&mut self, market: &mut Market, plan: &Arc<Plan>) {
+        let old_plan = std::mem::replace(&mut market.plan, Arc::clone(plan));
+        let old_values = std::mem::take(&mut market.values);
+        let old = std::mem::take(&mut market.memories);
+        self.refresh(market);
+        let mut memories: Vec<Memories> = Vec::new();
+        memories.resize_with(plan.asked.len(), Memories::default);
+        let mut befores = vec![None; plan.asked.len()];
+        for (asked, mut remembered) in old_plan.asked.iter().zip(old) {
+            let before = old_values.get(asked.view).copied();
+            let Some(at) = plan.asked.iter().position(|one| one.succeeds(asked)) else {
+                self.end_all(market, asked, remembered, before.unwrap_or_default());
+                continue;
+            };
+            if plan.asked.get(at).is_some_and(|one| one.rule != asked.rule) {
+                remembered.real.standing.restart_waits();
+                remembered.drill.iter_mut().for_each(|one| one.memory.standing.restart_waits());
+            }
+            memories.splice(at..=at, [remembered]);
+            befores.splice(at..=at, [before]);
+        }
+        for ((asked, memories), before) in plan.asked.iter().zip(&mut memories).zip(befores) {
+            let step = Step { world: World::Real, value: value_of(&market.values, asked), before };
+            self.step(market, asked, &mut memories.real, &market.exposures, &step);
+        }
+        market.memories = memories;
+        market.narrow_bands();
+        self.run_drills(market, plan);
+        self.notice(market);
+    }
+
+    /// Clears what a rule that is gone remembers.
+    fn end_all(&mut self, market: &Market, asked: &Asked, mut gone: Memories, before: Interval) {
+        if let Some(mut drill) = gone.drill.take() {
+            let before = drill.value.unwrap_or(before);
+            self.end(market, asked, &mut drill.memory, World::Drill, before);
+        }
+        self.end(market, asked, &mut gone.real, World::Real, before);
     }
 
     /// Takes a value to a rule's memory, and tells what is news.
@@ -169,11 +197,10 @@ impl Evaluation<'_> {
         market: &Market,
         asked: &Asked,
         memory: &mut Memory,
-        world: World,
         exposures: &[Exposure],
-        value: Interval,
+        step: &Step,
     ) {
-        let previous_value = memory.value.replace(value);
+        let Step { world, value, before: previous_value } = *step;
         let change = memory.step(&asked.rule, value, self.now);
         let possible = memory.standing.indeterminate(&asked.rule, value);
         let stale = memory.goes_stale(&asked.rule, market.report().report.vintage(), self.now);
@@ -204,7 +231,7 @@ impl Evaluation<'_> {
         asked: &Asked,
         memory: &mut Memory,
         world: World,
-        value: Interval,
+        before: Interval,
     ) {
         let Some((level, first)) = memory.told_level().zip(asked.rule.thresholds.first()) else {
             return;
@@ -219,12 +246,26 @@ impl Evaluation<'_> {
         let report = &market.report().report;
         let basis = Basis { report, exposure: &exposure, wgi: &adopted.policy.wgi };
         // The rule may be gone, and its value was last worked out under the policy before: said as it is now.
-        let now = basis.value(&asked.rule.metric);
-        let previous_value = Some(memory.value.unwrap_or(value));
-        let seen = Seen { market, asked, basis, world, value: now, previous_value };
+        let value = basis.value(&asked.rule.metric);
+        let seen = Seen { market, asked, basis, world, value, previous_value: Some(before) };
         memory.clear();
         self.tell_change(&seen, memory, Kind::Cleared, change);
     }
+}
+
+/// A value, and the one before it.
+struct Step {
+    world: World,
+    value: Interval,
+    before: Option<Interval>,
+}
+
+/// Whether every value of a market is one that no rule has anything to say of.
+fn is_quiet(market: &Market, plan: &Plan) -> bool {
+    let values = plan.views.iter().zip(&market.values).zip(&market.bands);
+    // A market that is new has no values from before, and every rule looks at it once.
+    market.before.len() == market.values.len()
+        && values.into_iter().all(|((view, value), band)| band.has(&view.metric, *value))
 }
 
 fn value_of(values: &[Interval], asked: &Asked) -> Interval {

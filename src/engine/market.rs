@@ -1,6 +1,7 @@
 //! A market: the reports of it, the threats that bear on it, and what every rule remembers of it.
 
 use super::concentration::Basis;
+use super::crossing::Band;
 use super::exposure::Exposure;
 use super::memory::{Episode, Memory};
 use super::plan::Plan;
@@ -56,7 +57,14 @@ pub struct BearingRecord {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Memories {
     pub(super) real: Memory,
-    pub(super) drill: Option<Box<Memory>>,
+    pub(super) drill: Option<Box<Drill>>,
+}
+
+/// What a rule would remember if a drill were real, and the value then. Persisted in snapshots.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Drill {
+    pub(super) memory: Memory,
+    pub(super) value: Option<Interval>,
 }
 
 /// How a market stands with a rule, for one of its destinations.
@@ -97,6 +105,10 @@ pub struct Market {
     pub(super) exposures: Vec<Exposure>,
     /// One for each view of the plan; derived.
     pub(super) values: Vec<Interval>,
+    /// What they were before the last evaluation.
+    pub(super) before: Vec<Interval>,
+    /// One for each view of the plan: values that no rule has anything to say of; derived.
+    pub(super) bands: Vec<Band>,
 }
 
 impl Market {
@@ -115,6 +127,8 @@ impl Market {
             memories: Vec::new(),
             exposures: Vec::new(),
             values: Vec::new(),
+            before: Vec::new(),
+            bands: Vec::new(),
         }
     }
 
@@ -138,8 +152,11 @@ impl Market {
         self.releases(source, period).next_back()
     }
 
-    /// One release.
+    /// One release; at once where it is the one in force.
     pub(super) fn release(&self, report: &Report) -> Option<&ReportRecord> {
+        if self.is_in_force(report) {
+            return Some(self.report());
+        }
         let found = self.releases(report.source(), report.period());
         found.rev().find(|record| record.report.vintage() == report.vintage())
     }
@@ -154,8 +171,20 @@ impl Market {
         self.reports.range(range).map(|(_, record)| record)
     }
 
+    /// Whether a report is of the release in force.
+    fn is_in_force(&self, report: &Report) -> bool {
+        let (source, period, vintage) = &self.in_force;
+        report.vintage() == *vintage && report.period() == *period && report.source() == source
+    }
+
     /// Records a release, and forgets the oldest of its source and period at the bound.
     pub(super) fn put(&mut self, record: ReportRecord) {
+        if self.is_in_force(&record.report)
+            && let Some(known) = self.reports.get_mut(&self.in_force)
+        {
+            *known = record;
+            return;
+        }
         let (source, period) = (record.report.source().clone(), record.report.period());
         self.reports.insert(record.release(), record);
         let mut releases = self.releases(&source, period);
@@ -180,7 +209,8 @@ impl Market {
     /// How the market stands with every rule, in the real world and in drills, by rule and destination.
     pub fn standings(&self) -> impl Iterator<Item = RuleStanding<'_>> {
         self.plan.asked.iter().zip(&self.memories).flat_map(|(asked, memories)| {
-            let worlds = [(Some(&memories.real), false), (memories.drill.as_deref(), true)];
+            let drill = memories.drill.as_ref().map(|drill| &drill.memory);
+            let worlds = [(Some(&memories.real), false), (drill, true)];
             worlds.into_iter().filter_map(|(memory, exercise)| {
                 let memory = memory?;
                 let reacts = asked.rule.metric.reacts_to_measures();
@@ -219,11 +249,30 @@ impl Market {
     /// Works out what is derived: for a market that was read from a snapshot.
     pub(super) fn work_out(&mut self, policy: &Policy, day: Day) {
         self.exposures = self.expose(policy, day, false);
-        self.values = self.values(policy, &self.exposures);
+        let mut values = Vec::new();
+        self.work_out_values(policy, &self.exposures, &mut values);
+        self.values = values;
+        self.narrow_bands();
     }
 
-    /// The value of every view of the plan.
-    pub(super) fn values(&self, policy: &Policy, exposures: &[Exposure]) -> Vec<Interval> {
+    /// Works out the bands from what the rules remember.
+    pub(super) fn narrow_bands(&mut self) {
+        self.bands.clear();
+        self.bands.resize(self.plan.views.len(), Band::ALL);
+        for (asked, memories) in self.plan.asked.iter().zip(&self.memories) {
+            if let Some(band) = self.bands.get_mut(asked.view) {
+                memories.real.narrow(&asked.rule, band);
+            }
+        }
+    }
+
+    /// Adds the value of every view of the plan.
+    pub(super) fn work_out_values(
+        &self,
+        policy: &Policy,
+        exposures: &[Exposure],
+        values: &mut Vec<Interval>,
+    ) {
         let report = &self.report().report;
         let value = |view: &super::plan::View| {
             let exposure = view.lens.map_or(const { &Exposure::NONE }, |at| {
@@ -231,14 +280,15 @@ impl Market {
             });
             Basis { report, exposure, wgi: &policy.wgi }.value(&view.metric)
         };
-        self.plan.views.iter().map(value).collect()
+        values.extend(self.plan.views.iter().map(value));
     }
 
     /// The next instant after `now` at which time alone may change what a rule says.
     pub(super) fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
         let vintage = self.report().report.vintage();
         let deadlines = self.plan.asked.iter().zip(&self.memories).flat_map(|(asked, memories)| {
-            let worlds = std::iter::once(&memories.real).chain(memories.drill.as_deref());
+            let drill = memories.drill.as_ref().map(|drill| &drill.memory);
+            let worlds = std::iter::once(&memories.real).chain(drill);
             worlds.filter_map(|memory| memory.next_deadline(&asked.rule, vintage, now))
         });
         deadlines.min()

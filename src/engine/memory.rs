@@ -1,6 +1,6 @@
 //! What a rule remembers of a market for one destination.
 
-use super::crossing::{Change, Standing};
+use super::crossing::{Band, Change, Standing};
 use crate::domain::alert::Kind;
 use crate::domain::policy::Level;
 use crate::domain::rule::{Flapping, Rule};
@@ -21,12 +21,11 @@ pub struct Episode {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Memory {
     pub(super) standing: Standing,
-    pub(super) value: Option<Interval>,
     pub(super) episode: Option<Episode>,
     /// Whether it was told that the report is stale.
     pub(super) stale: bool,
     /// How the level came and went; only for rules that ask for it.
-    flap: Option<Flap>,
+    flap: Option<Box<Flap>>,
 }
 
 /// How a level came and went. Persisted in snapshots.
@@ -54,7 +53,7 @@ impl Memory {
     }
 
     fn held(&self) -> Option<&Flap> {
-        self.flap.as_ref().filter(|flap| flap.held)
+        self.flap.as_deref().filter(|flap| flap.held)
     }
 
     /// Takes a value, and gives the change that is to be told, if any.
@@ -75,7 +74,7 @@ impl Memory {
     /// Counts a change: within the limit it is told; the one beyond is told as flapping; then only what is graver.
     fn count(&mut self, limit: Flapping, change: Change, now: Timestamp) -> Option<(Kind, Change)> {
         let new = Flap { changes: Vec::new(), peak: None, threshold: 0, held: false };
-        let flap = self.flap.get_or_insert(new);
+        let flap = self.flap.get_or_insert_with(|| Box::new(new));
         flap.changes.retain(|at| at.plus_millis(limit.within_ms) > now);
         if flap.changes.is_empty() && !flap.held {
             flap.peak = None;
@@ -105,7 +104,7 @@ impl Memory {
         change: Option<Change>,
         now: Timestamp,
     ) -> Option<(Kind, Change)> {
-        let flap = self.flap.as_ref()?;
+        let flap = self.flap.as_deref()?;
         let last = flap.changes.last()?;
         if limit.is_some_and(|limit| last.plus_millis(limit.within_ms) > now) {
             return None;
@@ -117,6 +116,14 @@ impl Memory {
         let change =
             Change { from: ended.peak, to: self.standing.level, threshold: ended.threshold };
         (change.from != change.to).then_some((kind(change), change))
+    }
+
+    /// Narrows a band of values to those of which this has nothing to say.
+    pub(super) fn narrow(&self, rule: &Rule, band: &mut Band) {
+        if self.flap.is_some() || rule.flapping.is_some() || rule.max_age_ms.is_some() {
+            *band = Band::NONE;
+        }
+        self.standing.narrow(rule, band);
     }
 
     /// Whether it is news that the report is stale. A newer report makes it news again.

@@ -12,6 +12,7 @@
 //!   notice   threats that move no index            ┘
 //!   plan     what the policy asks of a market; tell puts alerts together
 //!   snapshot the state as bytes, and back
+//!   what_if  what would be: courses that a copy may take
 //! ```
 //!
 //! Architecture invariant: nothing here knows a clock, randomness, floats, hash order, async or I/O, and `apply` cannot
@@ -33,6 +34,7 @@ mod requests;
 mod snapshot;
 mod state;
 mod tell;
+pub mod what_if;
 
 pub use market::{BearingRecord, Market, ReportRecord, RuleStanding, scope_match};
 pub use memory::Episode;

@@ -45,7 +45,8 @@ pub(super) struct Ledger<'a> {
 impl Ledger<'_> {
     /// Goes through a batch in order, each update on top of those before it.
     pub(super) fn review(&self, batch: &Batch) -> Changes {
-        let mut changes = Changes::default();
+        let outcomes = Vec::with_capacity(batch.updates.len());
+        let mut changes = Changes { outcomes, ..Changes::default() };
         for (at, update) in batch.updates.iter().enumerate() {
             let outcome = match update {
                 Update::Report(report) => Ok(self.review_report(report, &mut changes)),

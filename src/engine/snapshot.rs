@@ -1,6 +1,6 @@
 //! The state as bytes, and back: what a restart starts from instead of the first entry.
 
-use super::market::{Memories, ReportRecord};
+use super::market::{Drill, Memories, ReportRecord};
 use super::memory::Memory;
 use super::plan::Plans;
 use super::record::ThreatRecord;
@@ -48,7 +48,7 @@ struct SavedMemory {
     rule: Slug,
     destination: Destination,
     real: Memory,
-    drill: Option<Memory>,
+    drill: Option<Drill>,
 }
 
 impl State {

@@ -1,7 +1,6 @@
 //! The state, and the one way it changes.
 
 use super::calendar::{Calendar, Due};
-use super::concentration::leaders;
 use super::evaluate::{DataChange, Evaluation, Trigger};
 use super::market::{BearingRecord, Market, Memories, ReportRecord, scope_match};
 use super::plan::Plans;
@@ -10,7 +9,7 @@ use super::requests::{Answered, Requests};
 use crate::domain::alert::ScopeMatch;
 use crate::domain::policy::Policy;
 use crate::domain::update::{Answer, Batch, Outcome, Payload};
-use crate::domain::{Alert, Day, Entry, MarketKey, Report, Seq, Slug, Threat, Timestamp};
+use crate::domain::{Alert, Day, Entry, MarketKey, Report, Seq, Slug, Stage, Threat, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -67,6 +66,28 @@ impl Default for State {
 }
 
 impl State {
+    /// Before the first entry, with a policy in force from the beginning.
+    pub fn under(policy: Arc<Policy>) -> Self {
+        let plans = Plans::new(&policy);
+        let adopted = Adopted { version: Seq::ZERO, at: Timestamp::MIN, policy };
+        Self { adopted: Some(adopted), plans, ..Self::default() }
+    }
+
+    /// A copy without the answers to batches, which are most of a state's bytes.
+    pub(super) fn branch(&self) -> Self {
+        Self {
+            seq: self.seq,
+            now: self.now,
+            last_alert: self.last_alert,
+            adopted: self.adopted.clone(),
+            markets: self.markets.clone(),
+            threats: self.threats.clone(),
+            plans: self.plans.clone(),
+            requests: Requests::default(),
+            calendar: self.calendar.clone(),
+        }
+    }
+
     /// The last entry applied.
     pub fn seq(&self) -> Seq {
         self.seq
@@ -224,7 +245,7 @@ impl State {
         }
         let (source, period, vintage) = release;
         let same = *after.source() == source && after.period() == period;
-        Some(DataChange { revised: same.then_some(vintage), leaders: leaders(&before) })
+        Some(DataChange { revised: same.then_some(vintage), before: Some(before) })
     }
 
     pub(super) fn new_market(&mut self, key: MarketKey, record: ReportRecord) -> Market {
@@ -246,9 +267,9 @@ impl State {
     fn put_threat(&mut self, id: &Slug, record: Option<Arc<ThreatRecord>>) -> BTreeSet<MarketKey> {
         let mut touched = BTreeSet::new();
         if let Some(before) = self.threats.remove(id) {
-            for key in self.touched_by(&before.threat) {
-                touched.insert(key);
-                if let Some(market) = self.markets.get_mut(&key) {
+            touched = self.touched_by(&before.threat);
+            for key in &touched {
+                if let Some(market) = self.markets.get_mut(key) {
                     market.bearing.remove(id);
                 }
             }
@@ -272,13 +293,20 @@ impl State {
     }
 
     /// Markets of the record that a threat is about, by key.
-    fn touched_by(&self, threat: &Threat) -> Vec<MarketKey> {
-        self.scope_of(threat).map(|(key, _)| key).collect()
+    fn touched_by(&self, threat: &Threat) -> BTreeSet<MarketKey> {
+        let minerals = threat.minerals.iter().flat_map(|mineral| mineral.family());
+        let markets = minerals.flat_map(|mineral| {
+            Stage::ALL.iter().map(|stage| MarketKey { mineral: *mineral, stage: *stage })
+        });
+        let is_touched =
+            |key: &MarketKey| self.markets.contains_key(key) && scope_match(threat, *key).is_some();
+        markets.filter(is_touched).collect()
     }
 
-    /// Markets of the record that a threat is about, and how.
+    /// Markets of the record that a threat is about, and how; by key.
     pub fn scope_of(&self, threat: &Threat) -> impl Iterator<Item = (MarketKey, ScopeMatch)> {
-        self.markets.keys().filter_map(move |key| Some((*key, scope_match(threat, *key)?)))
+        let touched = self.touched_by(threat).into_iter();
+        touched.filter_map(move |key| Some((key, scope_match(threat, key)?)))
     }
 
     fn adopt(&mut self, policy: &Arc<Policy>, alerts: &mut Vec<Alert>) {
@@ -317,9 +345,10 @@ impl State {
         };
         if matches!(trigger, Trigger::Policy) {
             market.choose(Some(&adopted.policy));
-            evaluation.carry_over(market, &self.plans.of(key));
+            evaluation.run_policy(market, &self.plans.of(key));
+        } else {
+            evaluation.run(market);
         }
-        evaluation.run(market);
         self.reschedule(key);
     }
 

@@ -1,8 +1,8 @@
 //! What is told: alerts put together.
 
-use super::concentration::{Basis, leaders};
+use super::concentration::{self, Basis};
 use super::crossing::Change;
-use super::evaluate::{Evaluation, Seen, Trigger, World};
+use super::evaluate::{DataChange, Evaluation, Seen, Trigger, World};
 use super::exposure::{Lens, weight};
 use super::market::{BearingRecord, Market};
 use super::memory::{Episode, Memory};
@@ -101,7 +101,7 @@ impl Evaluation<'_> {
         let record = market.report();
         let mut flags = record.report.flags().to_vec();
         flags.extend(news.stale.then_some(Flag::Stale));
-        let leaders = leaders(&record.report);
+        let leaders = concentration::leaders(&record.report);
         let cause = self.cause(market, &news.metric);
         self.alerts.push(Alert {
             sequence,
@@ -137,10 +137,9 @@ impl Evaluation<'_> {
     /// Whose share was the largest before, where data made it another's.
     fn previous_leaders(&self, cause: &Cause, leaders: &[Country]) -> Vec<Country> {
         match (cause, self.trigger) {
-            (Cause::Data { .. }, Trigger::Batch { data: Some(data), .. })
-                if data.leaders != leaders =>
-            {
-                data.leaders.clone()
+            (Cause::Data { .. }, Trigger::Batch { data: Some(DataChange { before, .. }), .. }) => {
+                let then = before.as_ref().map(|report| concentration::leaders(report));
+                then.filter(|then| then != leaders).unwrap_or_default()
             }
             _ => Vec::new(),
         }

@@ -1,21 +1,4 @@
-//! Why a file, or a part of one, was not taken.
-
-use std::fmt;
-
-/// Something that was left out, and why; for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skipped {
-    /// What: a table, a row or a measure.
-    pub what: String,
-    /// Why it was left out.
-    pub why: String,
-}
-
-impl fmt::Display for Skipped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.what, self.why)
-    }
-}
+//! Why a file was not taken.
 
 /// Why a file was not taken; lines count from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +17,7 @@ pub enum Error {
     #[error("line 1: there is no column {column}; the header has {header}")]
     MissingColumn {
         /// Its name.
-        column: &'static str,
+        column: String,
         /// The columns that are there.
         header: String,
     },
@@ -62,11 +45,37 @@ pub enum Error {
         /// The column of the last field that is there.
         column: String,
     },
-    /// The file begins with UTF-8's byte order mark and is no UTF-8.
-    #[error("line {line}: the file says it is UTF-8, but this line is not")]
+    /// The file must be UTF-8, or begins with its byte order mark, and is none.
+    #[error("line {line}: the file should be UTF-8, but this line is not")]
     NotUtf8 {
         /// The first line that is not.
         line: u64,
+    },
+    /// A mapping cannot be used.
+    #[error("the mapping cannot be used; `lodewatch import csv --help` shows one{}", lines(.0, 0))]
+    Mapping(
+        /// What is wrong with it, each with its key and what is allowed.
+        Vec<String>,
+    ),
+    /// The rows of a report do not make one.
+    #[error("lines {first} to {last}, {report}: {why}")]
+    Report {
+        /// The first line with a row of it.
+        first: u64,
+        /// The last line with a row of it.
+        last: u64,
+        /// Which report: mineral, stage and period.
+        report: String,
+        /// Why.
+        why: String,
+    },
+    /// Several things are wrong.
+    #[error("{} things are wrong{}", .said.len() + .more, lines(.said, *.more))]
+    Several {
+        /// The first of them, in the order of the file.
+        said: Vec<Self>,
+        /// How many there are besides.
+        more: usize,
     },
     /// A field holds something else than it should.
     #[error("line {line}, column {column}: \"{value}\" is not {expected}")]
@@ -74,10 +83,17 @@ pub enum Error {
         /// Which line.
         line: u64,
         /// Which column.
-        column: &'static str,
+        column: String,
         /// What is there.
         value: String,
         /// What should be there.
         expected: String,
     },
+}
+
+/// One a line.
+fn lines<T: ToString>(said: &[T], more: usize) -> String {
+    let more = (more > 0).then(|| format!("and {more} more"));
+    let said = said.iter().map(ToString::to_string).chain(more);
+    said.flat_map(|fault| ["\n  ".to_owned(), fault]).collect()
 }

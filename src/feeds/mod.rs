@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! USGS release (2025: wide, UTF-8; 2026: long, Windows-1252) ── usgs::read   ──> reports
+//! any other table in CSV, with a mapping of its columns      ── table::read  ──> reports
 //! list of export-control measures                            ── events::read ──> threats
+//! Global Trade Alert's export of interventions               ── gta::read    ──> threats
 //! data that comes with the binary, in the project's format   ── bundled      ──> JSON lines
 //! ```
 //!
@@ -11,13 +13,25 @@
 //! reason. Figures are taken as they are written: no gap is filled, no source mixed with another.
 
 pub mod bundled;
+mod day;
 mod error;
 pub mod events;
+mod faults;
+pub mod gta;
+mod number;
 #[cfg(test)]
 mod real_data;
 mod sheet;
+pub mod table;
+mod taken;
 pub mod usgs;
 
-pub use error::{Error, Skipped};
+pub use error::Error;
 #[cfg(test)]
 use real_data::real_data;
+pub use taken::{Reports, Skipped, Threats};
+
+/// A hint at the known names nearest to an unknown one; empty where none is near.
+fn near(names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!("; did you mean {}?", names.join(" or ")) }
+}

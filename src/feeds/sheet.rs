@@ -17,16 +17,22 @@ pub(super) struct Sheet {
 
 /// A column that is known to be in a sheet's header.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Column {
+pub(super) struct Column<'a> {
     at: usize,
-    name: &'static str,
+    name: &'a str,
 }
 
 impl Sheet {
     /// Reads UTF-8, with or without byte order mark, and else Windows-1252, in which every byte has a meaning.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        Self::parse_separated(bytes, b',')
+    }
+
+    /// The same with another character between fields.
+    pub(super) fn parse_separated(bytes: &[u8], delimiter: u8) -> Result<Self, Error> {
         let text = decode(bytes)?;
-        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let mut builder = csv::ReaderBuilder::new();
+        let mut reader = builder.delimiter(delimiter).from_reader(text.as_bytes());
         let header = reader.headers().cloned().map_err(|error| malformed(&error, None))?;
         let mut records = Vec::new();
         for record in reader.into_records() {
@@ -48,9 +54,21 @@ impl Sheet {
     }
 
     /// The column of this name; blanks within and around names do not count (`PROD_EST_ 2024`).
-    pub(super) fn column(&self, name: &'static str) -> Result<Column, Error> {
-        let missing = || Error::MissingColumn { column: name, header: self.header_shown() };
+    pub(super) fn column<'a>(&self, name: &'a str) -> Result<Column<'a>, Error> {
+        let missing =
+            || Error::MissingColumn { column: name.to_owned(), header: self.header_shown() };
         self.find(name).map(|at| Column { at, name }).ok_or_else(missing)
+    }
+
+    /// The column of the first of these names that is there; for what releases name differently.
+    pub(super) fn column_of<'a>(&self, names: &[&'a str]) -> Result<Column<'a>, Error> {
+        let first = names.first().expect("a column has a name");
+        self.column(names.iter().find(|name| self.has(name)).unwrap_or(first))
+    }
+
+    /// The column of this name, where it is there.
+    pub(super) fn optional<'a>(&self, name: &'a str) -> Option<Column<'a>> {
+        self.column(name).ok()
     }
 
     /// The header, cut where it is long; for errors.
@@ -76,22 +94,26 @@ impl Sheet {
 }
 
 /// The field of a column, without blanks and non-breaking spaces around it.
-pub(super) fn field(record: &StringRecord, column: Column) -> &str {
+pub(super) fn field<'a>(record: &'a StringRecord, column: Column<'_>) -> &'a str {
     record.get(column.at).expect("every record has as many fields as the header").trim()
 }
 
 /// What is wrong with a field; `expected` follows on "is not".
-pub(super) fn wrong(record: &StringRecord, column: Column, expected: impl Into<String>) -> Error {
+pub(super) fn wrong(
+    record: &StringRecord,
+    column: Column<'_>,
+    expected: impl Into<String>,
+) -> Error {
     Error::Field {
         line: line_of(record),
-        column: column.name,
+        column: column.name.to_owned(),
         value: field(record, column).to_owned(),
         expected: expected.into(),
     }
 }
 
 /// The line on which a record begins, from 1.
-fn line_of(record: &StringRecord) -> u64 {
+pub(super) fn line_of(record: &StringRecord) -> u64 {
     record.position().map_or(1, csv::Position::line)
 }
 
@@ -104,7 +126,8 @@ fn decode(bytes: &[u8]) -> Result<String, Error> {
     }
 }
 
-fn first_bad_line(bytes: &[u8]) -> u64 {
+/// The first line that is no UTF-8, from 1.
+pub(super) fn first_bad_line(bytes: &[u8]) -> u64 {
     let bad = bytes
         .split(|byte| *byte == b'\n')
         .position(|line| std::str::from_utf8(line).is_err())

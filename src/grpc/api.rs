@@ -7,7 +7,7 @@ use crate::domain::update::{Cursor, Position};
 use crate::journal::Journal;
 use crate::pipeline::View;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -23,6 +23,10 @@ pub struct Api {
     pub drain: CancellationToken,
     /// One permit for every open subscription; at the bound further ones are refused.
     pub streams: Arc<Semaphore>,
+    /// One permit for every call that works on a state of its own; at the bound further ones are refused.
+    pub what_ifs: Arc<Semaphore>,
+    /// Why the settings as they are written now did not come into force; empty where they did.
+    pub refused: watch::Receiver<String>,
 }
 
 impl Api {

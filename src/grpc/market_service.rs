@@ -3,7 +3,7 @@
 use super::api::Api;
 use super::market_view::{Viewpoint, threat_record};
 use super::pb::{self, market_service_server::MarketService};
-use super::{page, parse, render, status};
+use super::{page, parse, render, status, what_if};
 use crate::domain::policy::Destination;
 use crate::domain::{MarketKey, Slug};
 use crate::engine::{State, ThreatRecord};
@@ -29,8 +29,7 @@ impl MarketService for Markets {
             ..request.clone()
         });
         let skip = page::parse(&request.page_token, digest)?.unwrap_or(0);
-        self.0.settle(&request.min_cursor).await?;
-        let response = self.0.view.look(|state| -> Result<_, Status> {
+        let response = self.at(&request.min_cursor, &request.as_of, |state| -> Result<_, Status> {
             let viewpoint = viewpoint(state, &wanted.destination)?;
             let keys = known_markets(state);
             let keys = keys.into_iter().filter(|key| wanted.covers(*key));
@@ -42,8 +41,8 @@ impl MarketService for Markets {
                 journal_time: Some(render::timestamp(state.now())),
                 weights: viewpoint.weights(),
             })
-        })?;
-        Ok(Response::new(response))
+        });
+        Ok(Response::new(response.await??))
     }
 
     async fn get_market(
@@ -52,8 +51,7 @@ impl MarketService for Markets {
     ) -> Result<Response<pb::GetMarketResponse>, Status> {
         let request = request.into_inner();
         let (key, destination) = parse::get_market(&request)?;
-        self.0.settle(&request.min_cursor).await?;
-        let response = self.0.view.look(|state| -> Result<_, Status> {
+        let response = self.at(&request.min_cursor, &request.as_of, |state| -> Result<_, Status> {
             let viewpoint = viewpoint(state, &destination)?;
             if !known_markets(state).contains(&key) {
                 return Err(status::not_found("market", &key.to_string()));
@@ -64,8 +62,8 @@ impl MarketService for Markets {
                 journal_time: Some(render::timestamp(state.now())),
                 weights: viewpoint.weights(),
             })
-        })?;
-        Ok(Response::new(response))
+        });
+        Ok(Response::new(response.await??))
     }
 
     async fn list_threats(
@@ -118,7 +116,27 @@ impl MarketService for Markets {
     }
 }
 
-fn viewpoint<'a>(state: &'a State, destination: &'a Destination) -> Result<Viewpoint<'a>, Status> {
+impl Markets {
+    /// Looks at the state, as it is once a cursor is applied, or as it was.
+    async fn at<T>(
+        &self,
+        min_cursor: &str,
+        as_of: &str,
+        look: impl FnOnce(&State) -> T,
+    ) -> Result<T, Status> {
+        self.0.settle(min_cursor).await?;
+        if as_of.is_empty() {
+            return Ok(self.0.view.look(look));
+        }
+        Ok(look(&what_if::state_as_of(&self.0, as_of).await?))
+    }
+}
+
+/// A buyer's view of a state; an error where no bloc has this name.
+pub(super) fn viewpoint<'a>(
+    state: &'a State,
+    destination: &'a Destination,
+) -> Result<Viewpoint<'a>, Status> {
     Viewpoint::new(state, destination).ok_or_else(|| {
         let blocs = state.adopted().into_iter().flat_map(|adopted| adopted.policy.blocs.0.keys());
         let known: Vec<String> = blocs.map(ToString::to_string).collect();
@@ -127,7 +145,7 @@ fn viewpoint<'a>(state: &'a State, destination: &'a Destination) -> Result<Viewp
 }
 
 /// Markets with a report, and those that a threat names though no report was made: unknown is not unconcentrated.
-fn known_markets(state: &State) -> BTreeSet<MarketKey> {
+pub(super) fn known_markets(state: &State) -> BTreeSet<MarketKey> {
     let named = state.threats().values().filter(|record| !record.exercise).flat_map(|record| {
         let stages = record.threat.stages.iter();
         record.threat.minerals.iter().flat_map(move |mineral| {

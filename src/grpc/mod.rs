@@ -7,7 +7,7 @@
 //!           status: one table from our errors to gRPC codes with google.rpc details
 //! ```
 //!
-//! One file per service; `subscription` is the one stream; `cursor` and `page` are the opaque texts handed out.
+//! One file per service; `subscription` is the stream of alerts; `what_if` works on copies of the state; `cursor` and `page` are the opaque texts handed out.
 
 mod alert_service;
 mod api;
@@ -24,6 +24,7 @@ mod policy_service;
 pub mod render;
 mod status;
 mod subscription;
+mod what_if;
 
 pub use api::Api;
 

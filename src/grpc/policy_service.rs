@@ -1,9 +1,10 @@
-//! `PolicyService`: the rules in force.
+//! `PolicyService`: the rules in force, and what would be if.
 
 use super::api::Api;
 use super::pb::{self, policy_service_server::PolicyService};
-use super::render;
+use super::{parse, render, what_if};
 use std::sync::Arc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 /// Answers for the policy.
@@ -11,6 +12,8 @@ pub(super) struct Policies(pub(super) Arc<Api>);
 
 #[tonic::async_trait]
 impl PolicyService for Policies {
+    type BacktestStream = ReceiverStream<Result<pb::BacktestResponse, Status>>;
+
     async fn get_policy(
         &self,
         request: Request<pb::GetPolicyRequest>,
@@ -21,7 +24,29 @@ impl PolicyService for Policies {
                 state.adopted().map(|one| render::policy(&one.policy, one.version, one.at));
             (policy, state.seq())
         });
-        let policy = Some(policy.unwrap_or_default());
-        Ok(Response::new(pb::GetPolicyResponse { policy, cursor: self.0.cursor(entry) }))
+        Ok(Response::new(pb::GetPolicyResponse {
+            policy: Some(policy.unwrap_or_default()),
+            cursor: self.0.cursor(entry),
+            refused: self.0.refused.borrow().clone(),
+        }))
+    }
+
+    async fn simulate(
+        &self,
+        request: Request<pb::SimulateRequest>,
+    ) -> Result<Response<pb::SimulateResponse>, Status> {
+        let request = request.into_inner();
+        let wanted = parse::simulate(&request)?;
+        self.0.settle(&request.min_cursor).await?;
+        what_if::simulate(&self.0, wanted).await.map(Response::new)
+    }
+
+    async fn backtest(
+        &self,
+        request: Request<pb::BacktestRequest>,
+    ) -> Result<Response<Self::BacktestStream>, Status> {
+        let (policy, filter) = parse::backtest(&request.into_inner())?;
+        let messages = what_if::backtest(&self.0, policy, filter)?;
+        Ok(Response::new(ReceiverStream::new(messages)))
     }
 }

@@ -21,6 +21,12 @@ impl Process {
         Self::serve_by(&mut Command::new(BINARY), dir)
     }
 
+    /// The same with a file of settings.
+    pub(crate) fn serve_with(dir: &Path, config: &Path) -> Self {
+        let mut command = Command::new(BINARY);
+        Self::start(command.args(["serve", "--config"]).arg(config), dir)
+    }
+
     /// The same by a program that runs the rest of its arguments, such as `strace`.
     pub(crate) fn serve_under(program: &[&str], dir: &Path) -> Self {
         let mut command = Command::new(program[0]);
@@ -28,8 +34,12 @@ impl Process {
     }
 
     fn serve_by(command: &mut Command, dir: &Path) -> Self {
+        Self::start(command.arg("serve"), dir)
+    }
+
+    fn start(command: &mut Command, dir: &Path) -> Self {
         let mut child = command
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .args(["--listen", "127.0.0.1:0", "--data-dir"])
             .arg(dir)
             .stderr(Stdio::piped())
             .spawn()
@@ -52,6 +62,11 @@ impl Process {
     /// Runs `serve` until it ends by itself; all that it said.
     pub(crate) fn run_to_its_end(dir: &Path) -> Output {
         run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", dir.to_str().unwrap()])
+    }
+
+    /// The process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// `kill -9`.
@@ -95,14 +110,14 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
     Command::new(BINARY).args(arguments).output().unwrap()
 }
 
-fn json_lines(output: &Output) -> Vec<Value> {
+pub(crate) fn json_lines(output: &Output) -> Vec<Value> {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = std::str::from_utf8(&output.stdout).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// A file of the reference data, where it is at hand.
-fn reference(name: &str) -> Option<PathBuf> {
+pub(crate) fn reference(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("LODEWATCH_DATA").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
         PathBuf::from,

@@ -4,6 +4,7 @@ use lodewatch::client;
 use lodewatch::clock::{Clock, ManualClock};
 use lodewatch::config::Config;
 use lodewatch::domain::Timestamp;
+use lodewatch::engine::State;
 use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
 use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
 use lodewatch::grpc::pb::market_service_client::MarketServiceClient;
@@ -63,11 +64,13 @@ impl Server {
     /// Turns the clock, and waits until everything due by then has happened.
     pub(crate) async fn turn_to(&self, now: &str) {
         self.hand.set(instant(now));
-        let mut deadline = self.view.next_deadline();
-        let happened = deadline.wait_for(|due| due.is_none_or(|due| due > instant(now)));
+        let (mut bell, now) = (self.view.next_deadline(), instant(now));
+        // The bell rings after the head has moved; what is due, the state knows at once.
+        let due = || self.view.look(State::next_deadline);
+        let happened = bell.wait_for(|_| due().is_none_or(|due| due > now));
         tokio::time::timeout(PATIENCE, happened).await.unwrap().unwrap();
-        let entry = self.view.look(lodewatch::engine::State::seq);
-        tokio::time::timeout(PATIENCE, self.view.wait_for(entry)).await.unwrap().unwrap();
+        let told = self.view.wait_for(self.view.look(State::seq));
+        tokio::time::timeout(PATIENCE, told).await.unwrap().unwrap();
     }
 
     /// Sets the clock without any time passing, as an operator or a broken machine does.

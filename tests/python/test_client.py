@@ -160,7 +160,7 @@ class Discovery(WithServer):
         buf = shutil.which("buf")
         self.assertIsNotNone(buf, "buf is not on the PATH; tests/all.sh installs it")
         url = f"http://{self.server.address}/lodewatch.v1.PolicyService/GetPolicy"
-        command = [buf, "curl", "--http2-prior-knowledge", "--data", "{}", url]
+        command = [buf, "curl", "--protocol", "grpc", "--http2-prior-knowledge", "--data", "{}", url]
         done = subprocess.run(command, capture_output=True, text=True, timeout=CALL_SECONDS_MAX)
         self.assertEqual(done.returncode, 0, done.stderr)
         names = {rule["name"] for rule in json.loads(done.stdout)["policy"]["rules"]}

@@ -1,7 +1,10 @@
 //! The way in: lines → threats.
 
+use super::super::day;
+use super::super::faults::Faults;
+use super::super::near;
 use super::super::sheet::{Column, Sheet, field, wrong};
-use super::super::{Error, Skipped};
+use super::super::{Error, Skipped, Threats};
 use super::words::{self, Acts};
 use crate::domain::slug::ALLOWED;
 use crate::domain::threat::{Calendar, Measure, Suspension};
@@ -9,61 +12,54 @@ use crate::domain::{Country, Day, Mineral, Slug, Threat};
 use csv::StringRecord;
 use std::collections::BTreeSet;
 
-/// What a list holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Import {
-    /// The threats, in the order of the file, all of revision 1.
-    pub threats: Vec<Threat>,
-    /// Acts that were left out, by id, and why.
-    pub skipped: Vec<Skipped>,
-}
-
 /// Reads a list of export-control measures.
 ///
 /// # Errors
 ///
 /// Where the file is cut short or damaged, lacks a column, or holds something else than a column asks for, dates that
-/// contradict each other among them; the error names line and column.
-pub fn read(bytes: &[u8]) -> Result<Import, Error> {
+/// contradict each other among them; the error names line and column, of every line that is wrong.
+pub fn read(bytes: &[u8]) -> Result<Threats, Error> {
     let sheet = Sheet::parse(bytes)?;
     if !sheet.has("event_id") {
         let expected = "that of a list of export-control measures (event_id, title, imposing, ...)";
         return Err(Error::UnknownHeader { header: sheet.header_shown(), expected });
     }
     let columns = Columns::find(&sheet)?;
-    let mut import = Import { threats: Vec::new(), skipped: Vec::new() };
+    let mut import = Threats { threats: Vec::new(), skipped: Vec::new() };
+    let mut faults = Faults::default();
     let mut ids = BTreeSet::new();
     for record in sheet.records() {
         if !ids.insert(field(record, columns.id)) {
-            return Err(wrong(record, columns.id, "an id of its own; it stands above already"));
+            faults.add(wrong(record, columns.id, "an id of its own; it stands above already"));
+            continue;
         }
-        columns.read(record, &mut import)?;
+        faults.take(columns.read(record, &mut import));
     }
     // What takes a threat's place must be in the record, or nobody could follow it there.
     let known: BTreeSet<Slug> = import.threats.iter().map(|threat| threat.id.clone()).collect();
     for threat in &mut import.threats {
         threat.superseded_by = threat.superseded_by.take().filter(|id| known.contains(id));
     }
-    Ok(import)
+    faults.finish(import)
 }
 
 struct Columns {
-    id: Column,
-    title: Column,
-    imposing: Column,
-    authority: Column,
-    destination: Column,
-    minerals: Column,
-    form: Column,
-    measure: Column,
-    announced: Column,
-    effective: Column,
-    suspended: Column,
-    until: Column,
-    removed: Column,
-    detail: Column,
-    certainty: Column,
-    source: Column,
+    id: Column<'static>,
+    title: Column<'static>,
+    imposing: Column<'static>,
+    authority: Column<'static>,
+    destination: Column<'static>,
+    minerals: Column<'static>,
+    form: Column<'static>,
+    measure: Column<'static>,
+    announced: Column<'static>,
+    effective: Column<'static>,
+    suspended: Column<'static>,
+    until: Column<'static>,
+    removed: Column<'static>,
+    detail: Column<'static>,
+    certainty: Column<'static>,
+    source: Column<'static>,
 }
 
 impl Columns {
@@ -88,7 +84,7 @@ impl Columns {
         })
     }
 
-    fn read(&self, record: &StringRecord, import: &mut Import) -> Result<(), Error> {
+    fn read(&self, record: &StringRecord, import: &mut Threats) -> Result<(), Error> {
         let acts = words::acts(field(record, self.measure))
             .ok_or_else(|| wrong(record, self.measure, format!("one of {}", words::MEASURES)))?;
         match acts {
@@ -182,7 +178,7 @@ impl Columns {
         Ok(minerals)
     }
 
-    fn short(record: &StringRecord, column: Column) -> Result<&str, Error> {
+    fn short<'a>(record: &'a StringRecord, column: Column<'_>) -> Result<&'a str, Error> {
         let text = field(record, column);
         let max = Threat::TEXT_MAX;
         if text.len() <= max {
@@ -212,16 +208,11 @@ impl Columns {
         }
     }
 
-    fn day(record: &StringRecord, column: Column) -> Result<Option<Day>, Error> {
+    fn day(record: &StringRecord, column: Column<'_>) -> Result<Option<Day>, Error> {
         let text = field(record, column);
         if text.is_empty() {
             return Ok(None);
         }
-        let expected = "a day 2025-11-09, a month 2025-11 or a year 2025";
-        words::day(text).map(Some).ok_or_else(|| wrong(record, column, expected))
+        day::parse(text).map(Some).ok_or_else(|| wrong(record, column, day::ALLOWED))
     }
-}
-
-fn near(names: &[String]) -> String {
-    if names.is_empty() { String::new() } else { format!("; did you mean {}?", names.join(" or ")) }
 }

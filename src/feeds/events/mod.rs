@@ -26,4 +26,4 @@ mod import;
 mod tests;
 mod words;
 
-pub use import::{Import, read};
+pub use import::read;

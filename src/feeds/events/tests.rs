@@ -1,10 +1,10 @@
 //! A list in small with every quirk, and the real one where it is at hand.
 
-use super::{Import, read};
+use super::read;
 use crate::domain::policy::Place;
 use crate::domain::threat::{Authority, Confidence, EndUse, Measure, Scope, Status};
 use crate::domain::{Country, Day, Stage, Threat};
-use crate::feeds::real_data;
+use crate::feeds::{Threats, real_data};
 use proptest::prelude::*;
 
 const HEADER: &str = "event_id,title,imposing,authority_level,destination,minerals,stage_or_form,measure_type,\
@@ -24,11 +24,11 @@ USA-U,Import ban,USA,national,RUS (origin),uranium,enriched,IMPORT_PROHIBITION,P
 IND-FIRM,Asked,IND,state firm,JPN,rare_earths,oxide,EXPORT_PROHIBITION (de facto),,2025-06,2025-06,,,,,unverified,none found
 ";
 
-fn list() -> Import {
+fn list() -> Threats {
     read(format!("{HEADER}{LIST}").as_bytes()).unwrap()
 }
 
-fn find<'a>(import: &'a Import, id: &str) -> &'a Threat {
+fn find<'a>(import: &'a Threats, id: &str) -> &'a Threat {
     import.threats.iter().find(|threat| threat.id.as_str() == id).unwrap_or_else(|| panic!("{id}"))
 }
 
@@ -161,6 +161,20 @@ fn a_damaged_list_is_an_error_that_names_line_and_column() {
     check("secondary", "sure", "line 8, column certainty");
     check("USA (named", "Moon (named", "line 8, column destination");
     check("state firm", "king", "line 13, column authority_level");
+    let several = whole.replacen("verified,METI", "sure,METI", 1).replacen("king", "x", 1);
+    let several =
+        several.replacen("USA (named", "Moon (named", 1).replacen("state firm", "king", 1);
+    let error = read(several.as_bytes()).unwrap_err().to_string();
+    let lines: Vec<&str> =
+        error.lines().filter_map(|line| line.split_once(": \"")).map(|(at, _)| at).collect();
+    assert_eq!(
+        lines,
+        [
+            "  line 2, column certainty",
+            "  line 8, column destination",
+            "  line 13, column authority_level"
+        ]
+    );
     let end = whole.find("unverified").unwrap();
     let error = read(&whole.as_bytes()[..end]).unwrap_err().to_string();
     assert!(

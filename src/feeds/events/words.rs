@@ -1,8 +1,8 @@
 //! The file's words, as ours.
 
+use crate::domain::Stage;
 use crate::domain::policy::Place;
 use crate::domain::threat::{Authority, Confidence, EndUse, Evidence, Measure, Scope};
-use crate::domain::{Day, Stage};
 
 /// What a `measure_type` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,23 +112,6 @@ pub(super) fn confidence(text: &str) -> Option<Confidence> {
         "unverified" => Some(Confidence::Rumour),
         _ => None,
     }
-}
-
-/// Reads `2025-11-09`, or the first day of `2025-11` or `2025`.
-pub(super) fn day(text: &str) -> Option<Day> {
-    let mut parts = text.split('-');
-    let year = number(parts.next()?, 4)?;
-    let month = parts.next().map_or(Some(1), |part| number(part, 2))?;
-    let day = parts.next().map_or(Some(1), |part| number(part, 2))?;
-    if parts.next().is_some() {
-        return None;
-    }
-    Day::from_ymd(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?)
-}
-
-fn number(text: &str, digits: usize) -> Option<i16> {
-    let plain = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
-    if plain { text.parse().ok() } else { None }
 }
 
 /// The items of a `source`, an address apart from its publisher.

@@ -1,15 +1,15 @@
 //! Figures → one distribution a market and year → reports.
 
-use super::super::Skipped;
+use super::super::{Reports, Skipped};
 use super::figure::Reading;
-use super::import::{Cell, Import, Release};
+use super::import::{Cell, Release};
 use super::tables::{Table, find};
 use crate::domain::market::{Denominator, Draft, DraftRow, Figure, Period};
 use crate::domain::{Country, MarketKey, Report, Slug};
 use std::collections::BTreeMap;
 
 /// Gathers the figures of every market and year, and makes reports of them.
-pub(super) fn assemble(cells: Vec<Cell>, release: &Release) -> Import {
+pub(super) fn assemble(cells: Vec<Cell>, release: &Release) -> Reports {
     let mut distributions: BTreeMap<(MarketKey, i16), Distribution> = BTreeMap::new();
     let mut skipped = Vec::new();
     for cell in cells {
@@ -35,7 +35,7 @@ pub(super) fn assemble(cells: Vec<Cell>, release: &Release) -> Import {
             Err(why) => skipped.push(Skipped { what: format!("{market} {year}"), why }),
         }
     }
-    Import { reports, skipped }
+    Reports { reports, skipped }
 }
 
 /// A table stands in many rows; it is told once.

@@ -1,7 +1,6 @@
 //! What a field of a production table says.
 
-use rust_decimal::{Decimal, RoundingStrategy};
-use std::str::FromStr;
+use super::super::number;
 
 /// What a field says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +24,7 @@ impl Reading {
             _ if !text.bytes().any(|byte| byte.is_ascii_digit()) => {
                 Self::of_note(note).unwrap_or_else(|| Self::illegible(text))
             }
-            _ => quantity(text).map_or_else(|| Self::illegible(text), Self::Milli),
+            _ => number::milli(text).map_or_else(|| Self::illegible(text), Self::Milli),
         }
     }
 
@@ -52,23 +51,6 @@ impl Reading {
     fn illegible(text: &str) -> Self {
         Self::None(format!("\"{text}\" is no figure"))
     }
-}
-
-/// A plain decimal number, with or without commas between thousands, in thousandths rounded half up.
-fn quantity(text: &str) -> Option<u64> {
-    let whole = text.split('.').next().unwrap_or(text);
-    let mut groups = whole.split(',');
-    let first = groups.next()?;
-    let grouped =
-        first.len() <= 3 && !first.is_empty() && groups.clone().all(|group| group.len() == 3);
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b','));
-    if !plain || (groups.next().is_some() && !grouped) {
-        return None;
-    }
-    let number = Decimal::from_str(&text.replace(',', "")).ok()?;
-    let milli = number.checked_mul(Decimal::ONE_THOUSAND)?;
-    let milli = milli.round_dp_with_strategy(0, RoundingStrategy::MidpointAwayFromZero);
-    u64::try_from(milli).ok()
 }
 
 #[cfg(test)]

@@ -1,18 +1,10 @@
 //! The way in: which release it is, and what came of it.
 
 use super::super::sheet::Sheet;
-use super::super::{Error, Skipped};
+use super::super::{Error, Reports, Skipped};
 use super::{assemble, long, wide};
-use crate::domain::{Day, Report};
-
-/// What a release holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Import {
-    /// The reports, by market and year.
-    pub reports: Vec<Report>,
-    /// Tables and rows that were left out, and why.
-    pub skipped: Vec<Skipped>,
-}
+use crate::domain::Day;
+use std::collections::BTreeMap;
 
 /// One release of the Mineral Commodity Summaries.
 pub(super) struct Release {
@@ -65,16 +57,32 @@ impl Cell {
 /// # Errors
 ///
 /// Where the file is of no known release, lacks a column, or is cut short or damaged; the error names line and column.
-pub fn read(bytes: &[u8]) -> Result<Import, Error> {
+pub fn read(bytes: &[u8]) -> Result<Reports, Error> {
     let sheet = Sheet::parse(bytes)?;
     if long::is_of(&sheet) {
-        Ok(assemble::assemble(long::cells(&sheet)?, &Release::MCS_2026))
+        let mut import = assemble::assemble(long::cells(&sheet)?, &Release::MCS_2026);
+        import.skipped.extend(without_production(long::commodities(&sheet)?));
+        Ok(import)
     } else if wide::is_of(&sheet) {
-        Ok(assemble::assemble(wide::cells(&sheet)?, &Release::MCS_2025))
+        let mut import = assemble::assemble(wide::cells(&sheet)?, &Release::MCS_2025);
+        import.skipped.extend(without_production(wide::commodities(&sheet)?));
+        Ok(import)
     } else {
         Err(Error::UnknownHeader {
             header: sheet.header_shown(),
             expected: "that of USGS MCS 2025 (SOURCE, COMMODITY, COUNTRY, ...) or MCS 2026 (MCS chapter, Section, ...)",
         })
     }
+}
+
+/// Of which commodities a release has lines, but none of world production; takes every line's commodity, and whether the
+/// line is of world production.
+fn without_production(lines: Vec<(&str, bool)>) -> Vec<Skipped> {
+    let mut commodities: BTreeMap<&str, bool> = BTreeMap::new();
+    for (commodity, is_production) in lines {
+        *commodities.entry(commodity).or_default() |= is_production;
+    }
+    let why = "the source has no table of its world production";
+    let without = commodities.into_iter().filter(|(_, has)| !has);
+    without.map(|(what, _)| Skipped { what: what.to_owned(), why: why.to_owned() }).collect()
 }

@@ -11,23 +11,26 @@ pub(super) fn is_of(sheet: &Sheet) -> bool {
     sheet.has("MCS chapter")
 }
 
+/// The chapter of every line, and whether the line is of world production.
+pub(super) fn commodities(sheet: &Sheet) -> Result<Vec<(&str, bool)>, Error> {
+    let chapter = sheet.column("MCS chapter")?;
+    let production = Production::of(sheet)?;
+    let line = |record| (field(record, chapter), production.is_in(record));
+    Ok(sheet.records().iter().map(line).collect())
+}
+
 /// The figures of world production, in the order of the file.
 pub(super) fn cells(sheet: &Sheet) -> Result<Vec<Cell>, Error> {
-    let section = sheet.column("Section")?;
+    let production = Production::of(sheet)?;
     let commodity = sheet.column("Commodity")?;
     let country = sheet.column("Country")?;
-    let statistics = sheet.column("Statistics")?;
     let detail = sheet.column("Statistics_detail")?;
     let unit = sheet.column("Unit")?;
     let year = sheet.column("Year")?;
     let value = sheet.column("Value")?;
     let notes = sheet.column("Notes")?;
     let mut cells = Vec::new();
-    for record in sheet.records() {
-        let is_world = field(record, section).starts_with("World");
-        if !is_world || field(record, statistics) != "Production" {
-            continue;
-        }
+    for record in sheet.records().iter().filter(|record| production.is_in(record)) {
         let note = field(record, notes);
         let reading = Reading::parse(field(record, value), note);
         cells.push(Cell {
@@ -43,8 +46,25 @@ pub(super) fn cells(sheet: &Sheet) -> Result<Vec<Cell>, Error> {
     Ok(cells)
 }
 
+/// What tells world production from the rest of the file.
+struct Production {
+    section: Column<'static>,
+    statistics: Column<'static>,
+}
+
+impl Production {
+    fn of(sheet: &Sheet) -> Result<Self, Error> {
+        Ok(Self { section: sheet.column("Section")?, statistics: sheet.column("Statistics")? })
+    }
+
+    fn is_in(&self, record: &StringRecord) -> bool {
+        field(record, self.section).starts_with("World")
+            && field(record, self.statistics) == "Production"
+    }
+}
+
 /// Another year is of another release, of which neither the day nor the tables are known.
-fn parse_year(record: &StringRecord, column: Column) -> Result<i16, Error> {
+fn parse_year(record: &StringRecord, column: Column<'_>) -> Result<i16, Error> {
     let [first, second] = Release::MCS_2026.years;
     let year = field(record, column).parse().ok();
     year.filter(|year| [first, second].contains(year)).ok_or_else(|| {

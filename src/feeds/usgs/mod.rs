@@ -32,7 +32,8 @@
 //! | World total | the published total, never a country. A table without one is left out: it is cut short, or its rows cannot be added |
 //!
 //! Iron ore is taken as usable ore, which is what is traded; the iron content of the same ore is left out.
-//! Which table of the source is which market is said in `tables.csv`; a table of production that is not in it is told.
+//! Which table of the source is which market is said in `tables.csv`; a table of production that is not in it is told, and so
+//! is a commodity of which the source has no such table.
 
 mod assemble;
 mod figure;
@@ -45,4 +46,4 @@ mod tables;
 mod tests;
 mod wide;
 
-pub use import::{Import, read};
+pub use import::read;

@@ -1,15 +1,15 @@
 //! The real releases, where they are at hand.
 
-use super::{Import, read};
+use super::read;
 use crate::domain::market::Flag;
 use crate::domain::{Country, MarketKey, Mineral, Report, Stage};
-use crate::feeds::real_data;
+use crate::feeds::{Reports, Skipped, real_data};
 
-fn import(name: &str) -> Option<Import> {
+fn import(name: &str) -> Option<Reports> {
     Some(read(&real_data(&format!("usgs/{name}"))?).unwrap())
 }
 
-fn report<'a>(import: &'a Import, mineral: &str, stage: Stage, year: &str) -> &'a Report {
+fn report<'a>(import: &'a Reports, mineral: &str, stage: Stage, year: &str) -> &'a Report {
     let market = MarketKey { mineral: Mineral::parse(mineral).unwrap(), stage };
     import
         .reports
@@ -64,6 +64,41 @@ fn antimony_in_2024_was_revised_from_one_release_to_the_next() {
     assert_eq!((share(after, "CHN").as_str(), hhi(after).0), ("33.6 %", 2_645));
     assert_eq!(share(after, "RUS"), share(after, "CHN"));
     assert!(before.vintage() < after.vintage());
+}
+
+#[test]
+fn every_commodity_with_countries_that_can_be_added_is_taken() {
+    let check = |name: &str, reports: usize, unusable: &[&str]| {
+        let Some(import) = import(name) else { return };
+        assert_eq!(import.reports.len(), reports, "{name}");
+        let left = |what: &str| import.skipped.iter().any(|one| one.what.starts_with(what));
+        for what in unusable {
+            assert!(left(what), "{name}: {what}");
+        }
+        let tables = import.skipped.iter().filter(|one| !one.what.contains(" 202"));
+        let names = tables.filter(|one| !unusable.iter().any(|what| one.what.starts_with(what)));
+        assert_eq!(names.collect::<Vec<_>>(), Vec::<&Skipped>::new(), "{name}");
+    };
+    let both = |more: &[&'static str]| -> Vec<&'static str> {
+        let always = ["Boron", "Iron", "Kyanite", "Mica (Natural)", "Soda"];
+        always.iter().chain(more).copied().collect()
+    };
+    check("MCS2025_World_Data.csv", 158, &both(&["Abrasives"]));
+    let no_countries = ["Scandium", "Titanium Mineral", "Yttrium"];
+    let one_country = ["Sand And Gravel (Construction)", "Stone (Crushed)", "Stone (Dimension)"];
+    let no_table = [
+        "ABRASIVES",
+        "CESIUM",
+        "GERMANIUM",
+        "IRON AND STEEL SCRAP",
+        "QUARTZ",
+        "RARE EARTHS (Heavy)",
+        "RUBIDIUM",
+        "THALLIUM",
+        "THORIUM",
+    ];
+    let more: Vec<_> = no_countries.into_iter().chain(one_country).chain(no_table).collect();
+    check("MCS2026_Commodities_Data.csv", 164, &both(&more));
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Both releases in small, with every quirk of the real ones.
 
-use super::{Import, read};
+use super::read;
 use crate::domain::market::{Figure, Flag, Row};
 use crate::domain::{Country, Ppm, Report};
-use crate::feeds::Error;
+use crate::feeds::{Error, Reports};
 use proptest::prelude::*;
 
 /// MCS 2025: byte order mark, a blank in a column's name, trailing and non-breaking blanks.
@@ -59,7 +59,7 @@ fn windows_1252(text: &str) -> Vec<u8> {
     encoding_rs::WINDOWS_1252.encode(text).0.into_owned()
 }
 
-fn find<'a>(import: &'a Import, market: &str, year: &str) -> &'a Report {
+fn find<'a>(import: &'a Reports, market: &str, year: &str) -> &'a Report {
     let fits =
         |one: &&Report| one.market().to_string() == market && one.period().to_string() == year;
     import.reports.iter().find(fits).unwrap_or_else(|| panic!("no {market} {year}"))
@@ -71,12 +71,12 @@ fn row(report: &Report, country: &str) -> Option<Row> {
 }
 
 /// Quantity in thousandths and whether it is an estimate; `None` where withheld.
-fn figure(import: &Import, market: &str, year: &str, country: &str) -> (Option<u64>, bool) {
+fn figure(import: &Reports, market: &str, year: &str, country: &str) -> (Option<u64>, bool) {
     let row = row(find(import, market, year), country).unwrap();
     (row.quantity_milli, row.estimated)
 }
 
-fn why<'a>(import: &'a Import, what: &str) -> &'a str {
+fn why<'a>(import: &'a Reports, what: &str) -> &'a str {
     &import.skipped.iter().find(|one| one.what == what).unwrap_or_else(|| panic!("{what}")).why
 }
 
@@ -125,6 +125,7 @@ fn what_the_wide_release_does_not_say_is_told() {
     assert!(why(&import, "germanium refining 2024").contains("add up to nothing"));
     assert!(why(&import, "zinc mining 2024").contains("cut short"));
     assert!(why(&import, "Unobtainium, Mine production").contains("not known"));
+    assert!(why(&import, "Cement").contains("no table of its world production"));
     assert_eq!(import.skipped.iter().filter(|one| one.what.contains("Clinker")).count(), 0);
 }
 

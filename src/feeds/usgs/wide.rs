@@ -10,6 +10,14 @@ pub(super) fn is_of(sheet: &Sheet) -> bool {
     sheet.has("SOURCE") && sheet.has("COMMODITY")
 }
 
+/// The commodity of every line, and whether the line is of production.
+pub(super) fn commodities(sheet: &Sheet) -> Result<Vec<(&str, bool)>, Error> {
+    let commodity = sheet.column("COMMODITY")?;
+    let kind = sheet.column("TYPE")?;
+    let line = |record| (field(record, commodity), is_production(field(record, kind)));
+    Ok(sheet.records().iter().map(line).collect())
+}
+
 /// The figures of production, in the order of the file, both years of a line one after the other.
 pub(super) fn cells(sheet: &Sheet) -> Result<Vec<Cell>, Error> {
     let source = sheet.column("SOURCE")?;

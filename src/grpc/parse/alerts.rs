@@ -143,7 +143,7 @@ pub(super) fn page_size(checks: &mut Checks, sent: u32) -> Option<usize> {
     })
 }
 
-fn filter(checks: &mut Checks, sent: Option<&pb::AlertFilter>) -> Option<Filter> {
+pub(super) fn filter(checks: &mut Checks, sent: Option<&pb::AlertFilter>) -> Option<Filter> {
     let Some(sent) = sent else { return Some(Filter::default()) };
     let minerals =
         list(checks, "filter.minerals", &sent.minerals, ITEMS_MAX, |checks, field, name| {

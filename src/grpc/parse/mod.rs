@@ -5,16 +5,20 @@ mod entry;
 mod figure;
 mod markets;
 mod name;
+mod policy;
 mod publish;
 mod report;
 mod threat;
 mod violations;
+mod what_if;
 
 pub(super) use alerts::{Start, Subscribe, list_alerts, subscribe};
 pub use entry::entry;
 pub(super) use markets::{get_market, list_markets, list_threats};
+pub use policy::policy;
 pub use publish::publish;
 pub use violations::Violations;
+pub(super) use what_if::{Simulate, backtest, simulate};
 
 use violations::Checks;
 

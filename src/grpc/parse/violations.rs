@@ -57,6 +57,19 @@ impl Checks {
         }
     }
 
+    /// Notes everything that is wrong with a part that was read by itself.
+    pub(super) fn take<T>(&mut self, read: Result<T, Violations>) -> Option<T> {
+        match read {
+            Ok(value) => Some(value),
+            Err(violations) => {
+                for Violation { field, description } in violations.0 {
+                    self.add(field, description);
+                }
+                None
+            }
+        }
+    }
+
     /// Notes a field without a value of the right kind.
     pub(super) fn require<T>(
         &mut self,
