@@ -52,6 +52,10 @@ pub enum Trouble {
 /// How long a trouble that passes by itself is left alone before the same is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
+/// Entries between two snapshots while a start replays what was there before, if that is more than is configured: a state is
+/// large, and replay should go at the engine's speed.
+const REPLAY_SNAPSHOT_ENTRIES: u64 = 1_000_000;
+
 /// How the loop keeps house.
 #[derive(Debug, Clone, Copy)]
 pub struct Housekeeping {
@@ -155,6 +159,8 @@ pub struct Pipeline {
     encode: Encode,
     housekeeping: Housekeeping,
     last_snapshot: Seq,
+    /// The last entry that was there before this start.
+    recovered: Seq,
 }
 
 impl Pipeline {
@@ -181,7 +187,8 @@ impl Pipeline {
             trouble,
         };
         let tail = journal.tail(after)?;
-        tracing::info!(entry = after.0, head = journal.head().borrow().0, "replaying the journal");
+        let recovered = *journal.head().borrow();
+        tracing::info!(entry = after.0, head = recovered.0, "replaying the journal");
         Ok(Self {
             tail,
             archive,
@@ -191,6 +198,7 @@ impl Pipeline {
             encode: encoding.alert,
             housekeeping,
             last_snapshot: after,
+            recovered,
         })
     }
 
@@ -244,9 +252,10 @@ impl Pipeline {
         self.deadline
             .send_if_modified(|before| std::mem::replace(before, next_deadline) != next_deadline);
         self.view.ring.push(frames, last.seq);
-        if last.seq.0.saturating_sub(self.last_snapshot.0)
-            >= self.housekeeping.snapshot_every_entries
-        {
+        let configured = self.housekeeping.snapshot_every_entries;
+        let is_replay = last.seq < self.recovered;
+        let every = if is_replay { configured.max(REPLAY_SNAPSHOT_ENTRIES) } else { configured };
+        if last.seq.0.saturating_sub(self.last_snapshot.0) >= every {
             self.snapshot()?;
         }
         Ok(())

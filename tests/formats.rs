@@ -30,8 +30,9 @@ fn replayed() -> State {
 #[test]
 fn the_bytes_of_a_snapshot_do_not_change_within_a_format() {
     let bytes = replayed().to_snapshot();
-    let rows = bytes.chunks(48).map(|row| row.iter().map(|byte| format!("{byte:02x}")).collect());
-    let rows: Vec<String> = rows.collect();
+    let digits =
+        |row: &[u8]| row.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+    let rows = bytes.chunks(48).map(digits).collect::<Vec<_>>();
     insta::assert_snapshot!(format!("snapshot_v{}", bytes[0]), rows.join("\n"));
 }
 
@@ -42,7 +43,7 @@ fn snapshots_of_every_format_are_read_for_ever() {
     for file in fs::read_dir(folder("snapshots")).unwrap() {
         let path = file.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
-        if name.starts_with("formats__snapshot_v") && name.ends_with(".snap") {
+        if name.starts_with("formats__snapshot_v") {
             let state = State::from_snapshot(&bytes(&path)).unwrap();
             assert_eq!(state.to_snapshot(), replayed, "{name} gives the state that replay gives");
             read += 1;

@@ -124,7 +124,7 @@ fn lines(path: &Path) -> Result<impl Iterator<Item = Result<Entry, Error>>, Erro
 /// Applies every entry and prints the alerts, as `alerts --oldest-first` of a server would.
 fn replay(dir: &Path, output: Output) -> Result<(), Error> {
     let reading = Reading::open(dir)?;
-    let encode = grpc::encoder(reading.epoch());
+    let encode = grpc::encoding(reading.epoch()).alert;
     let mut state = State::default();
     for entry in reading {
         for alert in state.apply(&entry?).alerts {

@@ -86,7 +86,7 @@ pub fn encoding(epoch: Epoch) -> Encoding {
     }
 }
 
-/// The alert that [`encoder`] made bytes of.
+/// The alert that [`encoding`] made bytes of.
 ///
 /// # Panics
 ///

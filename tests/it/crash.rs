@@ -1,6 +1,6 @@
 //! Invariant 2: what was acknowledged survives `kill -9`, and who resumes sees every alert once.
 //!
-//! Two hundred kills, in ten tests, each on one directory: publishers that send again what was not answered,
+//! Two hundred kills, in twenty tests, each on one directory: publishers that send again what was not answered,
 //! and subscribers that resume where they were. The moment of each kill differs by how much was acknowledged before.
 
 use crate::binary::{BINARY, Process};
@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tonic::transport::Channel;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-const KILLS: usize = 20;
+const KILLS: usize = 10;
 const MINERALS: [&str; 4] = ["gallium", "indium", "bismuth", "arsenic"];
 const SUBSCRIBERS: usize = 20;
 
@@ -51,6 +51,16 @@ crash! {
     kill_9_loses_nothing_acknowledged_and_repeats_nothing_7: 7
     kill_9_loses_nothing_acknowledged_and_repeats_nothing_8: 8
     kill_9_loses_nothing_acknowledged_and_repeats_nothing_9: 9
+    kill_9_loses_nothing_acknowledged_and_repeats_nothing_10: 10
+    kill_9_loses_nothing_acknowledged_and_repeats_nothing_11: 11
+    kill_9_loses_nothing_acknowledged_and_repeats_nothing_12: 12
+    kill_9_loses_nothing_acknowledged_and_repeats_nothing_13: 13
+    kill_9_loses_nothing_acknowledged_and_repeats_nothing_14: 14
+    kill_9_loses_nothing_acknowledged_and_repeats_nothing_15: 15
+    kill_9_loses_nothing_acknowledged_and_repeats_nothing_16: 16
+    kill_9_loses_nothing_acknowledged_and_repeats_nothing_17: 17
+    kill_9_loses_nothing_acknowledged_and_repeats_nothing_18: 18
+    kill_9_loses_nothing_acknowledged_and_repeats_nothing_19: 19
 }
 
 async fn kill_again_and_again(seed: usize) {

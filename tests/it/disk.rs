@@ -57,15 +57,20 @@ impl Drop for SmallDisk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_refuses_writers_serves_readers_and_takes_writes_again_once_there_is_space() {
-    // Many alerts of small batches mostly fill the archive first, few of large ones the journal.
-    for updates in [1, 900] {
-        for ballast_bytes in [2_000_000, 2_150_000, 2_300_000] {
-            fill_and_free(ballast_bytes, updates).await;
-        }
-    }
+async fn a_disk_full_of_alerts_refuses_writers_serves_readers_and_recovers() {
+    // Many alerts of small batches mostly fill the archive first.
+    fill_and_free(2_000_000, 1).await;
+    fill_and_free(2_300_000, 1).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_full_of_entries_refuses_writers_serves_readers_and_recovers() {
+    // Few alerts of large batches fill the journal first.
+    fill_and_free(2_000_000, 900).await;
+    fill_and_free(2_300_000, 900).await;
+}
+
+/// Publishes batches of so many updates beside a file of this size, until the disk is full; then deletes the file.
 async fn fill_and_free(ballast_bytes: usize, updates: usize) {
     let disk = SmallDisk::mount("4m");
     let ballast = disk.0.path().join("ballast");

@@ -8,6 +8,7 @@
 //! writer itself moves the rest, which the thread has left small.
 
 use super::super::Error;
+use super::failure;
 use super::file;
 use super::thread::Thread;
 use rusqlite::Connection;
@@ -19,8 +20,8 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 /// The thread is woken after about this many bytes were appended: 4 MiB.
 const CHECKPOINT_BYTES: usize = 4 << 20;
 
-/// What a commit writes at least: a page of the log.
-const PAGE_BYTES: usize = 4096;
+/// What a commit writes at least: two pages of the log, the last of the entries and that of the row `meta`.
+const COMMIT_BYTES: usize = 2 * 4096;
 
 /// The log's length, in pages of 4 KiB, from which on the writer helps: 32 MiB.
 const WAL_PAGES_MAX: i64 = 8192;
@@ -44,13 +45,13 @@ impl Checkpointer {
         let is_overgrown = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&is_overgrown);
         let thread = Thread::spawn("checkpoint", move || run(&connection, &wakes, &told))
-            .map_err(|error| file::io("starting a thread for", path, error))?;
+            .map_err(|error| failure::io("starting a thread for", path, error))?;
         Ok(Self { wake, is_overgrown, bytes: 0, _thread: thread })
     }
 
     /// Counts a commit and wakes the thread when it is time.
     pub(super) fn committed(&mut self, bytes: usize) -> Result<(), Failed> {
-        self.bytes = self.bytes.saturating_add(bytes).saturating_add(PAGE_BYTES);
+        self.bytes = self.bytes.saturating_add(bytes).saturating_add(COMMIT_BYTES);
         if self.bytes < CHECKPOINT_BYTES {
             return Ok(());
         }
@@ -75,7 +76,7 @@ fn run(connection: &Connection, wakes: &Receiver<()>, is_overgrown: &AtomicBool)
     for () in wakes {
         match file::checkpoint(connection, "PASSIVE") {
             Ok(pages) => is_overgrown.store(pages > WAL_PAGES_MAX, Ordering::Relaxed),
-            Err(error) if file::is_passing(&error) => {
+            Err(error) if failure::is_passing(&error) => {
                 tracing::warn!(%error, "the journal's checkpoint is put off");
             }
             // A failed sync: the pages may be lost although the next sync succeeds.

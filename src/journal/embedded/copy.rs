@@ -1,7 +1,9 @@
 //! A new journal file out of entries: what backup, restore, salvage and import have in common.
 
 use super::super::{Error, codec};
+use super::failure;
 use super::file;
+use super::tables;
 use crate::domain::{Entry, Epoch, Seq};
 use std::fs::{self, File};
 use std::path::Path;
@@ -38,7 +40,7 @@ pub fn write_new<E: From<Error>>(
         fs::rename(&partial, &path)?;
         File::open(dir)?.sync_all()
     };
-    name().map_err(|error| file::io("naming", &path, error))?;
+    name().map_err(|error| failure::io("naming", &path, error))?;
     Ok(written)
 }
 
@@ -46,10 +48,10 @@ fn fill<E: From<Error>>(
     path: &Arc<Path>,
     mut entries: impl Iterator<Item = Result<Entry, E>>,
 ) -> Result<(Epoch, Seq), E> {
-    let failed = |error| file::sqlite("writing", path, Seq::ZERO, error);
+    let failed = |error| failure::sqlite("writing", path, Seq::ZERO, error);
     let connection = file::connect(path).map_err(failed)?;
     let epoch = file::new_epoch();
-    file::create(&connection, epoch).map_err(failed)?;
+    tables::create(&connection, epoch).map_err(failed)?;
     let mut head = Seq::ZERO;
     loop {
         let group: Vec<Entry> = entries.by_ref().take(GROUP_ENTRIES).collect::<Result<_, E>>()?;
@@ -60,9 +62,9 @@ fn fill<E: From<Error>>(
             assert!(entry.seq == head.next(), "entries come in order, without gaps");
             head = entry.seq;
             let payload = codec::encode(&entry.payload)?;
-            file::insert(&transaction, entry.seq, entry.at, &payload).map_err(failed)?;
+            tables::insert(&transaction, entry.seq, entry.at, &payload).map_err(failed)?;
         }
-        file::advance(&transaction, epoch, last).map_err(failed)?;
+        tables::advance(&transaction, epoch, last).map_err(failed)?;
         transaction.commit().map_err(failed)?;
         file::checkpoint(&connection, "TRUNCATE").map_err(failed)?;
     }

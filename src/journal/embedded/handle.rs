@@ -2,6 +2,7 @@
 
 use super::super::{BoxFuture, ENTRY_BYTES_MAX, Error, Journal, Tail, codec};
 use super::checkpoint::Checkpointer;
+use super::failure;
 use super::file::{self, Opened};
 use super::place::Place;
 use super::tail::{Chunks, EmbeddedTail};
@@ -64,7 +65,7 @@ impl Embedded {
     #[cfg(test)]
     pub(in crate::journal) fn set_format(dir: &Path, format: i64) {
         let path: Arc<Path> = dir.join("journal.db").into();
-        file::set_format(&file::open(&path).expect("it was sound").connection, format);
+        super::tables::set_format(&file::open(&path).expect("it was sound").connection, format);
     }
 
     fn start(opened: Opened, path: Arc<Path>, lock: File) -> Result<Self, Error> {
@@ -84,7 +85,7 @@ impl Embedded {
             answered: 0,
         };
         let thread = Thread::spawn("journal", move || writer.run())
-            .map_err(|error| file::io("starting a thread for", &path, error))?;
+            .map_err(|error| failure::io("starting a thread for", &path, error))?;
         let waiting_bytes = Arc::new(Semaphore::new(WAITING_BYTES_MAX));
         Ok(Self { requests, _writer: thread, waiting_bytes, head, file: path, epoch, _lock: lock })
     }

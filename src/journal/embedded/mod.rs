@@ -9,7 +9,8 @@
 //! ```
 //!
 //! - [`Embedded`]: the handle
-//! - `file`: what is on disk, and how it is opened
+//! - `file`: what is on disk, and how it is opened · `tables`: what is in it, and how it is proved
+//! - `failure`: what went wrong
 //! - `writer`: the only one that writes
 //! - `place`: whether the open files are still in their place
 //! - `log`: what a crash left in the write-ahead log
@@ -20,11 +21,13 @@
 
 mod checkpoint;
 mod copy;
+mod failure;
 mod file;
 mod handle;
 mod log;
 mod place;
 mod reading;
+mod tables;
 mod tail;
 mod thread;
 mod writer;

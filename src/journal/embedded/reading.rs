@@ -1,8 +1,10 @@
 //! A journal file that is only read: by tools, also while a server has it open.
 
 use super::super::{Damage, Error};
+use super::failure;
 use super::file;
 use super::log::{self, Log};
+use super::tables;
 use super::tail::Chunks;
 use crate::domain::{Entry, Epoch, Seq};
 use std::fs::File;
@@ -33,7 +35,7 @@ impl Reading {
         let path: Arc<Path> = dir.join("journal.db").into();
         inspect_if_idle(dir, &path)?;
         let connection = file::open_reader(&path)?;
-        let (epoch, head) = file::identity(&path, &connection)?;
+        let (epoch, head) = tables::identity(&path, &connection)?;
         let chunks = Chunks { connection, file: path, after: Seq::ZERO };
         Ok(Self { chunks, epoch, head, ready: Vec::new().into_iter(), has_failed: false })
     }
@@ -60,9 +62,9 @@ impl Reading {
         let Chunks { connection, file, .. } = &self.chunks;
         let pages: String = connection
             .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
-            .map_err(|error| file::sqlite("reading", file, Seq::ZERO, error))?;
+            .map_err(|error| failure::sqlite("reading", file, Seq::ZERO, error))?;
         let sound = pages == "ok";
-        if sound { Ok(()) } else { Err(file::damaged(file, Seq::ZERO, Damage::Pages(pages))) }
+        if sound { Ok(()) } else { Err(failure::damaged(file, Seq::ZERO, Damage::Pages(pages))) }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The readers: each with a connection of its own, reading in chunks up to the head.
 
 use super::super::{BoxFuture, Damage, Error, TAIL_BYTES_MAX, TAIL_ENTRIES_MAX, Tail, codec};
-use super::file;
+use super::failure;
+use super::tables;
 use crate::domain::{Entry, Seq, Timestamp};
 use rusqlite::{Connection, Row, params};
 use std::path::Path;
@@ -53,7 +54,7 @@ impl Chunks {
     fn read_into(&self, entries: &mut Vec<Entry>, head: Seq) -> Result<(), Error> {
         let mut expected = self.after.next();
         let mut bytes = 0_usize;
-        let failed = |error| file::sqlite("reading", &self.file, self.after.next(), error);
+        let failed = |error| failure::sqlite("reading", &self.file, self.after.next(), error);
         let mut select = self.connection.prepare_cached(SELECT).map_err(failed)?;
         let limit = i64::try_from(TAIL_ENTRIES_MAX).expect("some thousand");
         let bounds = params![self.after.0.cast_signed(), head.0.cast_signed(), limit];
@@ -70,7 +71,7 @@ impl Chunks {
 
     /// The entry of a row, and its size; proves that it is the expected one, as it was written.
     fn parse(&self, row: &Row<'_>, expected: Seq) -> Result<(Entry, usize), Error> {
-        let failed = |error| file::sqlite("reading", &self.file, expected, error);
+        let failed = |error| failure::sqlite("reading", &self.file, expected, error);
         let seq = Seq(row.get::<_, i64>(0).map_err(failed)?.cast_unsigned());
         if seq != expected {
             return Err(self.damaged(expected, Damage::Missing));
@@ -78,7 +79,7 @@ impl Chunks {
         let at = Timestamp::from_millis(row.get(1).map_err(failed)?);
         let payload =
             row.get_ref(2).map_err(failed)?.as_blob().map_err(|error| failed(error.into()))?;
-        if row.get::<_, i64>(3).map_err(failed)? != file::checksum(seq, at, payload) {
+        if row.get::<_, i64>(3).map_err(failed)? != tables::checksum(seq, at, payload) {
             return Err(self.damaged(seq, Damage::Checksum));
         }
         match codec::decode(payload) {
@@ -88,6 +89,6 @@ impl Chunks {
     }
 
     fn damaged(&self, seq: Seq, what: Damage) -> Error {
-        file::damaged(&self.file, seq, what)
+        failure::damaged(&self.file, seq, what)
     }
 }

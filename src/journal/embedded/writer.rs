@@ -2,8 +2,9 @@
 
 use super::super::Error;
 use super::checkpoint::Checkpointer;
-use super::file;
+use super::failure;
 use super::place::Place;
+use super::tables;
 use crate::domain::{Epoch, Seq, Timestamp};
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
@@ -70,8 +71,8 @@ impl Writer {
                 }
             }
             let helped = self.checkpointer.help(&self.connection);
-            if let Err(error) =
-                helped.or_else(|error| if file::is_passing(&error) { Ok(()) } else { Err(error) })
+            if let Err(error) = helped
+                .or_else(|error| if failure::is_passing(&error) { Ok(()) } else { Err(error) })
             {
                 tracing::error!(%error, "the journal stops after a failed checkpoint");
                 return;
@@ -115,12 +116,12 @@ impl Writer {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let last = insert(&transaction, group, head, at)?;
-            file::advance(&transaction, epoch, last.0)?;
+            tables::advance(&transaction, epoch, last.0)?;
             transaction.commit()?;
             Ok(last)
         };
         let result = insert(&mut self.connection)
-            .map_err(|error| file::sqlite("appending to", &self.file, head.next(), error));
+            .map_err(|error| failure::sqlite("appending to", &self.file, head.next(), error));
         assert!(self.connection.is_autocommit(), "a transaction that failed is rolled back");
         let last = result?;
         self.place.check()?;
@@ -158,7 +159,7 @@ fn insert(
     for request in group {
         seq = seq.next();
         at = at.max(request.at);
-        file::insert(connection, seq, at, &request.payload)?;
+        tables::insert(connection, seq, at, &request.payload)?;
     }
     Ok((seq, at))
 }
