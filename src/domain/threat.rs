@@ -350,6 +350,37 @@ impl Threat {
     /// The longest text field, in bytes.
     pub const TEXT_MAX: usize = 1024;
 
+    /// Whether it is the same but for the revision.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let Self {
+            id,
+            state_act,
+            title,
+            evidence,
+            imposing,
+            authority,
+            scope,
+            end_use,
+            minerals,
+            stages,
+            measure,
+            quota,
+            tax_rate,
+            t_override,
+            calendar,
+            superseded_by,
+            confidence,
+            revision: _,
+        } = self;
+        (id, state_act, title, evidence)
+            == (&other.id, &other.state_act, &other.title, &other.evidence)
+            && (imposing, authority, scope) == (&other.imposing, &other.authority, &other.scope)
+            && (end_use, minerals, stages) == (&other.end_use, &other.minerals, &other.stages)
+            && (measure, quota, tax_rate) == (&other.measure, &other.quota, &other.tax_rate)
+            && (t_override, calendar) == (&other.t_override, &other.calendar)
+            && (superseded_by, confidence) == (&other.superseded_by, &other.confidence)
+    }
+
     /// The status on a day.
     pub fn status(&self, day: Day) -> Status {
         let ended = self.calendar.removed.is_none_or(|removed| removed <= day);

@@ -103,7 +103,45 @@ impl Basis<'_> {
         }
     }
 
+    /// The sum of the parts, by the shortest way: most markets are under few measures or none, and a rule may be asked
+    /// often. That it is the sum of the parts is a law, and tested as one.
     fn sum(&self, metric: &Metric) -> Interval {
+        let certain = match metric {
+            Metric::Hhi => self.squares(),
+            Metric::HhiT | Metric::AnnouncedHhiT => {
+                self.squares().saturating_add(self.restricted(|share, weight| {
+                    points(share, weight).saturating_sub(points(share, Weight::ONE))
+                }))
+            }
+            Metric::RestrictedShare | Metric::AvailableShare | Metric::AnnouncedRestrictedShare => {
+                self.restricted(|share, _| i64::from(share.get()))
+            }
+            Metric::HhiWgiT
+            | Metric::CountryShare(_)
+            | Metric::GroupShare(_)
+            | Metric::Top1Share
+            | Metric::Cr3
+            | Metric::NMinus1 => return self.sum_of_parts(metric),
+        };
+        let residual = self.residual_part(metric).map_or(0, |(_, amount)| amount);
+        Interval { lower: certain, upper: certain.saturating_add(residual) }
+    }
+
+    /// Of every named share, without weights.
+    fn squares(&self) -> Amount {
+        let squares = self.named().map(|(_, share)| points(share, Weight::ONE));
+        squares.fold(0, Amount::saturating_add)
+    }
+
+    /// Over the named shares of restricted countries.
+    fn restricted(&self, amount: impl Fn(Ppm, Weight) -> Amount) -> Amount {
+        let shares = self.exposure.iter().filter_map(|(country, weight)| {
+            self.report.share(country).map(|share| amount(share, weight))
+        });
+        shares.fold(0, Amount::saturating_add)
+    }
+
+    fn sum_of_parts(&self, metric: &Metric) -> Interval {
         let mut interval = Interval::default();
         self.each_part(metric, |part| {
             interval.upper = interval.upper.saturating_add(part.amount);

@@ -92,8 +92,7 @@ impl Ledger<'_> {
         let current = self.current(&threat.id, changes);
         if let Some(current) = current {
             check_exercise(update, current, batch)?;
-            let same = Threat { revision: current.threat.revision, ..(**threat).clone() }
-                == *current.threat;
+            let same = threat.says_the_same(&current.threat);
             let sent = threat.revision;
             let revision = current.threat.revision;
             if same && (sent == 0 || sent == revision) {

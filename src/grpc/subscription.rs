@@ -124,9 +124,7 @@ fn frames(
                 }
             };
             match step {
-                Some(step) => {
-                    yield handed(&api, &reader, step?);
-                }
+                Some(step) => yield handed(&api, &reader, step?),
                 None if api.drain.is_cancelled() => {
                     yield go_away(&api, reader.position(), pb::GoAwayReason::Drain);
                     break;
