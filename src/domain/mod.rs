@@ -13,6 +13,7 @@
 //! Nothing here reads a clock, draws a random number, uses a float, or does I/O.
 
 pub mod alert;
+pub mod calendar;
 mod catalogue;
 pub mod country;
 pub mod filter;

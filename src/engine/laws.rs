@@ -3,13 +3,12 @@
 use super::State;
 use super::concentration::Basis;
 use super::exposure::{Exposure, Lens};
+use crate::domain::calendar::{Calendar, Suspension};
 use crate::domain::market::{Denominator, Draft, DraftRow, Figure, Period};
 use crate::domain::policy::{Blocs, Destination, Level, Place, Policy};
 use crate::domain::rule::{Flapping, Metric, Threshold};
 use crate::domain::share::{Interval, Weight, Wgi};
-use crate::domain::threat::{
-    Authority, Calendar, Confidence, EndUse, Measure, Scope, Suspension, Threat,
-};
+use crate::domain::threat::{Authority, Confidence, EndUse, Measure, Scope, Threat};
 use crate::domain::update::{Removal, RequestId};
 use crate::domain::{
     Alert, Batch, Country, Day, Entry, MarketKey, Mineral, Payload, Ppm, Report, Rule, Seq, Slug,

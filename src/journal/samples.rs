@@ -1,12 +1,11 @@
 //! Payloads for tests: one of every kind, held fixed, and arbitrary ones.
 
+use crate::domain::calendar::{Calendar, Suspension};
 use crate::domain::market::{Denominator, Draft, DraftRow, Figure, Period};
 use crate::domain::policy::{Blocs, Destination, Level, Place};
 use crate::domain::rule::{Flapping, Metric, Threshold};
 use crate::domain::share::{Weight, Wgi};
-use crate::domain::threat::{
-    Authority, Calendar, Confidence, EndUse, Evidence, Measure, Quota, Scope, Suspension,
-};
+use crate::domain::threat::{Authority, Confidence, EndUse, Evidence, Measure, Quota, Scope};
 use crate::domain::update::{Removal, RequestId};
 use crate::domain::{
     Batch, Country, Day, MarketKey, Mineral, Payload, Policy, Ppm, Report, Rule, Slug, Stage,

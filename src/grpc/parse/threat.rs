@@ -4,10 +4,8 @@ use super::name::{
     choice, choice_or, country, day, list, mineral, optional_day, optional_slug, place, slug, text,
 };
 use super::{Checks, Optional, figure};
-use crate::domain::threat::{
-    Authority, Calendar, CalendarFault, Confidence, EndUse, Evidence, Measure, Quota, Scope,
-    Suspension,
-};
+use crate::domain::calendar::{Calendar, CalendarFault, Suspension};
+use crate::domain::threat::{Authority, Confidence, EndUse, Evidence, Measure, Quota, Scope};
 use crate::domain::{Slug, Stage, Threat};
 use crate::grpc::pb;
 

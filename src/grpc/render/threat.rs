@@ -1,8 +1,9 @@
 //! Threats.
 
 use super::{milli, share, weight};
+use crate::domain::calendar::Suspension;
 use crate::domain::policy::Place;
-use crate::domain::threat::{Evidence, Quota, Scope, Suspension};
+use crate::domain::threat::{Evidence, Quota, Scope};
 use crate::domain::{Day, Slug, Threat};
 use crate::grpc::names::OnWire;
 use crate::grpc::pb;
