@@ -99,7 +99,11 @@ impl Evaluation<'_> {
             market.narrow_bands();
         }
         self.run_drills(market, &plan);
-        self.notice(market);
+        let by_report =
+            matches!(self.trigger, Trigger::Batch { threats, .. } if threats.is_empty());
+        if !(by_report && market.is_silent) {
+            self.notice(market);
+        }
     }
 
     /// Works out exposures and values anew where the trigger may have changed them.
@@ -125,7 +129,7 @@ impl Evaluation<'_> {
     /// The same once more as if drills were real, where there are any.
     fn run_drills(&mut self, market: &mut Market, plan: &Plan) {
         let drills = market.bearing.values().any(|one| one.record.exercise);
-        if !drills && market.memories.iter().all(|memories| memories.drill.is_none()) {
+        if !drills && !market.is_in_drill {
             return;
         }
         let exposures = market.expose(&self.adopted.policy, self.now.day(), true);
@@ -146,6 +150,7 @@ impl Evaluation<'_> {
             let step = Step { world: World::Drill, value, before };
             self.step(market, asked, &mut drill.memory, &exposures, &step);
         }
+        market.is_in_drill = memories.iter().any(|memories| memories.drill.is_some());
         market.memories = memories;
     }
 
@@ -176,6 +181,7 @@ impl Evaluation<'_> {
             let step = Step { world: World::Real, value: value_of(&market.values, asked), before };
             self.step(market, asked, &mut memories.real, &market.exposures, &step);
         }
+        market.is_in_drill = memories.iter().any(|memories| memories.drill.is_some());
         market.memories = memories;
         market.narrow_bands();
         self.run_drills(market, plan);

@@ -109,6 +109,10 @@ pub struct Market {
     pub(super) before: Vec<Interval>,
     /// One for each view of the plan: values that no rule has anything to say of; derived.
     pub(super) bands: Vec<Band>,
+    /// Whether no threat about it can be news by a report alone; derived, false where not known.
+    pub(super) is_silent: bool,
+    /// Whether a drill makes a difference to a rule; derived.
+    pub(super) is_in_drill: bool,
 }
 
 impl Market {
@@ -129,6 +133,8 @@ impl Market {
             values: Vec::new(),
             before: Vec::new(),
             bands: Vec::new(),
+            is_silent: false,
+            is_in_drill: false,
         }
     }
 
@@ -253,6 +259,7 @@ impl Market {
         self.work_out_values(policy, &self.exposures, &mut values);
         self.values = values;
         self.narrow_bands();
+        self.is_in_drill = self.memories.iter().any(|memories| memories.drill.is_some());
     }
 
     /// Works out the bands from what the rules remember.

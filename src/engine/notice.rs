@@ -12,8 +12,12 @@ impl Evaluation<'_> {
     /// A threat is told while it is spoken of or announced; one that never moves an index also when it comes into force
     /// and is suspended. What was told of a threat that came to nothing, or ended, is told as well.
     pub(super) fn notice(&mut self, market: &mut Market) {
-        let Some(least) = self.adopted.policy.notice_share else { return };
+        let Some(least) = self.adopted.policy.notice_share else {
+            market.is_silent = true;
+            return;
+        };
         self.retract(market, least);
+        market.is_silent = true;
         let day = self.now.day();
         let mut noticed = std::mem::take(&mut market.noticed);
         for (id, one) in &market.bearing {
@@ -23,8 +27,11 @@ impl Evaluation<'_> {
             if told == Some(status) {
                 continue;
             }
+            let news = is_news(threat, status, told);
             let matters = told.is_some() || market.share(threat.imposing) >= Some(least);
-            if matters && is_news(threat, status, told) {
+            // It would be news, were the country's share greater.
+            market.is_silent &= matters || !news;
+            if matters && news {
                 let bearing = self.one_bearing(one, None);
                 let news = self.notice_of(market, bearing, least, one.record.exercise);
                 self.tell(market, news, None);
