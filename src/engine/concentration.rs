@@ -25,11 +25,16 @@ impl Basis<'_> {
     /// at the upper, where that holder can matter to the metric. A restricted country is never removed and the rest
     /// renormalised: the index would fall when a ban lands.
     pub fn value(&self, metric: &Metric) -> Interval {
+        self.value_from(metric, || self.squares())
+    }
+
+    /// The same, where the sum of the squares is known already: it is that of the report, whoever asks.
+    pub(super) fn value_from(&self, metric: &Metric, squares: impl Fn() -> Amount) -> Interval {
         match metric {
             Metric::Top1Share => self.largest(1),
             Metric::Cr3 => self.largest(3),
             Metric::NMinus1 => rest_of_whole(self.largest(1)),
-            Metric::AvailableShare => rest_of_whole(self.sum(metric)),
+            Metric::AvailableShare => rest_of_whole(self.sum(metric, squares)),
             Metric::CountryShare(_)
             | Metric::GroupShare(_)
             | Metric::Hhi
@@ -37,7 +42,7 @@ impl Basis<'_> {
             | Metric::RestrictedShare
             | Metric::HhiWgiT
             | Metric::AnnouncedHhiT
-            | Metric::AnnouncedRestrictedShare => self.sum(metric),
+            | Metric::AnnouncedRestrictedShare => self.sum(metric, squares),
         }
     }
 
@@ -85,7 +90,9 @@ impl Basis<'_> {
             }
             best.iter().map(|share| i64::from(*share)).sum()
         };
-        Interval { lower: top(None), upper: top(self.hidden()) }
+        let lower = top(None);
+        let upper = self.hidden().map_or(lower, |hidden| top(Some(hidden)));
+        Interval { lower, upper }
     }
 
     fn leading_parts(&self, count: usize, parts: &mut Vec<Part>) {
@@ -105,11 +112,11 @@ impl Basis<'_> {
 
     /// The sum of the parts, by the shortest way: most markets are under few measures or none, and a rule may be asked
     /// often. That it is the sum of the parts is a law, and tested as one.
-    fn sum(&self, metric: &Metric) -> Interval {
+    fn sum(&self, metric: &Metric, squares: impl Fn() -> Amount) -> Interval {
         let certain = match metric {
-            Metric::Hhi => self.squares(),
+            Metric::Hhi => squares(),
             Metric::HhiT | Metric::AnnouncedHhiT => {
-                self.squares().saturating_add(self.restricted(|share, weight| {
+                squares().saturating_add(self.restricted(|share, weight| {
                     points(share, weight).saturating_sub(points(share, Weight::ONE))
                 }))
             }
@@ -128,7 +135,7 @@ impl Basis<'_> {
     }
 
     /// Of every named share, without weights.
-    fn squares(&self) -> Amount {
+    pub(super) fn squares(&self) -> Amount {
         let squares = self.named().map(|(_, share)| points(share, Weight::ONE));
         squares.fold(0, Amount::saturating_add)
     }

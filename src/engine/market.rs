@@ -281,11 +281,13 @@ impl Market {
         values: &mut Vec<Interval>,
     ) {
         let report = &self.report().report;
+        let squares =
+            Basis { report, exposure: const { &Exposure::NONE }, wgi: &policy.wgi }.squares();
         let value = |view: &super::plan::View| {
             let exposure = view.lens.map_or(const { &Exposure::NONE }, |at| {
                 exposures.get(at).expect("one exposure for each lens of the plan")
             });
-            Basis { report, exposure, wgi: &policy.wgi }.value(&view.metric)
+            Basis { report, exposure, wgi: &policy.wgi }.value_from(&view.metric, || squares)
         };
         values.extend(self.plan.views.iter().map(value));
     }
