@@ -50,8 +50,9 @@ pub(super) async fn simulate(
     let permit = permit(api)?;
     let view = api.view.clone();
     let (before, course, result) = apart(permit, move || {
-        let (before, mut course) =
-            view.look(|state| (Course::from(state).state, Course::from(state)));
+        // The loop waits for one copy only; the other is made of it.
+        let before = view.look(|state| Course::from(state).state);
+        let mut course = Course::from(&before);
         let result = course.suppose(wanted.hypothesis);
         (before, course, result)
     })
