@@ -1,6 +1,7 @@
 //! Assembly on one screen: open → recover → adopt the policy → serve → drain.
 
 mod connection;
+mod socket;
 
 use crate::archive::{self, Archive};
 use crate::clock::{Clock, Jumped};
@@ -18,16 +19,9 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot, watch};
-use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
-use tower::util::MapResponseLayer;
 
-/// HTTP/2 pings to a silent client, so that a dead one is noticed.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Calls of one connection besides its streams. Streams are refused by name; over this a client would wait unknowingly.
-const CALLS_PER_CONNECTION: u32 = 100;
-/// How long connections may take to notice that they were cut.
+/// How long calls may take to notice that their connections are cut.
 const CUT_BOUND: Duration = Duration::from_secs(1);
 
 /// Why a server does not start, or ends by itself.
@@ -58,9 +52,6 @@ pub enum Error {
     /// The loop's thread cannot be made.
     #[error("no thread can be started")]
     Thread(#[source] io::Error),
-    /// The port cannot be served.
-    #[error("serving has ended")]
-    Transport(#[from] tonic::transport::Error),
 }
 
 /// An opened node: recovered, its policy in force, time running; not yet serving.
@@ -204,7 +195,7 @@ impl Node {
         );
         let mut has_ended = false;
         let result = tokio::select! {
-            served = serving => served.map_err(Error::from),
+            () = serving => Ok(()),
             () = bounded => Ok(()),
             ended = &mut self.ended, if !is_damaged => {
                 has_ended = true;
@@ -226,7 +217,7 @@ impl Node {
         refused: watch::Receiver<String>,
         drain: CancellationToken,
         cut: CancellationToken,
-    ) -> impl Future<Output = Result<(), tonic::transport::Error>> + use<> {
+    ) -> impl Future<Output = ()> + use<> {
         let config = &self.config.server;
         let bounds = Bounds {
             streams: config.streams_max,
@@ -248,24 +239,15 @@ impl Node {
             what_ifs: Arc::new(Semaphore::new(config.what_ifs_max)),
             refused,
         });
-        let streams = config.streams_per_connection_max;
         let ends = Ends {
             connections_max: config.connections_max,
-            streams_max: usize::try_from(streams).unwrap_or(usize::MAX),
+            streams_max: config.streams_per_connection_max,
             handshake: Duration::from_millis(config.handshake_ms),
-            drain: drain.clone(),
+            drain,
             cut,
         };
-        tonic::transport::Server::builder()
-            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .max_concurrent_streams(streams.saturating_add(CALLS_PER_CONNECTION))
-            .layer(MapResponseLayer::new(grpc::name_size_limit))
-            .add_routes(grpc::routes(api, config.message_bytes_max).await)
-            .serve_with_incoming_shutdown(
-                connection::accept(listener, ends).map(|accepted| accepted.map(grpc::Corked::new)),
-                drain.cancelled_owned(),
-            )
+        let routes = grpc::routes(api, config.message_bytes_max).await.prepare();
+        connection::serve(listener, ends, routes)
     }
 
     /// Ends the loop with a last snapshot.

@@ -34,7 +34,7 @@ impl FeedService for Feed {
     ) -> Result<Response<PublishStream>, Status> {
         let peer = Peer::of(request.extensions()).clone();
         let permit = self.0.limits.stream(&peer)?;
-        let deadline = Deadline::of(request.metadata())?;
+        let deadline = Deadline::of(request.extensions());
         let api = Arc::clone(&self.0);
         Ok(Response::new(publish_stream::open(api, peer, permit, deadline, request.into_inner())))
     }

@@ -80,7 +80,7 @@ impl MarketService for Markets {
             return Err(status::draining());
         }
         let permit = self.0.limits.stream(Peer::of(request.extensions()))?;
-        let deadline = Deadline::of(request.metadata())?;
+        let deadline = Deadline::of(request.extensions());
         self.0.settle(&request.get_ref().min_cursor).await?;
         let head = self.0.view.head();
         let first = self.0.boards.look(&self.0, &wanted.destination, head)?;

@@ -11,9 +11,9 @@
 //! works on copies of the state; `cursor` and `page` are the opaque texts handed out.
 
 mod alert_service;
+mod answer;
 mod api;
 mod body;
-mod cork;
 mod cursor;
 mod deadline;
 mod feed_service;
@@ -36,12 +36,11 @@ mod subscription;
 mod times;
 mod what_if;
 
+pub use answer::answer;
 pub use api::Api;
-pub use cork::Corked;
 pub use limits::{Bounds, Limits, Peer};
 pub use market_board::Boards;
 pub use publish_stream::Credits;
-pub use status::name_size_limit;
 
 use crate::domain::update::{Cursor, Position};
 use crate::domain::{Alert, Epoch};

@@ -106,7 +106,7 @@ pub(super) fn too_large(status: Status) -> Status {
 }
 
 /// Names the limit where tonic has refused a request for its size before any service saw it.
-pub fn name_size_limit(mut response: Response<Body>) -> Response<Body> {
+pub(super) fn name_size_limit(mut response: Response<Body>) -> Response<Body> {
     if let Some(status) = Status::from_header_map(response.headers())
         && status.code() == Code::OutOfRange
         && status.details().is_empty()
@@ -123,7 +123,7 @@ pub(super) fn draining() -> Status {
 
 /// The caller's own deadline has passed.
 pub(super) fn deadline() -> Status {
-    let message = "the deadline of the call has passed; resume from the last cursor";
+    let message = "the deadline of the call has passed; a stream goes on from its last cursor";
     plain(Code::DeadlineExceeded, "DEADLINE", message.to_owned(), &[])
 }
 

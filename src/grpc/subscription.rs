@@ -2,6 +2,7 @@
 
 use super::alert_service::read;
 use super::api::Api;
+use super::deadline::Deadline;
 use super::framing::{alerts, frame};
 use super::limits::StreamPermit;
 use super::parse::{self, Subscribe};
@@ -43,8 +44,8 @@ pub(super) fn open(
 ) -> Result<impl Stream<Item = Result<Bytes, Status>> + Send + use<>, Status> {
     let wanted = parse::subscribe(request.get_ref())?;
     let every = Duration::from_secs(u64::from(wanted.heartbeat_seconds));
-    let times =
-        Times::new(Instant::now(), every, parse::timeout(request.metadata())?, api.stream_age_max);
+    let deadline = Deadline::of(request.extensions());
+    let times = Times::new(Instant::now(), every, deadline, api.stream_age_max);
     if api.drain.is_cancelled() {
         return Err(status::draining());
     }

@@ -1,5 +1,6 @@
 //! When a stream has something to say without news: its heartbeat, and its end.
 
+use super::deadline::Deadline;
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -33,11 +34,11 @@ impl Times {
     pub(super) fn new(
         now: Instant,
         every: Duration,
-        deadline: Option<Duration>,
+        deadline: Deadline,
         age_max: Option<Duration>,
     ) -> Self {
         let at = |wait: Duration, due| now.checked_add(wait).map(|at| (at, due));
-        let deadline = deadline.and_then(|wait| at(wait, Due::Deadline));
+        let deadline = deadline.at().map(|at| (at, Due::Deadline));
         let age = age_max.and_then(|max| at(jittered(max), Due::MaxAge));
         let end = deadline.into_iter().chain(age).min_by_key(|(at, _)| *at);
         let heartbeat = now.checked_add(every).expect("an interval is at most a minute");
@@ -89,7 +90,8 @@ mod tests {
     #[tokio::test]
     async fn heartbeats_come_one_by_one_until_the_end() {
         let begin = Instant::now();
-        let mut times = Times::new(begin, SECOND, Some(SECOND * 5 / 2), Some(SECOND * 100));
+        let deadline = Deadline::new(Some(begin + SECOND * 5 / 2));
+        let mut times = Times::new(begin, SECOND, deadline, Some(SECOND * 100));
         let mut told = Vec::new();
         for tenths in 1..=25 {
             let now = begin + SECOND * tenths / 10;
@@ -103,7 +105,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_that_was_not_read_for_long_gets_one_heartbeat() {
         let begin = Instant::now();
-        let mut times = Times::new(begin, SECOND, None, None);
+        let mut times = Times::new(begin, SECOND, Deadline::new(None), None);
         assert_eq!(times.take_due(begin + SECOND * 10), Due::Heartbeat);
         assert_eq!(times.take_due(begin + SECOND * 10), Due::Nothing);
     }

@@ -1,24 +1,41 @@
 //! Connections, each with an end: counted, dropped when they do not speak HTTP/2 in time, cut when the drain is over.
+//!
+//! They are served by hyper itself and not by tonic's server, since a connection's turns must be seen: at the end of each, the
+//! [`Socket`] writes what the turn has to say.
 
-use crate::grpc::Peer;
-use async_stream::stream;
-use futures_core::Stream;
-use std::io::{self, IoSlice};
-use std::pin::Pin;
+use super::socket::Socket;
+use crate::grpc::{self, Peer};
+use http::Request;
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::server::conn::http2::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::ready;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Sleep, sleep};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::transport::server::Connected;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::body::Body;
+use tonic::service::Routes;
 
 /// How many bytes a client sends before anything else: `PRI * HTTP/2.0` and some empty lines.
-const PREFACE_BYTES: usize = 24;
+const PREFACE_BYTES: u64 = 24;
 /// After a connection could not be accepted, as when there are no file descriptors left.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// HTTP/2 pings to a silent client, so that a dead one is noticed.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Calls of one connection besides its streams. Streams are refused by name; over this a client would wait unknowingly.
+const CALLS_PER_CONNECTION: u32 = 100;
 
 /// How connections begin and end.
 #[derive(Debug, Clone)]
@@ -26,153 +43,135 @@ pub(super) struct Ends {
     /// Open connections; one more is closed at once.
     pub(super) connections_max: usize,
     /// Streams of one connection.
-    pub(super) streams_max: usize,
+    pub(super) streams_max: u32,
     /// How long a client may take to send the preface of HTTP/2.
     pub(super) handshake: Duration,
-    /// From here on nothing begins: connections without a preface are closed.
+    /// From here on nothing begins: connections without a preface are closed, others finish what is under way.
     pub(super) drain: CancellationToken,
     /// From here on every connection fails, whatever its client does.
     pub(super) cut: CancellationToken,
 }
 
-/// Accepts connections for as long as it is polled.
-pub(super) fn accept(
-    listener: TcpListener,
-    ends: Ends,
-) -> impl Stream<Item = io::Result<Connection>> {
+/// Serves connections until told to drain, and then until each of them has ended.
+pub(super) async fn serve(listener: TcpListener, ends: Ends, routes: Routes) {
     let free = Arc::new(Semaphore::new(ends.connections_max));
-    stream! {
-        loop {
-            let (stream, address) = match listener.accept().await {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::warn!(%error, "a connection cannot be accepted");
-                    sleep(ACCEPT_AGAIN_AFTER).await;
-                    continue;
-                }
-            };
-            let Ok(permit) = Arc::clone(&free).try_acquire_owned() else {
-                tracing::warn!(%address, limit = "server.connections_max", "too many connections; one more is closed");
-                continue;
-            };
-            let peer = Peer::new(address.ip(), ends.streams_max);
-            yield stream.set_nodelay(true).map(|()| Connection::new(stream, peer, &ends, permit));
-        }
-    }
-}
-
-/// A connection that ends when it should.
-pub(super) struct Connection {
-    stream: TcpStream,
-    peer: Peer,
-    /// Until the preface is there.
-    opening: Option<Pin<Box<Opening>>>,
-    cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    _permit: OwnedSemaphorePermit,
-}
-
-/// A connection that has not said yet what it speaks.
-struct Opening {
-    missing_bytes: usize,
-    patience: Pin<Box<Sleep>>,
-    drain: Pin<Box<WaitForCancellationFutureOwned>>,
-}
-
-impl Connection {
-    fn new(stream: TcpStream, peer: Peer, ends: &Ends, permit: OwnedSemaphorePermit) -> Self {
-        let opening = Opening {
-            missing_bytes: PREFACE_BYTES,
-            patience: Box::pin(sleep(ends.handshake)),
-            drain: Box::pin(ends.drain.clone().cancelled_owned()),
+    let calls = Calls(TaskTracker::new());
+    let http2 = http2(calls.clone(), ends.streams_max);
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = ends.drain.cancelled() => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = listener.accept() => accepted,
         };
-        let cut = Box::pin(ends.cut.clone().cancelled_owned());
-        Self { stream, peer, opening: Some(Box::pin(opening)), cut, _permit: permit }
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection cannot be accepted");
+                sleep(ACCEPT_AGAIN_AFTER).await;
+                continue;
+            }
+        };
+        let Ok(permit) = Arc::clone(&free).try_acquire_owned() else {
+            tracing::warn!(%address, limit = "server.connections_max", "too many connections; one more is closed");
+            continue;
+        };
+        let peer = Peer::new(address.ip(), usize::try_from(ends.streams_max).unwrap_or(usize::MAX));
+        let (http2, ends, routes) = (http2.clone(), ends.clone(), routes.clone());
+        connections.spawn(async move {
+            let _permit = permit;
+            let ended = run(stream, http2, ends, peer, routes).await;
+            if let Err(error) = ended {
+                tracing::debug!(%address, %error, "a connection has failed");
+            }
+        });
     }
+    drop(listener);
+    tokio::select! {
+        () = ends.cut.cancelled() => connections.shutdown().await,
+        () = async { while connections.join_next().await.is_some() {} } => {}
+    }
+    // Their connections are gone, and so they end.
+    calls.0.close();
+    calls.0.wait().await;
+}
 
-    /// Ready when the connection must end although its client is silent. To be asked whenever the client is waited for.
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        if let Some(opening) = &mut self.opening {
-            if opening.patience.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "no HTTP/2 preface in time",
-                ));
+fn http2(calls: Calls, streams: u32) -> Builder<Calls> {
+    let mut http2 = Builder::new(calls);
+    http2
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .max_concurrent_streams(streams.saturating_add(CALLS_PER_CONNECTION));
+    http2
+}
+
+/// Runs calls, and knows when all have ended.
+#[derive(Clone)]
+struct Calls(TaskTracker);
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Calls {
+    fn execute(&self, call: F) {
+        self.0.spawn(call);
+    }
+}
+
+/// Serves one connection to its end.
+async fn run(
+    stream: TcpStream,
+    http2: Builder<Calls>,
+    ends: Ends,
+    peer: Peer,
+    routes: Routes,
+) -> Result<(), Error> {
+    stream.set_nodelay(true)?;
+    let socket = Socket::new(stream);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answer = grpc::answer(routes.clone(), peer.clone(), request.map(Body::new));
+        async { Ok::<_, Infallible>(answer.await) }
+    });
+    let mut connection = pin!(http2.serve_connection(TokioIo::new(socket.clone()), service));
+    let mut silence = pin!(silence(&socket, ends.handshake, &ends.drain));
+    let mut is_draining = false;
+    loop {
+        let turn = poll_fn(|context| {
+            let ended = connection.as_mut().poll(context);
+            if ended.is_pending() {
+                ready!(socket.end_turn(context))?;
             }
-            if opening.drain.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(io::Error::other("draining before the HTTP/2 preface came"));
+            ended.map_err(Error::from)
+        });
+        tokio::select! {
+            biased;
+            ended = turn => return ended,
+            () = ends.drain.cancelled(), if !is_draining => {
+                is_draining = true;
+                connection.as_mut().graceful_shutdown();
             }
+            () = &mut silence => return Err(Error::Silent),
         }
-        self.cut.as_mut().poll(cx).map(|()| io::Error::other("the drain is over"))
-    }
-
-    /// What became of waiting for the client, unless the connection must end.
-    fn or_end<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        polled: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if polled.is_pending() { self.poll_end(cx).map(Err) } else { polled }
     }
 }
 
-impl Connected for Connection {
-    type ConnectInfo = Peer;
-
-    fn connect_info(&self) -> Peer {
-        self.peer.clone()
+/// Waits until the client should have said that it speaks HTTP/2; for ever where it has.
+async fn silence(socket: &Socket<TcpStream>, patience: Duration, drain: &CancellationToken) {
+    tokio::select! {
+        () = sleep(patience) => {}
+        () = drain.cancelled() => {}
+    }
+    if socket.read() >= PREFACE_BYTES {
+        std::future::pending().await
     }
 }
 
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        ready!(self.or_end(cx, read))?;
-        if let Some(opening) = &mut self.opening {
-            let more = buffer.filled().len().saturating_sub(before);
-            opening.missing_bytes = opening.missing_bytes.saturating_sub(more);
-            if opening.missing_bytes == 0 {
-                self.opening = None;
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.or_end(cx, written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
-        self.or_end(cx, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        self.or_end(cx, flushed)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.or_end(cx, shut)
-    }
+/// Why a connection has failed.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Socket(#[from] io::Error),
+    #[error(transparent)]
+    Http2(#[from] hyper::Error),
+    #[error("no HTTP/2 preface in time")]
+    Silent,
 }

@@ -1,16 +1,16 @@
-//! `grpc-timeout`: how long a call may take. tonic reads it for the beginning of an answer only.
+//! `grpc-timeout`: how long a call may take.
 
 use super::Violations;
+use http::HeaderMap;
 use std::time::Duration;
-use tonic::metadata::MetadataMap;
 
 const HEADER: &str = "grpc-timeout";
 /// Of the number, as the protocol has it.
 const DIGITS_MAX: usize = 8;
 
 /// The call's own deadline, from now; `None` where it has none.
-pub(in crate::grpc) fn timeout(metadata: &MetadataMap) -> Result<Option<Duration>, Violations> {
-    let Some(sent) = metadata.get(HEADER) else { return Ok(None) };
+pub(in crate::grpc) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Violations> {
+    let Some(sent) = headers.get(HEADER) else { return Ok(None) };
     match sent.to_str().ok().and_then(parse) {
         Some(timeout) => Ok(Some(timeout)),
         None => Err(Violations::one(
