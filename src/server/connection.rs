@@ -128,11 +128,12 @@ async fn run(
     stream.set_nodelay(true)?;
     let socket = Socket::new(stream);
     let service = service_fn(move |request: Request<Incoming>| {
-        let answer = grpc::answer(routes.clone(), peer.clone(), request.map(Body::new));
+        // Boxed: what it takes is given back once a stream has begun.
+        let answer = Box::pin(grpc::answer(routes.clone(), peer.clone(), request.map(Body::new)));
         async { Ok::<_, Infallible>(answer.await) }
     });
     let mut connection = pin!(http2.serve_connection(TokioIo::new(socket.clone()), service));
-    let mut silence = pin!(silence(&socket, ends.handshake, &ends.drain));
+    let mut silence = Box::pin(silence(&socket, ends.handshake, &ends.drain));
     let mut is_draining = false;
     loop {
         let turn = poll_fn(|context| {
@@ -161,7 +162,7 @@ async fn silence(socket: &Socket<TcpStream>, patience: Duration, drain: &Cancell
         () = drain.cancelled() => {}
     }
     if socket.read() >= PREFACE_BYTES {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
