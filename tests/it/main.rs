@@ -20,6 +20,7 @@ mod harness;
 mod import;
 mod journal;
 mod limits;
+mod load;
 mod publish;
 mod publish_stream;
 mod rebuild;
