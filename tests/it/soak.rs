@@ -18,7 +18,7 @@ const MINERALS: [&str; 6] = ["gallium", "indium", "bismuth", "arsenic", "telluri
 const SUBSCRIBERS: usize = 20;
 /// Of these, so many are slow, and rest for so many batches: more alerts than the ring holds.
 const SLOW: usize = 2;
-const RESTS: usize = 4000;
+const RESTS: usize = 2000;
 
 /// A ring that a slow reader soon leaves, and no long wait for one that reads nothing when the server stops.
 const SETTINGS: &str = "fanout.ring_bytes_max = 1048576\nserver.drain = \"1s\"\n";
@@ -29,7 +29,7 @@ const SECONDS: u64 = 5;
 const LONG_ROUND: u32 = 20;
 /// The load of long rounds: so many batches a tick.
 const TICK: Duration = Duration::from_millis(50);
-const BATCHES_PER_TICK: usize = 20;
+const BATCHES_PER_TICK: usize = 10;
 /// For how long nothing is answered by a suspended server.
 const SUSPENDED: Duration = Duration::from_millis(200);
 /// The last batches acknowledged before an end are asked for again after it.
