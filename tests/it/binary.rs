@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 const BINARY: &str = env!("CARGO_BIN_EXE_lodewatch");
 
 /// Settings of the tests, which are none of the server's.
-const OURS: [&str; 2] = ["LODEWATCH_DATA", "LODEWATCH_SOAK_SECONDS"];
+const OURS: [&str; 3] = ["LODEWATCH_DATA", "LODEWATCH_SOAK_SECONDS", "LODEWATCH_OVERLOAD_SECONDS"];
 
 /// The binary, to be run with the environment's settings.
 pub(crate) fn command() -> Command {
@@ -92,9 +92,18 @@ impl Process {
 
     /// The memory that it holds, in kilobytes.
     pub(crate) fn memory_kb(&self) -> u64 {
+        self.status_kb("VmRSS:")
+    }
+
+    /// The most memory that it ever held, in kilobytes.
+    pub(crate) fn memory_most_kb(&self) -> u64 {
+        self.status_kb("VmHWM:")
+    }
+
+    fn status_kb(&self, name: &str) -> u64 {
         let status = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(status).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 

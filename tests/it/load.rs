@@ -291,15 +291,15 @@ pub(crate) async fn assert_same_answers(
 
 /// Every acknowledged batch is one entry, and those of one publisher are in the order in which they were sent; gives the number
 /// of batches in the journal.
-pub(crate) fn assert_each_once_in_order(
+pub(crate) fn assert_each_once_in_order<Publisher: Ord>(
     dir: &Path,
-    acknowledged: impl IntoIterator<Item = (&'static str, Uuid)>,
+    acknowledged: impl IntoIterator<Item = (Publisher, Uuid)>,
 ) -> usize {
     let entries = entries(dir);
     let mut last = BTreeMap::new();
-    for (mineral, id) in acknowledged {
+    for (publisher, id) in acknowledged {
         let entry = *entries.get(&id).expect("what was acknowledged is in the journal");
-        let before = last.insert(mineral, entry);
+        let before = last.insert(publisher, entry);
         assert!(before < Some(entry), "in the order in which one publisher sent them");
     }
     entries.len()

@@ -21,6 +21,7 @@ mod import;
 mod journal;
 mod limits;
 mod load;
+mod overload;
 mod publish;
 mod publish_stream;
 mod rebuild;
