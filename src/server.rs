@@ -222,6 +222,8 @@ impl Node {
         let bounds = Bounds {
             streams: config.streams_max,
             streams_per_identity: config.streams_per_identity_max,
+            publish_streams: config.publish_streams_max,
+            publish_calls_bytes: config.publish_calls_bytes_max,
             updates_per_second: config.updates_per_second_max,
         };
         let api = Arc::new(Api {

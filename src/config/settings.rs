@@ -54,6 +54,10 @@ pub struct Server {
     pub streams_per_connection_max: u32,
     /// Updates that one identity may publish in a second; more are refused with `RESOURCE_EXHAUSTED`.
     pub updates_per_second_max: u32,
+    /// Bytes of batches of all `Publish` calls that are not answered yet; one more is refused with `RESOURCE_EXHAUSTED`.
+    pub publish_calls_bytes_max: u32,
+    /// Open `PublishStream`s in all; one more is refused with `RESOURCE_EXHAUSTED`.
+    pub publish_streams_max: usize,
     /// Batches of one `PublishStream` that may be unanswered; further ones are not read.
     pub publish_batches_max: usize,
     /// Bytes of such batches.
@@ -175,6 +179,9 @@ fn server(mut table: Table, problems: &mut Problems) -> Option<Server> {
         count(&mut table, "streams_per_connection_max", 1..=100_000, problems);
     let updates_per_second_max =
         count(&mut table, "updates_per_second_max", 1000..=100_000_000, problems);
+    let publish_calls_bytes_max =
+        count(&mut table, "publish_calls_bytes_max", 65_536..=1_073_741_824, problems);
+    let publish_streams_max = count(&mut table, "publish_streams_max", 1..=1_000_000, problems);
     let publish_batches_max = count(&mut table, "publish_batches_max", 1..=8192, problems);
     let publish_bytes_max = count(&mut table, "publish_bytes_max", 65_536..=67_108_864, problems);
     let what_ifs_max = count(&mut table, "what_ifs_max", 1..=64, problems);
@@ -192,6 +199,8 @@ fn server(mut table: Table, problems: &mut Problems) -> Option<Server> {
         streams_per_identity_max: streams_per_identity_max?,
         streams_per_connection_max: streams_per_connection_max?,
         updates_per_second_max: updates_per_second_max?,
+        publish_calls_bytes_max: publish_calls_bytes_max?,
+        publish_streams_max: publish_streams_max?,
         publish_batches_max: publish_batches_max?,
         publish_bytes_max: publish_bytes_max?,
         what_ifs_max: what_ifs_max?,

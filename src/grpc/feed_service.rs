@@ -8,6 +8,7 @@ use super::publish_stream::{self, PublishStream};
 use super::{parse, render, status};
 use crate::domain::update::{Answer, Batch, Payload, Refusal};
 use crate::engine::Answered;
+use prost::Message;
 use std::sync::Arc;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
@@ -23,7 +24,10 @@ impl FeedService for Feed {
         request: Request<pb::PublishRequest>,
     ) -> Result<Response<pb::PublishResponse>, Status> {
         let peer = Peer::of(request.extensions()).clone();
-        answer(&self.0, &peer, request.into_inner()).await.map(Response::new)
+        let request = request.into_inner();
+        // Given back when the call ends, however it ends.
+        let _room = self.0.limits.publish_call(request.encoded_len())?;
+        answer(&self.0, &peer, request).await.map(Response::new)
     }
 
     type PublishStreamStream = PublishStream;
@@ -33,7 +37,7 @@ impl FeedService for Feed {
         request: Request<Streaming<pb::PublishStreamRequest>>,
     ) -> Result<Response<PublishStream>, Status> {
         let peer = Peer::of(request.extensions()).clone();
-        let permit = self.0.limits.stream(&peer)?;
+        let permit = self.0.limits.publish_stream(&peer)?;
         let deadline = Deadline::of(request.extensions());
         let api = Arc::clone(&self.0);
         Ok(Response::new(publish_stream::open(api, peer, permit, deadline, request.into_inner())))

@@ -1,7 +1,7 @@
-//! Who may have how much: open streams in all, of one identity and of one connection; updates a second.
+//! Who may have how much: open streams in all, of one identity and of one connection; batches under way; updates a second.
 //!
-//! Architecture invariant: a permit lives inside the stream that it is for, and is given back when the stream ends, however it
-//! ends.
+//! Architecture invariant: a permit lives inside the stream or the call that it is for, and is given back when that ends,
+//! however it ends.
 
 use super::status;
 use std::collections::BTreeMap;
@@ -19,6 +19,10 @@ pub struct Bounds {
     pub streams: usize,
     /// Open streams of one identity.
     pub streams_per_identity: usize,
+    /// Open streams of batches in all, which are streams as well.
+    pub publish_streams: usize,
+    /// Bytes of batches of all calls that are not answered yet.
+    pub publish_calls_bytes: u32,
     /// Updates that one identity may publish in a second; a second's worth may come at once.
     pub updates_per_second: u32,
 }
@@ -48,6 +52,9 @@ impl Peer {
 pub struct Limits {
     bounds: Bounds,
     streams: Arc<Semaphore>,
+    publish_streams: Arc<Semaphore>,
+    /// A permit a byte.
+    publish_calls: Arc<Semaphore>,
     identities: Arc<Identities>,
     rate: Mutex<BTreeMap<IpAddr, Instant>>,
 }
@@ -64,14 +71,30 @@ pub(super) struct StreamPermit {
     _connection: OwnedSemaphorePermit,
 }
 
+/// The place of a stream of batches. Dropping it makes room for another.
+pub(super) struct PublishStreamPermit {
+    _stream: StreamPermit,
+    _place: OwnedSemaphorePermit,
+}
+
 impl Limits {
+    /// What a batch counts for at least, in bytes: about what a call takes besides its batch.
+    const CALL_BYTES_MIN: u32 = 8192;
+
     /// Rates of more identities than this are forgotten as soon as they no longer hold anyone back.
     const RATES_KEPT: usize = 1024;
 
     /// Nothing is taken yet.
     pub fn new(bounds: Bounds) -> Self {
-        let streams = Arc::new(Semaphore::new(bounds.streams));
-        Self { bounds, streams, identities: Arc::default(), rate: Mutex::default() }
+        let semaphore = |permits| Arc::new(Semaphore::new(permits));
+        Self {
+            bounds,
+            streams: semaphore(bounds.streams),
+            publish_streams: semaphore(bounds.publish_streams),
+            publish_calls: semaphore(to_usize(bounds.publish_calls_bytes)),
+            identities: Arc::default(),
+            rate: Mutex::default(),
+        }
     }
 
     /// A place for one more stream.
@@ -101,6 +124,31 @@ impl Limits {
         })
     }
 
+    /// A place for one more stream of batches.
+    ///
+    /// # Errors
+    ///
+    /// `RESOURCE_EXHAUSTED`, which names the setting, where there is none.
+    pub(super) fn publish_stream(&self, peer: &Peer) -> Result<PublishStreamPermit, Status> {
+        let place = Arc::clone(&self.publish_streams).try_acquire_owned();
+        let limit = "server.publish_streams_max";
+        let full = |_| status::exhausted(limit, "too many open streams of batches");
+        Ok(PublishStreamPermit { _place: place.map_err(full)?, _stream: self.stream(peer)? })
+    }
+
+    /// Room for a call's batch of so many bytes, until it is answered. One that is larger than all the room takes all of it.
+    ///
+    /// # Errors
+    ///
+    /// `RESOURCE_EXHAUSTED`, which names the setting, where others have taken it: nobody waits for room.
+    pub(super) fn publish_call(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Status> {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).max(Self::CALL_BYTES_MIN);
+        let bytes = bytes.min(self.bounds.publish_calls_bytes);
+        let room = Arc::clone(&self.publish_calls).try_acquire_many_owned(bytes);
+        let limit = "server.publish_calls_bytes_max";
+        room.map_err(|_| status::exhausted(limit, "too many batches are not answered yet"))
+    }
+
     /// Takes so many updates from what the peer may publish at this moment.
     ///
     /// # Errors
@@ -127,6 +175,10 @@ impl Limits {
     }
 }
 
+fn to_usize(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
 impl Identities {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<IpAddr, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -149,7 +201,13 @@ mod tests {
     use super::*;
     use tonic_types::StatusExt;
 
-    const BOUNDS: Bounds = Bounds { streams: 4, streams_per_identity: 3, updates_per_second: 1000 };
+    const BOUNDS: Bounds = Bounds {
+        streams: 4,
+        streams_per_identity: 3,
+        publish_streams: 1,
+        publish_calls_bytes: 3 * Limits::CALL_BYTES_MIN,
+        updates_per_second: 1000,
+    };
 
     fn peer(last: u8) -> Peer {
         Peer::new(IpAddr::from([192, 0, 2, last]), 2)
@@ -177,6 +235,32 @@ mod tests {
         assert_eq!(limit(limits.stream(&third)), "server.streams_max");
         drop(again);
         limits.stream(&here).unwrap();
+    }
+
+    #[test]
+    fn a_stream_of_batches_too_many_is_refused_until_another_ends() {
+        let limits = Limits::new(BOUNDS);
+        let first = limits.publish_stream(&peer(1)).unwrap();
+        assert_eq!(limit(limits.publish_stream(&peer(2))), "server.publish_streams_max");
+        limits.stream(&peer(2)).unwrap();
+        drop(first);
+        limits.publish_stream(&peer(2)).unwrap();
+    }
+
+    #[test]
+    fn a_call_for_which_there_is_no_room_is_refused_until_another_is_answered() {
+        let limits = Limits::new(BOUNDS);
+        let (small, two, all) = (1, 2 * to_usize(Limits::CALL_BYTES_MIN), usize::MAX);
+        let first = limits.publish_call(two).unwrap();
+        let second = limits.publish_call(small).unwrap();
+        assert_eq!(limit(limits.publish_call(small)), "server.publish_calls_bytes_max");
+        drop(first);
+        let third = limits.publish_call(small).unwrap();
+        assert_eq!(limit(limits.publish_call(all)), "server.publish_calls_bytes_max");
+        drop((second, third));
+        let alone = limits.publish_call(all).unwrap();
+        assert_eq!(limit(limits.publish_call(small)), "server.publish_calls_bytes_max");
+        drop(alone);
     }
 
     #[test]

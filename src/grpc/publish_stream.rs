@@ -9,7 +9,7 @@
 use super::api::Api;
 use super::deadline::Deadline;
 use super::feed_service::answer;
-use super::limits::{Peer, StreamPermit};
+use super::limits::{Peer, PublishStreamPermit};
 use super::pb::{self, publish_stream_response::Answer};
 use super::{render, status};
 use futures_core::Stream;
@@ -57,7 +57,7 @@ enum Event {
 pub(super) fn open(
     api: Arc<Api>,
     peer: Peer,
-    permit: StreamPermit,
+    permit: PublishStreamPermit,
     deadline: Deadline,
     mut batches: Streaming<pb::PublishStreamRequest>,
 ) -> PublishStream {

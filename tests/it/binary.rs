@@ -1,12 +1,28 @@
 //! The real binary, as people and containers run it.
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::JoinHandle;
 
-pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_lodewatch");
+const BINARY: &str = env!("CARGO_BIN_EXE_lodewatch");
+
+/// Settings of the tests, which are none of the server's.
+const OURS: [&str; 3] = ["LODEWATCH_DATA", "LODEWATCH_SOAK_SECONDS", "LODEWATCH_OVERLOAD_SECONDS"];
+
+/// The binary, to be run with the environment's settings.
+pub(crate) fn command() -> Command {
+    without_ours(Command::new(BINARY))
+}
+
+fn without_ours(mut command: Command) -> Command {
+    for name in OURS {
+        command.env_remove(name);
+    }
+    command
+}
 
 /// A server process; killed when dropped.
 pub(crate) struct Process {
@@ -18,18 +34,17 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `serve` on a directory and a free port, and waits until it listens.
     pub(crate) fn serve(dir: &Path) -> Self {
-        Self::serve_by(&mut Command::new(BINARY), dir)
+        Self::serve_by(&mut command(), dir)
     }
 
     /// The same with a file of settings.
     pub(crate) fn serve_with(dir: &Path, config: &Path) -> Self {
-        let mut command = Command::new(BINARY);
-        Self::start(command.args(["serve", "--config"]).arg(config), dir)
+        Self::start(command().args(["serve", "--config"]).arg(config), dir)
     }
 
     /// The same by a program that runs the rest of its arguments, such as `strace`.
     pub(crate) fn serve_under(program: &[&str], dir: &Path) -> Self {
-        let mut command = Command::new(program[0]);
+        let mut command = without_ours(Command::new(program[0]));
         Self::serve_by(command.args(&program[1..]).arg(BINARY), dir)
     }
 
@@ -77,17 +92,39 @@ impl Process {
 
     /// The memory that it holds, in kilobytes.
     pub(crate) fn memory_kb(&self) -> u64 {
+        self.status_kb("VmRSS:")
+    }
+
+    /// The most memory that it ever held, in kilobytes.
+    pub(crate) fn memory_most_kb(&self) -> u64 {
+        self.status_kb("VmHWM:")
+    }
+
+    fn status_kb(&self, name: &str) -> u64 {
         let status = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(status).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     /// SIGTERM; then waits until it has ended as it should.
     pub(crate) fn stop(&mut self) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").arg(pid).status().unwrap().success());
+        self.signal(Signal::TERM);
         assert!(self.child.wait().unwrap().success());
+    }
+
+    /// SIGSTOP: nothing moves until [`Process::go_on`].
+    pub(crate) fn suspend(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub(crate) fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Waits until it ends by itself; its exit code, and everything that it logged.
@@ -107,7 +144,7 @@ impl Drop for Process {
 }
 
 pub(crate) fn run(arguments: &[&str]) -> Output {
-    Command::new(BINARY).args(arguments).output().unwrap()
+    command().args(arguments).output().unwrap()
 }
 
 pub(crate) fn json_lines(output: &Output) -> Vec<Value> {

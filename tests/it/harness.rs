@@ -123,7 +123,7 @@ impl Server {
 
     /// Opens a subscription.
     pub(crate) async fn subscribe(&self, request: SubscribeRequest) -> Result<Stream, Status> {
-        self.alerts().subscribe(request).await.map(|response| Stream(response.into_inner()))
+        Stream::on(self.channel.clone(), request).await
     }
 }
 
@@ -131,6 +131,12 @@ impl Server {
 pub(crate) struct Stream(Streaming<SubscribeResponse>);
 
 impl Stream {
+    /// Opens one.
+    pub(crate) async fn on(channel: Channel, request: SubscribeRequest) -> Result<Self, Status> {
+        let response = AlertServiceClient::new(channel).subscribe(request).await?;
+        Ok(Self(response.into_inner()))
+    }
+
     /// The next message.
     pub(crate) async fn next(&mut self) -> Result<SubscribeResponse, Status> {
         let message = tokio::time::timeout(PATIENCE, self.0.message()).await;

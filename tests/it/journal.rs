@@ -6,10 +6,15 @@ use crate::samples::{ban, swing};
 use lodewatch::grpc::json::to_json;
 use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
 use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
-use lodewatch::grpc::pb::{ListAlertsRequest, Start, SubscribeRequest};
+use lodewatch::grpc::pb::{Alert, ListAlertsRequest, Order, Start, SubscribeRequest};
 use lodewatch::{client, grpc};
 use std::path::Path;
-use tonic::Code;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_types::StatusExt;
 
 fn journal(dir: &Path, arguments: &[&str]) -> std::process::Output {
     let dir = dir.to_str().unwrap();
@@ -105,10 +110,7 @@ async fn a_damaged_journal_is_served_up_to_the_damage_and_salvaged() {
     let (dir, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let alerts = filled(dir.path()).await;
     damage(dir.path(), 6);
-    for name in ["archive.db", "archive.db-wal", "archive.db-shm"] {
-        // The side files are there only after a crash.
-        let _ = std::fs::remove_file(dir.path().join(name));
-    }
+    remove_archive(dir.path());
     let found = journal(dir.path(), &["verify"]);
     let said = String::from_utf8(found.stderr).unwrap();
     assert_eq!(found.status.code(), Some(1));
@@ -134,8 +136,75 @@ async fn a_damaged_journal_is_served_up_to_the_damage_and_salvaged() {
     drop(Process::serve(&saved));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_over_a_damaged_journal_is_not_ready_and_serves_what_is_before_the_damage() {
+    const BATCHES: usize = 8;
+    const DAMAGED: u64 = 6;
+    let dir = tempfile::tempdir().unwrap();
+    // Killed before it makes a snapshot, so that the next start reads every entry.
+    let mut process = Process::serve(dir.path());
+    let channel = client::connect(&process.address).await.unwrap();
+    assert_eq!(health(&channel).await, ServingStatus::Serving);
+    let mut feed = FeedServiceClient::new(channel.clone());
+    let mut cursors = Vec::new();
+    for turn in 0..BATCHES {
+        let sent = feed.publish(batch(vec![swing("gallium", turn)])).await.unwrap();
+        cursors.push(sent.into_inner().cursor);
+    }
+    let all = listed(&channel, "").await.unwrap();
+    process.kill();
+    damage(dir.path(), DAMAGED);
+    remove_archive(dir.path());
+
+    let process = Process::serve(dir.path());
+    let channel = client::connect(&process.address).await.unwrap();
+    assert_eq!(health(&channel).await, ServingStatus::NotServing);
+    let before = listed(&channel, "").await.unwrap();
+    assert!(!before.is_empty() && before.len() < all.len() && all.starts_with(&before));
+    // The policy is the first entry, so the batches are the second to the ninth.
+    for (entry, cursor) in (2..).zip(&cursors) {
+        match listed(&channel, cursor).await {
+            Ok(alerts) => assert!(entry < DAMAGED && alerts == before),
+            Err(status) => assert!(entry >= DAMAGED && status.code() == Code::DataLoss),
+        }
+    }
+    let mut feed = FeedServiceClient::new(channel.clone());
+    let refused = feed.publish(batch(vec![swing("zinc", 0)])).await.unwrap_err();
+    let reason = refused.get_details_error_info().unwrap().reason;
+    assert_eq!((refused.code(), reason.as_str()), (Code::DataLoss, "JOURNAL_DAMAGED"));
+    let whole: Vec<String> = before.iter().map(to_json).collect();
+    assert_eq!(served_until_damage(channel.clone()).await, whole);
+    assert_eq!(health(&channel).await, ServingStatus::NotServing, "it does not mend itself");
+}
+
+/// What `grpc.health.v1` says of the server as a whole.
+async fn health(channel: &Channel) -> ServingStatus {
+    let request = HealthCheckRequest::default();
+    let answer = HealthClient::new(channel.clone()).check(request).await.unwrap();
+    answer.into_inner().status()
+}
+
+/// All alerts, oldest first, once a cursor is applied.
+async fn listed(channel: &Channel, min_cursor: &str) -> Result<Vec<Alert>, Status> {
+    let request = ListAlertsRequest {
+        min_cursor: min_cursor.to_owned(),
+        order: Order::OldestFirst.into(),
+        page_size: 1000,
+        ..ListAlertsRequest::default()
+    };
+    let answer = AlertServiceClient::new(channel.clone()).list_alerts(request).await?;
+    Ok(answer.into_inner().alerts)
+}
+
+fn remove_archive(dir: &Path) {
+    for name in ["archive.db", "archive.db-wal", "archive.db-shm"] {
+        // The side files are there only after a crash.
+        let _ = std::fs::remove_file(dir.join(name));
+    }
+}
+
 /// All alerts that a subscriber gets before it is told of the damage.
-async fn served_until_damage(channel: tonic::transport::Channel) -> Vec<String> {
+async fn served_until_damage(channel: Channel) -> Vec<String> {
     let request = SubscribeRequest { start: Start::Oldest.into(), ..SubscribeRequest::default() };
     let mut stream = AlertServiceClient::new(channel).subscribe(request).await.unwrap();
     let mut alerts = Vec::new();

@@ -2,16 +2,22 @@
 
 use crate::harness::{Server, batch};
 use crate::samples::{removal, swing};
-use lodewatch::client;
+use futures_util::future::join_all;
+use lodewatch::client::{self, Publisher};
 use lodewatch::config::Config;
 use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
-use lodewatch::grpc::pb::{SubscribeRequest, SubscribeResponse};
+use lodewatch::grpc::pb::{
+    PublishRequest, PublishStreamRequest, SubscribeRequest, SubscribeResponse,
+};
+use std::collections::BTreeSet;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt;
 
 /// The setting that a refusal names.
-fn limit(status: &Status) -> String {
+pub(crate) fn limit(status: &Status) -> String {
     assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
     let failure = status.get_details_quota_failure().expect("a quota failure");
     let named = &status.get_details_error_info().expect("a reason").metadata["limit"];
@@ -81,6 +87,64 @@ async fn updates_beyond_the_rate_wait_as_long_as_they_are_told() {
     assert_eq!(limit(&refused), "server.updates_per_second_max");
     let wait = refused.get_details_retry_info().unwrap().retry_delay.unwrap();
     assert!(!wait.is_zero() && wait.as_millis() <= 1000, "{wait:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn streams_of_batches_are_bounded_in_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(&dir, |config| config.server.publish_streams_max = 2).await;
+    let open = async |batches| {
+        server.feed().publish_stream(ReceiverStream::<PublishStreamRequest>::new(batches)).await
+    };
+    let ended = || mpsc::channel(1).1;
+    let ((_send, first), (end, second)) = (mpsc::channel(1), mpsc::channel(1));
+    let _open = (open(first).await.unwrap(), open(second).await.unwrap());
+    assert_eq!(limit(&open(ended()).await.unwrap_err()), "server.publish_streams_max");
+    server.subscribe(SubscribeRequest::default()).await.expect("other streams have their place");
+    drop(end);
+    // Waits for the server to hear that the second has ended; hangs where it never gives its place back.
+    while open(ended()).await.is_err() {}
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_refused_for_want_of_room_is_not_applied_until_it_is_sent_again() {
+    const CALLS: usize = 16;
+    let dir = tempfile::tempdir().unwrap();
+    let room = |config: &mut Config| config.server.publish_calls_bytes_max = 65_536;
+    let server = start(&dir, room).await;
+    let mut stream = server.subscribe(SubscribeRequest::default()).await.unwrap();
+    stream.until_caught_up().await;
+    let (mut cursors, mut refused) = (BTreeSet::new(), Vec::new());
+    // Until some are refused, as good as certainly the first time: there is room for eight calls.
+    while refused.is_empty() {
+        let batches: Vec<_> = (0..CALLS).map(|turn| batch(vec![swing("zinc", turn)])).collect();
+        let call = async |batch: &PublishRequest| server.feed().publish(batch.clone()).await;
+        let answers = join_all(batches.iter().map(call)).await;
+        for (batch, answer) in batches.into_iter().zip(answers) {
+            match answer {
+                Ok(answer) => assert!(cursors.insert(answer.into_inner().cursor)),
+                Err(status) => {
+                    assert_eq!(limit(&status), "server.publish_calls_bytes_max");
+                    assert!(status.get_details_retry_info().unwrap().retry_delay.is_some());
+                    refused.push(batch);
+                }
+            }
+        }
+    }
+    let entries = |batches: usize| u64::try_from(1 + batches).unwrap();
+    assert_eq!(server.view.head().0, entries(cursors.len()), "the policy, and what was answered");
+    let again = async |batch: PublishRequest| {
+        Publisher::new(server.servers()).publish(batch).await.expect("it waits and sends again")
+    };
+    for answer in join_all(refused.into_iter().map(again)).await {
+        assert!(cursors.insert(answer.cursor), "an entry of its own");
+    }
+    assert_eq!(server.view.head().0, entries(cursors.len()), "each is applied once");
+    let all = server.all_alerts().await;
+    let (alerts, _) = stream.until_alert(all.last().unwrap().sequence).await;
+    assert_eq!(alerts, all, "subscribers get every alert");
     server.stop().await;
 }
 

@@ -20,6 +20,8 @@ mod harness;
 mod import;
 mod journal;
 mod limits;
+mod load;
+mod overload;
 mod publish;
 mod publish_stream;
 mod rebuild;
