@@ -9,8 +9,9 @@ use crate::domain::update::Payload;
 use crate::domain::{Alert, Entry, Facets, Seq, Timestamp};
 use crate::engine::State;
 use crate::fanout::{self, Frame, Ring};
-use crate::journal::{self, Journal, Tail};
+use crate::journal::{self, Ahead, Journal, Tail};
 use bytes::Bytes;
+use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -36,6 +37,9 @@ pub enum Error {
     /// The archive cannot be written.
     #[error("the archive cannot be written")]
     Archive(#[from] archive::Error),
+    /// The journal cannot be read ahead.
+    #[error("no thread can be started")]
+    Thread(#[from] io::Error),
 }
 
 /// Why entries that are in the journal are not applied, while everything before them is served.
@@ -186,8 +190,11 @@ impl Pipeline {
             next_deadline,
             trouble,
         };
-        let tail = journal.tail(after)?;
+        let mut tail = journal.tail(after)?;
         let recovered = *journal.head().borrow();
+        if recovered > after {
+            tail = Box::new(Ahead::until(tail, recovered)?);
+        }
         tracing::info!(entry = after.0, head = recovered.0, "replaying the journal");
         Ok(Self {
             tail,

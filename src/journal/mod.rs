@@ -6,10 +6,12 @@
 //!
 //! - [`Journal`], [`Tail`]: the contract, kept by every store and proved by one suite of tests
 //! - [`codec`]: the bytes of an entry, kept for ever
+//! - [`Ahead`]: a tail that a start reads on a thread of its own
 //! - [`Memory`]: for tests
 //! - [`Embedded`]: a file on this machine, the default
 //! - [`Reading`], [`write_new`]: such a file for tools: read only, or made out of entries
 
+mod ahead;
 pub mod codec;
 #[cfg(test)]
 mod contract;
@@ -21,6 +23,7 @@ mod memory;
 #[cfg(test)]
 pub(crate) mod samples;
 
+pub use ahead::Ahead;
 pub use embedded::{Embedded, Reading, write_new};
 pub use error::{Damage, Error};
 pub use memory::Memory;
