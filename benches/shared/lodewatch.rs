@@ -1,21 +1,18 @@
 //! The real server: updates published to the real binary, durable before they are told.
 
-use crate::process::Process;
+use super::process::Process;
 use lodewatch::client;
 use lodewatch::grpc::json::from_json;
 use lodewatch::grpc::pb;
-use pb::alert_service_client::AlertServiceClient;
 use pb::feed_service_client::FeedServiceClient;
-use prost::Message;
 use std::collections::VecDeque;
-use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
 
 /// Batches under way at once, each with minerals of its own: what one raises the next of the same lane clears.
-pub(crate) const LANES: usize = 24;
+const LANES: usize = 24;
 
 /// Each is mined and refined, so there are twice as many markets: eight for every lane.
 const MINERALS: [&str; 96] = [
@@ -135,7 +132,6 @@ levels = [{ level = "warning", raise = 0.65, reset = 0.63 }]
 pub(crate) struct Server {
     pub(crate) process: Process,
     feed: FeedServiceClient<Channel>,
-    channel: Channel,
     /// How many batches each lane has published.
     turns: [usize; LANES],
     free: VecDeque<usize>,
@@ -156,18 +152,9 @@ impl Server {
         command.args(["serve", "--config"]).arg(&settings).arg("--data-dir").arg(dir.path());
         let process = Process::start(&mut command, "listening address=");
         let channel = client::connect(&process.address).await.unwrap();
-        let feed = FeedServiceClient::new(channel.clone());
+        let feed = FeedServiceClient::new(channel);
         let free = (0..LANES).collect();
-        Self {
-            process,
-            feed,
-            channel,
-            turns: [0; LANES],
-            free,
-            calls: JoinSet::new(),
-            alerts,
-            _dir: dir,
-        }
+        Self { process, feed, turns: [0; LANES], free, calls: JoinSet::new(), alerts, _dir: dir }
     }
 
     /// Begins to publish entries, each in a lane whose last one is answered; waits only where all lanes are busy.
@@ -195,21 +182,6 @@ impl Server {
         while let Some(answered) = self.calls.join_next().await {
             self.free.push_back(answered.unwrap());
         }
-    }
-
-    /// The message that the first batch causes, for the servers that only hand it on.
-    pub(crate) async fn message(mut self, file: &Path) -> usize {
-        self.publish(1).await;
-        self.settle().await;
-        let mut client = AlertServiceClient::new(self.channel.clone());
-        let list = pb::ListAlertsRequest { page_size: 1000, ..pb::ListAlertsRequest::default() };
-        let list = client.list_alerts(list).await.unwrap().into_inner();
-        assert_eq!(list.alerts.len(), self.alerts, "one alert for each update");
-        let alerts = pb::Alerts { alerts: list.alerts, more: false, snapshot: false };
-        let message = Some(pb::subscribe_response::Message::Alerts(alerts));
-        let message = pb::SubscribeResponse { cursor: list.cursor, message }.encode_to_vec();
-        std::fs::write(file, &message).unwrap();
-        message.len()
     }
 }
 
