@@ -1,8 +1,10 @@
 //! Fan-out of the real server against what else could be taken, on the same work, in the same run.
 //!
 //! ```sh
-//! cargo bench --bench fanout                           # the whole table, about a quarter of an hour
-//! cargo bench --bench fanout -- --quick --json out.json  # under five minutes
+//! cargo bench --bench fanout                              # all of it, about half an hour
+//! cargo bench --bench fanout -- --quick --json out.json   # under five minutes
+//! cargo bench --bench fanout -- --hold 600                # memory, with 100 of 1,000 subscribers who never read
+//! cargo bench --bench fanout -- --behind 1000000          # live subscribers beside one that catches up
 //! ```
 //!
 //! - `lodewatch`: the real binary; updates are published, made durable, applied, archived and streamed
@@ -32,8 +34,10 @@
     reason = "a benchmark measures time, prints, calculates roughly and may fall over"
 )]
 
+mod behind;
 mod etcd;
 mod frames;
+mod hold;
 mod load;
 mod message;
 mod naive_tonic;
@@ -51,10 +55,13 @@ mod table;
 
 use clap::Parser;
 use run::Messages;
-use shared::report;
+use shared::report::{self, Row};
 use std::path::PathBuf;
 use system::System;
 use table::Extent;
+
+/// How far behind a subscriber is in the whole run.
+const BEHIND_ALERTS: usize = 1_000_000;
 
 /// Measures fan-out.
 #[derive(Debug, Parser)]
@@ -71,6 +78,13 @@ struct Arguments {
     /// Only runs with so many subscribers.
     #[arg(long, value_name = "NUMBER")]
     subscribers: Option<usize>,
+    /// Only hold the load, with 100 of 1,000 subscribers who never read, for so long, and watch the memory.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    hold: Option<u32>,
+    /// Only make so many alerts, and measure live subscribers beside one that is so far behind; the whole run does it with
+    /// 1,000,000.
+    #[arg(long, value_name = "ALERTS", conflicts_with = "hold")]
+    behind: Option<usize>,
     /// Said by cargo.
     #[arg(long, hide = true)]
     bench: bool,
@@ -94,10 +108,23 @@ fn main() {
 
 async fn measure(arguments: &Arguments) {
     let extent = if arguments.quick { Extent::QUICK } else { Extent::FULL };
-    let systems = System::wanted(&arguments.only);
     let messages = Messages::make().await;
     report::head();
-    let rows = table::measure(extent, &systems, arguments.subscribers, &messages).await;
-    ratios::print(&rows);
+    let rows = match (arguments.hold, arguments.behind) {
+        (Some(seconds), _) => vec![hold::hold(seconds, &messages).await],
+        (None, Some(alerts)) => behind::behind(alerts, extent.seconds, &messages).await,
+        (None, None) => whole(arguments, extent, &messages).await,
+    };
     report::write(&rows, arguments.json.as_deref());
+}
+
+async fn whole(arguments: &Arguments, extent: Extent, messages: &Messages) -> Vec<Row> {
+    let systems = System::wanted(&arguments.only);
+    let mut rows = table::measure(extent, &systems, arguments.subscribers, messages).await;
+    ratios::print(&rows);
+    let is_narrowed = !arguments.only.is_empty() || arguments.subscribers.is_some();
+    if !arguments.quick && !is_narrowed {
+        rows.extend(behind::behind(BEHIND_ALERTS, extent.seconds, messages).await);
+    }
+    rows
 }

@@ -64,7 +64,6 @@ pub(crate) fn print(rows: &[Row]) {
     use Mode::{Paced, Throughput};
     use System::{Etcd, Lodewatch, NaiveTonic, Nats, RawTcp, Redis};
     let rows = Rows(rows);
-    let (rate, cpu) = (deliveries, cpu);
     let say = |what: &str, ratio: Option<f64>, target: &str| {
         if let Some(ratio) = ratio {
             println!("{what:<75} {ratio:>8.2}  (target {target})");
@@ -72,8 +71,8 @@ pub(crate) fn print(rows: &[Row]) {
     };
     println!("\nratios at {COMPARED_SUBSCRIBERS} subscribers, in this run");
     let naive = |streams, mode, figure| rows.against(NaiveTonic, mode, streams, "", figure);
-    say("deliveries/s against naive tonic", naive(1, Throughput, rate), ">= 3");
-    say("the same, 100 streams a connection", naive(100, Throughput, rate), "-");
+    say("deliveries/s against naive tonic", naive(1, Throughput, deliveries), ">= 3");
+    say("the same, 100 streams a connection", naive(100, Throughput, deliveries), "-");
     let tcp = |note| rows.against(RawTcp, Throughput, 1, note, cpu);
     say("server CPU per delivery against plain TCP", tcp(""), "<= 2.2");
     say("the same with our client's windows", tcp(OWN_WINDOWS), "<= 1.3");
@@ -81,14 +80,14 @@ pub(crate) fn print(rows: &[Row]) {
         let what = format!("server CPU per delivery against {}", peer.name());
         say(&what, rows.against(peer, Throughput, 1, "", cpu), "<= 0.5");
     }
-    say("deliveries/s against etcd", rows.against(Etcd, Throughput, 1, "", rate), ">= 15");
+    say("deliveries/s against etcd", rows.against(Etcd, Throughput, 1, "", deliveries), ">= 15");
     say("paced p99 against naive tonic", naive(1, Paced, p99), "<= 0.9");
     say("the same, 100 streams a connection", naive(100, Paced, p99), "<= 0.4");
     say("memory per idle subscription on its own connection, in kB", rows.idle(1).map(kb), "<= 24");
     say("the same, 100 streams a connection", rows.idle(100).map(kb), "<= 4");
     let alone = rows.find(Lodewatch, Throughput, 1, READERS);
     let slow = rows.find(Lodewatch, Throughput, 1, SLOW_READERS);
-    let kept = slow.zip(alone).map(|(slow, alone)| rate(slow) / rate(alone));
+    let kept = slow.zip(alone).map(|(slow, alone)| deliveries(slow) / deliveries(alone));
     say("deliveries/s to those who read, with one in ten who never does", kept, ">= 0.95");
 }
 

@@ -133,13 +133,12 @@ impl Plan {
         }
     }
 
-    /// What it came to. Of the messages, `besides` reached others than these subscribers.
+    /// What it came to.
     pub(crate) fn row(
         &self,
         measured: &Measured,
         subscribers: &Subscribers,
         message: &Message,
-        besides: usize,
     ) -> Row {
         let alerts = |messages: usize| (messages * message.alerts) as f64;
         let mut latencies: Vec<u64> = Vec::new();
@@ -153,7 +152,7 @@ impl Plan {
             subscribers: self.subscribers - self.never_read,
             streams_per_connection: self.streams,
             deliveries_per_s: alerts(measured.messages) / measured.took.as_secs_f64(),
-            server_cpu_s_per_million: measured.cpu_s / alerts(measured.messages + besides) * 1e6,
+            server_cpu_s_per_million: measured.cpu_s / alerts(measured.messages) * 1e6,
             p50_us: latencies[0],
             p99_us: latencies[1],
             p999_us: latencies[2],
@@ -174,6 +173,6 @@ pub(crate) async fn run(plan: &Plan, message: &Message) -> Row {
     let measured = plan.load(&mut server, &subscribers, message).await;
     Row {
         bytes_per_idle_subscriber: Some(each).filter(|_| plan.subscribers >= SUBSCRIBERS_MIN),
-        ..plan.row(&measured, &subscribers, message, 0)
+        ..plan.row(&measured, &subscribers, message)
     }
 }
