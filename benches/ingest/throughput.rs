@@ -1,18 +1,14 @@
 //! Batches as fast as they are answered: by unary calls, or on one stream as its credits allow.
 
+use crate::shared::batches::Batches;
 use crate::shared::lodewatch::{request, share_of, updates};
 use crate::shared::process::{Process, memory_bytes};
 use crate::shared::report::Row;
 use lodewatch::client;
 use lodewatch::grpc::pb;
 use pb::feed_service_client::FeedServiceClient;
-use pb::publish_stream_response::Answer;
-use prost::Message;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
 use tonic::transport::Channel;
 
 /// Updates in a batch.
@@ -21,8 +17,6 @@ const BATCH: usize = 100;
 const IN_FLIGHT: usize = 16;
 /// Other shares each time, so that nothing is unchanged; the same for all servers.
 const TURNS: u8 = 20;
-/// No server grants credits for more batches at once.
-const CREDITS_MAX: usize = 8192;
 const WARM_UP: Duration = Duration::from_millis(500);
 
 /// How batches are sent.
@@ -46,7 +40,7 @@ pub(crate) async fn measure(
         .collect();
     let mut sender = match way {
         Way::Unary => Sender::Unary(feed, JoinSet::new()),
-        Way::Streamed => Sender::Streamed(Stream::open(feed).await),
+        Way::Streamed => Sender::Streamed(Batches::open(feed).await),
     };
     let mut batches = batches.iter().cycle().peekable();
     let (begin, mut done, mut warm) = (Instant::now(), 0_usize, None);
@@ -82,7 +76,7 @@ pub(crate) async fn measure(
 
 enum Sender {
     Unary(FeedServiceClient<Channel>, JoinSet<()>),
-    Streamed(Stream),
+    Streamed(Batches),
 }
 
 impl Sender {
@@ -97,7 +91,7 @@ impl Sender {
                 });
                 true
             }
-            Self::Streamed(stream) => stream.send(batch).await,
+            Self::Streamed(batches) => batches.send(batch).await,
         }
     }
 
@@ -105,48 +99,7 @@ impl Sender {
     async fn answered(&mut self) {
         match self {
             Self::Unary(_, calls) => calls.join_next().await.unwrap().unwrap(),
-            Self::Streamed(stream) => stream.answered().await,
+            Self::Streamed(batches) => batches.answered().await,
         }
-    }
-}
-
-/// A stream of batches, and what may be sent on it.
-struct Stream {
-    batches: mpsc::Sender<pb::PublishStreamRequest>,
-    answers: Streaming<pb::PublishStreamResponse>,
-    credits: pb::Credits,
-}
-
-impl Stream {
-    async fn open(mut feed: FeedServiceClient<Channel>) -> Self {
-        let (batches, sent) = mpsc::channel(CREDITS_MAX);
-        let answers = feed.publish_stream(ReceiverStream::new(sent)).await.unwrap().into_inner();
-        let mut stream = Self { batches, answers, credits: pb::Credits::default() };
-        assert_eq!(stream.next().await, None, "the first message has credits alone");
-        stream
-    }
-
-    async fn send(&mut self, batch: &pb::PublishRequest) -> bool {
-        let bytes = batch.encoded_len() as u64;
-        if self.credits.batches == 0 || self.credits.bytes < bytes {
-            return false;
-        }
-        self.credits.batches -= 1;
-        self.credits.bytes -= bytes;
-        self.batches.send(pb::PublishStreamRequest { batch: Some(batch.clone()) }).await.unwrap();
-        true
-    }
-
-    async fn answered(&mut self) {
-        let answer = self.next().await;
-        assert!(matches!(answer, Some(Answer::Accepted(_))), "{answer:?}");
-    }
-
-    async fn next(&mut self) -> Option<Answer> {
-        let message = self.answers.message().await.unwrap().expect("the server goes on");
-        let granted = message.credits.unwrap_or_default();
-        self.credits.batches += granted.batches;
-        self.credits.bytes += granted.bytes;
-        message.answer
     }
 }
