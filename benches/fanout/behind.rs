@@ -26,6 +26,7 @@ pub(crate) async fn behind(alerts: usize, seconds: u32, messages: &Messages) -> 
     let mut server = Server::Lodewatch(Box::new(server));
     let mut rows: Vec<Row> = Vec::new();
     println!("\n{LIVE} live subscribers, and one that is {alerts} alerts and more behind");
+    report::head();
     for mode in Mode::ALL {
         for beside in [false, true] {
             let laggard = beside.then(|| Laggard::new(backlog));

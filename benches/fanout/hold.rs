@@ -60,6 +60,7 @@ pub(crate) async fn hold(seconds: u32, messages: &Messages) -> Row {
     println!("memory at most: {} MB, bound {} MB", mb(most), mb(bound));
     assert!(most <= bound, "the memory passed its bound");
     let row = plan.row(&measured, &subscribers, message);
+    report::head();
     report::line(&row);
     row
 }

@@ -54,6 +54,7 @@ mod system;
 mod table;
 
 use clap::Parser;
+use clap::builder::PossibleValuesParser;
 use run::Messages;
 use shared::report::{self, Row};
 use std::path::PathBuf;
@@ -73,7 +74,7 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Only these systems.
-    #[arg(long, value_name = "SYSTEM")]
+    #[arg(long, value_name = "SYSTEM", value_parser = PossibleValuesParser::new(System::ALL.map(System::name)))]
     only: Vec<String>,
     /// Only runs with so many subscribers.
     #[arg(long, value_name = "NUMBER")]
@@ -109,7 +110,6 @@ fn main() {
 async fn measure(arguments: &Arguments) {
     let extent = if arguments.quick { Extent::QUICK } else { Extent::FULL };
     let messages = Messages::make().await;
-    report::head();
     let rows = match (arguments.hold, arguments.behind) {
         (Some(seconds), _) => vec![hold::hold(seconds, &messages).await],
         (None, Some(alerts)) => behind::behind(alerts, extent.seconds, &messages).await,

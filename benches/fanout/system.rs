@@ -25,7 +25,7 @@ pub(crate) enum System {
 }
 
 impl System {
-    const ALL: [Self; 6] =
+    pub(crate) const ALL: [Self; 6] =
         [Self::Lodewatch, Self::NaiveTonic, Self::RawTcp, Self::Nats, Self::Redis, Self::Etcd];
 
     pub(crate) fn name(self) -> &'static str {

@@ -98,6 +98,7 @@ pub(crate) async fn measure(
     only_subscribers: Option<usize>,
     messages: &Messages,
 ) -> Vec<Row> {
+    report::head();
     let mut rows = Vec::new();
     for group in extent.groups(systems) {
         let size = group.iter().map(|plan| plan.subscribers).max();
