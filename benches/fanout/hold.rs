@@ -5,6 +5,7 @@ use crate::shared::process::memory_bytes;
 use crate::shared::report::{self, Row};
 use crate::system::System;
 use lodewatch::config::Config;
+use lodewatch::engine::Requests;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ const NEVER_READ: usize = 100;
 const SHUT_BYTES: u64 = 80 * 1024;
 /// What a connection keeps, to write it at once.
 const CORKED_BYTES: u64 = 72 * 1024;
+/// An answer that is kept for retries, with what a snapshot of it takes.
+const ANSWER_BYTES: u64 = 512;
 /// For all else that load brings, whatever the number of subscribers: pages that the stores cache, batches under way, what the
 /// allocator does not give back.
 const ELSE_BYTES: u64 = 64 * 1024 * 1024;
@@ -23,8 +26,8 @@ const SAYS_EVERY: u32 = 30;
 
 /// Holds the load for so long; prints the memory every half minute.
 ///
-/// The bound is the memory with all subscriptions open and idle, `ring_bytes_max`, what each subscriber may hold, and 64 MiB. What
-/// the kernel keeps for sockets is not the server's.
+/// The bound is the memory with all subscriptions open and idle, `ring_bytes_max`, what each subscriber may hold, the answers that
+/// are kept for retries, and 64 MiB. What the kernel keeps for sockets is not the server's.
 ///
 /// # Panics
 ///
@@ -43,13 +46,15 @@ pub(crate) async fn hold(seconds: u32, messages: &Messages) -> Row {
     let idle = memory_bytes(id);
     let ring = Config::built_in().fanout.ring_bytes_max as u64;
     let each = SHUT_BYTES + CORKED_BYTES;
-    let bound = idle + ring + each * SUBSCRIBERS as u64 + ELSE_BYTES;
+    let answers = Requests::KEPT_MAX as u64 * ANSWER_BYTES;
+    let bound = idle + ring + each * SUBSCRIBERS as u64 + answers + ELSE_BYTES;
     println!(
-        "bound of memory: {} MB = {} idle + {} ring + {SUBSCRIBERS} x {} kB + {} for all else",
+        "bound of memory: {} MB = {} idle + {} ring + {SUBSCRIBERS} x {} kB + {} answers + {} for all else",
         mb(bound),
         mb(idle),
         mb(ring),
         each / 1000,
+        mb(answers),
         mb(ELSE_BYTES)
     );
     let mut most = idle;
