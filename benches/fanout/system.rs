@@ -63,9 +63,9 @@ impl System {
         systems
     }
 
-    /// Whether several of its subscriptions can share a connection.
+    /// Whether it runs with several subscriptions on a connection as well. etcd could, and would take seconds to a message.
     pub(crate) fn has_streams(self) -> bool {
-        matches!(self, Self::Lodewatch | Self::NaiveTonic | Self::Etcd)
+        matches!(self, Self::Lodewatch | Self::NaiveTonic)
     }
 
     /// Starts the server, which will hand on this message.
