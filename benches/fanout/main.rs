@@ -1,8 +1,10 @@
 //! Fan-out of the real server against what else could be taken, on the same work, in the same run.
 //!
 //! ```sh
-//! cargo bench --bench fanout                           # the whole table, about a quarter of an hour
-//! cargo bench --bench fanout -- --quick --json out.json  # under five minutes
+//! cargo bench --bench fanout                              # all of it, about half an hour
+//! cargo bench --bench fanout -- --quick --json out.json   # under five minutes
+//! cargo bench --bench fanout -- --hold 600                # memory, with 100 of 1,000 subscribers who never read
+//! cargo bench --bench fanout -- --behind 1000000          # live subscribers beside one that catches up
 //! ```
 //!
 //! - `lodewatch`: the real binary; updates are published, made durable, applied, archived and streamed
@@ -11,8 +13,11 @@
 //! - `nats`, `redis`, `etcd`: where they are installed; they hand the same bytes on
 //!
 //! Every server is a process of its own, so that its CPU time can be read; publisher and subscribers are this one. Subscribers
-//! of all gRPC servers are the same bare HTTP/2 client that counts messages without decoding them. No server may lose a
-//! message. `throughput`: alerts as fast as all subscribers take them, eight to a message. `paced`: one alert at a time.
+//! of all gRPC servers are the same bare HTTP/2 client that counts messages without decoding them (etcd's are counted inside
+//! its messages); the others count bytes. No server may lose a message. `throughput`: alerts as fast as all subscribers take
+//! them, eight to a message. `paced`: one alert at a time.
+//!
+//! At 1,000 subscribers all systems run in turns, and each row is the median of its turns: short runs are noisy.
 //!
 //! Only ratios compare between machines and days.
 
@@ -29,20 +34,35 @@
     reason = "a benchmark measures time, prints, calculates roughly and may fall over"
 )]
 
+mod behind;
+mod etcd;
+mod frames;
+mod hold;
 mod load;
-mod lodewatch;
+mod message;
 mod naive_tonic;
-mod process;
+mod orders;
+mod peer;
+mod push;
+mod ratios;
 mod raw_tcp;
-mod report;
 mod run;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod subscribers;
+mod system;
+mod table;
 
 use clap::Parser;
-use report::Row;
-use run::{Mode, Plan, System};
+use clap::builder::PossibleValuesParser;
+use run::Messages;
+use shared::report::{self, Row};
 use std::path::PathBuf;
-use subscribers::Windows;
+use system::System;
+use table::Extent;
+
+/// How far behind a subscriber is in the whole run.
+const BEHIND_ALERTS: usize = 1_000_000;
 
 /// Measures fan-out.
 #[derive(Debug, Parser)]
@@ -54,11 +74,18 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Only these systems.
-    #[arg(long, value_name = "SYSTEM")]
+    #[arg(long, value_name = "SYSTEM", value_parser = PossibleValuesParser::new(System::ALL.map(System::name)))]
     only: Vec<String>,
     /// Only runs with so many subscribers.
     #[arg(long, value_name = "NUMBER")]
     subscribers: Option<usize>,
+    /// Only hold the load, with 100 of 1,000 subscribers who never read, for so long, and watch the memory.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    hold: Option<u32>,
+    /// Only make so many alerts, and measure live subscribers beside one that is so far behind; the whole run does it with
+    /// 1,000,000.
+    #[arg(long, value_name = "ALERTS", conflicts_with = "hold")]
+    behind: Option<usize>,
     /// Said by cargo.
     #[arg(long, hide = true)]
     bench: bool,
@@ -81,50 +108,23 @@ fn main() {
 }
 
 async fn measure(arguments: &Arguments) {
-    let mut rows: Vec<Row> = Vec::new();
-    let mut systems = vec![System::Lodewatch, System::NaiveTonic, System::RawTcp];
-    systems.retain(|one| arguments.only.is_empty() || arguments.only.contains(&one.name().into()));
-    report::head();
-    let is_wanted = |all: usize| arguments.subscribers.is_none_or(|only| only == all);
-    for (mode, subscribers, streams) in plans(arguments.quick) {
-        if !is_wanted(subscribers) {
-            continue;
-        }
-        for system in &systems {
-            if *system == System::RawTcp && streams > 1 {
-                continue;
-            }
-            let plan = Plan::new(*system, mode, subscribers, streams, arguments.quick);
-            let row = run::run(&plan).await;
-            report::line(&row, "");
-            rows.push(row);
-        }
-    }
-    if systems.contains(&System::Lodewatch) && is_wanted(1000) {
-        let plan = |subscribers| {
-            Plan::new(System::Lodewatch, Mode::Throughput, subscribers, 1, arguments.quick)
-        };
-        let ours = run::run(&Plan { windows: Windows::OURS, ..plan(1000) }).await;
-        report::line(&ours, "with the windows of lodewatch::client");
-        // The same number of readers in both, so that what differs is who does not read.
-        let alone = run::run(&plan(900)).await;
-        report::line(&alone, "900 who read");
-        let slow = run::run(&Plan { never_read: 100, ..plan(1000) }).await;
-        report::line(&slow, "900 who read, 100 who never do");
-        report::ratios(&rows, &ours, &alone, &slow);
-    }
-    if let Some(file) = &arguments.json {
-        std::fs::write(file, serde_json::to_vec_pretty(&rows).unwrap()).unwrap();
-    }
+    let extent = if arguments.quick { Extent::QUICK } else { Extent::FULL };
+    let messages = Messages::make().await;
+    let rows = match (arguments.hold, arguments.behind) {
+        (Some(seconds), _) => vec![hold::hold(seconds, &messages).await],
+        (None, Some(alerts)) => behind::behind(alerts, extent.seconds, &messages).await,
+        (None, None) => whole(arguments, extent, &messages).await,
+    };
+    report::write(&rows, arguments.json.as_deref());
 }
 
-/// Mode, subscribers, streams on a connection.
-fn plans(quick: bool) -> Vec<(Mode, usize, usize)> {
-    let sizes: &[(usize, usize)] = if quick {
-        &[(1, 1), (100, 1), (1000, 1), (1000, 100)]
-    } else {
-        &[(1, 1), (100, 1), (1000, 1), (5000, 1), (100, 100), (1000, 100), (5000, 100)]
-    };
-    let modes = [Mode::Throughput, Mode::Paced];
-    modes.iter().flat_map(|mode| sizes.iter().map(|(all, each)| (*mode, *all, *each))).collect()
+async fn whole(arguments: &Arguments, extent: Extent, messages: &Messages) -> Vec<Row> {
+    let systems = System::wanted(&arguments.only);
+    let mut rows = table::measure(extent, &systems, arguments.subscribers, messages).await;
+    ratios::print(&rows);
+    let is_narrowed = !arguments.only.is_empty() || arguments.subscribers.is_some();
+    if !arguments.quick && !is_narrowed {
+        rows.extend(behind::behind(BEHIND_ALERTS, extent.seconds, messages).await);
+    }
+    rows
 }

@@ -1,6 +1,6 @@
 //! What one writes first: a broadcast channel, its messages cloned and encoded for every subscriber.
 
-use crate::process::obey;
+use crate::orders::obey;
 use lodewatch::grpc::pb;
 use pb::alert_service_server::{AlertService, AlertServiceServer};
 use prost::Message;

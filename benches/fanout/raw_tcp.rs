@@ -1,6 +1,6 @@
 //! The floor: the same bytes, written to plain sockets. Every connection is a place in one pattern that repeats.
 
-use crate::process::obey;
+use crate::orders::obey;
 use bytes::Bytes;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt;

@@ -1,41 +1,60 @@
 //! One run: start a server, subscribe, publish, measure, end all of it.
 
-use crate::load::{self, Server};
-use crate::lodewatch;
-use crate::process::Process;
-use crate::report::Row;
+use crate::load::{self, Measured, Server};
+use crate::message::Message;
+use crate::shared::process::memory_bytes;
+use crate::shared::report::{Row, percentiles};
 use crate::subscribers::{Subscribers, Windows};
+use crate::system::System;
 use std::time::Duration;
-use tempfile::TempDir;
 
 /// Memory is measured from this many subscribers on.
 const SUBSCRIBERS_MIN: usize = 100;
-/// The header of a message on the wire, in bytes.
-const HEADER_BYTES: usize = 5;
-
-/// Who is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum System {
-    Lodewatch,
-    NaiveTonic,
-    RawTcp,
-}
-
-impl System {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Lodewatch => "lodewatch",
-            Self::NaiveTonic => "naive_tonic",
-            Self::RawTcp => "raw_tcp",
-        }
-    }
-}
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     Throughput,
     Paced,
+}
+
+impl Mode {
+    pub(crate) const ALL: [Self; 2] = [Self::Throughput, Self::Paced];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Throughput => "throughput",
+            Self::Paced => "paced",
+        }
+    }
+
+    /// Alerts in a message.
+    fn alerts(self) -> usize {
+        match self {
+            Self::Throughput => 8,
+            Self::Paced => 1,
+        }
+    }
+}
+
+/// The messages of both modes, made once.
+pub(crate) struct Messages {
+    throughput: Message,
+    paced: Message,
+}
+
+impl Messages {
+    pub(crate) async fn make() -> Self {
+        let of = |mode: Mode| Message::of(mode.alerts());
+        Self { throughput: of(Mode::Throughput).await, paced: of(Mode::Paced).await }
+    }
+
+    pub(crate) fn of(&self, mode: Mode) -> &Message {
+        match mode {
+            Mode::Throughput => &self.throughput,
+            Mode::Paced => &self.paced,
+        }
+    }
 }
 
 /// One run.
@@ -49,37 +68,24 @@ pub(crate) struct Plan {
     /// Of the subscribers.
     pub(crate) never_read: usize,
     pub(crate) windows: Windows,
+    pub(crate) note: &'static str,
 }
 
 impl Plan {
+    /// A run of a stranger's subscribers, all of whom read.
     pub(crate) fn new(
         system: System,
         mode: Mode,
         subscribers: usize,
         streams: usize,
-        quick: bool,
+        seconds: u32,
     ) -> Self {
-        let seconds = if quick { 3 } else { 10 };
-        Self {
-            system,
-            mode,
-            subscribers,
-            streams,
-            seconds,
-            never_read: 0,
-            windows: Windows::STRANGER,
-        }
-    }
-
-    fn alerts(&self) -> usize {
-        match self.mode {
-            Mode::Throughput => 8,
-            Mode::Paced => 1,
-        }
+        let (never_read, windows, note) = (0, Windows::STRANGER, "");
+        Self { system, mode, subscribers, streams, seconds, never_read, windows, note }
     }
 
     /// Messages a second where they are paced: what a connection each leaves time for, and more where they are shared.
-    fn pace(&self) -> u32 {
+    pub(crate) fn pace(&self) -> u32 {
         match (self.subscribers, self.streams) {
             (..=100, _) => 200,
             (..=1000, 1) => 50,
@@ -88,72 +94,85 @@ impl Plan {
             (_, _) => 40,
         }
     }
+
+    fn timed(&self) -> usize {
+        match self.mode {
+            Mode::Throughput => 0,
+            Mode::Paced => (self.pace() * self.seconds) as usize,
+        }
+    }
+
+    /// Opens all subscriptions.
+    pub(crate) async fn subscribe(&self, server: &Server, message: &Message) -> Subscribers {
+        let mut subscribers = Subscribers::none(self.timed());
+        let mut never_read = self.never_read;
+        let address = &server.process().address;
+        for _ in 0..self.subscribers / self.streams {
+            let unread = never_read.min(self.streams);
+            never_read -= unread;
+            self.system.subscribe(&mut subscribers, address, message, self, unread).await;
+        }
+        // Until the server is done with opening.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        subscribers
+    }
+
+    /// Publishes as the mode says.
+    pub(crate) async fn load(
+        &self,
+        server: &mut Server,
+        subscribers: &Subscribers,
+        message: &Message,
+    ) -> Measured {
+        let seconds = Duration::from_secs(self.seconds.into());
+        match self.mode {
+            Mode::Throughput => {
+                load::flood(server, subscribers, message.framed().len(), seconds).await
+            }
+            Mode::Paced => load::pace(server, subscribers, self.pace()).await,
+        }
+    }
+
+    /// What it came to.
+    pub(crate) fn row(
+        &self,
+        measured: &Measured,
+        subscribers: &Subscribers,
+        message: &Message,
+    ) -> Row {
+        let alerts = |messages: usize| (messages * message.alerts) as f64;
+        let mut latencies: Vec<u64> = Vec::new();
+        for meter in &subscribers.meters {
+            latencies.extend(meter.latencies.lock().unwrap().iter());
+        }
+        let latencies = percentiles(latencies);
+        Row {
+            system: self.system.name(),
+            mode: self.mode.name(),
+            subscribers: self.subscribers - self.never_read,
+            streams_per_connection: self.streams,
+            deliveries_per_s: alerts(measured.messages) / measured.took.as_secs_f64(),
+            server_cpu_s_per_million: measured.cpu_s / alerts(measured.messages) * 1e6,
+            p50_us: latencies[0],
+            p99_us: latencies[1],
+            p999_us: latencies[2],
+            bytes_per_idle_subscriber: None,
+            note: self.note.to_owned(),
+        }
+    }
 }
 
 /// Runs it.
-pub(crate) async fn run(plan: &Plan) -> Row {
+pub(crate) async fn run(plan: &Plan, message: &Message) -> Row {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let (mut server, size) = start(plan, &dir).await;
-    let idle = server.process().memory_bytes();
-    let timed = match plan.mode {
-        Mode::Throughput => 0,
-        Mode::Paced => (plan.pace() * plan.seconds) as usize,
-    };
-    let mut subscribers = Subscribers::none(timed);
-    let address = server.process().address.clone();
-    let mut slow = plan.never_read;
-    for _ in 0..plan.subscribers / plan.streams {
-        if plan.system == System::RawTcp {
-            subscribers.tcp(&address, size).await;
-        } else {
-            let unread = slow.min(plan.streams);
-            slow -= unread;
-            subscribers.grpc(&address, plan.streams, unread, plan.windows).await;
-        }
-    }
-    // Until the server is done with opening.
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let each = server.process().memory_bytes().saturating_sub(idle) / plan.subscribers as u64;
-    let seconds = Duration::from_secs(plan.seconds.into());
-    let measured = match plan.mode {
-        Mode::Throughput => load::flood(&mut server, &subscribers, size, seconds).await,
-        Mode::Paced => load::pace(&mut server, &subscribers, plan.pace()).await,
-    };
-    let mut latencies: Vec<u64> = Vec::new();
-    for meter in &subscribers.meters {
-        latencies.extend(meter.latencies.lock().unwrap().iter());
-    }
-    latencies.sort_unstable();
-    let at = |permille: usize| latencies.get(latencies.len() * permille / 1000).copied();
-    let deliveries = (measured.messages * plan.alerts()) as f64;
+    let mut server = plan.system.start(message, &dir).await;
+    let id = server.process().child.id();
+    let idle = memory_bytes(id);
+    let subscribers = plan.subscribe(&server, message).await;
+    let each = memory_bytes(id).saturating_sub(idle) / plan.subscribers as u64;
+    let measured = plan.load(&mut server, &subscribers, message).await;
     Row {
-        system: plan.system.name(),
-        mode: match plan.mode {
-            Mode::Throughput => "throughput",
-            Mode::Paced => "paced",
-        },
-        subscribers: plan.subscribers - plan.never_read,
-        streams_per_connection: plan.streams,
-        deliveries_per_s: deliveries / measured.took.as_secs_f64(),
-        server_cpu_s_per_million: measured.cpu_s / deliveries * 1e6,
-        p50_us: at(500),
-        p99_us: at(990),
-        p999_us: at(999),
         bytes_per_idle_subscriber: Some(each).filter(|_| plan.subscribers >= SUBSCRIBERS_MIN),
+        ..plan.row(&measured, &subscribers, message)
     }
-}
-
-/// The server, and the size of a message on the wire.
-async fn start(plan: &Plan, dir: &TempDir) -> (Server, usize) {
-    let file = dir.path().join("message");
-    let size = lodewatch::Server::start(plan.alerts()).await.message(&file).await + HEADER_BYTES;
-    let server = match plan.system {
-        System::Lodewatch => {
-            Server::Lodewatch(Box::new(lodewatch::Server::start(plan.alerts()).await))
-        }
-        other @ (System::NaiveTonic | System::RawTcp) => {
-            Server::Own(Process::own(other.name(), &file))
-        }
-    };
-    (server, size)
 }

@@ -1,17 +1,13 @@
 //! Many subscribers in one process: they count messages, and when each came, and look at nothing else of them.
 
-use bytes::{Buf, Bytes};
-use lodewatch::grpc::pb::{AlertFilter, Exercises, Start, SubscribeRequest};
-use prost::Message;
+use crate::frames::{Counter, Wanted};
+use bytes::Bytes;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-
-/// Messages of alerts are larger, all others smaller, in bytes.
-const ALERTS_BYTES_MIN: usize = 300;
 
 /// What a client lets the server send ahead, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -82,21 +78,17 @@ impl Subscribers {
         self.meters.iter().map(|meter| meter.messages.load(Ordering::Relaxed)).sum()
     }
 
-    pub(crate) fn meter(&mut self) -> (Arc<Meter>, Arc<Published>) {
+    fn meter(&mut self) -> (Arc<Meter>, Arc<Published>) {
         let meter = Arc::new(Meter::default());
         self.meters.push(Arc::clone(&meter));
         (meter, Arc::clone(&self.published))
-    }
-
-    /// Runs a subscriber until all are dropped.
-    pub(crate) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(task);
     }
 
     /// Opens streams over one connection of a gRPC server; the last `never_read` of them are not read.
     pub(crate) async fn grpc(
         &mut self,
         address: &str,
+        wanted: &Wanted,
         streams: usize,
         never_read: usize,
         windows: Windows,
@@ -109,23 +101,22 @@ impl Subscribers {
             .max_frame_size(windows.frame)
             .handshake::<_, Bytes>(socket);
         let (client, connection) = handshake.await.unwrap();
-        self.spawn(async move { drop(connection.await) });
+        self.tasks.spawn(async move { drop(connection.await) });
         for stream in 0..streams {
-            let body = open(client.clone(), address).await;
+            let body = open(client.clone(), address, wanted).await;
             if stream + never_read >= streams {
                 self.unread.push(body);
             } else {
                 let (meter, published) = self.meter();
-                self.spawn(read_grpc(body, meter, published));
+                self.tasks.spawn(read_grpc(body, wanted.counter.clone(), meter, published));
             }
         }
     }
 
-    /// Opens a plain connection on which every `size` bytes are a message.
-    pub(crate) async fn tcp(&mut self, address: &str, size: usize) {
-        let mut socket = TcpStream::connect(address).await.unwrap();
+    /// Reads a plain connection, on which every `size` bytes are a message.
+    pub(crate) fn tcp(&mut self, mut socket: TcpStream, size: usize) {
         let (meter, published) = self.meter();
-        self.spawn(async move {
+        self.tasks.spawn(async move {
             let (mut buffer, mut rest) = (vec![0; 64 * 1024], 0);
             while let Ok(read @ 1..) = socket.read(&mut buffer).await {
                 rest += read;
@@ -136,74 +127,36 @@ impl Subscribers {
     }
 }
 
-async fn open(client: h2::client::SendRequest<Bytes>, address: &str) -> h2::RecvStream {
-    let filter = AlertFilter { exercises: Exercises::Include.into(), ..AlertFilter::default() };
-    let wanted = SubscribeRequest {
-        start: Start::Head.into(),
-        filter: Some(filter),
-        ..SubscribeRequest::default()
-    };
-    let wanted = wanted.encode_to_vec();
-    let mut framed = vec![0];
-    framed.extend(u32::try_from(wanted.len()).unwrap().to_be_bytes());
-    framed.extend(wanted);
-    let request =
-        http::Request::post(format!("http://{address}/lodewatch.v1.AlertService/Subscribe"))
-            .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .body(())
-            .unwrap();
+async fn open(
+    client: h2::client::SendRequest<Bytes>,
+    address: &str,
+    wanted: &Wanted,
+) -> h2::RecvStream {
+    let request = http::Request::post(format!("http://{address}{}", wanted.path))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(())
+        .unwrap();
     let mut client = client.ready().await.unwrap();
     let (response, mut body) = client.send_request(request, false).unwrap();
-    body.send_data(framed.into(), true).unwrap();
+    body.send_data(wanted.request.clone(), true).unwrap();
     let response = response.await.unwrap();
     assert_eq!(response.headers().get("grpc-status"), None, "the stream is refused");
     response.into_body()
 }
 
-async fn read_grpc(mut body: h2::RecvStream, meter: Arc<Meter>, published: Arc<Published>) {
-    let mut frames = Frames::default();
+async fn read_grpc(
+    mut body: h2::RecvStream,
+    mut counter: Counter,
+    meter: Arc<Meter>,
+    published: Arc<Published>,
+) {
     while let Some(Ok(data)) = body.data().await {
         // The subscribers may be dropped meanwhile.
         let _ = body.flow_control().release_capacity(data.len());
-        let messages = frames.count(data);
+        let messages = counter.count(data);
         if messages > 0 {
             meter.count(messages, &published);
-        }
-    }
-}
-
-/// Finds the ends of gRPC messages in the data of a stream.
-#[derive(Default)]
-struct Frames {
-    header: Vec<u8>,
-    /// Bytes of the message that are still to come, and whether it has alerts.
-    rest: usize,
-    alerts: bool,
-}
-
-impl Frames {
-    /// How many messages of alerts end here.
-    fn count(&mut self, mut data: Bytes) -> usize {
-        let mut found = 0;
-        loop {
-            let here = self.rest.min(data.len());
-            data.advance(here);
-            self.rest -= here;
-            if self.rest > 0 || data.is_empty() {
-                return found + usize::from(self.rest == 0 && std::mem::take(&mut self.alerts));
-            }
-            found += usize::from(std::mem::take(&mut self.alerts));
-            while self.header.len() < 5 && data.has_remaining() {
-                self.header.push(data.get_u8());
-            }
-            if let [_, length @ ..] = self.header.as_slice()
-                && let Ok(length) = <[u8; 4]>::try_from(length)
-            {
-                self.rest = u32::from_be_bytes(length) as usize;
-                self.alerts = self.rest >= ALERTS_BYTES_MIN;
-                self.header.clear();
-            }
         }
     }
 }

@@ -4,11 +4,15 @@ use futures_core::Stream;
 use lodewatch::grpc::pb;
 use pb::feed_service_server::{FeedService, FeedServiceServer};
 use pb::publish_stream_response::Answer;
+use prost::Message;
 use std::pin::Pin;
 use tokio::net::TcpListener;
 use tokio_stream::StreamExt;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
+
+/// As the real server grants by default.
+const CREDITS: pb::Credits = pb::Credits { batches: 256, bytes: 8 * 1024 * 1024 };
 
 struct Null;
 
@@ -28,10 +32,14 @@ impl FeedService for Null {
         &self,
         request: Request<Streaming<pb::PublishStreamRequest>>,
     ) -> Result<Response<Self::PublishStreamStream>, Status> {
+        let first = pb::PublishStreamResponse { credits: Some(CREDITS), answer: None };
         let answers = request.into_inner().map(|batch| {
-            let accepted = Answer::Accepted(answer(&batch?.batch.unwrap_or_default()));
-            Ok(pb::PublishStreamResponse { credits: None, answer: Some(accepted) })
+            let batch = batch?.batch.unwrap_or_default();
+            let credits = pb::Credits { batches: 1, bytes: batch.encoded_len() as u64 };
+            let answer = Some(Answer::Accepted(answer(&batch)));
+            Ok(pb::PublishStreamResponse { credits: Some(credits), answer })
         });
+        let answers = tokio_stream::once(Ok(first)).chain(answers);
         Ok(Response::new(Box::pin(answers)))
     }
 }

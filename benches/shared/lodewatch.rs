@@ -1,23 +1,18 @@
 //! The real server: updates published to the real binary, durable before they are told.
 
-use crate::process::Process;
+use super::batches::Batches;
+use super::process::Process;
 use lodewatch::client;
 use lodewatch::grpc::json::from_json;
 use lodewatch::grpc::pb;
-use pb::alert_service_client::AlertServiceClient;
 use pb::feed_service_client::FeedServiceClient;
-use prost::Message;
-use std::collections::VecDeque;
-use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
-use tokio::task::JoinSet;
-use tonic::transport::Channel;
 
-/// Batches under way at once, each with minerals of its own: what one raises the next of the same lane clears.
-pub(crate) const LANES: usize = 24;
+/// Of a batch: as many as it has alerts at most.
+const MARKETS: usize = 8;
 
-/// Each is mined and refined, so there are twice as many markets: eight for every lane.
+/// Each is mined and refined, so there are twice as many markets.
 const MINERALS: [&str; 96] = [
     "alumina",
     "aluminium",
@@ -131,18 +126,14 @@ metric = "top1_share"
 levels = [{ level = "warning", raise = 0.65, reset = 0.63 }]
 "#;
 
-/// A running server with a journal of its own.
+/// A running server with a journal of its own, and a stream of batches to it.
 pub(crate) struct Server {
     pub(crate) process: Process,
-    feed: FeedServiceClient<Channel>,
-    channel: Channel,
-    /// How many batches each lane has published.
-    turns: [usize; LANES],
-    free: VecDeque<usize>,
-    /// One for every lane that is not free.
-    calls: JoinSet<usize>,
-    /// Alerts in an entry, and so in a message.
-    alerts: usize,
+    batches: Batches,
+    /// What is published, round and round: what one batch raises, one of the next round clears.
+    rounds: Vec<pb::PublishRequest>,
+    published: usize,
+    answered: usize,
     _dir: TempDir,
 }
 
@@ -156,66 +147,35 @@ impl Server {
         command.args(["serve", "--config"]).arg(&settings).arg("--data-dir").arg(dir.path());
         let process = Process::start(&mut command, "listening address=");
         let channel = client::connect(&process.address).await.unwrap();
-        let feed = FeedServiceClient::new(channel.clone());
-        let free = (0..LANES).collect();
-        Self {
-            process,
-            feed,
-            channel,
-            turns: [0; LANES],
-            free,
-            calls: JoinSet::new(),
-            alerts,
-            _dir: dir,
-        }
+        let batches = Batches::open(FeedServiceClient::new(channel)).await;
+        let rounds = [share_of(0.9), share_of(0.3)];
+        let rounds = rounds.iter().flat_map(|rows| {
+            let firsts = (0..MINERALS.len() * 2).step_by(MARKETS);
+            firsts.map(move |first| request(updates(first, alerts, rows)))
+        });
+        let rounds = rounds.collect();
+        Self { process, batches, rounds, published: 0, answered: 0, _dir: dir }
     }
 
-    /// Begins to publish entries, each in a lane whose last one is answered; waits only where all lanes are busy.
+    /// Begins to publish entries; waits only where the server gives no credit for more.
     pub(crate) async fn publish(&mut self, messages: usize) {
         for _ in 0..messages {
-            while let Some(answered) = self.calls.try_join_next() {
-                self.free.push_back(answered.unwrap());
+            let batch = &self.rounds[self.published % self.rounds.len()];
+            while !self.batches.send(batch).await {
+                self.batches.answered().await;
+                self.answered += 1;
             }
-            let lane = match self.free.pop_front() {
-                Some(lane) => lane,
-                None => self.calls.join_next().await.unwrap().unwrap(),
-            };
-            let request = batch(lane, self.turns[lane], self.alerts);
-            self.turns[lane] += 1;
-            let mut feed = self.feed.clone();
-            self.calls.spawn(async move {
-                feed.publish(request).await.unwrap();
-                lane
-            });
+            self.published += 1;
         }
     }
 
     /// Waits until all is answered: durable and told.
     pub(crate) async fn settle(&mut self) {
-        while let Some(answered) = self.calls.join_next().await {
-            self.free.push_back(answered.unwrap());
+        while self.answered < self.published {
+            self.batches.answered().await;
+            self.answered += 1;
         }
     }
-
-    /// The message that the first batch causes, for the servers that only hand it on.
-    pub(crate) async fn message(mut self, file: &Path) -> usize {
-        self.publish(1).await;
-        self.settle().await;
-        let mut client = AlertServiceClient::new(self.channel.clone());
-        let list = pb::ListAlertsRequest { page_size: 1000, ..pb::ListAlertsRequest::default() };
-        let list = client.list_alerts(list).await.unwrap().into_inner();
-        assert_eq!(list.alerts.len(), self.alerts, "one alert for each update");
-        let alerts = pb::Alerts { alerts: list.alerts, more: false, snapshot: false };
-        let message = Some(pb::subscribe_response::Message::Alerts(alerts));
-        let message = pb::SubscribeResponse { cursor: list.cursor, message }.encode_to_vec();
-        std::fs::write(file, &message).unwrap();
-        message.len()
-    }
-}
-
-fn batch(lane: usize, turn: usize, updates: usize) -> pb::PublishRequest {
-    let rows = share_of(if turn.is_multiple_of(2) { 0.9 } else { 0.3 });
-    request(self::updates(lane * 2 * MINERALS.len() / LANES, updates, &rows))
 }
 
 /// A batch without a name.

@@ -1,6 +1,6 @@
 //! A server as a process of its own, and what the system says of it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 /// A running server; killed when dropped.
@@ -43,24 +43,13 @@ impl Process {
         let ticks = |at: usize| fields[at].parse::<f64>().unwrap();
         (ticks(11) + ticks(12)) / TICKS_PER_SECOND
     }
-
-    /// Memory in use now, in bytes.
-    pub(crate) fn memory_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
-    }
 }
 
-/// Does what standard input orders, so many messages each time, until it is closed.
-pub(crate) async fn obey(mut publish: impl FnMut(u32) + Send + 'static) {
-    let read = move || {
-        let (mut orders, mut order) = (std::io::stdin().lock(), [0; 4]);
-        while orders.read_exact(&mut order).is_ok() {
-            publish(u32::from_be_bytes(order));
-        }
-    };
-    tokio::task::spawn_blocking(read).await.unwrap();
+/// Memory that a process of this id has in use now, in bytes.
+pub(crate) fn memory_bytes(id: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
 impl Drop for Process {

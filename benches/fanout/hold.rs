@@ -1,0 +1,88 @@
+//! For long: 1,000 subscribers at full speed, of whom 100 never read, and the memory that the server takes meanwhile.
+
+use crate::run::{Messages, Mode, Plan};
+use crate::shared::process::memory_bytes;
+use crate::shared::report::{self, Row};
+use crate::system::System;
+use lodewatch::config::Config;
+use lodewatch::engine::Requests;
+use std::convert::Infallible;
+use std::time::Duration;
+
+const SUBSCRIBERS: usize = 1000;
+const NEVER_READ: usize = 100;
+/// What HTTP/2 holds for a subscriber whose window is shut: a block of the ring, 64 KiB of alerts, as messages.
+const SHUT_BYTES: u64 = 80 * 1024;
+/// What a connection keeps, to write it at once.
+const CORKED_BYTES: u64 = 72 * 1024;
+/// An answer that is kept for retries, with what a snapshot of it takes.
+const ANSWER_BYTES: u64 = 512;
+/// For all else that load brings, whatever the number of subscribers: pages that the stores cache, batches under way, what the
+/// allocator does not give back.
+const ELSE_BYTES: u64 = 64 * 1024 * 1024;
+const LOOKS_EVERY: Duration = Duration::from_secs(1);
+/// Of looks.
+const SAYS_EVERY: u32 = 30;
+
+/// Holds the load for so long; prints the memory every half minute.
+///
+/// The bound is the memory with all subscriptions open and idle, `ring_bytes_max`, what each subscriber may hold, the answers that
+/// are kept for retries, and 64 MiB. What the kernel keeps for sockets is not the server's.
+///
+/// # Panics
+///
+/// Where the memory passed the bound.
+pub(crate) async fn hold(seconds: u32, messages: &Messages) -> Row {
+    let plan = Plan {
+        never_read: NEVER_READ,
+        note: "900 who read, 100 who never do, held",
+        ..Plan::new(System::Lodewatch, Mode::Throughput, SUBSCRIBERS, 1, seconds)
+    };
+    let message = messages.of(plan.mode);
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mut server = plan.system.start(message, &dir).await;
+    let subscribers = plan.subscribe(&server, message).await;
+    let id = server.process().child.id();
+    let idle = memory_bytes(id);
+    let ring = Config::built_in().fanout.ring_bytes_max as u64;
+    let each = SHUT_BYTES + CORKED_BYTES;
+    let answers = Requests::KEPT_MAX as u64 * ANSWER_BYTES;
+    let bound = idle + ring + each * SUBSCRIBERS as u64 + answers + ELSE_BYTES;
+    println!(
+        "bound of memory: {} MB = {} idle + {} ring + {SUBSCRIBERS} x {} kB + {} answers + {} for all else",
+        mb(bound),
+        mb(idle),
+        mb(ring),
+        each / 1000,
+        mb(answers),
+        mb(ELSE_BYTES)
+    );
+    let mut most = idle;
+    let measured = tokio::select! {
+        measured = plan.load(&mut server, &subscribers, message) => measured,
+        never = watch(id, &mut most) => match never {},
+    };
+    println!("memory at most: {} MB, bound {} MB", mb(most), mb(bound));
+    assert!(most <= bound, "the memory passed its bound");
+    let row = plan.row(&measured, &subscribers, message);
+    report::head();
+    report::line(&row);
+    row
+}
+
+async fn watch(id: u32, most: &mut u64) -> Infallible {
+    let mut looks = tokio::time::interval(LOOKS_EVERY);
+    for look in 0_u32.. {
+        looks.tick().await;
+        let now = memory_bytes(id);
+        *most = now.max(*most);
+        if look.is_multiple_of(SAYS_EVERY) {
+            println!("{look:>5} s: {} MB, at most {} MB", mb(now), mb(*most));
+        }
+    }
+    unreachable!("a century of seconds")
+}
+
+fn mb(bytes: u64) -> u64 {
+    bytes / 1_000_000
+}
