@@ -3,7 +3,7 @@
 use crate::frames::Wanted;
 use crate::load::Server;
 use crate::message::Message;
-use crate::run::{Messages, Mode, Plan};
+use crate::run::{Mode, Plan};
 use crate::shared::lodewatch;
 use crate::shared::report::{self, Row};
 use crate::subscribers::{Subscribers, Windows};
@@ -16,11 +16,9 @@ const LIVE: usize = 100;
 
 /// Makes so many alerts, then measures the live subscribers, paced and at full speed, each alone and beside one that starts
 /// from the oldest alert. Gives a row for each.
-pub(crate) async fn behind(alerts: usize, seconds: u32, messages: &Messages) -> Vec<Row> {
-    // Eight alerts to a message in both modes: it is one journal.
-    let message = messages.of(Mode::Throughput);
-    let mut server = lodewatch::Server::start(message.alerts).await;
-    let mut backlog = alerts / message.alerts;
+pub(crate) async fn behind(alerts: usize, seconds: u32, message: &Message) -> Vec<Row> {
+    let mut server = lodewatch::Server::start().await;
+    let mut backlog = alerts;
     server.publish(backlog).await;
     server.settle().await;
     let mut server = Server::Lodewatch(Box::new(server));
@@ -68,13 +66,12 @@ async fn phase(
                 measured = load => measured,
                 never = laggard.run(&address) => match never {},
             };
-            let caught_up = (laggard.messages() * message.alerts) as f64;
-            let per_s = caught_up / begin.elapsed().as_secs_f64();
+            let per_s = laggard.messages() as f64 / begin.elapsed().as_secs_f64();
             (measured, format!("live, beside one that catches up with {per_s:.0} alerts/s"))
         }
     };
     *backlog += subscribers.least();
-    Row { note, ..plan.row(&measured, &subscribers, message) }
+    Row { note, ..plan.row(&measured, &subscribers) }
 }
 
 /// A subscriber that starts from the oldest alert and, once it has the backlog, again: it is behind for as long as the load lasts.

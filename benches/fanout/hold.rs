@@ -1,6 +1,7 @@
 //! For long: 1,000 subscribers at full speed, of whom 100 never read, and the memory that the server takes meanwhile.
 
-use crate::run::{Messages, Mode, Plan};
+use crate::message::Message;
+use crate::run::{Mode, Plan};
 use crate::shared::process::memory_bytes;
 use crate::shared::report::{self, Row};
 use crate::system::System;
@@ -32,13 +33,12 @@ const SAYS_EVERY: u32 = 30;
 /// # Panics
 ///
 /// Where the memory passed the bound.
-pub(crate) async fn hold(seconds: u32, messages: &Messages) -> Row {
+pub(crate) async fn hold(seconds: u32, message: &Message) -> Row {
     let plan = Plan {
         never_read: NEVER_READ,
         note: "900 who read, 100 who never do, held",
         ..Plan::new(System::Lodewatch, Mode::Throughput, SUBSCRIBERS, 1, seconds)
     };
-    let message = messages.of(plan.mode);
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let mut server = plan.system.start(message, &dir).await;
     let subscribers = plan.subscribe(&server, message).await;
@@ -64,7 +64,7 @@ pub(crate) async fn hold(seconds: u32, messages: &Messages) -> Row {
     };
     println!("memory at most: {} MB, bound {} MB", mb(most), mb(bound));
     assert!(most <= bound, "the memory passed its bound");
-    let row = plan.row(&measured, &subscribers, message);
+    let row = plan.row(&measured, &subscribers);
     report::head();
     report::line(&row);
     row

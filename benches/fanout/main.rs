@@ -15,7 +15,8 @@
 //! Every server is a process of its own, so that its CPU time can be read; publisher and subscribers are this one. Subscribers
 //! of all gRPC servers are the same bare HTTP/2 client that counts messages without decoding them (etcd's are counted inside
 //! its messages); the others count bytes. No server may lose a message. `throughput`: alerts as fast as all subscribers take
-//! them, eight to a message. `paced`: one alert at a time.
+//! them. `paced`: one at a time. Each alert is a message, and an entry of the real server's journal, which is what bounds its
+//! throughput where the subscribers are few.
 //!
 //! At 1,000 subscribers all systems run in turns, and each row is the median of its turns: short runs are noisy.
 //!
@@ -55,7 +56,6 @@ mod table;
 
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
-use run::Messages;
 use shared::report::{self, Row};
 use std::path::PathBuf;
 use system::System;
@@ -109,22 +109,22 @@ fn main() {
 
 async fn measure(arguments: &Arguments) {
     let extent = if arguments.quick { Extent::QUICK } else { Extent::FULL };
-    let messages = Messages::make().await;
+    let message = message::Message::make().await;
     let rows = match (arguments.hold, arguments.behind) {
-        (Some(seconds), _) => vec![hold::hold(seconds, &messages).await],
-        (None, Some(alerts)) => behind::behind(alerts, extent.seconds, &messages).await,
-        (None, None) => whole(arguments, extent, &messages).await,
+        (Some(seconds), _) => vec![hold::hold(seconds, &message).await],
+        (None, Some(alerts)) => behind::behind(alerts, extent.seconds, &message).await,
+        (None, None) => whole(arguments, extent, &message).await,
     };
     report::write(&rows, arguments.json.as_deref());
 }
 
-async fn whole(arguments: &Arguments, extent: Extent, messages: &Messages) -> Vec<Row> {
+async fn whole(arguments: &Arguments, extent: Extent, message: &message::Message) -> Vec<Row> {
     let systems = System::wanted(&arguments.only);
-    let mut rows = table::measure(extent, &systems, arguments.subscribers, messages).await;
+    let mut rows = table::measure(extent, &systems, arguments.subscribers, message).await;
     ratios::print(&rows);
     let is_narrowed = !arguments.only.is_empty() || arguments.subscribers.is_some();
     if !arguments.quick && !is_narrowed {
-        rows.extend(behind::behind(BEHIND_ALERTS, extent.seconds, messages).await);
+        rows.extend(behind::behind(BEHIND_ALERTS, extent.seconds, message).await);
     }
     rows
 }

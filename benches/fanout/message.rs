@@ -1,4 +1,4 @@
-//! The messages that every server hands on: bytes that the real one made.
+//! The message that every server hands on: bytes that the real one made.
 
 use crate::shared::lodewatch::Server;
 use lodewatch::client;
@@ -10,29 +10,28 @@ use tempfile::TempDir;
 
 /// A message, and a file that holds it for the servers that are processes of their own.
 pub(crate) struct Message {
-    pub(crate) alerts: usize,
     pub(crate) bytes: Vec<u8>,
     pub(crate) file: PathBuf,
     _dir: TempDir,
 }
 
 impl Message {
-    /// What a first batch of so many updates, at most eight, causes.
-    pub(crate) async fn of(alerts: usize) -> Self {
-        let mut server = Server::start(alerts).await;
+    /// What a first update causes.
+    pub(crate) async fn make() -> Self {
+        let mut server = Server::start().await;
         server.publish(1).await;
         server.settle().await;
         let channel = client::connect(&server.process.address).await.unwrap();
         let list = pb::ListAlertsRequest { page_size: 1000, ..pb::ListAlertsRequest::default() };
         let list = AlertServiceClient::new(channel).list_alerts(list).await.unwrap().into_inner();
-        assert_eq!(list.alerts.len(), alerts, "one alert for each update");
+        assert_eq!(list.alerts.len(), 1, "one alert for each update");
         let told = pb::Alerts { alerts: list.alerts, more: false, snapshot: false };
         let message = Some(pb::subscribe_response::Message::Alerts(told));
         let bytes = pb::SubscribeResponse { cursor: list.cursor, message }.encode_to_vec();
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let file = dir.path().join("message");
         std::fs::write(&file, &bytes).unwrap();
-        Self { alerts, bytes, file, _dir: dir }
+        Self { bytes, file, _dir: dir }
     }
 
     /// With the header of gRPC, as most servers send it.

@@ -27,34 +27,6 @@ impl Mode {
             Self::Paced => "paced",
         }
     }
-
-    /// Alerts in a message.
-    fn alerts(self) -> usize {
-        match self {
-            Self::Throughput => 8,
-            Self::Paced => 1,
-        }
-    }
-}
-
-/// The messages of both modes, made once.
-pub(crate) struct Messages {
-    throughput: Message,
-    paced: Message,
-}
-
-impl Messages {
-    pub(crate) async fn make() -> Self {
-        let of = |mode: Mode| Message::of(mode.alerts());
-        Self { throughput: of(Mode::Throughput).await, paced: of(Mode::Paced).await }
-    }
-
-    pub(crate) fn of(&self, mode: Mode) -> &Message {
-        match mode {
-            Mode::Throughput => &self.throughput,
-            Mode::Paced => &self.paced,
-        }
-    }
 }
 
 /// One run.
@@ -134,13 +106,8 @@ impl Plan {
     }
 
     /// What it came to.
-    pub(crate) fn row(
-        &self,
-        measured: &Measured,
-        subscribers: &Subscribers,
-        message: &Message,
-    ) -> Row {
-        let alerts = |messages: usize| (messages * message.alerts) as f64;
+    pub(crate) fn row(&self, measured: &Measured, subscribers: &Subscribers) -> Row {
+        let deliveries = measured.messages as f64;
         let mut latencies: Vec<u64> = Vec::new();
         for meter in &subscribers.meters {
             latencies.extend(meter.latencies.lock().unwrap().iter());
@@ -151,8 +118,8 @@ impl Plan {
             mode: self.mode.name(),
             subscribers: self.subscribers - self.never_read,
             streams_per_connection: self.streams,
-            deliveries_per_s: alerts(measured.messages) / measured.took.as_secs_f64(),
-            server_cpu_s_per_million: measured.cpu_s / alerts(measured.messages) * 1e6,
+            deliveries_per_s: deliveries / measured.took.as_secs_f64(),
+            server_cpu_s_per_million: measured.cpu_s / deliveries * 1e6,
             p50_us: latencies[0],
             p99_us: latencies[1],
             p999_us: latencies[2],
@@ -173,6 +140,6 @@ pub(crate) async fn run(plan: &Plan, message: &Message) -> Row {
     let measured = plan.load(&mut server, &subscribers, message).await;
     Row {
         bytes_per_idle_subscriber: Some(each).filter(|_| plan.subscribers >= SUBSCRIBERS_MIN),
-        ..plan.row(&measured, &subscribers, message)
+        ..plan.row(&measured, &subscribers)
     }
 }

@@ -71,9 +71,7 @@ impl System {
     /// Starts the server, which will hand on this message.
     pub(crate) async fn start(self, message: &Message, dir: &TempDir) -> Server {
         match self {
-            Self::Lodewatch => {
-                Server::Lodewatch(Box::new(lodewatch::Server::start(message.alerts).await))
-            }
+            Self::Lodewatch => Server::Lodewatch(Box::new(lodewatch::Server::start().await)),
             Self::NaiveTonic | Self::RawTcp => {
                 Server::Own(Process::own(self.name(), &message.file))
             }

@@ -1,7 +1,8 @@
 //! The whole table: which runs there are, and what each comes to.
 
+use crate::message::Message;
 use crate::ratios::median;
-use crate::run::{self, Messages, Mode, Plan};
+use crate::run::{self, Mode, Plan};
 use crate::shared::report::{self, Row};
 use crate::subscribers::Windows;
 use crate::system::System;
@@ -96,7 +97,7 @@ pub(crate) async fn measure(
     extent: Extent,
     systems: &[System],
     only_subscribers: Option<usize>,
-    messages: &Messages,
+    message: &Message,
 ) -> Vec<Row> {
     report::head();
     let mut rows = Vec::new();
@@ -109,7 +110,7 @@ pub(crate) async fn measure(
         let mut taken: Vec<Vec<Row>> = group.iter().map(|_| Vec::new()).collect();
         for _ in 0..turns {
             for (plan, taken) in group.iter().zip(&mut taken) {
-                taken.push(run::run(plan, messages.of(plan.mode)).await);
+                taken.push(run::run(plan, message).await);
             }
         }
         for taken in taken {

@@ -70,7 +70,7 @@ async fn measure(arguments: &Arguments) {
     report::head();
     let mut rows = Vec::new();
     for way in [Way::Unary, Way::Streamed] {
-        let server = Server::start(1).await;
+        let server = Server::start().await;
         rows.push(throughput::measure("lodewatch", &server.process, way, seconds, "durable").await);
         drop(server);
         let null = Process::own("null", std::path::Path::new(""));
@@ -98,7 +98,7 @@ async fn measure(arguments: &Arguments) {
 
 /// Also gives the median of one fdatasync, in microseconds, measured in turns with the updates.
 async fn paced(updates: usize) -> (Row, u64) {
-    let mut server = Server::start(1).await;
+    let mut server = Server::start().await;
     let channel = client::connect(&server.process.address).await.unwrap();
     let from_head =
         pb::SubscribeRequest { start: pb::Start::Head.into(), ..pb::SubscribeRequest::default() };

@@ -9,9 +9,6 @@ use pb::feed_service_client::FeedServiceClient;
 use std::process::Command;
 use tempfile::TempDir;
 
-/// Of a batch: as many as it has alerts at most.
-const MARKETS: usize = 8;
-
 /// Each is mined and refined, so there are twice as many markets.
 const MINERALS: [&str; 96] = [
     "alumina",
@@ -138,8 +135,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts on an empty journal. Every message will have so many alerts, at most eight.
-    pub(crate) async fn start(alerts: usize) -> Self {
+    /// Starts on an empty journal. Every message will have one alert.
+    pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let settings = dir.path().join("settings.toml");
         std::fs::write(&settings, SETTINGS).unwrap();
@@ -150,8 +147,7 @@ impl Server {
         let batches = Batches::open(FeedServiceClient::new(channel)).await;
         let rounds = [share_of(0.9), share_of(0.3)];
         let rounds = rounds.iter().flat_map(|rows| {
-            let firsts = (0..MINERALS.len() * 2).step_by(MARKETS);
-            firsts.map(move |first| request(updates(first, alerts, rows)))
+            (0..MINERALS.len() * 2).map(move |market| request(updates(market, 1, rows)))
         });
         let rounds = rounds.collect();
         Self { process, batches, rounds, published: 0, answered: 0, _dir: dir }
