@@ -15,7 +15,7 @@ const MINERALS: [&str; 4] = ["gallium", "indium", "bismuth", "arsenic"];
 const SUBSCRIBERS: usize = 20;
 
 /// Acknowledged batches before a kill: some number up to this.
-const ACKNOWLEDGED_MAX: usize = 53;
+const ACKNOWLEDGED_MAX: usize = 17;
 
 macro_rules! crash {
     ($($name:ident: $seed:literal)+) => {

@@ -110,7 +110,7 @@ async fn streams_of_batches_are_bounded_in_all() {
 
 #[tokio::test]
 async fn what_is_refused_for_want_of_room_is_not_applied_until_it_is_sent_again() {
-    const CALLS: usize = 16;
+    const CALLS: usize = 40;
     let dir = tempfile::tempdir().unwrap();
     let room = |config: &mut Config| config.server.publish_calls_bytes_max = 65_536;
     let server = start(&dir, room).await;

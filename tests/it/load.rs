@@ -27,10 +27,10 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Answers that wait to be taken; publishers wait as well then.
-const ANSWERS_MAX: usize = 64;
+const ANSWERS_MAX: usize = 8;
 
 /// Batches that one stream has under way; many less than its credits in bytes.
-const UNDER_WAY_MAX: usize = 16;
+const UNDER_WAY_MAX: usize = 8;
 
 /// A batch that was answered: durable and applied.
 pub(crate) struct Acknowledged {
@@ -248,7 +248,12 @@ impl Subscriber {
         self.read(channel, None).await;
     }
 
-    async fn read_until_lost(&mut self, channel: Channel, answered: watch::Receiver<usize>) {
+    /// Reads on from its place until the connection is lost; rests for as many batches as it should, as they are counted.
+    pub(crate) async fn read_until_lost(
+        &mut self,
+        channel: Channel,
+        answered: watch::Receiver<usize>,
+    ) {
         self.read(channel, Some(answered)).await;
     }
 

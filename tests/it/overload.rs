@@ -1,5 +1,5 @@
-//! Twice the publishers that a server carries: the excess is refused at once, what is taken is answered, alerts go on, and memory
-//! is bounded. Some seconds on every change, and for five minutes by `tests/overload.sh`, which prints the report.
+//! Twice the publishers that a server carries: the excess is refused at once, what is taken is answered, alerts go on, memory is
+//! bounded, and nothing is lost. Some seconds on every change, and for five minutes by `tests/overload.sh`, which prints the report.
 
 use crate::binary::Process;
 use crate::harness::{Stream, batch};
@@ -12,6 +12,7 @@ use lodewatch::grpc::pb::{PublishRequest, PublishResponse, Start, SubscribeReque
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 use tonic::transport::Channel;
@@ -44,15 +45,18 @@ async fn twice_the_publishers_that_it_carries_are_answered_or_refused_and_alerts
 
     let (dir, settings) = (folder.path().join("data"), folder.path().join("lodewatch.toml"));
     fs::write(&settings, format!("{ROOM} = {}", carried * CALL_BYTES)).unwrap();
-    let process = Process::serve_with(&dir, &settings);
+    let mut process = Process::serve_with(&dir, &settings);
     let channels = connections(&process.address, 2 * carried).await;
+    let subscribing = tokio::spawn(subscribe_until_lost(channels[0].clone()));
     let alerted = tokio::spawn(publish_and_wait_for_alerts(channels[0].clone(), length));
     let load = load(&channels, 2 * carried, length).await;
     let alerted = alerted.await.unwrap();
     let memory_kb = process.memory_most_kb();
+    process.kill();
 
-    let mut subscriber = Subscriber::prompt();
-    subscriber.read_to_head(channels[0].clone()).await;
+    let process = Process::serve_with(&dir, &settings);
+    let mut subscriber = subscribing.await.unwrap();
+    subscriber.read_to_head(client::connect(&process.address).await.unwrap()).await;
     let replayed = Record::of_replay(&dir);
     assert_eq!(subscriber.seen, replayed, "no alert is missing");
     let applied = load.applied.iter().chain(&alerted.applied).copied();
@@ -183,6 +187,13 @@ async fn publish_until(end: Instant, number: usize, channel: Channel) -> Load {
         load.applied(number, &batch, begin);
     }
     load
+}
+
+async fn subscribe_until_lost(channel: Channel) -> Subscriber {
+    let (_, uncounted) = watch::channel(0);
+    let mut subscriber = Subscriber::prompt();
+    subscriber.read_until_lost(channel, uncounted).await;
+    subscriber
 }
 
 /// Publishes reports that cross thresholds, and waits for the alerts of each.
