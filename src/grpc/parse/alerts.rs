@@ -148,34 +148,42 @@ pub(super) fn page_size(checks: &mut Checks, sent: u32) -> Option<usize> {
 pub(super) fn filter(checks: &mut Checks, sent: Option<&pb::AlertFilter>) -> Option<Filter> {
     let Some(sent) = sent else { return Some(Filter::default()) };
     let minerals =
-        list(checks, "filter.minerals", &sent.minerals, ITEMS_MAX, |checks, field, name| {
+        list(checks, "filter.minerals".into(), &sent.minerals, ITEMS_MAX, |checks, field, name| {
             mineral(checks, field, name)
         });
-    let stages = list(checks, "filter.stages", &sent.stages, ITEMS_MAX, |checks, field, number| {
-        choice::<Stage>(checks, field, *number, Stage::allowed)
-    });
-    let countries =
-        list(checks, "filter.countries", &sent.countries, ITEMS_MAX, |checks, field, name| {
-            country(checks, field, name)
+    let stages =
+        list(checks, "filter.stages".into(), &sent.stages, ITEMS_MAX, |checks, field, number| {
+            choice::<Stage>(checks, field, *number, Stage::allowed)
         });
+    let countries = list(
+        checks,
+        "filter.countries".into(),
+        &sent.countries,
+        ITEMS_MAX,
+        |checks, field, name| country(checks, field, name),
+    );
     let destinations = list(
         checks,
-        "filter.destinations",
+        "filter.destinations".into(),
         &sent.destinations,
         ITEMS_MAX,
         |checks, field, name| destination(checks, field, name),
     );
-    let rules = list(checks, "filter.rules", &sent.rules, ITEMS_MAX, |checks, field, name| {
-        slug(checks, field, name)
-    });
-    let kinds = list(checks, "filter.kinds", &sent.kinds, ITEMS_MAX, |checks, field, number| {
-        choice::<Kind>(checks, field, *number, || {
-            format!("{}; others are never sent yet", Kind::allowed())
-        })
-    });
+    let rules =
+        list(checks, "filter.rules".into(), &sent.rules, ITEMS_MAX, |checks, field, name| {
+            slug(checks, field, name)
+        });
+    let kinds =
+        list(checks, "filter.kinds".into(), &sent.kinds, ITEMS_MAX, |checks, field, number| {
+            choice::<Kind>(checks, field, *number, || {
+                format!("{}; others are never sent yet", Kind::allowed())
+            })
+        });
     let level = match sent.minimum_level {
         0 => Some(None),
-        number => choice::<Level>(checks, "filter.minimum_level", number, Level::allowed).map(Some),
+        number => {
+            choice::<Level>(checks, "filter.minimum_level".into(), number, Level::allowed).map(Some)
+        }
     };
     let exercises = match pb::Exercises::try_from(sent.exercises) {
         Ok(pb::Exercises::Unspecified | pb::Exercises::Exclude) => Some(Exercises::Exclude),

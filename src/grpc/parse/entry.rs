@@ -1,5 +1,6 @@
 //! Entries of the journal, for import.
 
+use super::path::Path;
 use super::publish;
 use super::violations::{Checks, Violations};
 use crate::domain::{Entry, Payload, Seq, Timestamp};
@@ -20,7 +21,7 @@ pub fn entry(sent: &pb::JournalEntry, after: (Seq, Timestamp)) -> Result<Entry, 
     if sent.entry != 0 && sent.entry != seq.0 {
         checks.add("entry", format!("{} comes after entry {before}; it must be {seq}", sent.entry));
     }
-    let at = instant(&mut checks, "time", sent.time.as_ref());
+    let at = instant(&mut checks, "time".into(), sent.time.as_ref());
     if at.is_some_and(|at| at < earliest) {
         checks.add("time", format!("is before that of the entry before, {earliest}"));
     }
@@ -48,7 +49,7 @@ fn payload(checks: &mut Checks, sent: Option<&Wire>) -> Result<Option<Payload>, 
             }
         },
         Some(Wire::Tick(tick)) => {
-            let due = instant(checks, "tick.due", tick.due.as_ref());
+            let due = instant(checks, "tick.due".into(), tick.due.as_ref());
             Ok(due.map(|due| Payload::Tick { due }))
         }
         None => {
@@ -61,7 +62,7 @@ fn payload(checks: &mut Checks, sent: Option<&Wire>) -> Result<Option<Payload>, 
 /// An instant in whole milliseconds, between the years 1 and 9999.
 fn instant(
     checks: &mut Checks,
-    field: &str,
+    field: Path<'_>,
     sent: Option<&prost_types::Timestamp>,
 ) -> Option<Timestamp> {
     let millis = sent.and_then(|sent| {

@@ -69,7 +69,7 @@ pub(in crate::grpc) fn list_markets(
 ) -> Result<ListMarkets, Violations> {
     let mut checks = Checks::default();
     let filter = filter(&mut checks, &sent.minerals, &sent.stages);
-    let destination = destination(&mut checks, "destination", &sent.destination);
+    let destination = destination(&mut checks, "destination".into(), &sent.destination);
     let page_size = page_size(&mut checks, sent.page_size);
     let wanted =
         || Some(ListMarkets { filter: filter?, destination: destination?, page_size: page_size? });
@@ -83,7 +83,7 @@ pub(in crate::grpc) fn watch_markets(
 ) -> Result<WatchMarkets, Violations> {
     let mut checks = Checks::default();
     let filter = filter(&mut checks, &sent.minerals, &sent.stages);
-    let destination = destination(&mut checks, "destination", &sent.destination);
+    let destination = destination(&mut checks, "destination".into(), &sent.destination);
     let heartbeat_seconds = heartbeat_seconds(&mut checks, sent.heartbeat_seconds);
     let wanted = || {
         Some(WatchMarkets {
@@ -101,9 +101,9 @@ pub(in crate::grpc) fn get_market(
     sent: &pb::GetMarketRequest,
 ) -> Result<(MarketKey, Destination), Violations> {
     let mut checks = Checks::default();
-    let mineral = mineral(&mut checks, "mineral", &sent.mineral);
-    let stage = choice::<Stage>(&mut checks, "stage", sent.stage, Stage::allowed);
-    let destination = destination(&mut checks, "destination", &sent.destination);
+    let mineral = mineral(&mut checks, "mineral".into(), &sent.mineral);
+    let stage = choice::<Stage>(&mut checks, "stage".into(), sent.stage, Stage::allowed);
+    let destination = destination(&mut checks, "destination".into(), &sent.destination);
     let wanted = || Some((MarketKey { mineral: mineral?, stage: stage? }, destination?));
     let wanted = wanted();
     checks.finish(wanted)
@@ -116,11 +116,11 @@ pub(in crate::grpc) fn list_threats(
     let mut checks = Checks::default();
     let minerals = minerals(&mut checks, &sent.minerals);
     let imposing =
-        list(&mut checks, "imposing", &sent.imposing, ITEMS_MAX, |checks, field, name| {
+        list(&mut checks, "imposing".into(), &sent.imposing, ITEMS_MAX, |checks, field, name| {
             country(checks, field, name)
         });
     let statuses =
-        list(&mut checks, "statuses", &sent.statuses, ITEMS_MAX, |checks, field, number| {
+        list(&mut checks, "statuses".into(), &sent.statuses, ITEMS_MAX, |checks, field, number| {
             choice::<Status>(checks, field, *number, Status::allowed)
         });
     let page_size = page_size(&mut checks, sent.page_size);
@@ -138,12 +138,14 @@ pub(in crate::grpc) fn list_threats(
 
 fn filter(checks: &mut Checks, names: &[String], stages: &[i32]) -> Option<MarketFilter> {
     let minerals = minerals(checks, names);
-    let stages = list(checks, "stages", stages, ITEMS_MAX, |checks, field, number| {
+    let stages = list(checks, "stages".into(), stages, ITEMS_MAX, |checks, field, number| {
         choice::<Stage>(checks, field, *number, Stage::allowed)
     });
     Some(MarketFilter { minerals: minerals?, stages: stages? })
 }
 
 fn minerals(checks: &mut Checks, names: &[String]) -> Option<Vec<Mineral>> {
-    list(checks, "minerals", names, ITEMS_MAX, |checks, field, name| mineral(checks, field, name))
+    list(checks, "minerals".into(), names, ITEMS_MAX, |checks, field, name| {
+        mineral(checks, field, name)
+    })
 }

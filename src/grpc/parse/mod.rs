@@ -5,6 +5,7 @@ mod entry;
 mod figure;
 mod markets;
 mod name;
+mod path;
 mod policy;
 mod publish;
 mod report;
@@ -22,6 +23,7 @@ pub(super) use timeout::timeout;
 pub use violations::Violations;
 pub(super) use what_if::{Simulate, backtest, simulate};
 
+use path::Path;
 use violations::Checks;
 
 /// A field that may be left out: `Some(None)` where it is, `None` where it is wrong.

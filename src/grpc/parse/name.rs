@@ -1,6 +1,6 @@
 //! Names, days and enum numbers: the smallest parts of every request.
 
-use super::{Checks, Optional};
+use super::{Checks, Optional, Path};
 use crate::domain::policy::{Destination, Place};
 use crate::domain::{Country, Day, Mineral, Slug, slug};
 use crate::grpc::names::OnWire;
@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 /// A mineral by slug, name or alias.
-pub(super) fn mineral(checks: &mut Checks, field: &str, text: &str) -> Option<Mineral> {
+pub(super) fn mineral(checks: &mut Checks, field: Path<'_>, text: &str) -> Option<Mineral> {
     checks.require(Mineral::parse(text), field, || {
         nearest(
             &format!("{} is not a mineral of the catalogue", quoted(text)),
@@ -18,7 +18,7 @@ pub(super) fn mineral(checks: &mut Checks, field: &str, text: &str) -> Option<Mi
 }
 
 /// A country by code, name or alias.
-pub(super) fn country(checks: &mut Checks, field: &str, text: &str) -> Option<Country> {
+pub(super) fn country(checks: &mut Checks, field: Path<'_>, text: &str) -> Option<Country> {
     checks.require(Country::parse(text), field, || {
         let what = format!(
             "{} is not a country: ISO 3166-1 alpha-3, alpha-2 or an English name",
@@ -29,14 +29,14 @@ pub(super) fn country(checks: &mut Checks, field: &str, text: &str) -> Option<Co
 }
 
 /// A country or the name of a bloc.
-pub(super) fn place(checks: &mut Checks, field: &str, text: &str) -> Option<Place> {
+pub(super) fn place(checks: &mut Checks, field: Path<'_>, text: &str) -> Option<Place> {
     checks.require(Place::parse(text), field, || {
         format!("{} is neither a country nor the name of a bloc, such as EU", quoted(text))
     })
 }
 
 /// `all`, `any`, a country or a bloc; empty means `all`.
-pub(super) fn destination(checks: &mut Checks, field: &str, text: &str) -> Option<Destination> {
+pub(super) fn destination(checks: &mut Checks, field: Path<'_>, text: &str) -> Option<Destination> {
     if text.is_empty() {
         return Some(Destination::All);
     }
@@ -49,33 +49,33 @@ pub(super) fn destination(checks: &mut Checks, field: &str, text: &str) -> Optio
 }
 
 /// A name of people's choice.
-pub(super) fn slug(checks: &mut Checks, field: &str, text: &str) -> Option<Slug> {
+pub(super) fn slug(checks: &mut Checks, field: Path<'_>, text: &str) -> Option<Slug> {
     checks.require(Slug::parse(text), field, || {
         format!("{} is no name: {}", quoted(text), slug::ALLOWED)
     })
 }
 
 /// A name that may be empty: `Some(None)` then, `None` where it is not a name.
-pub(super) fn optional_slug(checks: &mut Checks, field: &str, text: &str) -> Optional<Slug> {
+pub(super) fn optional_slug(checks: &mut Checks, field: Path<'_>, text: &str) -> Optional<Slug> {
     if text.is_empty() { Some(None) } else { slug(checks, field, text).map(Some) }
 }
 
 /// A day.
-pub(super) fn day(checks: &mut Checks, field: &str, text: &str) -> Option<Day> {
+pub(super) fn day(checks: &mut Checks, field: Path<'_>, text: &str) -> Option<Day> {
     checks.require(text.parse().ok(), field, || {
         format!("{} is not a day such as 2024-12-03", quoted(text))
     })
 }
 
 /// A day that may be empty.
-pub(super) fn optional_day(checks: &mut Checks, field: &str, text: &str) -> Optional<Day> {
+pub(super) fn optional_day(checks: &mut Checks, field: Path<'_>, text: &str) -> Optional<Day> {
     if text.is_empty() { Some(None) } else { day(checks, field, text).map(Some) }
 }
 
 /// Free text of at most `bytes_max` bytes.
 pub(super) fn text(
     checks: &mut Checks,
-    field: &str,
+    field: Path<'_>,
     text: &str,
     bytes_max: usize,
 ) -> Option<Arc<str>> {
@@ -86,7 +86,7 @@ pub(super) fn text(
 /// A number of an enum that must be set.
 pub(super) fn choice<T: OnWire>(
     checks: &mut Checks,
-    field: &str,
+    field: Path<'_>,
     number: i32,
     allowed: impl FnOnce() -> String,
 ) -> Option<T> {
@@ -99,7 +99,7 @@ pub(super) fn choice<T: OnWire>(
 /// A number of an enum of which 0 means `default`.
 pub(super) fn choice_or<T: OnWire>(
     checks: &mut Checks,
-    field: &str,
+    field: Path<'_>,
     number: i32,
     default: T,
     allowed: impl FnOnce() -> String,
@@ -110,10 +110,10 @@ pub(super) fn choice_or<T: OnWire>(
 /// Every item of a list, each with its own path; notes a list of more than `items_max`.
 pub(super) fn list<I, T>(
     checks: &mut Checks,
-    field: &str,
+    field: Path<'_>,
     items: &[I],
     items_max: usize,
-    mut parse: impl FnMut(&mut Checks, &str, &I) -> Option<T>,
+    mut parse: impl FnMut(&mut Checks, Path<'_>, &I) -> Option<T>,
 ) -> Option<Vec<T>> {
     if items.len() > items_max {
         checks.add(field, format!("{} items; at most {items_max} are allowed", items.len()));
@@ -121,7 +121,7 @@ pub(super) fn list<I, T>(
     }
     let mut parsed = Vec::with_capacity(items.len());
     for (at, item) in items.iter().enumerate() {
-        parsed.extend(parse(checks, &format!("{field}[{at}]"), item));
+        parsed.extend(parse(checks, Path::Item(&field, at), item));
     }
     (parsed.len() == items.len()).then_some(parsed)
 }

@@ -2,7 +2,7 @@
 
 use super::figure;
 use super::name::{choice, country, destination, list, mineral, slug};
-use super::{Checks, Violations};
+use super::{Checks, Path, Violations};
 use crate::domain::policy::{Blocs, Destination, Level, Place};
 use crate::domain::rule::{Flapping, Metric, Threshold};
 use crate::domain::threat::{Confidence, Measure};
@@ -26,37 +26,35 @@ const DAYS_MAX: u64 = 36_500;
 /// Every bad field of it.
 pub fn policy(sent: &pb::Policy) -> Result<Policy, Violations> {
     let mut checks = Checks::default();
-    let policy = read(&mut checks, "policy", sent);
+    let policy = read(&mut checks, "policy".into(), sent);
     checks.finish(policy)
 }
 
 /// A policy as part of another message.
-pub(super) fn read(checks: &mut Checks, field: &str, sent: &pb::Policy) -> Option<Policy> {
-    let at = |name: &str| format!("{field}.{name}");
-    let blocs = list(checks, &at("blocs"), &sent.blocs, BLOCS_MAX, bloc);
-    let sources =
-        list(checks, &at("sources"), &sent.sources, SOURCES_MAX, |checks, field, name| {
-            slug(checks, field, name)
-        });
-    let weights = list(checks, &at("weights"), &sent.weights, ITEMS_MAX, |checks, field, sent| {
-        let field_of_measure = format!("{field}.measure");
-        let measure = choice::<Measure>(checks, &field_of_measure, sent.measure, Measure::allowed);
-        let weight = figure::weight(checks, &format!("{field}.weight"), sent.weight);
+pub(super) fn read(checks: &mut Checks, field: Path<'_>, sent: &pb::Policy) -> Option<Policy> {
+    let at = |name: &'static str| Path::Of(&field, name);
+    let blocs = list(checks, at("blocs"), &sent.blocs, BLOCS_MAX, bloc);
+    let sources = list(checks, at("sources"), &sent.sources, SOURCES_MAX, |checks, field, name| {
+        slug(checks, field, name)
+    });
+    let weights = list(checks, at("weights"), &sent.weights, ITEMS_MAX, |checks, field, sent| {
+        let field_of_measure = field.at("measure");
+        let measure = choice::<Measure>(checks, field_of_measure, sent.measure, Measure::allowed);
+        let weight = figure::weight(checks, field.at("weight"), sent.weight);
         Some((measure?, weight?))
     });
-    let wgi =
-        list(checks, &at("governance"), &sent.governance, ITEMS_MAX, |checks, field, sent| {
-            let country = country(checks, &format!("{field}.country"), &sent.country);
-            let weight = figure::governance(checks, &format!("{field}.weight"), sent.weight);
-            Some((country?, weight?))
-        });
-    let notice_share = figure::share(checks, &at("notice_share"), sent.notice_share);
+    let wgi = list(checks, at("governance"), &sent.governance, ITEMS_MAX, |checks, field, sent| {
+        let country = country(checks, field.at("country"), &sent.country);
+        let weight = figure::governance(checks, field.at("weight"), sent.weight);
+        Some((country?, weight?))
+    });
+    let notice_share = figure::share(checks, at("notice_share"), sent.notice_share);
     let blocs = Blocs(blocs?.into_iter().collect());
-    let rules = list(checks, &at("rules"), &sent.rules, RULES_MAX, |checks, field, sent| {
+    let rules = list(checks, at("rules"), &sent.rules, RULES_MAX, |checks, field, sent| {
         rule(checks, field, sent, &blocs)
     });
     let mut rules = rules?;
-    unique(checks, &at("rules"), &rules);
+    unique(checks, at("rules"), &rules);
     rules.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let mut all = Policy::default_weights();
     all.extend(weights?);
@@ -70,7 +68,7 @@ pub(super) fn read(checks: &mut Checks, field: &str, sent: &pb::Policy) -> Optio
     })
 }
 
-fn unique(checks: &mut Checks, field: &str, rules: &[Rule]) {
+fn unique(checks: &mut Checks, field: Path<'_>, rules: &[Rule]) {
     let mut first = BTreeMap::new();
     for (at, rule) in rules.iter().enumerate() {
         if let Some(first) = first.insert(&rule.name, at) {
@@ -82,50 +80,53 @@ fn unique(checks: &mut Checks, field: &str, rules: &[Rule]) {
     }
 }
 
-fn bloc(checks: &mut Checks, field: &str, sent: &pb::Bloc) -> Option<(Slug, BTreeSet<Country>)> {
+fn bloc(
+    checks: &mut Checks,
+    field: Path<'_>,
+    sent: &pb::Bloc,
+) -> Option<(Slug, BTreeSet<Country>)> {
     let name = Slug::parse(&sent.name).filter(Blocs::may_be_named);
-    let name = checks.require(name, format!("{field}.name"), || {
+    let name = checks.require(name, field.at("name"), || {
         "a bloc is named by 1 to 64 of A-Z 0-9 _ -, and not like a country, ALL or ANY".to_owned()
     });
-    let members = list(checks, &format!("{field}.members"), &sent.members, ITEMS_MAX, |c, f, n| {
-        country(c, f, n)
-    });
+    let members =
+        list(checks, field.at("members"), &sent.members, ITEMS_MAX, |c, f, n| country(c, f, n));
     Some((name?, members?.into_iter().collect()))
 }
 
-fn measure(checks: &mut Checks, field: &str, number: i32) -> Option<Measure> {
+fn measure(checks: &mut Checks, field: Path<'_>, number: i32) -> Option<Measure> {
     let measure = choice::<Measure>(checks, field, number, Measure::allowed)?;
     let moves = (measure != Measure::TechnologyControl).then_some(measure);
     checks.require(moves, field, || "technology controls never move an index".to_owned())
 }
 
-fn rule(checks: &mut Checks, field: &str, sent: &pb::Rule, blocs: &Blocs) -> Option<Rule> {
-    let at = |name: &str| format!("{field}.{name}");
-    let name = slug(checks, &at("name"), &sent.name).and_then(|name| {
+fn rule(checks: &mut Checks, field: Path<'_>, sent: &pb::Rule, blocs: &Blocs) -> Option<Rule> {
+    let at = |name: &'static str| Path::Of(&field, name);
+    let name = slug(checks, at("name"), &sent.name).and_then(|name| {
         let free = (name.as_str() != Policy::NOTICE).then_some(name);
         checks.require(free, at("name"), || "is the name that notices have".to_owned())
     });
     let metric = metric(checks, field, sent);
     let minerals =
-        list(checks, &at("minerals"), &sent.minerals, ITEMS_MAX, |c, f, n| mineral(c, f, n));
-    let stages = list(checks, &at("stages"), &sent.stages, ITEMS_MAX, |c, f, n| {
+        list(checks, at("minerals"), &sent.minerals, ITEMS_MAX, |c, f, n| mineral(c, f, n));
+    let stages = list(checks, at("stages"), &sent.stages, ITEMS_MAX, |c, f, n| {
         choice::<Stage>(c, f, *n, Stage::allowed)
     });
     let destinations =
-        list(checks, &at("destinations"), &sent.destinations, ITEMS_MAX, |c, f, n| {
+        list(checks, at("destinations"), &sent.destinations, ITEMS_MAX, |c, f, n| {
             known_destination(c, f, n, blocs)
         });
     let measures =
-        list(checks, &at("measures"), &sent.measures, ITEMS_MAX, |c, f, n| measure(c, f, *n));
-    let confidence = list(checks, &at("confidence"), &sent.confidence, ITEMS_MAX, |c, f, n| {
+        list(checks, at("measures"), &sent.measures, ITEMS_MAX, |c, f, n| measure(c, f, *n));
+    let confidence = list(checks, at("confidence"), &sent.confidence, ITEMS_MAX, |c, f, n| {
         choice::<Confidence>(c, f, *n, Confidence::allowed)
     });
-    let for_ms = duration(checks, &at("for_duration"), sent.for_duration.as_ref());
-    let keep_ms = duration(checks, &at("keep_duration"), sent.keep_duration.as_ref());
-    let max_age_ms = duration(checks, &at("max_age"), sent.max_age.as_ref());
-    let flapping = flapping(checks, &at("flapping"), sent.flapping.as_ref());
+    let for_ms = duration(checks, at("for_duration"), sent.for_duration.as_ref());
+    let keep_ms = duration(checks, at("keep_duration"), sent.keep_duration.as_ref());
+    let max_age_ms = duration(checks, at("max_age"), sent.max_age.as_ref());
+    let flapping = flapping(checks, at("flapping"), sent.flapping.as_ref());
     let metric = metric?;
-    let thresholds = list(checks, &at("thresholds"), &sent.thresholds, ITEMS_MAX, |c, f, one| {
+    let thresholds = list(checks, at("thresholds"), &sent.thresholds, ITEMS_MAX, |c, f, one| {
         threshold(c, f, one, &metric)
     });
     let mut destinations = destinations?;
@@ -171,7 +172,7 @@ fn sorted<T: Ord>(items: Vec<T>) -> Vec<T> {
 
 fn known_destination(
     checks: &mut Checks,
-    field: &str,
+    field: Path<'_>,
     name: &str,
     blocs: &Blocs,
 ) -> Option<Destination> {
@@ -186,10 +187,10 @@ fn known_destination(
     })
 }
 
-fn metric(checks: &mut Checks, field: &str, sent: &pb::Rule) -> Option<Metric> {
+fn metric(checks: &mut Checks, field: Path<'_>, sent: &pb::Rule) -> Option<Metric> {
     let countries = list(
         checks,
-        &format!("{field}.metric_countries"),
+        field.at("metric_countries"),
         &sent.metric_countries,
         ITEMS_MAX,
         |c, f, n| country(c, f, n),
@@ -209,7 +210,7 @@ fn metric(checks: &mut Checks, field: &str, sent: &pb::Rule) -> Option<Metric> {
         (Ok(pb::Metric::AnnouncedRestrictedShare), []) => Some(Metric::AnnouncedRestrictedShare),
         (Ok(_) | Err(_), _) => None,
     };
-    checks.require(metric, format!("{field}.metric"), || {
+    checks.require(metric, field.at("metric"), || {
         format!(
             "must be one of {}; metric_countries has one country for country_share, some for group_share, none else",
             Metric::ALLOWED
@@ -219,34 +220,38 @@ fn metric(checks: &mut Checks, field: &str, sent: &pb::Rule) -> Option<Metric> {
 
 fn threshold(
     checks: &mut Checks,
-    field: &str,
+    field: Path<'_>,
     sent: &pb::Threshold,
     metric: &Metric,
 ) -> Option<Threshold> {
-    let level = choice::<Level>(checks, &format!("{field}.level"), sent.level, Level::allowed);
-    let raise = figure::amount(checks, &format!("{field}.raise"), sent.raise, metric.unit());
-    let reset = figure::amount(checks, &format!("{field}.reset"), sent.reset, metric.unit());
+    let level = choice::<Level>(checks, field.at("level"), sent.level, Level::allowed);
+    let raise = figure::amount(checks, field.at("raise"), sent.raise, metric.unit());
+    let reset = figure::amount(checks, field.at("reset"), sent.reset, metric.unit());
     Some(Threshold { level: level?, raise: raise?, reset: reset? })
 }
 
 #[allow(clippy::option_option, reason = "left out and wrong are two things")]
 fn flapping(
     checks: &mut Checks,
-    field: &str,
+    field: Path<'_>,
     sent: Option<&pb::Flapping>,
 ) -> Option<Option<Flapping>> {
     let Some(sent) = sent else { return Some(None) };
     let changes =
         u8::try_from(sent.changes).ok().filter(|n| (1..=Flapping::CHANGES_MAX).contains(n));
-    let changes = checks.require(changes, format!("{field}.changes"), || {
+    let changes = checks.require(changes, field.at("changes"), || {
         format!("{} is not 1 to {}", sent.changes, Flapping::CHANGES_MAX)
     });
-    let within_ms = duration(checks, &format!("{field}.within"), sent.within.as_ref());
+    let within_ms = duration(checks, field.at("within"), sent.within.as_ref());
     Some(Some(Flapping { changes: changes?, within_ms: within_ms? }))
 }
 
 /// Milliseconds; 0 where it is left out.
-fn duration(checks: &mut Checks, field: &str, sent: Option<&prost_types::Duration>) -> Option<u64> {
+fn duration(
+    checks: &mut Checks,
+    field: Path<'_>,
+    sent: Option<&prost_types::Duration>,
+) -> Option<u64> {
     let Some(sent) = sent else { return Some(0) };
     let duration = std::time::Duration::try_from(*sent).ok();
     let most = DAYS_MAX.saturating_mul(86_400_000);

@@ -3,7 +3,7 @@
 use super::name::{quoted, slug};
 use super::report::report;
 use super::threat::threat;
-use super::{Checks, Violations};
+use super::{Checks, Path, Violations};
 use crate::domain::update::{Batch, Removal, RequestId, Update};
 use crate::grpc::pb::{self, update::Update as Wire};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub fn publish(
 ) -> Result<Batch, Violations> {
     let mut checks = Checks::default();
     let request_id = request_id(&mut checks, &sent.request_id, new_id);
-    let feed = slug(&mut checks, "feed", &sent.feed);
+    let feed = slug(&mut checks, "feed".into(), &sent.feed);
     let updates = updates(&mut checks, sent);
     let batch = || {
         let (feed, updates, exercise) = (feed?, updates?, sent.exercise);
@@ -48,26 +48,29 @@ fn updates(checks: &mut Checks, sent: &pb::PublishRequest) -> Option<Vec<Update>
         );
         return None;
     }
+    let list = Path::from("updates");
     let mut updates = Vec::with_capacity(count);
     for (at, update) in sent.updates.iter().enumerate() {
-        updates.extend(one(checks, &format!("updates[{at}]"), update, sent.exercise));
+        updates.extend(one(checks, Path::Item(&list, at), update, sent.exercise));
     }
     (updates.len() == count).then_some(updates)
 }
 
-fn one(checks: &mut Checks, field: &str, sent: &pb::Update, exercise: bool) -> Option<Update> {
+fn one(checks: &mut Checks, field: Path<'_>, sent: &pb::Update, exercise: bool) -> Option<Update> {
     match &sent.update {
         Some(Wire::Report(_)) if exercise => {
             let why = "a drill holds threats and removals only: a report could not be undone";
-            checks.add(format!("{field}.report"), why);
+            checks.add(field.at("report"), why);
             None
         }
-        Some(Wire::Report(sent)) => report(checks, &format!("{field}.report"), sent)
-            .map(|report| Update::Report(Arc::new(report))),
-        Some(Wire::Threat(sent)) => threat(checks, &format!("{field}.threat"), sent)
-            .map(|threat| Update::Threat(Arc::new(threat))),
+        Some(Wire::Report(sent)) => {
+            report(checks, field.at("report"), sent).map(|report| Update::Report(Arc::new(report)))
+        }
+        Some(Wire::Threat(sent)) => {
+            threat(checks, field.at("threat"), sent).map(|threat| Update::Threat(Arc::new(threat)))
+        }
         Some(Wire::Removal(sent)) => {
-            let threat = slug(checks, &format!("{field}.removal.threat_id"), &sent.threat_id);
+            let threat = slug(checks, field.at("removal.threat_id"), &sent.threat_id);
             let revision = Some(sent.revision).filter(|revision| *revision > 0);
             threat.map(|threat| Update::Removal(Removal { threat, revision }))
         }

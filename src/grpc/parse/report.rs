@@ -1,7 +1,7 @@
 //! Supply reports.
 
 use super::name::{choice, country, day, list, mineral, quoted, slug, text};
-use super::{Checks, figure};
+use super::{Checks, Path, figure};
 use crate::domain::market::{Denominator, Draft, DraftRow, Fault, Figure, MarketKey, Period};
 use crate::domain::{Report, Stage, Threat};
 use crate::grpc::pb;
@@ -11,31 +11,35 @@ use pb::supply_row::Figure as Wire;
 const UNIT_MAX: usize = 64;
 
 /// A report with its shares.
-pub(super) fn report(checks: &mut Checks, field: &str, sent: &pb::SupplyReport) -> Option<Report> {
-    let at = |name: &str| format!("{field}.{name}");
-    let mineral = mineral(checks, &at("mineral"), &sent.mineral);
-    let stage = choice::<Stage>(checks, &at("stage"), sent.stage, Stage::allowed);
-    let source = slug(checks, &at("source"), &sent.source);
+pub(super) fn report(
+    checks: &mut Checks,
+    field: Path<'_>,
+    sent: &pb::SupplyReport,
+) -> Option<Report> {
+    let at = |name: &'static str| Path::Of(&field, name);
+    let mineral = mineral(checks, at("mineral"), &sent.mineral);
+    let stage = choice::<Stage>(checks, at("stage"), sent.stage, Stage::allowed);
+    let source = slug(checks, at("source"), &sent.source);
     let period = checks.require(Period::parse(&sent.period), at("period"), || {
         format!("{} is not a period: {}", quoted(&sent.period), Period::ALLOWED)
     });
-    let vintage = day(checks, &at("vintage"), &sent.vintage);
-    let unit = text(checks, &at("unit"), &sent.unit, UNIT_MAX);
-    let rows = list(checks, &at("rows"), &sent.rows, Report::ROWS_MAX, row);
-    let denominator = denominator(checks, &at("denominator"), sent);
+    let vintage = day(checks, at("vintage"), &sent.vintage);
+    let unit = text(checks, at("unit"), &sent.unit, UNIT_MAX);
+    let rows = list(checks, at("rows"), &sent.rows, Report::ROWS_MAX, row);
+    let denominator = denominator(checks, at("denominator"), sent);
     let other = match (sent.other, denominator) {
         (None, _) => Some(None),
         (Some(value), Some(Denominator::Shares)) => {
-            figure::share(checks, &at("other"), value).map(|share| Some(Figure::Share(share)))
+            figure::share(checks, at("other"), value).map(|share| Some(Figure::Share(share)))
         }
-        (Some(value), _) => figure::milli(checks, &at("other"), value)
+        (Some(value), _) => figure::milli(checks, at("other"), value)
             .map(|milli| Some(Figure::QuantityMilli(milli))),
     };
     let total = match sent.published_total {
         None => Some(None),
-        Some(value) => figure::milli(checks, &at("published_total"), value).map(Some),
+        Some(value) => figure::milli(checks, at("published_total"), value).map(Some),
     };
-    let url = text(checks, &at("url"), &sent.url, Threat::TEXT_MAX);
+    let url = text(checks, at("url"), &sent.url, Threat::TEXT_MAX);
     let draft = Draft {
         market: MarketKey { mineral: mineral?, stage: stage? },
         source: source?,
@@ -52,25 +56,25 @@ pub(super) fn report(checks: &mut Checks, field: &str, sent: &pb::SupplyReport) 
         Ok(report) => Some(report),
         Err(faults) => {
             for fault in faults {
-                checks.add(at(&place(&fault)), fault);
+                checks.add(field.at(&place(&fault)), fault);
             }
             None
         }
     }
 }
 
-fn row(checks: &mut Checks, field: &str, sent: &pb::SupplyRow) -> Option<DraftRow> {
-    let country = country(checks, &format!("{field}.country"), &sent.country);
+fn row(checks: &mut Checks, field: Path<'_>, sent: &pb::SupplyRow) -> Option<DraftRow> {
+    let country = country(checks, field.at("country"), &sent.country);
     let figure = match &sent.figure {
         Some(Wire::Quantity(value)) => {
-            figure::milli(checks, &format!("{field}.quantity"), *value).map(Figure::QuantityMilli)
+            figure::milli(checks, field.at("quantity"), *value).map(Figure::QuantityMilli)
         }
         Some(Wire::Share(value)) => {
-            figure::share(checks, &format!("{field}.share"), *value).map(Figure::Share)
+            figure::share(checks, field.at("share"), *value).map(Figure::Share)
         }
         Some(Wire::Withheld(true)) => Some(Figure::Withheld),
         Some(Wire::Withheld(false)) => {
-            checks.add(format!("{field}.withheld"), "is false; set a quantity or a share instead");
+            checks.add(field.at("withheld"), "is false; set a quantity or a share instead");
             None
         }
         None => {
@@ -82,7 +86,11 @@ fn row(checks: &mut Checks, field: &str, sent: &pb::SupplyRow) -> Option<DraftRo
 }
 
 /// What the shares are parts of: as sent, or by the form of the rows.
-fn denominator(checks: &mut Checks, field: &str, sent: &pb::SupplyReport) -> Option<Denominator> {
+fn denominator(
+    checks: &mut Checks,
+    field: Path<'_>,
+    sent: &pb::SupplyReport,
+) -> Option<Denominator> {
     let has_shares = sent.rows.iter().any(|row| matches!(row.figure, Some(Wire::Share(_))));
     match pb::Denominator::try_from(sent.denominator) {
         Ok(pb::Denominator::Unspecified) if has_shares => Some(Denominator::Shares),

@@ -3,7 +3,7 @@
 use super::name::{
     choice, choice_or, country, day, list, mineral, optional_day, optional_slug, place, slug, text,
 };
-use super::{Checks, Optional, figure};
+use super::{Checks, Optional, Path, figure};
 use crate::domain::calendar::{Calendar, CalendarFault, Suspension};
 use crate::domain::threat::{Authority, Confidence, EndUse, Evidence, Measure, Quota, Scope};
 use crate::domain::{Slug, Stage, Threat};
@@ -13,47 +13,42 @@ use crate::grpc::pb;
 const NAMES_MAX: usize = 256;
 
 /// A threat.
-pub(super) fn threat(checks: &mut Checks, field: &str, sent: &pb::Threat) -> Option<Threat> {
-    let at = |name: &str| format!("{field}.{name}");
-    let id = slug(checks, &at("id"), &sent.id);
-    let state_act = optional_slug(checks, &at("state_act_id"), &sent.state_act_id);
-    let title = text(checks, &at("title"), &sent.title, Threat::TEXT_MAX);
-    let evidence = list(checks, &at("evidence"), &sent.evidence, Threat::EVIDENCE_MAX, evidence);
-    let imposing = country(checks, &at("imposing"), &sent.imposing);
-    let authority = choice_or(
-        checks,
-        &at("authority"),
-        sent.authority,
-        Authority::National,
-        Authority::allowed,
-    );
-    let scope = scope(checks, &at("destination"), sent.destination.as_ref());
-    let end_use = choice_or(checks, &at("end_use"), sent.end_use, EndUse::Any, EndUse::allowed);
+pub(super) fn threat(checks: &mut Checks, field: Path<'_>, sent: &pb::Threat) -> Option<Threat> {
+    let at = |name: &'static str| Path::Of(&field, name);
+    let id = slug(checks, at("id"), &sent.id);
+    let state_act = optional_slug(checks, at("state_act_id"), &sent.state_act_id);
+    let title = text(checks, at("title"), &sent.title, Threat::TEXT_MAX);
+    let evidence = list(checks, at("evidence"), &sent.evidence, Threat::EVIDENCE_MAX, evidence);
+    let imposing = country(checks, at("imposing"), &sent.imposing);
+    let authority =
+        choice_or(checks, at("authority"), sent.authority, Authority::National, Authority::allowed);
+    let scope = scope(checks, at("destination"), sent.destination.as_ref());
+    let end_use = choice_or(checks, at("end_use"), sent.end_use, EndUse::Any, EndUse::allowed);
     if sent.minerals.is_empty() {
         checks.add(at("minerals"), "is empty; name at least one mineral");
     }
     let minerals =
-        list(checks, &at("minerals"), &sent.minerals, NAMES_MAX, |checks, field, name| {
+        list(checks, at("minerals"), &sent.minerals, NAMES_MAX, |checks, field, name| {
             mineral(checks, field, name)
         });
     let stages =
-        list(checks, &at("stages"), &sent.stages, Stage::ALL.len(), |checks, field, number| {
+        list(checks, at("stages"), &sent.stages, Stage::ALL.len(), |checks, field, number| {
             choice::<Stage>(checks, field, *number, Stage::allowed)
         });
-    let measure = choice(checks, &at("measure"), sent.measure, Measure::allowed);
+    let measure = choice(checks, at("measure"), sent.measure, Measure::allowed);
     let quota =
-        sent.quota.as_ref().map_or(Some(None), |one| quota(checks, &at("quota"), one).map(Some));
+        sent.quota.as_ref().map_or(Some(None), |one| quota(checks, at("quota"), one).map(Some));
     let tax_rate = sent
         .tax_rate
-        .map_or(Some(None), |rate| figure::share(checks, &at("tax_rate"), rate).map(Some));
+        .map_or(Some(None), |rate| figure::share(checks, at("tax_rate"), rate).map(Some));
     let t_override = sent
         .t_override
-        .map_or(Some(None), |t| figure::weight(checks, &at("t_override"), t).map(Some));
+        .map_or(Some(None), |t| figure::weight(checks, at("t_override"), t).map(Some));
     let calendar = calendar(checks, field, sent);
-    let superseded_by = superseded_by(checks, &at("superseded_by"), sent);
+    let superseded_by = superseded_by(checks, at("superseded_by"), sent);
     let confidence = choice_or(
         checks,
-        &at("confidence"),
+        at("confidence"),
         sent.confidence,
         Confidence::Official,
         Confidence::allowed,
@@ -80,7 +75,7 @@ pub(super) fn threat(checks: &mut Checks, field: &str, sent: &pb::Threat) -> Opt
     })
 }
 
-fn superseded_by(checks: &mut Checks, field: &str, sent: &pb::Threat) -> Optional<Slug> {
+fn superseded_by(checks: &mut Checks, field: Path<'_>, sent: &pb::Threat) -> Optional<Slug> {
     let other = optional_slug(checks, field, &sent.superseded_by)?;
     if other.as_ref().is_some_and(|other| other.as_str() == sent.id) {
         checks.add(field, "is the threat itself");
@@ -89,24 +84,24 @@ fn superseded_by(checks: &mut Checks, field: &str, sent: &pb::Threat) -> Optiona
     Some(other)
 }
 
-fn evidence(checks: &mut Checks, field: &str, sent: &pb::Evidence) -> Option<Evidence> {
-    let url = text(checks, &format!("{field}.url"), &sent.url, Threat::TEXT_MAX);
-    let publisher = text(checks, &format!("{field}.publisher"), &sent.publisher, Threat::TEXT_MAX);
-    let retrieved = optional_day(checks, &format!("{field}.retrieved"), &sent.retrieved);
+fn evidence(checks: &mut Checks, field: Path<'_>, sent: &pb::Evidence) -> Option<Evidence> {
+    let url = text(checks, field.at("url"), &sent.url, Threat::TEXT_MAX);
+    let publisher = text(checks, field.at("publisher"), &sent.publisher, Threat::TEXT_MAX);
+    let retrieved = optional_day(checks, field.at("retrieved"), &sent.retrieved);
     Some(Evidence { url: url?, publisher: publisher?, retrieved: retrieved? })
 }
 
-fn quota(checks: &mut Checks, field: &str, sent: &pb::Quota) -> Option<Quota> {
-    let value_milli = figure::milli(checks, &format!("{field}.value"), sent.value);
-    let unit = text(checks, &format!("{field}.unit"), &sent.unit, Slug::LEN_MAX);
-    let period = text(checks, &format!("{field}.period"), &sent.period, Slug::LEN_MAX);
+fn quota(checks: &mut Checks, field: Path<'_>, sent: &pb::Quota) -> Option<Quota> {
+    let value_milli = figure::milli(checks, field.at("value"), sent.value);
+    let unit = text(checks, field.at("unit"), &sent.unit, Slug::LEN_MAX);
+    let period = text(checks, field.at("period"), &sent.period, Slug::LEN_MAX);
     Some(Quota { value_milli: value_milli?, unit: unit?, period: period? })
 }
 
-fn scope(checks: &mut Checks, field: &str, sent: Option<&pb::Scope>) -> Option<Scope> {
+fn scope(checks: &mut Checks, field: Path<'_>, sent: Option<&pb::Scope>) -> Option<Scope> {
     let Some(sent) = sent else { return Some(Scope::All) };
     let mut places = |name: &str, names: &[String]| {
-        list(checks, &format!("{field}.{name}"), names, NAMES_MAX, |checks, field, name| {
+        list(checks, field.at(name), names, NAMES_MAX, |checks, field, name| {
             place(checks, field, name)
         })
     };
@@ -122,13 +117,13 @@ fn scope(checks: &mut Checks, field: &str, sent: Option<&pb::Scope>) -> Option<S
     }
 }
 
-fn calendar(checks: &mut Checks, field: &str, sent: &pb::Threat) -> Option<Calendar> {
-    let at = |name: &str| format!("{field}.{name}");
-    let announced = optional_day(checks, &at("date_announced"), &sent.date_announced);
-    let effective = optional_day(checks, &at("date_effective"), &sent.date_effective);
-    let removed = optional_day(checks, &at("date_removed"), &sent.date_removed);
+fn calendar(checks: &mut Checks, field: Path<'_>, sent: &pb::Threat) -> Option<Calendar> {
+    let at = |name: &'static str| Path::Of(&field, name);
+    let announced = optional_day(checks, at("date_announced"), &sent.date_announced);
+    let effective = optional_day(checks, at("date_effective"), &sent.date_effective);
+    let removed = optional_day(checks, at("date_removed"), &sent.date_removed);
     let suspensions =
-        list(checks, &at("suspensions"), &sent.suspensions, Threat::SUSPENSIONS_MAX, suspension);
+        list(checks, at("suspensions"), &sent.suspensions, Threat::SUSPENSIONS_MAX, suspension);
     let calendar = Calendar {
         announced: announced?,
         effective: effective?,
@@ -143,13 +138,13 @@ fn calendar(checks: &mut Checks, field: &str, sent: &pb::Threat) -> Option<Calen
             CalendarFault::SuspensionBackwards { at, .. }
             | CalendarFault::SuspensionsOverlap { at, .. } => format!("suspensions[{at}]"),
         };
-        checks.add(at(&name), fault);
+        checks.add(field.at(&name), fault);
     }
     faults.is_empty().then_some(calendar)
 }
 
-fn suspension(checks: &mut Checks, field: &str, sent: &pb::Suspension) -> Option<Suspension> {
-    let from = day(checks, &format!("{field}.from"), &sent.from);
-    let until = optional_day(checks, &format!("{field}.until"), &sent.until);
+fn suspension(checks: &mut Checks, field: Path<'_>, sent: &pb::Suspension) -> Option<Suspension> {
+    let from = day(checks, field.at("from"), &sent.from);
+    let until = optional_day(checks, field.at("until"), &sent.until);
     Some(Suspension { from: from?, until: until? })
 }

@@ -51,9 +51,10 @@ impl Checks {
     const MAX: usize = 100;
 
     /// Notes what is wrong with a field.
-    pub(super) fn add(&mut self, field: impl Into<String>, description: impl fmt::Display) {
+    pub(super) fn add(&mut self, field: impl fmt::Display, description: impl fmt::Display) {
         if self.0.len() < Self::MAX {
-            self.0.push(Violation { field: field.into(), description: description.to_string() });
+            self.0
+                .push(Violation { field: field.to_string(), description: description.to_string() });
         }
     }
 
@@ -74,7 +75,7 @@ impl Checks {
     pub(super) fn require<T>(
         &mut self,
         value: Option<T>,
-        field: impl Into<String>,
+        field: impl fmt::Display,
         description: impl FnOnce() -> String,
     ) -> Option<T> {
         if value.is_none() {

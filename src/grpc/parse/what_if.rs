@@ -34,11 +34,11 @@ pub(in crate::grpc) fn simulate(sent: &pb::SimulateRequest) -> Result<Simulate, 
     let policy = match &sent.policy {
         None => Some(None),
         Some(sent) => {
-            policy::read(&mut checks, "policy", sent).map(|policy| Some(Arc::new(policy)))
+            policy::read(&mut checks, "policy".into(), sent).map(|policy| Some(Arc::new(policy)))
         }
     };
-    let until = optional_day(&mut checks, "until", &sent.until);
-    let destination = destination(&mut checks, "destination", &sent.destination);
+    let until = optional_day(&mut checks, "until".into(), &sent.until);
+    let destination = destination(&mut checks, "destination".into(), &sent.destination);
     let filter = filter(&mut checks, sent.filter.as_ref());
     let wanted = || {
         Some(Simulate {
@@ -60,7 +60,8 @@ pub(in crate::grpc) fn backtest(
     if sent.policy.is_none() {
         checks.add("policy", "must be set");
     }
-    let policy = policy::read(&mut checks, "policy", sent.policy.as_ref().unwrap_or(&missing));
+    let policy =
+        policy::read(&mut checks, "policy".into(), sent.policy.as_ref().unwrap_or(&missing));
     let filter = filter(&mut checks, sent.filter.as_ref());
     let wanted = policy.zip(filter).map(|(policy, filter)| (Arc::new(policy), filter));
     checks.finish(wanted)
