@@ -30,5 +30,7 @@ pub mod pipeline;
 pub mod reload;
 // Assembly: open, recover, spawn, serve, drain.
 pub mod server;
+// What the two stores have in common.
+pub mod sqlite;
 // Logs.
 pub mod telemetry;

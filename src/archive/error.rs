@@ -1,6 +1,7 @@
 //! What can go wrong with the archive.
 
 use crate::domain::{Epoch, Seq};
+use crate::sqlite::is_full;
 use rusqlite::ErrorCode;
 use std::path::Path;
 use std::sync::Arc;
@@ -78,8 +79,7 @@ impl Error {
         if is_damage(&error) {
             return Self::Damaged { file, source: Arc::new(error) };
         }
-        let code = error.sqlite_error().map(|error| error.extended_code);
-        if error.sqlite_error_code() == Some(ErrorCode::DiskFull) || code == Some(IOERR_SHMSIZE) {
+        if is_full(&error) {
             return Self::Full { file };
         }
         Self::Io { doing, file, source: Arc::new(error) }
@@ -88,9 +88,6 @@ impl Error {
 
 /// SQLite's code for a file that ends before its last page.
 const IOERR_SHORT_READ: i32 = rusqlite::ffi::SQLITE_IOERR_SHORT_READ;
-
-/// SQLite's code for a shared file that cannot grow.
-const IOERR_SHMSIZE: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 
 /// Whether an error says that the file is not what was written.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {

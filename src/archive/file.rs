@@ -15,6 +15,7 @@ const FORMAT: i64 = 1;
 const PRAGMAS: &str = "
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = NORMAL;
+    PRAGMA wal_autocheckpoint = 0;
     PRAGMA journal_size_limit = 67108864;";
 
 /// `bytes` stands last, so that what is searched is read without it.
@@ -152,6 +153,13 @@ fn connect(path: &Path, epoch: Epoch) -> rusqlite::Result<Option<Opened>> {
     let meta = Meta::read(&transaction)?;
     transaction.commit()?;
     Ok(Some(Opened { connection, meta }))
+}
+
+/// Opens the file for checkpoints, which are synced as the writer's are.
+pub(super) fn open_checkpointer(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.execute_batch(PRAGMAS)?;
+    Ok(connection)
 }
 
 /// Opens the file for reading.

@@ -7,8 +7,10 @@ use super::reader::Reader;
 use super::record::Record;
 use super::row::{insert, signed};
 use crate::domain::{Epoch, Seq, Timestamp};
+use crate::sqlite::{Checkpointer, Failed};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,11 +22,18 @@ const SNAPSHOTS_KEPT: i64 = 2;
 /// The most alerts that one [`Archive::prune`] newly finds too old, so that it ends soon; the next goes on.
 const PRUNE_ALERTS_MAX: i64 = 65_536;
 
+/// What a commit writes at least: pages of the log for the rows, their indexes and the row `meta`.
+const COMMIT_BYTES: usize = 6 * 4096;
+
+/// What a row takes beside its alert's bytes, about, with its places in the indexes.
+const ROW_BYTES: usize = 256;
+
 /// The archive, for its only writer.
 pub struct Archive {
     connection: Connection,
     meta: Meta,
     reader: Reader,
+    checkpointer: Checkpointer,
 }
 
 impl Archive {
@@ -39,9 +48,12 @@ impl Archive {
     pub fn open(dir: &Path, epoch: Epoch, head: Seq) -> Result<Self, Error> {
         let path: Arc<Path> = dir.join("archive.db").into();
         let Opened { connection, meta } = file::open(&path, epoch, head)?;
+        let checkpointer = file::open_checkpointer(&path)
+            .map_err(|error| Error::sqlite("opening", &path, error))
+            .and_then(|connection| start(connection, &path))?;
         let pool = Arc::new(Pool::new(path));
         let reader = Reader { pool, oldest: Arc::new(AtomicU64::new(meta.oldest.0)) };
-        Ok(Self { connection, meta, reader })
+        Ok(Self { connection, meta, reader, checkpointer })
     }
 
     /// Deletes the archive of a directory whose journal is another one now.
@@ -91,7 +103,8 @@ impl Archive {
             meta.write(transaction)
         })?;
         self.meta = meta;
-        Ok(())
+        let bytes = records.iter().map(|record| record.bytes.len()).fold(0, usize::saturating_add);
+        self.written(bytes.saturating_add(records.len().saturating_mul(ROW_BYTES)))
     }
 
     /// Keeps the state as it is after entry `seq`, which is not past [`Archive::applied`]; forgets all but the last two.
@@ -107,7 +120,8 @@ impl Archive {
                  (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT ?1)",
                 [SNAPSHOTS_KEPT],
             )
-        })
+        })?;
+        self.written(bytes.len())
     }
 
     /// The newest snapshot that is whole and not past [`Archive::applied`]; damaged ones are passed over with a warning.
@@ -174,6 +188,19 @@ impl Archive {
             .map_err(|error| Error::sqlite("writing", &self.reader.pool.path, error))
     }
 
+    /// Sees to it that the log is moved into the file.
+    fn written(&mut self, bytes: usize) -> Result<(), Error> {
+        let failed = |error| Error::sqlite("writing", &self.reader.pool.path, error);
+        self.checkpointer.help(&self.connection).map_err(failed)?;
+        self.checkpointer.committed(bytes.saturating_add(COMMIT_BYTES)).map_err(|Failed| {
+            Error::Io {
+                doing: "syncing",
+                file: Arc::clone(&self.reader.pool.path),
+                source: Arc::new(io::Error::other("its checkpoint has failed before")),
+            }
+        })
+    }
+
     /// Newest first.
     fn snapshots(&self) -> rusqlite::Result<Vec<Seq>> {
         let mut select = self
@@ -187,6 +214,14 @@ impl Archive {
         let select = "SELECT checksum, bytes FROM snapshots WHERE seq = ?1";
         self.connection.query_row(select, [signed(seq.0)], |row| Ok((row.get(0)?, row.get(1)?)))
     }
+}
+
+fn start(connection: Connection, path: &Arc<Path>) -> Result<Checkpointer, Error> {
+    Checkpointer::start("archive checkpoint", connection).map_err(|error| Error::Io {
+        doing: "starting a thread for",
+        file: Arc::clone(path),
+        source: Arc::new(error),
+    })
 }
 
 /// What a snapshot is checked by: xxh3 of its bytes, with its position as seed.

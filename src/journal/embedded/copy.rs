@@ -5,6 +5,7 @@ use super::failure;
 use super::file;
 use super::tables;
 use crate::domain::{Entry, Epoch, Seq};
+use crate::sqlite::checkpoint;
 use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
@@ -66,7 +67,7 @@ fn fill<E: From<Error>>(
         }
         tables::advance(&transaction, epoch, last).map_err(failed)?;
         transaction.commit().map_err(failed)?;
-        file::checkpoint(&connection, "TRUNCATE").map_err(failed)?;
+        checkpoint(&connection, "TRUNCATE").map_err(failed)?;
     }
     connection.close().map_err(|(_, error)| failed(error))?;
     Ok((epoch, head))

@@ -2,6 +2,7 @@
 
 use super::super::{Damage, Error};
 use crate::domain::Seq;
+use crate::sqlite::is_full;
 use rusqlite::ErrorCode;
 use std::error::Error as StdError;
 use std::path::Path;
@@ -9,9 +10,6 @@ use std::sync::Arc;
 
 /// SQLite's code for a file that ends before its last page.
 const IOERR_SHORT_READ: i32 = rusqlite::ffi::SQLITE_IOERR_SHORT_READ;
-
-/// SQLite's code for a shared file that cannot grow.
-const IOERR_SHMSIZE: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 
 pub(super) fn io(
     doing: &'static str,
@@ -41,12 +39,6 @@ pub(super) fn sqlite(
     io(doing, file, error)
 }
 
-/// Whether there was no space, for the file, its log or the small file that readers share.
-fn is_full(error: &rusqlite::Error) -> bool {
-    let code = error.sqlite_error().map(|error| error.extended_code);
-    error.sqlite_error_code() == Some(ErrorCode::DiskFull) || code == Some(IOERR_SHMSIZE)
-}
-
 /// Whether an error says that the file is not what was written: its pages, its tables, the type of a value, its length.
 fn is_damage(error: &rusqlite::Error) -> bool {
     let is_unreadable = matches!(
@@ -65,9 +57,4 @@ fn is_damage(error: &rusqlite::Error) -> bool {
     let is_short =
         error.sqlite_error().is_some_and(|error| error.extended_code == IOERR_SHORT_READ);
     is_unreadable || is_corrupt || is_short
-}
-
-/// Whether a checkpoint that failed so may succeed later with nothing lost: no space, or somebody else is at it.
-pub(super) fn is_passing(error: &rusqlite::Error) -> bool {
-    is_full(error) || error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }

@@ -11,13 +11,14 @@ use super::failure::{io, sqlite};
 use super::log::{self, Log};
 use super::tables;
 use crate::domain::{Epoch, Seq, Timestamp};
+use crate::sqlite::checkpoint;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
 
 /// `synchronous = FULL`: a commit returns once the write-ahead log is synced. Checkpoints are not the commit's business,
-/// see `checkpoint`.
+/// see [`crate::sqlite`].
 const WRITER_PRAGMAS: &str = "
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
@@ -111,9 +112,4 @@ pub(super) fn open_checkpointer(path: &Arc<Path>) -> Result<Connection, Error> {
         Ok(connection)
     };
     connect().map_err(|error| sqlite("opening", path, Seq::ZERO, error))
-}
-
-/// Moves what can be moved of the write-ahead log into the file; the log's length in pages.
-pub(super) fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<i64> {
-    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get(1))
 }

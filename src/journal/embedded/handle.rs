@@ -1,14 +1,13 @@
 //! The handle of an embedded journal.
 
 use super::super::{BoxFuture, ENTRY_BYTES_MAX, Error, Journal, Tail, codec};
-use super::checkpoint::Checkpointer;
 use super::failure;
 use super::file::{self, Opened};
 use super::place::Place;
 use super::tail::{Chunks, EmbeddedTail};
-use super::thread::Thread;
 use super::writer::{Request, Writer};
 use crate::domain::{Epoch, Payload, Seq, Timestamp};
+use crate::sqlite::{Checkpointer, Thread};
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -70,7 +69,9 @@ impl Embedded {
 
     fn start(opened: Opened, path: Arc<Path>, lock: File) -> Result<Self, Error> {
         let Opened { connection, epoch, head, at } = opened;
-        let checkpointer = Checkpointer::start(&path)?;
+        let checkpointer =
+            Checkpointer::start("journal checkpoint", file::open_checkpointer(&path)?)
+                .map_err(|error| failure::io("starting a thread for", &path, error))?;
         let (requests, waiting) = mpsc::channel(WAITING_ENTRIES_MAX);
         let (sender, head) = watch::channel(head);
         let writer = Writer {

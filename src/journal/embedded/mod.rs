@@ -19,7 +19,6 @@
 //! - [`Reading`], [`write_new`]: for tools, a file that is only read, and one that is made out of entries
 //! - `thread`: threads that are waited for
 
-mod checkpoint;
 mod copy;
 mod failure;
 mod file;
@@ -29,7 +28,6 @@ mod place;
 mod reading;
 mod tables;
 mod tail;
-mod thread;
 mod writer;
 
 pub use copy::write_new;

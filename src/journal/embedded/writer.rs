@@ -1,11 +1,11 @@
 //! The only one that writes: many waiting entries, one transaction, one fsync.
 
 use super::super::Error;
-use super::checkpoint::Checkpointer;
 use super::failure;
 use super::place::Place;
 use super::tables;
 use crate::domain::{Epoch, Seq, Timestamp};
+use crate::sqlite::Checkpointer;
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
 use std::sync::Arc;
@@ -17,6 +17,9 @@ const GROUP_ENTRIES_MAX: usize = 4096;
 
 /// A transaction takes no further entry from this size on, in encoded bytes: 8 MiB.
 const GROUP_BYTES_MAX: usize = 8 << 20;
+
+/// What a commit writes at least: two pages of the log, the last of the entries and that of the row `meta`.
+const COMMIT_BYTES: usize = 2 * 4096;
 
 /// How many turns others get in a row without anyone coming back; some tens of microseconds on an idle machine.
 const TURNS_MAX: u32 = 100;
@@ -70,14 +73,11 @@ impl Writer {
                     return refuse(&error, &mut group);
                 }
             }
-            let helped = self.checkpointer.help(&self.connection);
-            if let Err(error) = helped
-                .or_else(|error| if failure::is_passing(&error) { Ok(()) } else { Err(error) })
-            {
+            if let Err(error) = self.checkpointer.help(&self.connection) {
                 tracing::error!(%error, "the journal stops after a failed checkpoint");
                 return;
             }
-            if self.checkpointer.committed(bytes).is_err() {
+            if self.checkpointer.committed(bytes.saturating_add(COMMIT_BYTES)).is_err() {
                 return;
             }
         }

@@ -4,10 +4,15 @@ use std::io;
 use std::thread::{Builder, JoinHandle};
 
 /// A named thread; dropping this waits until it has ended. Whatever makes it end must be dropped before.
-pub(super) struct Thread(Option<JoinHandle<()>>);
+pub struct Thread(Option<JoinHandle<()>>);
 
 impl Thread {
-    pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<Self> {
+    /// Starts it.
+    ///
+    /// # Errors
+    ///
+    /// Where the system gives no more threads.
+    pub fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         Builder::new().name(name.to_owned()).spawn(run).map(|thread| Self(Some(thread)))
     }
 }
@@ -15,7 +20,7 @@ impl Thread {
 impl Drop for Thread {
     fn drop(&mut self) {
         if self.0.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("a thread of the journal panicked");
+            tracing::error!("a thread of a store panicked");
         }
     }
 }
