@@ -8,6 +8,7 @@ use lodewatch::grpc::pb;
 use pb::feed_service_client::FeedServiceClient;
 use std::process::Command;
 use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
 
 /// Each is mined and refined, so there are twice as many markets.
 const MINERALS: [&str; 96] = [
@@ -131,7 +132,17 @@ pub(crate) struct Server {
     rounds: Vec<pb::PublishRequest>,
     published: usize,
     answered: usize,
+    publisher: Option<Runtime>,
     _dir: TempDir,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // In the background: within a runtime no other may be waited for.
+        if let Some(publisher) = self.publisher.take() {
+            publisher.shutdown_background();
+        }
+    }
 }
 
 impl Server {
@@ -143,14 +154,28 @@ impl Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lodewatch"));
         command.args(["serve", "--config"]).arg(&settings).arg("--data-dir").arg(dir.path());
         let process = Process::start(&mut command, "listening address=");
-        let channel = client::connect(&process.address).await.unwrap();
-        let batches = Batches::open(FeedServiceClient::new(channel)).await;
+        // On a thread of its own: subscribers of this process must not make it wait.
+        let publisher = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let address = process.address.clone();
+        let open = publisher.spawn(async move {
+            let channel = client::connect(&address).await.unwrap();
+            Batches::open(FeedServiceClient::new(channel)).await
+        });
+        let batches = open.await.unwrap();
         let rounds = [share_of(0.9), share_of(0.3)];
         let rounds = rounds.iter().flat_map(|rows| {
             (0..MINERALS.len() * 2).map(move |market| request(updates(market, 1, rows)))
         });
         let rounds = rounds.collect();
-        Self { process, batches, rounds, published: 0, answered: 0, _dir: dir }
+        Self {
+            process,
+            batches,
+            rounds,
+            published: 0,
+            answered: 0,
+            publisher: Some(publisher),
+            _dir: dir,
+        }
     }
 
     /// Begins to publish entries; waits only where the server gives no credit for more.
