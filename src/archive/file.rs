@@ -2,6 +2,7 @@
 
 use super::error::{Error, is_damage};
 use crate::domain::{Epoch, Seq};
+use crate::sqlite;
 use rusqlite::{Connection, OpenFlags, params};
 use std::fs;
 use std::io;
@@ -136,7 +137,7 @@ pub(super) fn open(path: &Arc<Path>, epoch: Epoch, head: Seq) -> Result<Opened, 
 
 /// `None` where the file is not of this format.
 fn connect(path: &Path, epoch: Epoch) -> rusqlite::Result<Option<Opened>> {
-    let mut connection = Connection::open(path)?;
+    let mut connection = sqlite::open(path, OpenFlags::default())?;
     connection.execute_batch(PRAGMAS)?;
     let transaction = connection.transaction()?;
     let format: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -157,7 +158,7 @@ fn connect(path: &Path, epoch: Epoch) -> rusqlite::Result<Option<Opened>> {
 
 /// Opens the file for checkpoints, which are synced as the writer's are.
 pub(super) fn open_checkpointer(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(path)?;
+    let connection = sqlite::open(path, OpenFlags::default())?;
     connection.execute_batch(PRAGMAS)?;
     Ok(connection)
 }
@@ -165,7 +166,7 @@ pub(super) fn open_checkpointer(path: &Path) -> rusqlite::Result<Connection> {
 /// Opens the file for reading.
 pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(path, flags)
+    sqlite::open(path, flags)
 }
 
 /// Deletes the file, so that the next start makes it anew.

@@ -12,7 +12,13 @@ pub struct Mineral(pub(super) u16);
 impl Mineral {
     /// Reads a slug, a name or an alias ("REE"), in any case, with blanks, hyphens or underscores between words.
     pub fn parse(text: &str) -> Option<Self> {
-        CATALOGUE.by_name.get(&fold(text)).copied()
+        Self::of_slug(text).or_else(|| CATALOGUE.by_name.get(&fold(text)).copied())
+    }
+
+    fn of_slug(slug: &str) -> Option<Self> {
+        let by_slug = |one: &Commodity| one.slug.as_str().cmp(slug);
+        let at = CATALOGUE.commodities.binary_search_by(by_slug).ok()?;
+        u16::try_from(at).ok().map(Self)
     }
 
     /// Every mineral of the catalogue, by slug.

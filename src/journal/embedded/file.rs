@@ -7,11 +7,11 @@
 //! ```
 
 use super::super::Error;
-use super::failure::{io, sqlite};
+use super::failure::{io, sqlite as failed};
 use super::log::{self, Log};
 use super::tables;
 use crate::domain::{Epoch, Seq, Timestamp};
-use crate::sqlite::checkpoint;
+use crate::sqlite::{self, checkpoint};
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
@@ -70,9 +70,9 @@ pub(super) fn open(path: &Arc<Path>) -> Result<Opened, Error> {
             "a write that was never finished or acknowledged is cut off the journal's log"
         );
     }
-    let connection = connect(path).map_err(|error| sqlite("opening", path, Seq::ZERO, error))?;
+    let connection = connect(path).map_err(|error| failed("opening", path, Seq::ZERO, error))?;
     tables::create(&connection, new_epoch())
-        .map_err(|error| sqlite("creating", path, Seq::ZERO, error))?;
+        .map_err(|error| failed("creating", path, Seq::ZERO, error))?;
     let (epoch, head) = tables::identity(path, &connection)?;
     let at = tables::last_time(path, &connection, head)?;
     Ok(Opened { connection, epoch, head, at })
@@ -87,7 +87,7 @@ pub(super) fn new_epoch() -> Epoch {
 
 /// Opens a file as the writer does; makes an empty one where there is none.
 pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(path)?;
+    let connection = sqlite::open(path, OpenFlags::default())?;
     connection.execute_batch(WRITER_PRAGMAS)?;
     // A process that was killed between a write and its fsync leaves entries that can be read but are not durable.
     // Moving them into the file, which syncs both, makes them so before anyone reads them.
@@ -97,19 +97,16 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
 
 /// Opens the file for reading.
 pub(super) fn open_reader(path: &Arc<Path>) -> Result<Connection, Error> {
-    Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )
-    .map_err(|error| sqlite("opening", path, Seq::ZERO, error))
+    sqlite::open(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(|error| failed("opening", path, Seq::ZERO, error))
 }
 
 /// Opens the file for checkpoints, which are synced as the writer's commits are.
 pub(super) fn open_checkpointer(path: &Arc<Path>) -> Result<Connection, Error> {
     let connect = || {
-        let connection = Connection::open(path)?;
+        let connection = sqlite::open(path, OpenFlags::default())?;
         connection.execute_batch(WRITER_PRAGMAS)?;
         Ok(connection)
     };
-    connect().map_err(|error| sqlite("opening", path, Seq::ZERO, error))
+    connect().map_err(|error| failed("opening", path, Seq::ZERO, error))
 }
