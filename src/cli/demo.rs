@@ -221,11 +221,13 @@ fn print(output: Output, alerts: &[Alert]) -> std::io::Result<()> {
         Output::Table if alerts.iter().all(by_shares) => {
             let count = |level| alerts.iter().filter(|alert| alert.level() == level).count();
             output::line(&format!(
-                "{} alerts are up by the shares alone: {} critical, {} warning, {} watch. Then:",
+                "{} alerts are up by the shares alone: {} critical, {} warning, {} watch, {} that may be. Then:",
                 alerts.len(),
                 count(Level::Critical),
                 count(Level::Warning),
                 count(Level::Watch),
+                // Whether they are depends on what the source does not attribute.
+                count(Level::Unspecified),
             ))
         }
         Output::Table => alerts.iter().try_for_each(|alert| output::line(&output::alert(alert))),
