@@ -97,6 +97,7 @@ step "shellcheck" shellcheck tests/all.sh tests/soak.sh tests/overload.sh .ci/ru
 step "cargo fmt" cargo fmt --check
 step "buf lint" buf lint --config .buf.yaml
 step "cargo fetch" cargo fetch --locked
+step "cargo fetch: fuzz" cargo fetch --locked --manifest-path fuzz/Cargo.toml
 step "cargo deny: licences, bans, sources" \
     cargo deny --offline --locked check --hide-inclusion-graph licenses bans sources
 check_advisories
