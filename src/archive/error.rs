@@ -1,8 +1,7 @@
 //! What can go wrong with the archive.
 
 use crate::domain::{Epoch, Seq};
-use crate::sqlite::is_full;
-use rusqlite::ErrorCode;
+use crate::sqlite::{self, is_full};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -86,27 +85,7 @@ impl Error {
     }
 }
 
-/// SQLite's code for a file that ends before its last page.
-const IOERR_SHORT_READ: i32 = rusqlite::ffi::SQLITE_IOERR_SHORT_READ;
-
-/// Whether an error says that the file is not what was written.
+/// Whether an error says that the file is not what was written; a row that must be there too.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
-    let is_unreadable = matches!(
-        error,
-        rusqlite::Error::FromSqlConversionFailure(..)
-            | rusqlite::Error::IntegralValueOutOfRange(..)
-            | rusqlite::Error::InvalidColumnType(..)
-            | rusqlite::Error::QueryReturnedNoRows
-            | rusqlite::Error::SqlInputError { .. }
-    );
-    let is_short =
-        error.sqlite_error().is_some_and(|error| error.extended_code == IOERR_SHORT_READ);
-    // `Unknown` is SQLite's generic error: a table or a column that is not there.
-    let code = error.sqlite_error_code();
-    is_unreadable
-        || is_short
-        || matches!(
-            code,
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown)
-        )
+    sqlite::is_damage(error) || matches!(error, rusqlite::Error::QueryReturnedNoRows)
 }

@@ -3,7 +3,7 @@
 use super::error::{Error, is_damage};
 use crate::domain::{Epoch, Seq};
 use crate::sqlite;
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, params};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -137,8 +137,7 @@ pub(super) fn open(path: &Arc<Path>, epoch: Epoch, head: Seq) -> Result<Opened, 
 
 /// `None` where the file is not of this format.
 fn connect(path: &Path, epoch: Epoch) -> rusqlite::Result<Option<Opened>> {
-    let mut connection = sqlite::open(path, OpenFlags::default())?;
-    connection.execute_batch(PRAGMAS)?;
+    let mut connection = sqlite::open_writer(path, PRAGMAS)?;
     let transaction = connection.transaction()?;
     let format: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let tables: i64 =
@@ -158,15 +157,7 @@ fn connect(path: &Path, epoch: Epoch) -> rusqlite::Result<Option<Opened>> {
 
 /// Opens the file for checkpoints, which are synced as the writer's are.
 pub(super) fn open_checkpointer(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = sqlite::open(path, OpenFlags::default())?;
-    connection.execute_batch(PRAGMAS)?;
-    Ok(connection)
-}
-
-/// Opens the file for reading.
-pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    sqlite::open(path, flags)
+    sqlite::open_writer(path, PRAGMAS)
 }
 
 /// Deletes the file, so that the next start makes it anew.

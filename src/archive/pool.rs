@@ -1,7 +1,7 @@
 //! The readers' connections: opened when first needed, shared by everyone who reads.
 
 use super::error::Error;
-use super::file;
+use crate::sqlite;
 use rusqlite::Connection;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -58,7 +58,7 @@ impl Pool {
         let mut lent = self.lend();
         let connection = match &mut lent.connection {
             Some(connection) => connection,
-            none @ None => none.insert(file::open_reader(&self.path)?),
+            none @ None => none.insert(sqlite::open_reader(&self.path)?),
         };
         let transaction = connection.transaction()?;
         let result = run(&transaction)?;

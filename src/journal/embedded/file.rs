@@ -12,7 +12,7 @@ use super::log::{self, Log};
 use super::tables;
 use crate::domain::{Epoch, Seq, Timestamp};
 use crate::sqlite::{self, checkpoint};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
@@ -87,8 +87,7 @@ pub(super) fn new_epoch() -> Epoch {
 
 /// Opens a file as the writer does; makes an empty one where there is none.
 pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = sqlite::open(path, OpenFlags::default())?;
-    connection.execute_batch(WRITER_PRAGMAS)?;
+    let connection = sqlite::open_writer(path, WRITER_PRAGMAS)?;
     // A process that was killed between a write and its fsync leaves entries that can be read but are not durable.
     // Moving them into the file, which syncs both, makes them so before anyone reads them.
     checkpoint(&connection, "TRUNCATE")?;
@@ -97,16 +96,11 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
 
 /// Opens the file for reading.
 pub(super) fn open_reader(path: &Arc<Path>) -> Result<Connection, Error> {
-    sqlite::open(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(|error| failed("opening", path, Seq::ZERO, error))
+    sqlite::open_reader(path).map_err(|error| failed("opening", path, Seq::ZERO, error))
 }
 
 /// Opens the file for checkpoints, which are synced as the writer's commits are.
 pub(super) fn open_checkpointer(path: &Arc<Path>) -> Result<Connection, Error> {
-    let connect = || {
-        let connection = sqlite::open(path, OpenFlags::default())?;
-        connection.execute_batch(WRITER_PRAGMAS)?;
-        Ok(connection)
-    };
-    connect().map_err(|error| failed("opening", path, Seq::ZERO, error))
+    sqlite::open_writer(path, WRITER_PRAGMAS)
+        .map_err(|error| failed("opening", path, Seq::ZERO, error))
 }
