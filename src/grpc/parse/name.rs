@@ -55,6 +55,14 @@ pub(super) fn slug(checks: &mut Checks, field: Path<'_>, text: &str) -> Option<S
     })
 }
 
+/// A field that may be left out, read where it is not.
+pub(super) fn optional<S, T>(sent: Option<S>, read: impl FnOnce(S) -> Option<T>) -> Optional<T> {
+    match sent {
+        None => Some(None),
+        Some(sent) => read(sent).map(Some),
+    }
+}
+
 /// A name that may be empty: `Some(None)` then, `None` where it is not a name.
 pub(super) fn optional_slug(checks: &mut Checks, field: Path<'_>, text: &str) -> Optional<Slug> {
     if text.is_empty() { Some(None) } else { slug(checks, field, text).map(Some) }

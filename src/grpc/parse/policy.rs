@@ -32,29 +32,32 @@ pub fn policy(sent: &pb::Policy) -> Result<Policy, Violations> {
 
 /// A policy as part of another message.
 pub(super) fn read(checks: &mut Checks, field: Path<'_>, sent: &pb::Policy) -> Option<Policy> {
-    let at = |name: &'static str| Path::Of(&field, name);
-    let blocs = list(checks, at("blocs"), &sent.blocs, BLOCS_MAX, bloc);
-    let sources = list(checks, at("sources"), &sent.sources, SOURCES_MAX, |checks, field, name| {
-        slug(checks, field, name)
-    });
-    let weights = list(checks, at("weights"), &sent.weights, ITEMS_MAX, |checks, field, sent| {
-        let field_of_measure = field.at("measure");
-        let measure = choice::<Measure>(checks, field_of_measure, sent.measure, Measure::allowed);
-        let weight = figure::weight(checks, field.at("weight"), sent.weight);
-        Some((measure?, weight?))
-    });
-    let wgi = list(checks, at("governance"), &sent.governance, ITEMS_MAX, |checks, field, sent| {
-        let country = country(checks, field.at("country"), &sent.country);
-        let weight = figure::governance(checks, field.at("weight"), sent.weight);
-        Some((country?, weight?))
-    });
-    let notice_share = figure::share(checks, at("notice_share"), sent.notice_share);
+    let blocs = list(checks, field.at("blocs"), &sent.blocs, BLOCS_MAX, bloc);
+    let sources =
+        list(checks, field.at("sources"), &sent.sources, SOURCES_MAX, |checks, field, name| {
+            slug(checks, field, name)
+        });
+    let weights =
+        list(checks, field.at("weights"), &sent.weights, ITEMS_MAX, |checks, field, sent| {
+            let field_of_measure = field.at("measure");
+            let measure =
+                choice::<Measure>(checks, field_of_measure, sent.measure, Measure::allowed);
+            let weight = figure::weight(checks, field.at("weight"), sent.weight);
+            Some((measure?, weight?))
+        });
+    let wgi =
+        list(checks, field.at("governance"), &sent.governance, ITEMS_MAX, |checks, field, sent| {
+            let country = country(checks, field.at("country"), &sent.country);
+            let weight = figure::governance(checks, field.at("weight"), sent.weight);
+            Some((country?, weight?))
+        });
+    let notice_share = figure::share(checks, field.at("notice_share"), sent.notice_share);
     let blocs = Blocs(blocs?.into_iter().collect());
-    let rules = list(checks, at("rules"), &sent.rules, RULES_MAX, |checks, field, sent| {
+    let rules = list(checks, field.at("rules"), &sent.rules, RULES_MAX, |checks, field, sent| {
         rule(checks, field, sent, &blocs)
     });
     let mut rules = rules?;
-    unique(checks, at("rules"), &rules);
+    unique(checks, field.at("rules"), &rules);
     rules.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let mut all = Policy::default_weights();
     all.extend(weights?);
@@ -101,34 +104,35 @@ fn measure(checks: &mut Checks, field: Path<'_>, number: i32) -> Option<Measure>
 }
 
 fn rule(checks: &mut Checks, field: Path<'_>, sent: &pb::Rule, blocs: &Blocs) -> Option<Rule> {
-    let at = |name: &'static str| Path::Of(&field, name);
-    let name = slug(checks, at("name"), &sent.name).and_then(|name| {
+    let name = slug(checks, field.at("name"), &sent.name).and_then(|name| {
         let free = (name.as_str() != Policy::NOTICE).then_some(name);
-        checks.require(free, at("name"), || "is the name that notices have".to_owned())
+        checks.require(free, field.at("name"), || "is the name that notices have".to_owned())
     });
     let metric = metric(checks, field, sent);
     let minerals =
-        list(checks, at("minerals"), &sent.minerals, ITEMS_MAX, |c, f, n| mineral(c, f, n));
-    let stages = list(checks, at("stages"), &sent.stages, ITEMS_MAX, |c, f, n| {
+        list(checks, field.at("minerals"), &sent.minerals, ITEMS_MAX, |c, f, n| mineral(c, f, n));
+    let stages = list(checks, field.at("stages"), &sent.stages, ITEMS_MAX, |c, f, n| {
         choice::<Stage>(c, f, *n, Stage::allowed)
     });
     let destinations =
-        list(checks, at("destinations"), &sent.destinations, ITEMS_MAX, |c, f, n| {
+        list(checks, field.at("destinations"), &sent.destinations, ITEMS_MAX, |c, f, n| {
             known_destination(c, f, n, blocs)
         });
     let measures =
-        list(checks, at("measures"), &sent.measures, ITEMS_MAX, |c, f, n| measure(c, f, *n));
-    let confidence = list(checks, at("confidence"), &sent.confidence, ITEMS_MAX, |c, f, n| {
-        choice::<Confidence>(c, f, *n, Confidence::allowed)
-    });
-    let for_ms = duration(checks, at("for_duration"), sent.for_duration.as_ref());
-    let keep_ms = duration(checks, at("keep_duration"), sent.keep_duration.as_ref());
-    let max_age_ms = duration(checks, at("max_age"), sent.max_age.as_ref());
-    let flapping = flapping(checks, at("flapping"), sent.flapping.as_ref());
+        list(checks, field.at("measures"), &sent.measures, ITEMS_MAX, |c, f, n| measure(c, f, *n));
+    let confidence =
+        list(checks, field.at("confidence"), &sent.confidence, ITEMS_MAX, |c, f, n| {
+            choice::<Confidence>(c, f, *n, Confidence::allowed)
+        });
+    let for_ms = duration(checks, field.at("for_duration"), sent.for_duration.as_ref());
+    let keep_ms = duration(checks, field.at("keep_duration"), sent.keep_duration.as_ref());
+    let max_age_ms = duration(checks, field.at("max_age"), sent.max_age.as_ref());
+    let flapping = flapping(checks, field.at("flapping"), sent.flapping.as_ref());
     let metric = metric?;
-    let thresholds = list(checks, at("thresholds"), &sent.thresholds, ITEMS_MAX, |c, f, one| {
-        threshold(c, f, one, &metric)
-    });
+    let thresholds =
+        list(checks, field.at("thresholds"), &sent.thresholds, ITEMS_MAX, |c, f, one| {
+            threshold(c, f, one, &metric)
+        });
     let mut destinations = destinations?;
     let (measures, confidence): (BTreeSet<_>, BTreeSet<_>) =
         (measures?.into_iter().collect(), confidence?.into_iter().collect());
@@ -161,7 +165,7 @@ fn rule(checks: &mut Checks, field: Path<'_>, sent: &pb::Rule, blocs: &Blocs) ->
         flapping: flapping?,
     };
     for fault in rule.threshold_faults() {
-        checks.add(at("thresholds"), fault);
+        checks.add(field.at("thresholds"), fault);
     }
     Some(rule)
 }

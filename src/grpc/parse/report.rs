@@ -1,6 +1,6 @@
 //! Supply reports.
 
-use super::name::{choice, country, day, list, mineral, quoted, slug, text};
+use super::name::{choice, country, day, list, mineral, optional, quoted, slug, text};
 use super::{Checks, Path, figure};
 use crate::domain::market::{Denominator, Draft, DraftRow, Fault, Figure, MarketKey, Period};
 use crate::domain::{Report, Stage, Threat};
@@ -16,30 +16,28 @@ pub(super) fn report(
     field: Path<'_>,
     sent: &pb::SupplyReport,
 ) -> Option<Report> {
-    let at = |name: &'static str| Path::Of(&field, name);
-    let mineral = mineral(checks, at("mineral"), &sent.mineral);
-    let stage = choice::<Stage>(checks, at("stage"), sent.stage, Stage::allowed);
-    let source = slug(checks, at("source"), &sent.source);
-    let period = checks.require(Period::parse(&sent.period), at("period"), || {
+    let mineral = mineral(checks, field.at("mineral"), &sent.mineral);
+    let stage = choice::<Stage>(checks, field.at("stage"), sent.stage, Stage::allowed);
+    let source = slug(checks, field.at("source"), &sent.source);
+    let period = checks.require(Period::parse(&sent.period), field.at("period"), || {
         format!("{} is not a period: {}", quoted(&sent.period), Period::ALLOWED)
     });
-    let vintage = day(checks, at("vintage"), &sent.vintage);
-    let unit = text(checks, at("unit"), &sent.unit, UNIT_MAX);
-    let rows = list(checks, at("rows"), &sent.rows, Report::ROWS_MAX, row);
-    let denominator = denominator(checks, at("denominator"), sent);
+    let vintage = day(checks, field.at("vintage"), &sent.vintage);
+    let unit = text(checks, field.at("unit"), &sent.unit, UNIT_MAX);
+    let rows = list(checks, field.at("rows"), &sent.rows, Report::ROWS_MAX, row);
+    let denominator = denominator(checks, field.at("denominator"), sent);
     let other = match (sent.other, denominator) {
         (None, _) => Some(None),
         (Some(value), Some(Denominator::Shares)) => {
-            figure::share(checks, at("other"), value).map(|share| Some(Figure::Share(share)))
+            figure::share(checks, field.at("other"), value).map(|share| Some(Figure::Share(share)))
         }
-        (Some(value), _) => figure::milli(checks, at("other"), value)
+        (Some(value), _) => figure::milli(checks, field.at("other"), value)
             .map(|milli| Some(Figure::QuantityMilli(milli))),
     };
-    let total = match sent.published_total {
-        None => Some(None),
-        Some(value) => figure::milli(checks, at("published_total"), value).map(Some),
-    };
-    let url = text(checks, at("url"), &sent.url, Threat::TEXT_MAX);
+    let total = optional(sent.published_total, |value| {
+        figure::milli(checks, field.at("published_total"), value)
+    });
+    let url = text(checks, field.at("url"), &sent.url, Threat::TEXT_MAX);
     let draft = Draft {
         market: MarketKey { mineral: mineral?, stage: stage? },
         source: source?,

@@ -1,7 +1,8 @@
 //! Threats.
 
 use super::name::{
-    choice, choice_or, country, day, list, mineral, optional_day, optional_slug, place, slug, text,
+    choice, choice_or, country, day, list, mineral, optional, optional_day, optional_slug, place,
+    slug, text,
 };
 use super::{Checks, Optional, Path, figure};
 use crate::domain::calendar::{Calendar, CalendarFault, Suspension};
@@ -14,41 +15,47 @@ const NAMES_MAX: usize = 256;
 
 /// A threat.
 pub(super) fn threat(checks: &mut Checks, field: Path<'_>, sent: &pb::Threat) -> Option<Threat> {
-    let at = |name: &'static str| Path::Of(&field, name);
-    let id = slug(checks, at("id"), &sent.id);
-    let state_act = optional_slug(checks, at("state_act_id"), &sent.state_act_id);
-    let title = text(checks, at("title"), &sent.title, Threat::TEXT_MAX);
-    let evidence = list(checks, at("evidence"), &sent.evidence, Threat::EVIDENCE_MAX, evidence);
-    let imposing = country(checks, at("imposing"), &sent.imposing);
-    let authority =
-        choice_or(checks, at("authority"), sent.authority, Authority::National, Authority::allowed);
-    let scope = scope(checks, at("destination"), sent.destination.as_ref());
-    let end_use = choice_or(checks, at("end_use"), sent.end_use, EndUse::Any, EndUse::allowed);
+    let id = slug(checks, field.at("id"), &sent.id);
+    let state_act = optional_slug(checks, field.at("state_act_id"), &sent.state_act_id);
+    let title = text(checks, field.at("title"), &sent.title, Threat::TEXT_MAX);
+    let evidence =
+        list(checks, field.at("evidence"), &sent.evidence, Threat::EVIDENCE_MAX, evidence);
+    let imposing = country(checks, field.at("imposing"), &sent.imposing);
+    let authority = choice_or(
+        checks,
+        field.at("authority"),
+        sent.authority,
+        Authority::National,
+        Authority::allowed,
+    );
+    let scope = scope(checks, field.at("destination"), sent.destination.as_ref());
+    let end_use =
+        choice_or(checks, field.at("end_use"), sent.end_use, EndUse::Any, EndUse::allowed);
     if sent.minerals.is_empty() {
-        checks.add(at("minerals"), "is empty; name at least one mineral");
+        checks.add(field.at("minerals"), "is empty; name at least one mineral");
     }
     let minerals =
-        list(checks, at("minerals"), &sent.minerals, NAMES_MAX, |checks, field, name| {
+        list(checks, field.at("minerals"), &sent.minerals, NAMES_MAX, |checks, field, name| {
             mineral(checks, field, name)
         });
-    let stages =
-        list(checks, at("stages"), &sent.stages, Stage::ALL.len(), |checks, field, number| {
-            choice::<Stage>(checks, field, *number, Stage::allowed)
-        });
-    let measure = choice(checks, at("measure"), sent.measure, Measure::allowed);
-    let quota =
-        sent.quota.as_ref().map_or(Some(None), |one| quota(checks, at("quota"), one).map(Some));
-    let tax_rate = sent
-        .tax_rate
-        .map_or(Some(None), |rate| figure::share(checks, at("tax_rate"), rate).map(Some));
-    let t_override = sent
-        .t_override
-        .map_or(Some(None), |t| figure::weight(checks, at("t_override"), t).map(Some));
+    let stages = list(
+        checks,
+        field.at("stages"),
+        &sent.stages,
+        Stage::ALL.len(),
+        |checks, field, number| choice::<Stage>(checks, field, *number, Stage::allowed),
+    );
+    let measure = choice(checks, field.at("measure"), sent.measure, Measure::allowed);
+    let quota = optional(sent.quota.as_ref(), |one| quota(checks, field.at("quota"), one));
+    let tax_rate =
+        optional(sent.tax_rate, |rate| figure::share(checks, field.at("tax_rate"), rate));
+    let t_override =
+        optional(sent.t_override, |t| figure::weight(checks, field.at("t_override"), t));
     let calendar = calendar(checks, field, sent);
-    let superseded_by = superseded_by(checks, at("superseded_by"), sent);
+    let superseded_by = superseded_by(checks, field.at("superseded_by"), sent);
     let confidence = choice_or(
         checks,
-        at("confidence"),
+        field.at("confidence"),
         sent.confidence,
         Confidence::Official,
         Confidence::allowed,
@@ -118,12 +125,16 @@ fn scope(checks: &mut Checks, field: Path<'_>, sent: Option<&pb::Scope>) -> Opti
 }
 
 fn calendar(checks: &mut Checks, field: Path<'_>, sent: &pb::Threat) -> Option<Calendar> {
-    let at = |name: &'static str| Path::Of(&field, name);
-    let announced = optional_day(checks, at("date_announced"), &sent.date_announced);
-    let effective = optional_day(checks, at("date_effective"), &sent.date_effective);
-    let removed = optional_day(checks, at("date_removed"), &sent.date_removed);
-    let suspensions =
-        list(checks, at("suspensions"), &sent.suspensions, Threat::SUSPENSIONS_MAX, suspension);
+    let announced = optional_day(checks, field.at("date_announced"), &sent.date_announced);
+    let effective = optional_day(checks, field.at("date_effective"), &sent.date_effective);
+    let removed = optional_day(checks, field.at("date_removed"), &sent.date_removed);
+    let suspensions = list(
+        checks,
+        field.at("suspensions"),
+        &sent.suspensions,
+        Threat::SUSPENSIONS_MAX,
+        suspension,
+    );
     let calendar = Calendar {
         announced: announced?,
         effective: effective?,
