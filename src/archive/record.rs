@@ -22,6 +22,33 @@ pub struct Record {
     pub bytes: Bytes,
 }
 
+#[cfg(test)]
+impl Record {
+    /// One of a market that is mined, of a rule and at a time that are no matter.
+    pub(crate) fn sample(entry: Seq, sequence: u64, mineral: &str, bytes: Bytes) -> Self {
+        use crate::domain::alert::Kind;
+        use crate::domain::{MarketKey, Mineral, Slug, Stage};
+        let mineral = Mineral::parse(mineral).expect("it is in the catalogue");
+        Self {
+            sequence,
+            entry,
+            episode: sequence,
+            at: Timestamp::MIN,
+            journal_time: Timestamp::MIN,
+            facets: Facets {
+                kind: Kind::Raised,
+                level: None,
+                rule: Slug::parse("rule").expect("it is a name"),
+                market: MarketKey { mineral, stage: Stage::Mining },
+                destination: None,
+                countries: Vec::new(),
+                exercise: false,
+            },
+            bytes,
+        }
+    }
+}
+
 /// Which alerts of the history are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {

@@ -3,10 +3,9 @@
 use super::messages::{Frame, Write};
 use super::ring::{Recent, Ring};
 use crate::archive::Record;
-use crate::domain::alert::Kind;
 use crate::domain::filter::Exercises;
 use crate::domain::update::Position;
-use crate::domain::{Facets, Filter, MarketKey, Mineral, Seq, Slug, Stage, Timestamp};
+use crate::domain::{Filter, Mineral, Seq, Slug};
 use bytes::{Buf, Bytes, BytesMut};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -41,7 +40,8 @@ impl Pushed {
             for mineral in minerals {
                 let sequence = u64::try_from(self.alerts.len()).unwrap() + 1;
                 self.alerts.push((self.head, sequence, *mineral));
-                records.push(record(self.head, sequence, MINERALS[*mineral]));
+                let bytes = Bytes::from(vec![0; ALERT_BYTES]);
+                records.push(Record::sample(self.head, sequence, MINERALS[*mineral], bytes));
             }
             if !records.is_empty() {
                 frames.push(Frame { entry: self.head, records });
@@ -72,26 +72,6 @@ impl Pushed {
     fn expected(&self, after: Seq, mineral: usize) -> Vec<u64> {
         let wanted = self.alerts.iter().filter(|(entry, _, of)| *entry > after && *of == mineral);
         wanted.map(|(_, sequence, _)| *sequence).collect()
-    }
-}
-
-fn record(entry: Seq, sequence: u64, mineral: &str) -> Record {
-    Record {
-        sequence,
-        entry,
-        episode: sequence,
-        at: Timestamp::MIN,
-        journal_time: Timestamp::MIN,
-        facets: Facets {
-            kind: Kind::Raised,
-            level: None,
-            rule: Slug::parse("rule").unwrap(),
-            market: MarketKey { mineral: Mineral::parse(mineral).unwrap(), stage: Stage::Mining },
-            destination: None,
-            countries: Vec::new(),
-            exercise: false,
-        },
-        bytes: Bytes::from(vec![0; ALERT_BYTES]),
     }
 }
 

@@ -55,30 +55,12 @@ fn header(bytes: &mut BytesMut, length: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::alert::Kind;
-    use crate::domain::{Facets, MarketKey, Mineral, Seq, Slug, Stage, Timestamp};
+    use crate::domain::Seq;
     use pb::subscribe_response::Message as Wire;
     use proptest::prelude::*;
 
     fn record(alert: &pb::Alert) -> Record {
-        let mineral = Mineral::parse("gallium").unwrap();
-        Record {
-            sequence: alert.sequence,
-            entry: Seq(1),
-            episode: 1,
-            at: Timestamp::MIN,
-            journal_time: Timestamp::MIN,
-            facets: Facets {
-                kind: Kind::Raised,
-                level: None,
-                rule: Slug::parse("rule").unwrap(),
-                market: MarketKey { mineral, stage: Stage::Refining },
-                destination: None,
-                countries: Vec::new(),
-                exercise: false,
-            },
-            bytes: alert.encode_to_vec().into(),
-        }
+        Record::sample(Seq(1), alert.sequence, "gallium", alert.encode_to_vec().into())
     }
 
     proptest! {
