@@ -57,7 +57,6 @@ mod table;
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
 use shared::report::{self, Row};
-use std::path::PathBuf;
 use system::System;
 use table::Extent;
 
@@ -67,12 +66,8 @@ const BEHIND_ALERTS: usize = 1_000_000;
 /// Measures fan-out.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Fewer and shorter runs: under five minutes.
-    #[arg(long)]
-    quick: bool,
-    /// Write the rows to this file.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    shared: shared::arguments::Arguments,
     /// Only these systems.
     #[arg(long, value_name = "SYSTEM", value_parser = PossibleValuesParser::new(System::ALL.map(System::name)))]
     only: Vec<String>,
@@ -86,19 +81,13 @@ struct Arguments {
     /// 1,000,000.
     #[arg(long, value_name = "ALERTS", conflicts_with = "hold")]
     behind: Option<usize>,
-    /// Said by cargo.
-    #[arg(long, hide = true)]
-    bench: bool,
-    /// Be one of the servers, on the message in a file.
-    #[arg(long, hide = true, num_args = 2)]
-    serve: Vec<String>,
 }
 
 fn main() {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        match arguments.serve.as_slice() {
+        match arguments.shared.serve.as_slice() {
             [system, message] if system == "naive_tonic" => naive_tonic::serve(message).await,
             [system, message] if system == "raw_tcp" => raw_tcp::serve(message).await,
             [] => measure(&arguments).await,
@@ -108,14 +97,14 @@ fn main() {
 }
 
 async fn measure(arguments: &Arguments) {
-    let extent = if arguments.quick { Extent::QUICK } else { Extent::FULL };
+    let extent = if arguments.shared.quick { Extent::QUICK } else { Extent::FULL };
     let message = message::Message::make().await;
     let rows = match (arguments.hold, arguments.behind) {
         (Some(seconds), _) => vec![hold::hold(seconds, &message).await],
         (None, Some(alerts)) => behind::behind(alerts, extent.seconds, &message).await,
         (None, None) => whole(arguments, extent, &message).await,
     };
-    report::write(&rows, arguments.json.as_deref());
+    report::write(&rows, arguments.shared.json.as_deref());
 }
 
 async fn whole(arguments: &Arguments, extent: Extent, message: &message::Message) -> Vec<Row> {
@@ -123,7 +112,7 @@ async fn whole(arguments: &Arguments, extent: Extent, message: &message::Message
     let mut rows = table::measure(extent, &systems, arguments.subscribers, message).await;
     ratios::print(&rows);
     let is_narrowed = !arguments.only.is_empty() || arguments.subscribers.is_some();
-    if !arguments.quick && !is_narrowed {
+    if !arguments.shared.quick && !is_narrowed {
         rows.extend(behind::behind(BEHIND_ALERTS, extent.seconds, message).await);
     }
     rows

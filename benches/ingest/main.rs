@@ -31,31 +31,14 @@ use lodewatch::client;
 use lodewatch::grpc::pb;
 use pb::alert_service_client::AlertServiceClient;
 use pb::subscribe_response::Message;
+use shared::arguments::Arguments;
 use shared::lodewatch::Server;
 use shared::process::Process;
 use shared::report::{self, Row, percentiles};
 use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use throughput::Way;
-
-/// Measures publishing.
-#[derive(Debug, Parser)]
-struct Arguments {
-    /// Shorter runs.
-    #[arg(long)]
-    quick: bool,
-    /// Write the rows to this file.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Said by cargo.
-    #[arg(long, hide = true)]
-    bench: bool,
-    /// Be the server that only decodes.
-    #[arg(long, hide = true, num_args = 2)]
-    serve: Vec<String>,
-}
 
 fn main() {
     let arguments = Arguments::parse();
