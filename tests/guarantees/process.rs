@@ -7,6 +7,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+/// Settings of the tests, which are none of the server's.
+const OURS: [&str; 4] =
+    ["LODEWATCH_SEED", "LODEWATCH_SCHEDULES", "LODEWATCH_DATA", "LODEWATCH_NATS_SERVER"];
+
 /// A server process; killed when dropped.
 pub(crate) struct Process {
     child: Child,
@@ -19,8 +23,7 @@ impl Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lodewatch"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(dir);
         command.arg("--config").arg(dir.join(SETTINGS));
-        // Ours are not the server's.
-        for name in ["LODEWATCH_SEED", "LODEWATCH_SCHEDULES", "LODEWATCH_DATA"] {
+        for name in OURS {
             command.env_remove(name);
         }
         command.envs(settings.iter().map(|(name, value)| (format!("LODEWATCH_{name}"), value)));
