@@ -93,8 +93,8 @@ impl Keeper {
         }
         if config.policy != self.running.policy {
             match adopt(&*self.journal, &self.view, &self.clock, &config.policy).await {
-                // Tried again with the next look; the clock has said why.
-                Err(Error::Clock(_)) => {}
+                // Tried again with the next look; the clock and the journal have said why.
+                Err(Error::Clock(_) | Error::Journal(journal::Error::Unreachable { .. })) => {}
                 adopted => {
                     adopted?;
                     self.running.policy = config.policy;

@@ -12,7 +12,7 @@
 //!
 //! - [`Archive`]: the one that writes
 //! - [`Reader`]: a cheap handle for everyone else
-//! - [`Record`], [`Query`], [`Page`]: what goes in, what is asked, what comes out
+//! - [`Record`], [`Snapshot`], [`Query`], [`Page`]: what goes in, what is asked, what comes out
 //! - `check`: proves a whole archive
 //! - `file`: the tables, and how the file is opened
 //! - `row`: a record as a row · `select`: a filter as SQL · `pool`: the readers' connections
@@ -33,5 +33,5 @@ mod writer;
 
 pub use error::Error;
 pub use reader::{READ_ALERTS_MAX, Reader};
-pub use record::{Page, Query, Record};
+pub use record::{Page, Query, Record, Snapshot};
 pub use writer::Archive;

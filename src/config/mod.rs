@@ -12,6 +12,7 @@
 //! Only this module reads the environment. The policy takes effect as an entry of the journal, never from here.
 
 mod figure;
+mod journal;
 mod layers;
 mod policy;
 mod problem;
@@ -21,6 +22,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use journal::{Credentials, JetStream, Store};
 pub use layers::{Flags, check, load};
 pub use problem::{Problem, Problems};
 pub use settings::{Archive, Clock, Config, Fanout, Log, LogFormat, Reload, Server};

@@ -1,6 +1,7 @@
 //! The settings themselves, as the rest of the program gets them.
 
 use super::figure;
+use super::journal::{self, Store};
 use super::layers;
 use super::policy;
 use super::problem::Problems;
@@ -17,6 +18,8 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 pub struct Config {
     /// Where journal, archive and snapshots are. Made where it does not exist.
     pub data_dir: PathBuf,
+    /// Where the journal is.
+    pub journal: Store,
     /// The gRPC server.
     pub server: Server,
     /// Archive and snapshots.
@@ -137,6 +140,8 @@ impl Config {
     pub(super) fn parse(mut root: Table, problems: &mut Problems) -> Option<Self> {
         let data_dir = root.required("data_dir", problems);
         let data_dir = data_dir.and_then(|node| node.read(problems, path));
+        let journal =
+            root.table("journal", problems).and_then(|table| journal::parse(table, problems));
         let server = root.table("server", problems).and_then(|table| server(table, problems));
         let archive = root.table("archive", problems).and_then(|table| archive(table, problems));
         let fanout = root.table("fanout", problems).and_then(|table| fanout(table, problems));
@@ -147,6 +152,7 @@ impl Config {
         root.finish(problems);
         Some(Self {
             data_dir: data_dir?,
+            journal: journal?,
             server: server?,
             archive: archive?,
             fanout: fanout?,
@@ -259,7 +265,7 @@ fn log(mut table: Table, problems: &mut Problems) -> Option<Log> {
     Some(Log { level: level?, format: format? })
 }
 
-fn count<N>(
+pub(super) fn count<N>(
     table: &mut Table,
     key: &'static str,
     allowed: RangeInclusive<N>,

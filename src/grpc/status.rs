@@ -12,6 +12,7 @@
 //! | disk full | `RESOURCE_EXHAUSTED` `DISK_FULL` | retry later; reads go on |
 //! | the call's own deadline | `DEADLINE_EXCEEDED` | resume from the last cursor |
 //! | shutting down, journal out of reach | `UNAVAILABLE` | retry, here or elsewhere |
+//! | replicas that differ | `UNAVAILABLE` `REPLICAS_DIVERGED` | retry elsewhere; call the operator |
 //! | the clock jumped forward | `UNAVAILABLE` `CLOCK_JUMPED` | retry; reads go on |
 //! | damaged journal | `DATA_LOSS` `JOURNAL_DAMAGED` | call the operator |
 
@@ -19,7 +20,7 @@ use super::cursor;
 use super::parse::Violations;
 use crate::clock::Jumped;
 use crate::domain::update::Refusal;
-use crate::pipeline::Trouble;
+use crate::pipeline::{Divergence, Trouble};
 use crate::{archive, journal};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -182,9 +183,12 @@ pub(super) fn journal(error: &journal::Error) -> Status {
             tracing::error!(error = text, "the journal is damaged");
             plain(Code::DataLoss, "JOURNAL_DAMAGED", text, &[])
         }
+        // Told by the journal itself, once.
+        E::Unreachable { .. } => unavailable("JOURNAL_OUT_OF_REACH", &text),
         E::Closed
         | E::Gone { .. }
         | E::Io { .. }
+        | E::Unfit { .. }
         | E::OutOfRange { .. }
         | E::Locked { .. }
         | E::Exists { .. } => {
@@ -204,7 +208,13 @@ pub(super) fn trouble(trouble: &Trouble) -> Status {
     match trouble {
         Trouble::Damaged(error) => journal(error),
         Trouble::Full(error) => disk_full(chain(error)),
+        Trouble::Diverged(divergence) => diverged(divergence),
     }
+}
+
+/// Two replicas made something else of the same journal: none of them serves.
+pub(super) fn diverged(divergence: &Divergence) -> Status {
+    unavailable("REPLICAS_DIVERGED", &divergence.to_string())
 }
 
 fn disk_full(text: String) -> Status {

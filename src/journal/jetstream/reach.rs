@@ -1,0 +1,95 @@
+//! Whether the stream answers, and whether it is still the one that was read.
+//!
+//! A consumer can go on living on a server that is cut off from the others, and say nothing for ever. So the stream's leader,
+//! which alone knows where the stream ends, is asked every second.
+
+use super::super::Damage;
+use super::proof;
+use super::stream::Store;
+use super::window::Window;
+use crate::config::JetStream as Settings;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+/// How often the leader is asked.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// So many answers in a row must show that messages are lost: a new leader may answer before it has caught up.
+const LOST_ANSWERS: u32 = 10;
+
+/// Every so many answers the durability is proved again.
+const PROVE_EVERY: u32 = 60;
+
+/// What asks.
+pub(super) struct Watcher {
+    pub(super) store: Store,
+    pub(super) window: Arc<Window>,
+    pub(super) settings: Settings,
+    pub(super) reach: watch::Sender<bool>,
+    pub(super) is_proven: watch::Sender<bool>,
+}
+
+impl Watcher {
+    /// Asks until the stream is lost.
+    pub(super) async fn run(self) {
+        let mut every = tokio::time::interval(EVERY);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut asked, mut lost) = (0_u32, 0_u32);
+        loop {
+            every.tick().await;
+            let mark = *self.window.mark().borrow();
+            let info = match self.store.info().await {
+                Ok(info) => info,
+                Err(error) => {
+                    if self.reach.send_replace(false) {
+                        tracing::error!(%error, "the journal is out of reach; what is known is served on");
+                    }
+                    continue;
+                }
+            };
+            let what = if !self.store.is_same(&info) {
+                Some("another stream has its name".to_owned())
+            } else if info.state.last_sequence < mark.message {
+                let (last, read) = (info.state.last_sequence, mark.message);
+                Some(format!("it ends with message {last}, although message {read} was read"))
+            } else {
+                None
+            };
+            let Some(what) = what else {
+                lost = 0;
+                if !self.reach.send_replace(true) {
+                    tracing::info!("the journal is in reach again");
+                }
+                if asked.is_multiple_of(PROVE_EVERY) {
+                    self.prove(&info).await;
+                }
+                asked = asked.wrapping_add(1);
+                continue;
+            };
+            lost = lost.saturating_add(1);
+            self.reach.send_replace(false);
+            if lost >= LOST_ANSWERS {
+                tracing::error!(what, "the journal is lost");
+                self.window.end(self.store.damaged(mark.entry, Damage::Replaced(what)));
+                return;
+            }
+        }
+    }
+
+    /// Proves the durability again, and tells when the answer is another one.
+    async fn prove(&self, info: &async_nats::jetstream::stream::Info) {
+        let doubts = proof::doubts(&self.store, info, &self.settings.monitors).await;
+        let is_proven = doubts.is_empty();
+        if self.is_proven.send_replace(is_proven) == is_proven {
+            return;
+        }
+        if is_proven {
+            tracing::info!("every write is durable before it is acknowledged: proved");
+        } else {
+            let doubts = doubts.join("; ");
+            tracing::error!(doubts, "what is acknowledged may be lost with the power");
+        }
+    }
+}
