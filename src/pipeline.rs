@@ -405,7 +405,7 @@ fn newest_snapshot(archive: &Archive) -> Result<(State, u64), Error> {
 fn answer(state: &State, entry: &Entry) -> Option<Arc<Answered>> {
     match &entry.payload {
         Payload::Batch(batch) => state.requests().get(batch.request_id).cloned(),
-        Payload::PolicyAdopted(_) | Payload::Tick { .. } => None,
+        Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } | Payload::Tick { .. } => None,
     }
 }
 

@@ -96,13 +96,17 @@ impl Node {
             ended = &mut ended => return Err(loop_error(ended)),
         };
         check_archive(&view)?;
-        let policy = config.policy.clone();
         let node = Self { journal, view, clock, stop, ended, config, reload: None };
         match reached {
             Ok(()) => {
                 tracing::info!(entry = recovered.0, epoch = %node.journal.epoch(), "recovered");
-                let adopted = reload::adopt(&*node.journal, &node.view, &node.clock, &policy).await;
-                adopted.map_err(|error| node.reload_error(error))?;
+                let adopted =
+                    reload::adopt(&*node.journal, &node.view, &node.clock, &node.config).await;
+                match adopted {
+                    // Looked at again while it serves, and told then.
+                    Ok(_) | Err(reload::Error::Journal(journal::Error::Unreachable { .. })) => {}
+                    Err(error) => return Err(node.reload_error(error)),
+                }
             }
             Err(Trouble::Full(error)) => return Err(archive_error(error)),
             Err(Trouble::Damaged(damage)) => tracing::error!(

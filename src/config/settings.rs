@@ -32,6 +32,8 @@ pub struct Config {
     pub clock: Clock,
     /// Logs.
     pub log: Log,
+    /// The number that orders the policy among those before and after it; 0 without one.
+    pub policy_revision: u64,
     /// Rules, blocs, sources and weights; an entry of the journal brings them into force.
     pub policy: Policy,
 }
@@ -148,6 +150,7 @@ impl Config {
         let reload = root.table("reload", problems).and_then(|table| reload(table, problems));
         let clock = root.table("clock", problems).and_then(|table| clock(table, problems));
         let log = root.table("log", problems).and_then(|table| log(table, problems));
+        let policy_revision = count(&mut root, "policy_revision", 0..=u64::MAX >> 1, problems);
         let policy = policy::parse(&mut root, problems);
         root.finish(problems);
         Some(Self {
@@ -159,6 +162,7 @@ impl Config {
             reload: reload?,
             clock: clock?,
             log: log?,
+            policy_revision: policy_revision?,
             policy: policy?,
         })
     }

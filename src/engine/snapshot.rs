@@ -14,14 +14,15 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// The first byte of a snapshot; another layout gets another number.
-const FORMAT: u8 = 1;
+/// The first byte of a snapshot; another layout gets another number. Behind what format 1 has, format 2 has the revision of the
+/// policy.
+const FORMAT: u8 = 2;
 
 /// Why bytes are no snapshot of this version.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Written by another version.
-    #[error("snapshot format {0:?} is unknown; this version reads format {FORMAT}")]
+    #[error("snapshot format {0:?} is unknown; this version reads formats 1 to {FORMAT}")]
     Format(Option<u8>),
     /// Not what was written.
     #[error("snapshot cannot be read")]
@@ -82,7 +83,8 @@ impl State {
             noticed: noticed.collect(),
             requests: self.requests.iter().map(|(id, one)| (id, Arc::clone(one))).collect(),
         };
-        postcard::to_extend(&saved, vec![FORMAT])
+        let revision = adopted.map_or(0, |one| one.revision);
+        postcard::to_extend(&(saved, revision), vec![FORMAT])
             .expect("a state has nothing that cannot be written")
     }
 
@@ -96,15 +98,21 @@ impl State {
             Some((format, rest)) => (Some(*format), rest),
             None => (None, bytes),
         };
-        if format != Some(FORMAT) {
-            return Err(Error::Format(format));
-        }
-        let saved: Saved<'_> = postcard::from_bytes(bytes)?;
+        let (saved, revision): (Saved<'_>, u64) = match format {
+            Some(1) => (postcard::from_bytes(bytes)?, 0),
+            Some(FORMAT) => postcard::from_bytes(bytes)?,
+            _ => return Err(Error::Format(format)),
+        };
         let mut state = Self {
             seq: saved.seq,
             now: saved.now,
             last_alert: saved.last_alert,
-            adopted: saved.adopted.map(|(version, at, policy)| Adopted { version, at, policy }),
+            adopted: saved.adopted.map(|(version, at, policy)| Adopted {
+                version,
+                at,
+                revision,
+                policy,
+            }),
             threats: saved
                 .threats
                 .into_iter()

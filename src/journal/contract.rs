@@ -120,7 +120,9 @@ async fn concurrent_appends_are_each_in_the_journal_once(journal: Arc<dyn Journa
     let entries = read(&mut *journal.tail(Seq::ZERO).unwrap(), 64 * 20).await;
     let read = entries.iter().map(|entry| match entry.payload {
         Payload::Tick { due } => (entry.seq, due),
-        Payload::Batch(_) | Payload::PolicyAdopted(_) => panic!("only ticks were appended"),
+        Payload::Batch(_) | Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } => {
+            panic!("only ticks were appended")
+        }
     });
     assert_eq!(told, read.collect::<Vec<_>>());
 }

@@ -11,10 +11,13 @@ use uuid::Uuid;
 pub fn entry(entry: &Entry) -> pb::JournalEntry {
     let payload = match &entry.payload {
         Payload::Batch(one) => Wire::Batch(batch(one)),
-        Payload::PolicyAdopted(one) => Wire::Policy(pb::AdoptedPolicy {
-            policy: Some(policy(one, entry.seq, entry.at)),
-            exact: codec::encode(&entry.payload).expect("it was an entry, so it is not too large"),
-        }),
+        Payload::PolicyAdopted(one) | Payload::PolicyRevised { policy: one, .. } => {
+            Wire::Policy(pb::AdoptedPolicy {
+                policy: Some(policy(one, entry.seq, entry.at)),
+                exact: codec::encode(&entry.payload)
+                    .expect("it was an entry, so it is not too large"),
+            })
+        }
         Payload::Tick { due } => Wire::Tick(pb::Tick { due: Some(timestamp(*due)) }),
     };
     pb::JournalEntry { entry: entry.seq.0, time: Some(timestamp(entry.at)), payload: Some(payload) }

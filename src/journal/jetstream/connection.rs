@@ -3,9 +3,8 @@
 use super::super::Error;
 use super::stream::{unfit, unreachable};
 use crate::config::{Credentials, JetStream as Settings};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// A server that has not answered for two of these is given up, and the next is tried.
@@ -55,8 +54,7 @@ async fn options(settings: &Settings) -> Result<ConnectOptions, Error> {
         .reconnect_delay_callback(|tries| {
             let tries = u64::try_from(tries).unwrap_or(u64::MAX);
             Duration::from_millis(tries.saturating_mul(100).min(AGAIN_MS_MAX))
-        })
-        .event_callback(|event| async move { log(&event) });
+        });
     options = match &settings.credentials {
         Credentials::None => options,
         Credentials::Password { user, file } => {
@@ -89,17 +87,4 @@ fn secret(settings: &Settings, file: &Path) -> Result<String, Error> {
 
 fn unreadable(settings: &Settings, file: &Path, error: &std::io::Error) -> Error {
     unfit(settings, vec![format!("{} cannot be read: {error}", file.display())])
-}
-
-fn log(event: &Event) {
-    match event {
-        Event::Connected => tracing::info!("connected to NATS"),
-        Event::Disconnected | Event::LameDuckMode => {
-            tracing::warn!(%event, "the connection to NATS is lost, or will be");
-        }
-        Event::Draining | Event::Closed => tracing::debug!(%event, "the connection to NATS ends"),
-        Event::SlowConsumer(_) | Event::ServerError(_) | Event::ClientError(_) => {
-            tracing::warn!(event = Arc::<str>::from(event.to_string()).as_ref(), "NATS");
-        }
-    }
 }

@@ -4,6 +4,7 @@
 //! which alone knows where the stream ends, is asked every second.
 
 use super::super::Damage;
+use super::message::Mark;
 use super::proof;
 use super::stream::Store;
 use super::window::Window;
@@ -49,15 +50,11 @@ impl Watcher {
                     continue;
                 }
             };
-            let what = if !self.store.is_same(&info) {
-                Some("another stream has its name".to_owned())
-            } else if info.state.last_sequence < mark.message {
-                let (last, read) = (info.state.last_sequence, mark.message);
-                Some(format!("it ends with message {last}, although message {read} was read"))
-            } else {
-                None
-            };
-            let Some(what) = what else {
+            if !self.store.is_same(&info) {
+                return self.end(mark, "another stream has its name".to_owned());
+            }
+            let (last, read) = (info.state.last_sequence, mark.message);
+            if last >= read {
                 lost = 0;
                 if !self.reach.send_replace(true) {
                     tracing::info!("the journal is in reach again");
@@ -67,15 +64,21 @@ impl Watcher {
                 }
                 asked = asked.wrapping_add(1);
                 continue;
-            };
+            }
             lost = lost.saturating_add(1);
             self.reach.send_replace(false);
             if lost >= LOST_ANSWERS {
-                tracing::error!(what, "the journal is lost");
-                self.window.end(self.store.damaged(mark.entry, Damage::Replaced(what)));
-                return;
+                let what = format!("it ends with message {last}, although message {read} was read");
+                return self.end(mark, what);
             }
         }
+    }
+
+    /// Nothing that is read from now on would be the journal that was read.
+    fn end(&self, mark: Mark, what: String) {
+        tracing::error!(what, "the journal is lost");
+        self.reach.send_replace(false);
+        self.window.end(self.store.damaged(mark.entry.next(), Damage::Replaced(what)));
     }
 
     /// Proves the durability again, and tells when the answer is another one.
