@@ -115,6 +115,7 @@ pub async fn routes(api: Arc<Api>, message_bytes_max: usize) -> Routes {
     ))
     .max_decoding_message_size(message_bytes_max);
     let view = api.view.clone();
+    health::tell(&health, &api).await;
     tokio::spawn(health::keep(health, api));
     Routes::new(Trusted { service: feed, view: view.clone() })
         .add_service(Trusted { service: body::Framed(alerts), view: view.clone() })
