@@ -32,7 +32,7 @@ impl ReplicaService for Replicas {
         _request: Request<pb::FetchArchiveRequest>,
     ) -> Result<Response<Self::FetchArchiveStream>, Status> {
         let permit = permit(&self.0)?;
-        let copy = read(&self.0.view, |archive| archive.copy()).await?;
+        let copy = read(&self.0.view, crate::archive::Reader::copy).await?;
         let (parts, sent) = mpsc::channel(CHUNKS_AHEAD);
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
