@@ -86,7 +86,7 @@ impl Keeper {
             }
         };
         let (policy, policy_revision) = (self.running.policy.clone(), self.running.policy_revision);
-        if (Config { policy, policy_revision, ..config.clone() }) != self.running {
+        if (Config { policy_revision, policy, ..config.clone() }) != self.running {
             tracing::warn!("settings besides the policy were changed; they need a restart");
         }
         self.running = config;

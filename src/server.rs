@@ -73,7 +73,8 @@ impl Node {
         let journal: Arc<dyn Journal> = match &config.journal {
             Store::Embedded => Arc::new(Embedded::open(&config.data_dir)?),
             Store::JetStream(settings) => {
-                Arc::new(JetStream::open(settings, &config.data_dir).await?)
+                // Boxed: what connecting takes is given back once it is done.
+                Arc::new(Box::pin(JetStream::open(settings, &config.data_dir)).await?)
             }
         };
         let archive = Archive::open(&config.data_dir, journal.epoch(), *journal.head().borrow())

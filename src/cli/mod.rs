@@ -1,6 +1,7 @@
 //! The command line: data to stdout, all else to stderr; exit code 0 for success, 1 for failure, 2 for wrong usage.
 
 mod alerts;
+mod archive;
 mod arguments;
 mod check_config;
 mod demo;
@@ -52,6 +53,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Import(arguments) => import::run(&servers()?, output, &arguments).await,
         Command::CheckConfig { file } => check_config::run(&file),
         Command::Journal(arguments) => journal::run(output, &arguments),
+        Command::Archive(arguments) => archive::run(&servers()?, &arguments).await,
         Command::Demo(arguments) => demo::run(output, &arguments).await,
     }
 }

@@ -13,7 +13,7 @@ pub enum Store {
     /// In a file of the data directory, for one process.
     Embedded,
     /// In a stream of NATS, for many replicas.
-    JetStream(JetStream),
+    JetStream(Box<JetStream>),
 }
 
 /// A stream of NATS JetStream.
@@ -70,7 +70,7 @@ pub(super) fn parse(mut table: Table, problems: &mut Problems) -> Option<Store> 
     let stream = table.table("jetstream", problems).and_then(|table| jetstream(table, problems));
     table.finish(problems);
     let (is_shared, stream) = (is_shared?, stream?);
-    Some(if is_shared { Store::JetStream(stream) } else { Store::Embedded })
+    Some(if is_shared { Store::JetStream(Box::new(stream)) } else { Store::Embedded })
 }
 
 fn jetstream(mut table: Table, problems: &mut Problems) -> Option<JetStream> {

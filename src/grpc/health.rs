@@ -15,10 +15,9 @@ const DURABILITY: &str = "lodewatch.durability";
 pub(super) async fn keep(health: HealthReporter, api: Arc<Api>) {
     let (mut reach, mut durable) = (api.journal.reach(), api.journal.durability());
     loop {
-        let is_ready = *reach.borrow_and_update() && !api.view.is_ended();
-        health.set_service_status("", status(is_ready)).await;
-        let is_durable = *durable.borrow_and_update();
-        health.set_service_status(DURABILITY, status(is_durable)).await;
+        reach.mark_unchanged();
+        durable.mark_unchanged();
+        tell(&health, &api).await;
         tokio::select! {
             () = api.drain.cancelled() => break,
             // Watches that are closed never change.
@@ -28,6 +27,14 @@ pub(super) async fn keep(health: HealthReporter, api: Arc<Api>) {
         }
     }
     health.set_service_status("", ServingStatus::NotServing).await;
+}
+
+/// Says how things are.
+pub(super) async fn tell(health: &HealthReporter, api: &Api) {
+    let is_ready = *api.journal.reach().borrow() && !api.view.is_ended();
+    health.set_service_status("", status(is_ready)).await;
+    let is_durable = *api.journal.durability().borrow();
+    health.set_service_status(DURABILITY, status(is_durable)).await;
 }
 
 fn status(is_well: bool) -> ServingStatus {

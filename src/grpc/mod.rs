@@ -32,6 +32,7 @@ pub mod parse;
 mod policy_service;
 mod publish_stream;
 pub mod render;
+mod replica_service;
 mod status;
 mod subscription;
 mod times;
@@ -114,12 +115,17 @@ pub async fn routes(api: Arc<Api>, message_bytes_max: usize) -> Routes {
         Arc::clone(&api),
     ))
     .max_decoding_message_size(message_bytes_max);
+    let replicas = pb::replica_service_server::ReplicaServiceServer::new(
+        replica_service::Replicas(Arc::clone(&api)),
+    );
     let view = api.view.clone();
+    health::tell(&health, &api).await;
     tokio::spawn(health::keep(health, api));
     Routes::new(Trusted { service: feed, view: view.clone() })
         .add_service(Trusted { service: body::Framed(alerts), view: view.clone() })
         .add_service(Trusted { service: markets, view: view.clone() })
-        .add_service(Trusted { service: policies, view })
+        .add_service(Trusted { service: policies, view: view.clone() })
+        .add_service(Trusted { service: replicas, view })
         .add_service(health_service)
         .add_service(reflection().build_v1().expect("our own descriptors can be read"))
         .add_service(reflection().build_v1alpha().expect("our own descriptors can be read"))

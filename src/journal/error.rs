@@ -31,7 +31,7 @@ pub enum Error {
     #[error("the journal has stopped")]
     Closed,
     /// No space is left. Nothing was appended; the next append tries again.
-    #[error("no space is left for {place}")]
+    #[error("no space is left on the disk for {place}")]
     Full {
         /// What could not grow.
         place: Place,

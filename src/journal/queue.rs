@@ -41,8 +41,8 @@ impl Queue {
         let bytes = u32::try_from(payload.len()).expect("an entry is at most 8 MiB");
         let permit = Arc::clone(&self.bytes).acquire_many_owned(bytes).await;
         let (answer, answered) = oneshot::channel();
-        let _permit = permit.expect("the semaphore is never closed");
-        let request = Request { at, payload, answer, _permit };
+        let permit = permit.expect("the semaphore is never closed");
+        let request = Request { at, payload, answer, _permit: permit };
         self.requests.send(request).await.map_err(|_| Error::Closed)?;
         answered.await.unwrap_or(Err(Error::Closed))
     }

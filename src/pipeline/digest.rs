@@ -110,7 +110,11 @@ mod tests {
             let found = ours.check(&theirs.testimony()).unwrap_err();
             assert_eq!(found.entry, Seq(13));
             assert_eq!(ours.check(&ours.testimony()), Ok(()));
-            assert_eq!(ours.check(&after(&[quiet.clone()]).testimony()), Ok(()), "until there");
+            assert_eq!(
+                ours.check(&after(std::slice::from_ref(&quiet)).testimony()),
+                Ok(()),
+                "until there"
+            );
         }
     }
 

@@ -51,7 +51,7 @@ pub(super) async fn doubts(store: &Store, info: &Info, monitors: &[String]) -> V
                 syncs.insert(varz.server_name, varz.jetstream.config.sync_always);
             }
             Err(why) => {
-                tracing::warn!(monitor, why, "a server's monitoring endpoint does not answer")
+                tracing::warn!(monitor, why, "a server's monitoring endpoint does not answer");
             }
         }
     }

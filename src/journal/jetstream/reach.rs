@@ -37,7 +37,7 @@ impl Watcher {
     pub(super) async fn run(self) {
         let mut every = tokio::time::interval(EVERY);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut asked, mut lost) = (0_u32, 0_u32);
+        let (mut answers, mut lost) = (0_u32, 0_u32);
         loop {
             every.tick().await;
             let mark = *self.window.mark().borrow();
@@ -53,22 +53,22 @@ impl Watcher {
             if !self.store.is_same(&info) {
                 return self.end(mark, "another stream has its name".to_owned());
             }
-            let (last, read) = (info.state.last_sequence, mark.message);
-            if last >= read {
+            let (end, read) = (info.state.last_sequence, mark.message);
+            if end >= read {
                 lost = 0;
                 if !self.reach.send_replace(true) {
                     tracing::info!("the journal is in reach again");
                 }
-                if asked.is_multiple_of(PROVE_EVERY) {
+                if answers.is_multiple_of(PROVE_EVERY) {
                     self.prove(&info).await;
                 }
-                asked = asked.wrapping_add(1);
+                answers = answers.wrapping_add(1);
                 continue;
             }
             lost = lost.saturating_add(1);
             self.reach.send_replace(false);
             if lost >= LOST_ANSWERS {
-                let what = format!("it ends with message {last}, although message {read} was read");
+                let what = format!("it ends with message {end}, although message {read} was read");
                 return self.end(mark, what);
             }
         }

@@ -20,7 +20,7 @@ use std::time::Duration;
 const PAYLOAD_BYTES_MIN: usize = 12 << 20;
 
 /// For how long the stream must know the names of messages.
-const NAMES_KEPT: Duration = Duration::from_secs(120);
+const NAMES_KEPT: Duration = Duration::from_mins(2);
 
 /// The stream, and how it is talked to. Cheap to clone.
 #[derive(Clone)]

@@ -69,8 +69,8 @@ impl StreamTail {
     }
 
     async fn read_back(&mut self) -> Result<Placed, Error> {
-        let behind = |reading: &&mut Reading| reading.mark().entry <= self.after;
-        if self.history.as_mut().filter(behind).is_none() {
+        let is_past = |reading: &Reading| reading.mark().entry > self.after;
+        if self.history.as_ref().is_none_or(is_past) {
             let last = self.window.mark().borrow().message;
             let mark = loop {
                 match locate::before(&self.store, self.after, last).await {

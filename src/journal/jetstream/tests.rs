@@ -187,7 +187,7 @@ async fn a_stream_that_is_not_what_a_journal_needs_is_refused_with_every_differe
     let nats = Nats::alone_with("sync_interval: always", "");
     let config = stream::Config {
         name: "TEST".to_owned(),
-        max_age: Duration::from_secs(60),
+        max_age: Duration::from_mins(1),
         duplicate_window: Duration::from_secs(30),
         ..stream::Config::default()
     };
