@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 const SERVERS: usize = 3;
 /// Longer than the servers need to agree on a leader, which is up to ten seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long one server may take to answer before the next is asked.
 const ANSWER: Duration = Duration::from_secs(1);
 /// How often they are asked.
