@@ -435,7 +435,8 @@ pub async fn keep_time(
         };
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            changed = deadlines.changed() => if changed.is_err() { return Ok(()) },
+            // The loop has ended: whoever waits for it says why.
+            changed = deadlines.changed() => if changed.is_err() { return stopped(&stop).await },
             () = wait => {
                 let due = due.expect("a wait that ends has a deadline");
                 let stamp = clock.stamp();

@@ -194,18 +194,14 @@ impl Node {
             self.clock.clone(),
             self.stop.clone(),
         );
-        let mut has_ended = false;
         let result = tokio::select! {
             () = serving => Ok(()),
             () = bounded => Ok(()),
-            error = until_failed(&mut self.ended), if !is_ended => {
-                has_ended = true;
-                Err(error)
-            }
+            error = until_failed(&mut self.ended), if !is_ended => Err(error),
             kept = time, if !is_ended => kept.map_err(Error::from),
             kept = keep_policy(keeper, self.stop.clone()), if !is_ended => kept.map_err(|error| self.reload_error(error)),
         };
-        if !has_ended {
+        if !self.ended.is_terminated() {
             self.close().await?;
         }
         result

@@ -8,6 +8,7 @@
 //! ```
 //!
 //! - `faults`: what may fail, and what must hold all the same: `LODEWATCH_FAULT_ROUNDS=N` goes through all of it so often
+//! - `together`: that replicas act as one, with clocks that are driven by hand
 //! - `servers`: that servers and the network do what they are told
 //! - `world`: replicas, servers and the network between them · `load`: who publishes and subscribes meanwhile
 
@@ -23,6 +24,9 @@
 #[path = "../guarantees/check.rs"]
 mod check;
 mod faults;
+#[path = "../it/harness.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod harness;
 mod load;
 #[path = "../nats/mod.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
@@ -41,6 +45,7 @@ mod servers;
 #[path = "../guarantees/subscriber.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod subscriber;
+mod together;
 mod world;
 
 use std::time::Duration;
