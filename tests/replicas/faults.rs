@@ -241,7 +241,9 @@ async fn whatever_fails_nothing_acknowledged_is_lost_and_every_replica_says_the_
         "{:<38} {:>8} {:>10} {:>12} {:>12} {:>5} {:>8} {:>5}",
         "fault", "batches", "alerts", "answer ms", "silence ms", "lost", "doubled", "gaps"
     );
-    lines.iter().for_each(|line| line.print(&oracle));
+    for line in &lines {
+        line.print(&oracle);
+    }
     assert_each_batch_took_effect_once(&oracle);
     assert_all_replicas_say_the_same(&world, &oracle, &end).await;
     // The last first: whoever left then was to see nothing of what came later.
