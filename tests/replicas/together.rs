@@ -3,7 +3,9 @@
 use crate::PATIENCE;
 use crate::harness::{Server, batch};
 use crate::nats::Nats;
+use crate::process::program;
 use crate::samples::{ban, swing};
+use lodewatch::archive::Archive;
 use lodewatch::client::Publisher;
 use lodewatch::config::{Config, Credentials, JetStream as Settings, Store};
 use lodewatch::domain::{Entry, Payload, Policy, Seq};
@@ -15,6 +17,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -202,6 +205,40 @@ async fn a_replica_whose_data_is_gone_says_what_it_said_before() {
     all.servers.insert(1, again);
     all.assert_all_say_the_same().await;
     all.stop().await;
+}
+
+#[tokio::test]
+async fn a_new_replica_begins_with_the_archive_of_another() {
+    let mut all = Together::start().await;
+    for turn in 0..20 {
+        all.servers[turn % REPLICAS].publish(vec![swing("gallium", turn)]).await.unwrap();
+    }
+    let last = all.entries().await.last().unwrap().seq;
+    // A snapshot is made when a replica ends.
+    all.restart(0, |_| {}).await;
+    let dir = tempfile::tempdir().unwrap();
+    assert!(fetch(&all.servers[0], dir.path()).await.ends_with("has the archive now\n"));
+    assert!(fetch(&all.servers[0], dir.path()).await.ends_with("has an archive already\n"));
+    let journal = all.journal(tempfile::tempdir().unwrap().path()).await;
+    let fetched = Archive::open(dir.path(), journal.epoch(), last).unwrap();
+    assert_eq!(fetched.latest_snapshot().unwrap().unwrap().seq, last, "nothing is left to replay");
+    drop(fetched);
+    all.servers[1].publish(vec![swing("gallium", 20)]).await.unwrap();
+    all.servers.remove(2).stop().await;
+    all.dirs[2] = dir;
+    let new = all.open(2, |_| {}).await;
+    all.servers.push(new);
+    all.assert_all_say_the_same().await;
+    all.stop().await;
+}
+
+/// What `archive fetch` says.
+async fn fetch(from: &Server, dir: &Path) -> String {
+    let mut command = program();
+    command.args(["--address", &from.address, "archive", "fetch", "--data-dir"]).arg(dir);
+    let output = spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 #[tokio::test]

@@ -213,6 +213,47 @@ async fn without_proof_of_durability_it_is_refused_unless_that_is_allowed() {
 }
 
 #[tokio::test]
+async fn it_is_known_to_the_servers_by_password_token_or_key_and_refused_without() {
+    // A pair of the documentation of NATS.
+    const SEED: &str = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
+    const PUBLIC: &str = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
+    let secrets = tempfile::tempdir().unwrap();
+    let secret = |name: &str, text: &str| {
+        let file = secrets.path().join(name);
+        std::fs::write(&file, format!("{text}\n")).unwrap();
+        file
+    };
+    let (right, wrong, seed) =
+        (secret("right", "S3cret"), secret("wrong", "x"), secret("seed", SEED));
+    let password = |file| Credentials::Password { user: "lodewatch".to_owned(), file };
+    for (server, right, wrong) in [
+        (
+            "authorization { user: lodewatch, password: S3cret }".to_owned(),
+            password(right.clone()),
+            password(wrong.clone()),
+        ),
+        (
+            "authorization { token: S3cret }".to_owned(),
+            Credentials::Token(right),
+            Credentials::Token(wrong),
+        ),
+        (
+            format!("authorization {{ users: [ {{ nkey: {PUBLIC} }} ] }}"),
+            Credentials::NKey(seed),
+            Credentials::None,
+        ),
+    ] {
+        let nats = Nats::alone_with("sync_interval: always", &server);
+        let dir = tempfile::tempdir().unwrap();
+        let refused = Settings { credentials: wrong, ..settings(&nats) };
+        let error = JetStream::open(&refused, dir.path()).await.err().unwrap().to_string();
+        assert!(error.contains("refuse our credentials") && !error.contains("S3cret"), "{error}");
+        let known = Settings { credentials: right, ..settings(&nats) };
+        assert_eq!(append(&JetStream::open(&known, dir.path()).await.unwrap(), 1).await, Seq(1));
+    }
+}
+
+#[tokio::test]
 async fn while_the_servers_are_gone_appends_end_as_unknown_and_readers_wait() {
     let mut nats = Nats::alone();
     let dir = tempfile::tempdir().unwrap();

@@ -72,7 +72,7 @@ impl Appender {
             let round = until.min(Instant::now() + AGAIN);
             tokio::select! {
                 biased;
-                read = self.read_back(number) => return read,
+                read = self.read_back(number, seen.message) => return read,
                 sent = timeout_at(round, self.send(name, &bytes)) => match sent {
                     Ok(Ok(ack)) => return self.of_message(ack.sequence, number, until).await,
                     Ok(Err(error @ Error::Full { .. })) => return Err(error),
@@ -102,11 +102,11 @@ impl Appender {
         })
     }
 
-    /// Waits until a group of ours is read from the stream; for ever where its number says that several append it.
-    async fn read_back(&self, number: u64) -> Result<Arc<Placed>, Error> {
+    /// Waits until a group of ours is read from the stream, after a message; for ever where its number says that several append
+    /// it.
+    async fn read_back(&self, number: u64, mut from: u64) -> Result<Arc<Placed>, Error> {
         let (mut mark, mut ended) = (self.window.mark(), self.window.ended());
         let is_ours = |group: &Placed| group.appender == self.id && group.number == number;
-        let mut from = mark.borrow().message;
         loop {
             tokio::select! {
                 biased;
