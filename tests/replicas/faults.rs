@@ -10,10 +10,12 @@ use crate::world::{STREAM, World};
 use lodewatch::client::connect;
 use lodewatch::grpc::pb::Alert;
 use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
+use lodewatch::grpc::pb::subscribe_response::Message;
 use prost::Message as _;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tonic::Code;
 
 /// How often all faults are gone through, unless `LODEWATCH_FAULT_ROUNDS` says otherwise.
@@ -138,32 +140,71 @@ struct Line {
 }
 
 impl Line {
-    fn print(&self, oracle: &Oracle) {
-        let Outcome { acknowledged, recordings, longest_answer, .. } = &self.outcome;
-        let alerts: usize = recordings.iter().map(|one| alerts(one).count()).sum();
+    /// Above the lines of a table.
+    const HEAD: [&str; 9] = [
+        "fault",
+        "batches",
+        "alerts",
+        "answer ms",
+        "silence ms",
+        "late ms",
+        "lost",
+        "doubled",
+        "gaps",
+    ];
+
+    fn cells(&self, oracle: &Oracle) -> [String; 9] {
+        let Outcome { acknowledged, recordings, longest_answer, known, .. } = &self.outcome;
         let silence = recordings.iter().map(Recording::silence).max().unwrap_or_default();
-        println!(
-            "{:<38} {:>8} {:>10} {:>12} {:>12} {:>5} {:>8} {:>5}",
-            self.fault,
-            acknowledged.len(),
-            alerts,
-            longest_answer.as_millis(),
-            silence.as_millis(),
-            lost(acknowledged, oracle),
-            doubled(recordings),
-            gaps(recordings, oracle),
-        );
+        let late = recordings.iter().map(|one| latest(one, known)).max().unwrap_or_default();
+        [
+            self.fault.to_owned(),
+            acknowledged.len().to_string(),
+            recordings.iter().map(|one| alerts(one).count()).sum::<usize>().to_string(),
+            longest_answer.as_millis().to_string(),
+            silence.as_millis().to_string(),
+            late.as_millis().to_string(),
+            lost(acknowledged, oracle).to_string(),
+            doubled(recordings).to_string(),
+            gaps(recordings, oracle).to_string(),
+        ]
+    }
+}
+
+/// What the faults did: batches that were acknowledged, and alerts that all subscribers together were handed; the longest that
+/// a publisher waited for one answer, that a subscriber heard nothing, and that it waited for an alert which a publisher knew of.
+fn print(lines: &[Line], oracle: &Oracle) {
+    let head = Line::HEAD.map(str::to_owned);
+    for cells in std::iter::once(head).chain(lines.iter().map(|line| line.cells(oracle))) {
+        let [fault, figures @ ..] = cells;
+        print!("{fault:<38}");
+        for figure in figures {
+            print!("{figure:>11}");
+        }
+        println!();
     }
 }
 
 fn alerts(recording: &Recording) -> impl Iterator<Item = &Alert> {
-    use lodewatch::grpc::pb::subscribe_response::Message;
-    let messages = recording.streams.iter().flat_map(|stream| &stream.messages);
-    let alerts = messages.filter_map(|one| match &one.message {
-        Some(Message::Alerts(alerts)) => Some(&alerts.alerts),
+    arrivals(recording).map(|(alert, _)| alert)
+}
+
+/// Alerts, each with when it came.
+fn arrivals(recording: &Recording) -> impl Iterator<Item = (&Alert, Instant)> {
+    let messages =
+        recording.streams.iter().flat_map(|stream| stream.messages.iter().zip(&stream.arrivals));
+    let alerts = messages.filter_map(|(one, at)| match &one.message {
+        Some(Message::Alerts(alerts)) => Some(alerts.alerts.iter().map(|alert| (alert, *at))),
         _ => None,
     });
     alerts.flatten()
+}
+
+/// The longest that a subscriber waited for an alert that a publisher knew of.
+fn latest(recording: &Recording, known: &BTreeMap<u64, Instant>) -> Duration {
+    let late = arrivals(recording)
+        .filter_map(|(alert, at)| Some(at.saturating_duration_since(*known.get(&alert.sequence)?)));
+    late.max().unwrap_or_default()
 }
 
 /// Batches that were acknowledged and are not in the journal.
@@ -237,13 +278,7 @@ async fn whatever_fails_nothing_acknowledged_is_lost_and_every_replica_says_the_
         lines.push(Line { fault: fault.name(), outcome });
     }
     let mut oracle = world.replay().await;
-    println!(
-        "{:<38} {:>8} {:>10} {:>12} {:>12} {:>5} {:>8} {:>5}",
-        "fault", "batches", "alerts", "answer ms", "silence ms", "lost", "doubled", "gaps"
-    );
-    for line in &lines {
-        line.print(&oracle);
-    }
+    print(&lines, &oracle);
     assert_each_batch_took_effect_once(&oracle);
     assert_all_replicas_say_the_same(&world, &oracle, &end).await;
     // The last first: whoever left then was to see nothing of what came later.

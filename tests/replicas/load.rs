@@ -6,6 +6,7 @@ use crate::subscriber::{Recording, Wish, by_client, finish};
 use crate::world::World;
 use lodewatch::client::Publisher;
 use lodewatch::grpc::pb::{PublishRequest, PublishResponse, Start};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -28,6 +29,8 @@ pub(crate) type Answered = (PublishRequest, PublishResponse);
 /// What came of a round.
 pub(crate) struct Outcome {
     pub(crate) acknowledged: Vec<Answered>,
+    /// When the publisher knew of an alert, by the alert's sequence.
+    pub(crate) known: BTreeMap<u64, Instant>,
     pub(crate) recordings: Vec<Recording>,
     /// The longest that a publisher waited for one answer.
     pub(crate) longest_answer: Duration,
@@ -35,9 +38,17 @@ pub(crate) struct Outcome {
     pub(crate) end: String,
 }
 
+/// What came of a publisher.
+#[derive(Default)]
+struct Published {
+    acknowledged: Vec<Answered>,
+    known: BTreeMap<u64, Instant>,
+    longest_answer: Duration,
+}
+
 /// Publishers and subscribers at work.
 pub(crate) struct Load {
-    publishers: Vec<JoinHandle<(Vec<Answered>, Duration)>>,
+    publishers: Vec<JoinHandle<Published>>,
     subscribers: Vec<JoinHandle<Recording>>,
     counts: Vec<watch::Receiver<usize>>,
     stop: CancellationToken,
@@ -77,12 +88,12 @@ impl Load {
     /// Waits until everybody has ended, after a last batch.
     pub(crate) async fn end(self, world: &World, round: usize) -> Outcome {
         self.stop.cancel();
-        let mut acknowledged = Vec::new();
-        let mut longest_answer = Duration::ZERO;
+        let Published { mut acknowledged, mut known, mut longest_answer } = Published::default();
         for publisher in self.publishers {
-            let (answered, longest) = timeout(PATIENCE, publisher).await.unwrap().unwrap();
-            acknowledged.extend(answered);
-            longest_answer = longest_answer.max(longest);
+            let published = timeout(PATIENCE, publisher).await.unwrap().unwrap();
+            acknowledged.extend(published.acknowledged);
+            known.extend(published.known);
+            longest_answer = longest_answer.max(published.longest_answer);
         }
         let last = publish_last(world, round).await;
         let end = last.1.cursor.clone();
@@ -92,7 +103,7 @@ impl Load {
         for subscriber in self.subscribers {
             recordings.push(finish(subscriber).await);
         }
-        Outcome { acknowledged, recordings, longest_answer, end }
+        Outcome { acknowledged, known, recordings, longest_answer, end }
     }
 }
 
@@ -107,18 +118,21 @@ async fn publish(
     mineral: &'static str,
     count: watch::Sender<usize>,
     stop: CancellationToken,
-) -> (Vec<Answered>, Duration) {
-    let (mut answered, mut longest) = (Vec::new(), Duration::ZERO);
+) -> Published {
+    let mut all = Published::default();
     let mut pace = interval(EVERY);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !stop.is_cancelled() {
         pace.tick().await;
         let from = Instant::now();
-        answered.push(until_answered(&mut publisher, request(mineral, answered.len())).await);
-        longest = longest.max(from.elapsed());
-        count.send_replace(answered.len());
+        let request = request(mineral, all.acknowledged.len());
+        let answered = until_answered(&mut publisher, request).await;
+        all.longest_answer = all.longest_answer.max(from.elapsed());
+        all.known.extend(answered.1.alert_sequences.iter().map(|one| (*one, Instant::now())));
+        all.acknowledged.push(answered);
+        count.send_replace(all.acknowledged.len());
     }
-    (answered, longest)
+    all
 }
 
 /// Sends one batch under its id until it is answered.
