@@ -75,6 +75,7 @@ pub(super) fn parse(mut table: Table, problems: &mut Problems) -> Option<Store> 
 
 fn jetstream(mut table: Table, problems: &mut Problems) -> Option<JetStream> {
     const TIMEOUT_DAYS_MAX: u64 = 1;
+    const TIMEOUT_MS_MIN: u64 = 100;
     let servers = urls(&mut table, "servers", &["nats://", "tls://"], problems);
     if servers.as_ref().is_some_and(Vec::is_empty) {
         table.refuse("servers", problems, "must not be empty".to_owned());
@@ -82,9 +83,13 @@ fn jetstream(mut table: Table, problems: &mut Problems) -> Option<JetStream> {
     let monitors = urls(&mut table, "monitors", &["http://"], problems);
     let stream = table.required("stream", problems).and_then(|node| node.read(problems, name));
     let replicas = count(&mut table, "replicas", 1..=5, problems);
-    let timeout = table
-        .required("timeout", problems)
-        .and_then(|node| node.read(problems, |text| figure::millis(text, TIMEOUT_DAYS_MAX)));
+    let timeout = table.required("timeout", problems).and_then(|node| {
+        node.read(problems, |text| {
+            let millis = figure::millis(text, TIMEOUT_DAYS_MAX)?;
+            let allowed = Some(millis).filter(|millis| *millis >= TIMEOUT_MS_MIN);
+            allowed.ok_or_else(|| format!("must be {TIMEOUT_MS_MIN}ms at least"))
+        })
+    });
     let weaker = table.required("allow_weaker_durability", problems).and_then(|node| {
         node.read(problems, |text| text.parse().map_err(|_| "must be true or false".to_owned()))
     });
