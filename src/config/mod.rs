@@ -11,6 +11,7 @@
 //!
 //! Only this module reads the environment. The policy takes effect as an entry of the journal, never from here.
 
+mod access;
 mod figure;
 mod layers;
 mod policy;
@@ -21,6 +22,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use layers::{Flags, check, load};
+pub use access::{Access, Health, Jwt, Tls};
+pub use layers::{Flags, check, load, token};
 pub use problem::{Problem, Problems};
 pub use settings::{Archive, Clock, Config, Fanout, Log, LogFormat, Reload, Server};

@@ -53,6 +53,7 @@ pub(super) async fn answer(
     request: pb::PublishRequest,
 ) -> Result<pb::PublishResponse, Status> {
     let batch = parse::publish(&request, Uuid::new_v4)?;
+    peer.publisher().check(&batch).map_err(|overstep| status::overstep(&overstep))?;
     if api.drain.is_cancelled() {
         return Err(status::draining());
     }

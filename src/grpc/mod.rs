@@ -94,8 +94,9 @@ pub fn decode(bytes: &[u8]) -> pb::Alert {
     pb::Alert::decode(bytes).expect("the edge encoded them")
 }
 
-/// All services: ours, health and reflection. A request of more than `message_bytes_max` bytes is refused.
-pub async fn routes(api: Arc<Api>, message_bytes_max: usize) -> Routes {
+/// All services: ours, health and reflection; and health alone, for probes. A request of more than `message_bytes_max` bytes is
+/// refused.
+pub async fn routes(api: Arc<Api>, message_bytes_max: usize) -> (Routes, Routes) {
     let (health, health_service) = tonic_health::server::health_reporter();
     let feed =
         pb::feed_service_server::FeedServiceServer::new(feed_service::Feed(Arc::clone(&api)))
@@ -124,13 +125,14 @@ pub async fn routes(api: Arc<Api>, message_bytes_max: usize) -> Routes {
         api.drain.cancelled().await;
         health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
     });
-    Routes::new(feed)
+    let all = Routes::new(feed)
         .add_service(body::Framed(alerts))
         .add_service(markets)
         .add_service(policies)
-        .add_service(health_service)
+        .add_service(health_service.clone())
         .add_service(reflection().build_v1().expect("our own descriptors can be read"))
-        .add_service(reflection().build_v1alpha().expect("our own descriptors can be read"))
+        .add_service(reflection().build_v1alpha().expect("our own descriptors can be read"));
+    (all, Routes::new(health_service))
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {

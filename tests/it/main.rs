@@ -10,6 +10,7 @@
     reason = "a test may fall over, and says what it leaves out"
 )]
 
+mod access;
 mod binary;
 mod client;
 mod clock;
