@@ -1,7 +1,7 @@
 //! Who somebody is, and what it may publish.
 
 use super::methods::Role;
-use crate::domain::update::{Batch, Update};
+use crate::domain::update::{Batch, Confinement, Sender, Update};
 use crate::domain::{Mineral, Slug};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -67,9 +67,11 @@ impl Identity {
         self.roles.contains(&role)
     }
 
-    /// Whether it may change what its own feeds have published, and nothing else.
-    pub fn is_confined(&self) -> bool {
-        !self.has(Role::Operator) && !self.grant.others
+    /// It as the sender of a batch: who, and whether it may change what other feeds have published.
+    pub fn sender(&self) -> Sender {
+        let is_confined = !self.has(Role::Operator) && !self.grant.others;
+        let confined = || Confinement { minerals: self.grant.minerals.clone() };
+        Sender { name: Arc::clone(&self.name), confined: is_confined.then(confined) }
     }
 
     /// Checks what it may publish. What the record alone knows, whose a threat is, is checked where the batch is applied.
@@ -92,7 +94,7 @@ impl Identity {
             let about = match sent {
                 Update::Report(report) => vec![report.market().mineral],
                 Update::Threat(threat) => threat.minerals.clone(),
-                // Of a threat that is its own, since it may touch no other.
+                // Whose the threat is, and what it is about, the record knows.
                 Update::Removal(_) => Vec::new(),
             };
             if let Some(mineral) = about.into_iter().find(|one| !minerals.contains(one)) {

@@ -388,6 +388,8 @@ pub enum JournalCommand {
         /// JSON lines; `-` reads standard input.
         file: PathBuf,
     },
+    /// Print who changed what and when, as the server knew it: every batch and every policy.
+    Audit,
     /// Apply every entry and print the alerts, as a server would send them: the form of a bug report.
     Replay,
 }

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod arguments;
+mod audit;
 mod check_config;
 mod credentials;
 mod demo;

@@ -100,7 +100,12 @@ impl Servers {
         self.channel().await.map(|channel| self.showing(channel))
     }
 
-    async fn channel(&self) -> Result<Channel, Error> {
+    /// The same, whose calls show nothing.
+    ///
+    /// # Errors
+    ///
+    /// When nobody answers within five seconds each.
+    pub async fn channel(&self) -> Result<Channel, Error> {
         let mut failed = None;
         for server in &*self.all {
             match server.endpoint.connect().await {

@@ -15,7 +15,7 @@
 //! | the clock jumped forward | `UNAVAILABLE` `CLOCK_JUMPED` | retry; reads go on |
 //! | no or wrong credentials | `UNAUTHENTICATED` `CREDENTIALS_REQUIRED` | show a token or a certificate |
 //! | role lacks the method, or there is none | `PERMISSION_DENIED` `ROLE_REQUIRED`, `METHOD_UNKNOWN` | ask the operator |
-//! | another's feed, or a mineral that is not its own | `PERMISSION_DENIED` `FEED_NOT_YOURS`, `MINERAL_NOT_YOURS` | ask the operator |
+//! | another's feed, mineral, threat or report | `PERMISSION_DENIED` `FEED_NOT_YOURS`, `MINERAL_NOT_YOURS`, `NOT_YOURS` | ask the operator |
 //! | damaged journal | `DATA_LOSS` `JOURNAL_DAMAGED` | call the operator |
 
 use super::cursor;
@@ -162,12 +162,18 @@ pub(super) fn refused(refusals: &[Refusal]) -> Status {
             Refusal::UnknownThreat { update, .. } => {
                 (Code::NotFound, "UNKNOWN_THREAT", format!("updates[{update}].removal.threat_id"))
             }
+            Refusal::ThreatOfAnother { update, .. }
+            | Refusal::ThreatBeyond { update, .. }
+            | Refusal::ReportOfAnother { update, .. } => {
+                (Code::PermissionDenied, "NOT_YOURS", format!("updates[{update}]"))
+            }
             Refusal::StaleRevision { update, .. } => {
                 (Code::FailedPrecondition, "THREAT_REVISION_STALE", format!("updates[{update}]"))
             }
         };
         details.add_bad_request_violation(field, refusal.to_string());
-        // Ordered by number: what must be fixed comes before what was not found, and that before what was stale.
+        // Ordered by number: what must be fixed comes before what was not found, that before what is another's, and that
+        // before what was stale.
         kinds.entry(i32::from(code)).or_insert((code, reason));
     }
     let first = kinds.into_values().next();

@@ -1,9 +1,10 @@
 //! Who may call what: every method that the server has, in every role.
 
+use crate::binary::command;
 use crate::harness::{PATIENCE, Server, batch};
-use crate::samples::{ban, report};
+use crate::samples::{ban, removal, report};
 use lodewatch::access::token::Hash;
-use lodewatch::access::{METHODS, Role, Who};
+use lodewatch::access::{Identities, METHODS, Role, Who};
 use lodewatch::client::{Bearer, Connection, Credentials, Servers};
 use lodewatch::config::Config;
 use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
@@ -244,4 +245,106 @@ async fn a_changed_file_of_identities_counts_at_once_and_a_faulty_one_changes_no
     until("newer", Code::Ok).await;
     until("last", Code::Unauthenticated).await;
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_publisher_changes_nothing_of_another_feed_unless_it_is_allowed_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let publisher =
+        |feed: &str, more: &str| format!("roles = [\"publisher\"]\nfeeds = [\"{feed}\"]\n{more}");
+    let (one, two) = (publisher("one", ""), publisher("two", ""));
+    let (third, narrow) =
+        (publisher("three", "others = true"), publisher("one", "minerals = [\"tin\"]"));
+    let entries =
+        [("one", &*one), ("two", &*two), ("third", &*third), ("narrow", &*narrow), ROLES[2]];
+    let server = start(dir.path(), &entries).await;
+    let threat = |from: &str| vec![ban("T-1", "CHN", "all", "gallium", from)];
+    let shares = |share: f64| vec![report("gallium", "2024", &[("CHN", share)])];
+    publish_as(&server, "one", "one", threat("2026-01-01")).await.unwrap();
+    publish_as(&server, "one", "one", shares(0.9)).await.unwrap();
+    let reason = async |token: &str, feed: &str, updates: Vec<Update>| {
+        let status = publish_as(&server, token, feed, updates).await.unwrap_err();
+        assert_eq!(status.code(), Code::PermissionDenied, "{status:?}");
+        status.get_details_error_info().unwrap().reason
+    };
+    assert_eq!(reason("two", "two", threat("2026-01-02")).await, "NOT_YOURS");
+    assert_eq!(reason("two", "two", vec![removal("T-1")]).await, "NOT_YOURS");
+    assert_eq!(reason("two", "two", shares(0.1)).await, "NOT_YOURS");
+    assert_eq!(reason("narrow", "one", vec![removal("T-1")]).await, "NOT_YOURS");
+    // What says nothing new changes nothing, whoever says it.
+    publish_as(&server, "two", "two", shares(0.9)).await.unwrap();
+    publish_as(&server, "one", "one", shares(0.8)).await.unwrap();
+    publish_as(&server, "third", "three", threat("2026-01-03")).await.unwrap();
+    publish_as(&server, "operator", "desk", vec![removal("T-1")]).await.unwrap();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn of_two_feeds_that_race_for_a_threat_one_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let entries = [
+        ("one", "roles = [\"publisher\"]\nfeeds = [\"one\"]"),
+        ("two", "roles = [\"publisher\"]\nfeeds = [\"two\"]"),
+    ];
+    let server = start(dir.path(), &entries).await;
+    for turn in 0..50 {
+        let say = async |who: &str, day: &str| {
+            let id = format!("RACE-{turn}");
+            publish_as(&server, who, who, vec![ban(&id, "CHN", "all", "tin", day)]).await
+        };
+        let (first, second) = tokio::join!(say("one", "2026-01-01"), say("two", "2026-01-02"));
+        assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_journal_says_who_changed_what() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let server = start(dir.path(), &ROLES).await;
+    publish_as(&server, "publisher", "test", vec![report("tin", "2024", &[("CHN", 0.9)])])
+        .await
+        .unwrap();
+    publish_as(&server, "operator", "desk", vec![ban("T-1", "CHN", "all", "tin", "2026-01-01")])
+        .await
+        .unwrap();
+    publish_as(&server, "publisher", "test", vec![removal("T-1")]).await.unwrap_err();
+    server.stop().await;
+    let audit = |dir: &Path, more: &[&str]| {
+        let said = command()
+            .args(["journal", "audit", "--data-dir"])
+            .arg(dir)
+            .args(more)
+            .output()
+            .unwrap();
+        assert!(said.status.success(), "{said:?}");
+        String::from_utf8(said.stdout).unwrap()
+    };
+    let told = audit(&data, &[]);
+    insta::assert_snapshot!(told);
+    assert!(audit(&data, &["--output", "json"]).contains("\"sender\":\"operator\""));
+    // Who it was goes with an export into another journal.
+    let exported =
+        command().args(["journal", "export", "--data-dir"]).arg(&data).output().unwrap().stdout;
+    let (file, copy) = (dir.path().join("export.jsonl"), dir.path().join("copy"));
+    std::fs::write(&file, exported).unwrap();
+    let import =
+        command().args(["journal", "import", "--data-dir"]).arg(&copy).arg(&file).output().unwrap();
+    assert!(import.status.success(), "{import:?}");
+    assert_eq!(audit(&copy, &[]), told);
+}
+
+#[test]
+fn a_new_token_is_printed_once_and_its_entry_is_ready_for_the_file() {
+    let new =
+        |arguments: &[&str]| command().args(["token", "new"]).args(arguments).output().unwrap();
+    let made = new(&["alice", "--role", "publisher", "--feed", "usgs", "--mineral", "tin"]);
+    let (token, entry) =
+        (String::from_utf8(made.stdout).unwrap(), String::from_utf8(made.stderr).unwrap());
+    assert!(!entry.contains(token.trim()));
+    let known = Identities::parse(&entry).unwrap();
+    assert_eq!(&*known.by_token(token.trim()).unwrap().name, "alice");
+    let refused = new(&["alice", "--role", "publisher"]);
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0));
 }

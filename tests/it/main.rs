@@ -12,6 +12,7 @@
 
 mod access;
 mod binary;
+mod certificates;
 mod client;
 mod clock;
 mod crash;
@@ -31,5 +32,6 @@ mod samples;
 mod soak;
 mod stream_end;
 mod subscribe;
+mod tls;
 mod watch_markets;
 mod what_if;
