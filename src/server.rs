@@ -98,7 +98,7 @@ impl Node {
     ///
     /// When the journal is damaged, held by another process, or cannot be written.
     pub async fn open(config: Config, clock: Clock) -> Result<Self, Error> {
-        let keys = open_keys(&config)?;
+        let keys = open_keys(&config, &clock)?;
         let dir = config.data_dir.clone();
         let journal_error = |source| Error::Journal { dir: dir.clone(), source };
         let archive_error = |source| Error::Archive { dir: dir.clone(), source };
@@ -320,7 +320,7 @@ impl Node {
 }
 
 /// Who is let in, as configured; says so where that is anyone.
-fn open_keys(config: &Config) -> Result<Keys, Error> {
+fn open_keys(config: &Config, clock: &Clock) -> Result<Keys, Error> {
     let is_local = config.server.listen.ip().to_canonical().is_loopback();
     if config.server.insecure {
         let (tls, authentication) = (config.tls.is_some(), config.access.identities.is_some());
@@ -331,7 +331,7 @@ fn open_keys(config: &Config) -> Result<Keys, Error> {
         );
     }
     let unproved = if is_local { "local" } else { "anonymous" };
-    let gate = Arc::new(Gate::open(&config.access, unproved)?);
+    let gate = Arc::new(Gate::open(&config.access, clock.clone(), unproved)?);
     let encryption = config.tls.clone().map(Encryption::open).transpose()?.map(Arc::new);
     Ok(Keys { gate, encryption })
 }

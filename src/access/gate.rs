@@ -3,7 +3,9 @@
 use super::denials::Denials;
 use super::identities::{Identities, Problems};
 use super::identity::Identity;
+use super::jwt::Jwt;
 use super::methods::{Who, method};
+use crate::clock::Clock;
 use crate::config::Access;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -56,6 +58,9 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// The keys of JSON web tokens cannot be used.
+    #[error("access.jwt.keys cannot be used: {0}")]
+    Keys(String),
     /// It is faulty.
     #[error("{} cannot be used:\n{problems}", path.display())]
     Faulty {
@@ -76,7 +81,7 @@ enum Ways {
     /// No authentication is configured: everybody is this.
     Open(Arc<Identity>),
     /// Whoever the file knows.
-    Known { file: PathBuf, identities: watch::Sender<Arc<Identities>> },
+    Known { file: PathBuf, identities: watch::Sender<Arc<Identities>>, jwt: Option<Box<Jwt>> },
 }
 
 impl Gate {
@@ -85,13 +90,15 @@ impl Gate {
     /// # Errors
     ///
     /// When the file of identities cannot be used.
-    pub fn open(config: &Access, unproved: &str) -> Result<Self, Error> {
+    pub fn open(config: &Access, clock: Clock, unproved: &str) -> Result<Self, Error> {
         let Some(file) = config.identities.clone() else {
             let ways = Ways::Open(Arc::new(Identity::unproved(unproved)));
             return Ok(Self { ways, denials: Denials::default() });
         };
         let identities = watch::Sender::new(Arc::new(read(&file)?));
-        Ok(Self { ways: Ways::Known { file, identities }, denials: Denials::default() })
+        let jwt = config.jwt.as_ref().map(|jwt| Jwt::open(jwt, clock).map(Box::new)).transpose();
+        let jwt = jwt.map_err(Error::Keys)?;
+        Ok(Self { ways: Ways::Known { file, identities, jwt }, denials: Denials::default() })
     }
 
     /// Reads the file again.
@@ -100,7 +107,7 @@ impl Gate {
     ///
     /// When it cannot be used; those before stay.
     pub fn reload(&self) -> Result<(), Error> {
-        if let Ways::Known { file, identities } = &self.ways {
+        if let Ways::Known { file, identities, .. } = &self.ways {
             identities.send_replace(Arc::new(read(file)?));
         }
         Ok(())
@@ -111,13 +118,13 @@ impl Gate {
     /// # Errors
     ///
     /// Why it may not.
-    pub fn admit(
+    pub async fn admit(
         &self,
         path: &str,
         credentials: Credentials<'_>,
     ) -> Result<Option<Arc<Identity>>, Denied> {
         let row = method(path);
-        let identity = self.identify(credentials);
+        let identity = self.identify(credentials).await;
         if row.is_some_and(|row| row.who == Who::Anyone) {
             return Ok(identity);
         }
@@ -135,13 +142,16 @@ impl Gate {
     }
 
     /// What a call shows goes before what its connection shows: a wrong token is never made good by a certificate.
-    fn identify(&self, credentials: Credentials<'_>) -> Option<Arc<Identity>> {
+    async fn identify(&self, credentials: Credentials<'_>) -> Option<Arc<Identity>> {
         match &self.ways {
             Ways::Open(everybody) => Some(Arc::clone(everybody)),
-            Ways::Known { identities, .. } => {
+            Ways::Known { identities, jwt, .. } => {
                 let known = Arc::clone(&identities.borrow());
                 match credentials.bearer {
-                    Some(Ok(token)) => known.by_token(token),
+                    Some(Ok(token)) => match (known.by_token(token), jwt) {
+                        (None, Some(jwt)) => jwt.identify(token, &known).await,
+                        (found, _) => found,
+                    },
                     Some(Err(Malformed)) => None,
                     None => known.by_certificate(credentials.certificate),
                 }

@@ -22,7 +22,7 @@ pub async fn answer(
     let bearer = bearer(request.headers());
     let credentials = Credentials { certificate: &peer.certificate, bearer };
     let path = request.uri().path();
-    match gate.admit(path, credentials) {
+    match gate.admit(path, credentials).await {
         Ok(identity) => peer.identity = identity,
         Err(denied) => {
             gate.log(&denied, peer.address, path);
@@ -61,6 +61,7 @@ fn bearer(headers: &HeaderMap) -> Option<Result<&str, Malformed>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
     use crate::config::Config;
     use std::convert::Infallible;
     use std::future::{Pending, pending};
@@ -96,7 +97,7 @@ mod tests {
         let request = Request::post("/lodewatch.v1.PolicyService/GetPolicy");
         let request = request.header("grpc-timeout", timeout).body(Body::empty()).unwrap();
         let peer = Peer::new(Ipv4Addr::LOCALHOST.into(), Arc::default(), 1);
-        let gate = Gate::open(&Config::built_in().access, "local").unwrap();
+        let gate = Gate::open(&Config::built_in().access, Clock::system(0), "local").unwrap();
         let answer = answer(Routes::new(Silent), &gate, peer, request).await;
         Status::from_header_map(answer.headers()).unwrap()
     }
