@@ -135,5 +135,6 @@ fn payload() -> Payload {
         feed: name("f"),
         exercise: false,
         updates,
+        sender: None,
     })
 }

@@ -2,6 +2,8 @@
 //!
 //! Modules in reading order, one sentence each.
 
+// Who may do what: identities, their roles, and one table of methods.
+pub mod access;
 // What was said: alerts by sequence, and snapshots of the state.
 pub mod archive;
 // The command line: one file per sub-command.

@@ -1,8 +1,11 @@
 //! Assembly on one screen: open → recover → adopt the policy → serve → drain.
 
 mod connection;
+mod keys;
 mod socket;
+mod tls;
 
+use crate::access::{self, Gate};
 use crate::archive::{self, Archive};
 use crate::clock::{Clock, Jumped};
 use crate::config::{Config, Store};
@@ -11,15 +14,21 @@ use crate::journal::{self, Embedded, JetStream, Journal};
 use crate::pipeline::{self, Divergence, Housekeeping, Pipeline, Trouble, View, keep_time};
 use crate::reload::{self, Keeper, Reload};
 use connection::Ends;
+use keys::Keys;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
+use tls::Encryption;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+
+/// Connections to the port for probes; one more is closed at once.
+const PROBES_MAX: usize = 100;
 
 /// How long calls may take to notice that their connections are cut.
 const CUT_BOUND: Duration = Duration::from_secs(1);
@@ -37,6 +46,20 @@ pub enum Error {
         dir: std::path::PathBuf,
         /// Why.
         source: archive::Error,
+    },
+    /// The file of identities cannot be used.
+    #[error("nobody is known")]
+    Access(#[from] access::Error),
+    /// Certificates and keys cannot be used.
+    #[error("connections cannot be encrypted")]
+    Tls(#[from] tls::Error),
+    /// Nobody can ask whether the server is ready.
+    #[error("{address}, health.listen, cannot be listened on")]
+    Health {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
     },
     /// The loop has ended by itself.
     #[error("applying the journal has ended")]
@@ -58,6 +81,8 @@ pub struct Node {
     ended: oneshot::Receiver<Result<(), Error>>,
     config: Config,
     reload: Option<Reload>,
+    keys: Keys,
+    told: Arc<Notify>,
 }
 
 impl Node {
@@ -68,6 +93,7 @@ impl Node {
     ///
     /// When the journal is damaged, held by another process, or cannot be written.
     pub async fn open(config: Config, clock: Clock) -> Result<Self, Error> {
+        let keys = open_keys(&config, &clock)?;
         let dir = config.data_dir.clone();
         let archive_error = |source| Error::Archive { dir: dir.clone(), source };
         let journal: Arc<dyn Journal> = match &config.journal {
@@ -97,7 +123,8 @@ impl Node {
             ended = &mut ended => return Err(loop_error(ended)),
         };
         check_archive(&view)?;
-        let node = Self { journal, view, clock, stop, ended, config, reload: None };
+        let told = Arc::default();
+        let node = Self { journal, view, clock, stop, ended, config, reload: None, keys, told };
         match reached {
             Ok(()) => {
                 tracing::info!(entry = recovered.0, epoch = %node.journal.epoch(), "recovered");
@@ -124,6 +151,13 @@ impl Node {
     #[must_use]
     pub fn with_reload(mut self, reload: Reload) -> Self {
         self.reload = Some(reload);
+        self
+    }
+
+    /// Reads the files of identities, certificates and keys again at once when this is rung, as SIGHUP does.
+    #[must_use]
+    pub fn with_hangup(mut self, told: Arc<Notify>) -> Self {
+        self.told = told;
         self
     }
 
@@ -177,7 +211,10 @@ impl Node {
         let cut = CancellationToken::new();
         // However this ends, no connection outlives it.
         let _cut = cut.clone().drop_guard();
-        let serving = self.answer(listener, told_refused, drain.clone(), cut.clone()).await;
+        let serving = self.answer(listener, told_refused, drain.clone(), cut.clone()).await?;
+        let keep =
+            self.keys.clone().keep(self.config.clone(), Arc::clone(&self.told), self.stop.clone());
+        tokio::spawn(keep);
         let drain_bound = Duration::from_millis(self.config.server.drain_ms);
         let bounded = async {
             drain.cancelled().await;
@@ -214,7 +251,7 @@ impl Node {
         refused: watch::Receiver<String>,
         drain: CancellationToken,
         cut: CancellationToken,
-    ) -> impl Future<Output = ()> + use<> {
+    ) -> Result<impl Future<Output = ()> + use<>, Error> {
         let config = &self.config.server;
         let bounds = Bounds {
             streams: config.streams_max,
@@ -245,8 +282,25 @@ impl Node {
             drain,
             cut,
         };
-        let routes = grpc::routes(api, config.message_bytes_max).await.prepare();
-        connection::serve(listener, ends, routes)
+        let (routes, health) = grpc::routes(api, config.message_bytes_max).await;
+        let probes = match self.config.health.listen {
+            None => None,
+            Some(address) => {
+                let listener = TcpListener::bind(address).await;
+                let listener = listener.map_err(|source| Error::Health { address, source })?;
+                tracing::info!(probes = ?listener.local_addr().ok(), "listening for probes");
+                let ends = Ends { connections_max: PROBES_MAX, ..ends.clone() };
+                let keys = Keys { encryption: None, ..self.keys.clone() };
+                Some(connection::serve(listener, ends, keys, health.prepare()))
+            }
+        };
+        let calls = connection::serve(listener, ends, self.keys.clone(), routes.prepare());
+        Ok(async {
+            match probes {
+                None => calls.await,
+                Some(probes) => drop(tokio::join!(calls, probes)),
+            }
+        })
     }
 
     /// Ends the loop with a last snapshot.
@@ -260,6 +314,23 @@ impl Node {
             failed => Err(loop_error(failed)),
         }
     }
+}
+
+/// Who is let in, as configured; says so where that is anyone.
+fn open_keys(config: &Config, clock: &Clock) -> Result<Keys, Error> {
+    let is_local = config.server.listen.ip().to_canonical().is_loopback();
+    if config.server.insecure {
+        let (tls, authentication) = (config.tls.is_some(), config.access.identities.is_some());
+        tracing::warn!(
+            tls,
+            authentication,
+            "server.insecure = true: whatever is in front must protect it"
+        );
+    }
+    let unproved = if is_local { "local" } else { "anonymous" };
+    let gate = Arc::new(Gate::open(&config.access, clock.clone(), unproved)?);
+    let encryption = config.tls.clone().map(Encryption::open).transpose()?.map(Arc::new);
+    Ok(Keys { gate, encryption })
 }
 
 /// Runs the loop on a thread of its own, since it blocks on the disk.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! domain ← engine ← journal, archive ← fanout ← pipeline ← grpc ← server, client, cli ← main
+//!    ↖ access (who may do what) ↗
 //! ```
 //!
 //! `clock`, `config`, `sqlite` and `telemetry` are leaves, which domain and engine may not use; `feeds` turns files into
@@ -17,6 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("engine", &["domain"]),
     ("clock", &["domain"]),
     ("config", &["domain"]),
+    ("access", &["domain", "config", "clock"]),
     ("sqlite", &[]),
     ("telemetry", &["config"]),
     ("feeds", &["domain"]),
@@ -27,8 +29,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "grpc",
         &[
-            "domain", "engine", "journal", "archive", "fanout", "pipeline", "feeds", "clock",
-            "config",
+            "domain", "access", "engine", "journal", "archive", "fanout", "pipeline", "feeds",
+            "clock", "config",
         ],
     ),
     ("reload", &["domain", "engine", "journal", "pipeline", "clock", "config"]),
@@ -37,6 +39,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "server",
         &[
             "domain",
+            "access",
             "engine",
             "journal",
             "archive",
@@ -54,6 +57,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "cli",
         &[
             "domain",
+            "access",
             "engine",
             "journal",
             "archive",
@@ -83,6 +87,8 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("std::time::Instant", &["clock"], "only clock reads the time"),
     ("Timestamp::now", &["clock"], "only clock reads the time"),
     ("Zoned::now", &["clock"], "only clock reads the time"),
+    ("tokio_rustls", &["server"], "only server opens connections"),
+    ("ring::digest", &["access"], "only access knows secrets"),
     ("rusqlite", &["journal", "archive", "sqlite"], "only the stores know SQLite"),
 ];
 

@@ -19,9 +19,29 @@ pub struct Arguments {
         value_delimiter = ','
     )]
     pub address: Vec<String>,
+    /// As whom to talk to it.
+    #[command(flatten)]
+    pub credentials: Credentials,
     /// How to print: tables for people, or protobuf's JSON mapping, one object a line.
     #[arg(long, global = true, value_enum, default_value_t = Output::Table)]
     pub output: Output,
+}
+
+/// As whom to talk to a server, and whom to trust. A token is taken from the file or else from `LODEWATCH_TOKEN`.
+#[derive(Debug, Args)]
+pub struct Credentials {
+    /// A file with a bearer token; without it, the token in `LODEWATCH_TOKEN`, if any.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The authorities to trust, in PEM; without it, those of the system.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Our own certificate, in PEM.
+    #[arg(long, global = true, value_name = "FILE", requires = "key")]
+    pub cert: Option<PathBuf>,
+    /// Its private key, in PEM.
+    #[arg(long, global = true, value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
 }
 
 /// How to print.
@@ -66,8 +86,38 @@ pub enum Command {
     Journal(Journal),
     /// Begin a new replica with what another has, so that it need not read years of journal
     Archive(Archive),
+    /// Make bearer tokens.
+    Token {
+        /// What to do.
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
     /// Four years of export controls in some seconds, on a server of its own.
     Demo(Demo),
+}
+
+/// What can be done with tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Print a new token on standard output, this once, and its entry for the file of identities on standard error:
+    /// `lodewatch token new alice --role subscriber >alice.token 2>>identities.toml`.
+    New(NewToken),
+}
+
+/// Arguments of `token new`.
+#[derive(Debug, Args)]
+pub struct NewToken {
+    /// The name of its owner, in the journal and the log.
+    pub name: String,
+    /// What it may do: subscriber, publisher, operator.
+    #[arg(long, required = true, value_name = "ROLE")]
+    pub role: Vec<String>,
+    /// For a publisher: the feeds it may publish for.
+    #[arg(long, value_name = "NAME")]
+    pub feed: Vec<String>,
+    /// For a publisher: the minerals it may publish about; any where not given.
+    #[arg(long, value_name = "NAME")]
+    pub mineral: Vec<String>,
 }
 
 /// Flags of `serve`; they win over the file and the environment.
@@ -340,6 +390,8 @@ pub enum JournalCommand {
         /// JSON lines; `-` reads standard input.
         file: PathBuf,
     },
+    /// Print who changed what and when, as the server knew it: every batch and every policy.
+    Audit,
     /// Apply every entry and print the alerts, as a server would send them: the form of a bug report.
     Replay,
 }

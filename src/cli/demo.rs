@@ -3,7 +3,7 @@
 use super::arguments::{Demo, Output};
 use super::error::Error;
 use super::{markets, output};
-use crate::client::{Publisher, Resumed, Servers, Subscription};
+use crate::client::{Connection, Publisher, Resumed, Servers, Subscription};
 use crate::clock::{Clock, ManualClock};
 use crate::config::Config;
 use crate::domain::{Day, Timestamp};
@@ -25,7 +25,6 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
 use uuid::Uuid;
 
 /// The time that is told.
@@ -80,7 +79,7 @@ That was a demo. For real:
 struct Stage {
     servers: Servers,
     publisher: Publisher,
-    channel: Channel,
+    channel: Connection,
     view: View,
     hand: ManualClock,
     drain: CancellationToken,

@@ -56,6 +56,9 @@ pub enum Error {
         /// Why.
         source: feeds::Error,
     },
+    /// There can be no such identity.
+    #[error("there can be no such identity: {0}")]
+    Identity(crate::access::Problems),
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] config::Problems),
@@ -113,6 +116,10 @@ fn explain(status: &Status) -> String {
         Code::FailedPrecondition => "\n  read it again, then retry",
         Code::OutOfRange => "\n  start from the oldest cursor named, or with a snapshot",
         Code::ResourceExhausted => "\n  slow down, then retry",
+        Code::Unauthenticated => {
+            "\n  name a token with --token-file or LODEWATCH_TOKEN, or a certificate with --cert and --key"
+        }
+        Code::PermissionDenied => "\n  ask whoever keeps the server's file of identities",
         Code::Ok
         | Code::Cancelled
         | Code::Unknown
@@ -120,12 +127,10 @@ fn explain(status: &Status) -> String {
         | Code::DeadlineExceeded
         | Code::NotFound
         | Code::AlreadyExists
-        | Code::PermissionDenied
         | Code::Aborted
         | Code::Unimplemented
         | Code::Internal
-        | Code::DataLoss
-        | Code::Unauthenticated => "",
+        | Code::DataLoss => "",
     });
     text
 }

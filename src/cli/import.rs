@@ -5,7 +5,7 @@ use super::error::Error;
 use super::publish::{self, Shipment};
 use super::taken::{self, Taken};
 use super::{output, threats};
-use crate::client::Servers;
+use crate::client::{Connection, Servers};
 use crate::domain::{MarketKey, Update as Said};
 use crate::feeds::{self, Reports, Skipped, Threats};
 use crate::grpc;
@@ -14,7 +14,6 @@ use crate::grpc::pb::{ListThreatsRequest, Threat, Update};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use tonic::transport::Channel;
 
 /// Updates in one batch.
 const BATCH: usize = 100;
@@ -127,7 +126,10 @@ fn numbered(said: impl Iterator<Item = Said>) -> Vec<(usize, Update)> {
 
 /// Gives a threat that says something new the revision after the one in the record, and any other the one that is there,
 /// so that a list can be read again when it has changed and changes nothing when it has not.
-async fn number_revisions(channel: &Channel, updates: &mut [(usize, Update)]) -> Result<(), Error> {
+async fn number_revisions(
+    channel: &Connection,
+    updates: &mut [(usize, Update)],
+) -> Result<(), Error> {
     let request = ListThreatsRequest { page_size: 1000, ..ListThreatsRequest::default() };
     let records = threats::all(channel.clone(), request).await?;
     let recorded: BTreeMap<String, Threat> = records

@@ -2,7 +2,7 @@
 
 use super::arguments::{Journal, JournalCommand, Output};
 use super::error::Error;
-use super::output;
+use super::{audit, output};
 use crate::archive::Archive;
 use crate::config::{self, Flags};
 use crate::domain::{Entry, Seq, Timestamp};
@@ -33,6 +33,7 @@ pub(super) fn run(output: Output, arguments: &Journal) -> Result<(), Error> {
             Archive::remove(&dir)?;
             tell(&written, &dir)
         }
+        JournalCommand::Audit => audit::run(&dir, output),
         JournalCommand::Replay => replay(&dir, output),
     }
 }

@@ -3,12 +3,11 @@
 use super::arguments::{Markets, Output};
 use super::error::Error;
 use super::{output, watch};
-use crate::client::Servers;
+use crate::client::{Connection, Servers};
 use crate::grpc::pb::market_service_client::MarketServiceClient;
 use crate::grpc::pb::{
     Flag, Interval, ListMarketsRequest, Market, MarketChange, MarketState, Metric,
 };
-use tonic::transport::Channel;
 
 /// Prints markets.
 pub(super) async fn run(
@@ -107,7 +106,7 @@ pub(super) fn print_changes(
 
 /// All pages.
 pub(super) async fn all(
-    channel: Channel,
+    channel: Connection,
     mut request: ListMarketsRequest,
 ) -> Result<Vec<Market>, Error> {
     let mut client = MarketServiceClient::new(channel);

@@ -3,7 +3,9 @@
 mod alerts;
 mod archive;
 mod arguments;
+mod audit;
 mod check_config;
+mod credentials;
 mod demo;
 mod error;
 mod explain;
@@ -25,7 +27,7 @@ pub use error::Error;
 use crate::client::Servers;
 use crate::config::Log;
 use crate::telemetry;
-use arguments::Show;
+use arguments::{Show, TokenCommand};
 
 /// Runs one sub-command.
 ///
@@ -33,11 +35,14 @@ use arguments::Show;
 ///
 /// What the user should read.
 pub async fn run(arguments: Arguments) -> Result<(), Error> {
-    let Arguments { command, address, output } = arguments;
+    let Arguments { command, address, credentials, output } = arguments;
     if !matches!(command, Command::Serve(_)) {
         telemetry::start(&Log::quiet());
     }
-    let servers = || Servers::parse(address.iter().map(String::as_str));
+    let servers = || -> Result<Servers, Error> {
+        let credentials = credentials::read(&credentials)?;
+        Ok(Servers::parse_for(address.iter().map(String::as_str), credentials)?)
+    };
     match command {
         Command::Serve(flags) => serve::run(&flags).await,
         Command::Publish(arguments) => publish::run(&servers()?, output, &arguments).await,
@@ -54,6 +59,9 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
         Command::CheckConfig { file } => check_config::run(&file),
         Command::Journal(arguments) => journal::run(output, &arguments),
         Command::Archive(arguments) => archive::run(&servers()?, &arguments).await,
+        Command::Token { command: TokenCommand::New(arguments) } => {
+            credentials::new_token(&arguments)
+        }
         Command::Demo(arguments) => demo::run(output, &arguments).await,
     }
 }

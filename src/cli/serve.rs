@@ -26,12 +26,13 @@ pub(super) async fn run(arguments: &Serve) -> Result<(), Error> {
     let address = listener.local_addr().map_err(unable("the address is not known".to_owned()))?;
     let drain = CancellationToken::new();
     on_signal(drain.clone()).map_err(unable("signals cannot be heard".to_owned()))?;
-    let told = Arc::new(Notify::new());
-    on_hangup(Arc::clone(&told)).map_err(unable("signals cannot be heard".to_owned()))?;
+    let (told, told_keys) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    on_hangup([Arc::clone(&told), Arc::clone(&told_keys)])
+        .map_err(unable("signals cannot be heard".to_owned()))?;
     let file = arguments.config.clone();
     let reload = Reload { read: Box::new(move || config::load(file.as_deref(), &flags)), told };
     let clock = Clock::system(config.clock.jump_max_ms);
-    let node = Node::open(config, clock).await?.with_reload(reload);
+    let node = Node::open(config, clock).await?.with_reload(reload).with_hangup(told_keys);
     tracing::info!(%address, "listening");
     node.serve(listener, drain).await?;
     tracing::info!("stopped");
@@ -39,11 +40,13 @@ pub(super) async fn run(arguments: &Serve) -> Result<(), Error> {
 }
 
 /// Rings at every SIGHUP.
-fn on_hangup(told: Arc<Notify>) -> std::io::Result<()> {
+fn on_hangup(told: [Arc<Notify>; 2]) -> std::io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            told.notify_one();
+            for told in &told {
+                told.notify_one();
+            }
         }
     });
     Ok(())

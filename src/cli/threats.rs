@@ -3,10 +3,9 @@
 use super::arguments::{Output, Threats};
 use super::error::Error;
 use super::{output, watch};
-use crate::client::Servers;
+use crate::client::{Connection, Servers};
 use crate::grpc::pb::market_service_client::MarketServiceClient;
 use crate::grpc::pb::{ListThreatsRequest, Scope, ThreatRecord, ThreatStatus};
-use tonic::transport::Channel;
 
 /// Prints threats.
 pub(super) async fn run(
@@ -35,7 +34,7 @@ pub(super) async fn run(
 
 /// All pages.
 pub(super) async fn all(
-    channel: Channel,
+    channel: Connection,
     mut request: ListThreatsRequest,
 ) -> Result<Vec<ThreatRecord>, Error> {
     let mut client = MarketServiceClient::new(channel);

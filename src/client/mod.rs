@@ -28,15 +28,17 @@
 //! Messages of a snapshot carry no cursor before its end: a snapshot that was cut off is sent again as a whole, from its
 //! `Opened` on.
 //!
-//! - [`Servers`]: where to connect to
+//! - [`Servers`]: where to connect to; [`Credentials`]: as whom
 //! - [`Subscription`]: the loop
 //! - [`Publisher`]: the same for batches, which are safe to send again under their `request_id`
 
 mod backoff;
+mod credentials;
 mod publisher;
 mod servers;
 mod subscription;
 
+pub use credentials::{Bearer, Credentials};
 pub use publisher::Publisher;
-pub use servers::{Error, Servers, connect};
+pub use servers::{Connection, Error, Servers, connect};
 pub use subscription::{Resumed, Subscription};

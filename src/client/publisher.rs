@@ -1,13 +1,12 @@
 //! A publisher that retries safely: a batch is sent under one `request_id` until it is answered.
 
 use super::backoff::{Backoff, passing};
-use super::servers::Servers;
+use super::servers::{Connection, Servers};
 use crate::grpc::pb::feed_service_client::FeedServiceClient;
 use crate::grpc::pb::{PublishRequest, PublishResponse};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use tonic::Status;
-use tonic::transport::Channel;
 use uuid::Uuid;
 
 /// How often one batch is sent: with the waits between, for about half a minute where nobody answers at all.
@@ -21,7 +20,7 @@ pub struct Publisher {
     servers: Servers,
     /// Whose turn it is.
     turn: usize,
-    client: Option<FeedServiceClient<Channel>>,
+    client: Option<FeedServiceClient<Connection>>,
 }
 
 impl Clone for Publisher {
@@ -75,7 +74,7 @@ impl Publisher {
             let client = if let Some(client) = &mut self.client {
                 client
             } else {
-                let connected = self.servers.turn(self.turn).connect().await;
+                let connected = self.servers.connect_turn(self.turn).await;
                 let channel = connected.map_err(|error| Status::unavailable(error.to_string()))?;
                 self.client.insert(FeedServiceClient::new(channel))
             };

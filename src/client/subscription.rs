@@ -110,7 +110,7 @@ impl Subscription {
             let stream = if let Some(stream) = &mut self.stream {
                 stream
             } else {
-                let connected = self.servers.turn(self.turn).connect().await;
+                let connected = self.servers.connect_turn(self.turn).await;
                 let channel = connected.map_err(|error| Status::unavailable(error.to_string()))?;
                 let mut client = AlertServiceClient::new(channel);
                 let opened = client.subscribe(self.request.clone()).await?;

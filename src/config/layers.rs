@@ -15,6 +15,15 @@ pub(super) const SEPARATOR: &str = "__";
 /// The defaults: the very file that is shipped, so that the two cannot differ.
 pub(super) const BUILT_IN: &str = include_str!("../../deploy/lodewatch.toml");
 
+/// The one variable of ours that is no setting of the server: a client's bearer token.
+const TOKEN: &str = "LODEWATCH_TOKEN";
+
+/// The bearer token that the environment holds for a client.
+#[allow(clippy::disallowed_methods, reason = "only config reads the environment")]
+pub fn token() -> Option<String> {
+    std::env::var(TOKEN).ok().filter(|token| !token.is_empty())
+}
+
 /// Settings that the command line may name, as they were written; `None` where a flag was not given.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
@@ -112,6 +121,7 @@ fn environment_layer(environment: &Environment, problems: &mut Problems) -> Laye
         refuse("*", error.to_string());
         Map::new()
     });
+    let values: Map<_, _> = values.into_iter().filter(|(key, _)| key != "token").collect();
     let in_file_only = |key: &str| {
         let first = key.split(['.', '[']).next().unwrap_or(key);
         matches!(first, "rules" | "blocs")

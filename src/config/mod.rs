@@ -11,6 +11,7 @@
 //!
 //! Only this module reads the environment. The policy takes effect as an entry of the journal, never from here.
 
+mod access;
 mod figure;
 mod journal;
 mod layers;
@@ -22,7 +23,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use access::{Access, Health, Jwt, Tls};
 pub use journal::{Credentials, JetStream, Store};
-pub use layers::{Flags, check, load};
+pub use layers::{Flags, check, load, token};
 pub use problem::{Problem, Problems};
 pub use settings::{Archive, Clock, Config, Fanout, Log, LogFormat, Reload, Server};

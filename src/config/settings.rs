@@ -1,11 +1,12 @@
 //! The settings themselves, as the rest of the program gets them.
 
+use super::access::{self, Access, Health, Tls, address};
 use super::figure;
 use super::journal::{self, Store};
 use super::layers;
 use super::policy;
 use super::problem::Problems;
-use super::table::Table;
+use super::table::{Node, Table};
 use crate::domain::Policy;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -22,6 +23,12 @@ pub struct Config {
     pub journal: Store,
     /// The gRPC server.
     pub server: Server,
+    /// How connections are encrypted; `None` where they are not.
+    pub tls: Option<Tls>,
+    /// Who is let in.
+    pub access: Access,
+    /// The port for probes.
+    pub health: Health,
     /// Archive and snapshots.
     pub archive: Archive,
     /// Recent alerts in memory.
@@ -43,6 +50,8 @@ pub struct Config {
 pub struct Server {
     /// Where it listens; port 0 lets the system choose.
     pub listen: SocketAddr,
+    /// Whether it may be reached from other machines without TLS or without authentication.
+    pub insecure: bool,
     /// How long calls and streams may take to end at shutdown, in milliseconds; then they are cut.
     pub drain_ms: u64,
     /// How long a new connection may take to show that it speaks HTTP/2, in milliseconds; then it is closed.
@@ -145,6 +154,9 @@ impl Config {
         let journal =
             root.table("journal", problems).and_then(|table| journal::parse(table, problems));
         let server = root.table("server", problems).and_then(|table| server(table, problems));
+        let tls = access::tls(root.table("tls", problems), problems);
+        let access = access::access(root.table("access", problems), problems);
+        let health = access::health(root.table("health", problems), problems);
         let archive = root.table("archive", problems).and_then(|table| archive(table, problems));
         let fanout = root.table("fanout", problems).and_then(|table| fanout(table, problems));
         let reload = root.table("reload", problems).and_then(|table| reload(table, problems));
@@ -153,10 +165,16 @@ impl Config {
         let policy_revision = count(&mut root, "policy_revision", 0..=u64::MAX >> 1, problems);
         let policy = policy::parse(&mut root, problems);
         root.finish(problems);
+        let (server, listen) = server?;
+        let (tls, access) = (tls.ok()?, access.ok()?);
+        access::check_exposure(&server, &listen, tls.as_ref(), &access, problems);
         Some(Self {
             data_dir: data_dir?,
             journal: journal?,
-            server: server?,
+            server,
+            tls,
+            access,
+            health: health.ok()?,
             archive: archive?,
             fanout: fanout?,
             reload: reload?,
@@ -168,13 +186,14 @@ impl Config {
     }
 }
 
-fn server(mut table: Table, problems: &mut Problems) -> Option<Server> {
+/// The server's settings, and where its address was written.
+fn server(mut table: Table, problems: &mut Problems) -> Option<(Server, Node)> {
     const WAIT_DAYS_MAX: u64 = 1;
     const STREAM_AGE_DAYS_MAX: u64 = 366;
-    let listen = table.required("listen", problems).and_then(|node| {
-        let allowed = "must be an address and a port, such as 127.0.0.1:50061 or [::]:50061";
-        node.read(problems, |text| text.parse().map_err(|_| allowed.to_owned()))
-    });
+    let listen = table.required("listen", problems);
+    let listen = listen.and_then(|node| Some((node.read(problems, address)?, node)));
+    let insecure = table.required("insecure", problems);
+    let insecure = insecure.and_then(|node| node.read(problems, yes_or_no));
     let mut wait = |key| {
         let node = table.required(key, problems)?;
         node.read(problems, |text| figure::millis(text, WAIT_DAYS_MAX))
@@ -199,8 +218,10 @@ fn server(mut table: Table, problems: &mut Problems) -> Option<Server> {
     let stream_age_max = stream_age_max
         .and_then(|node| node.read(problems, |text| figure::millis(text, STREAM_AGE_DAYS_MAX)));
     table.finish(problems);
-    Some(Server {
-        listen: listen?,
+    let (listen, listen_node) = listen?;
+    let server = Server {
+        listen,
+        insecure: insecure?,
         drain_ms: drain_ms?,
         handshake_ms: handshake_ms?,
         connections_max: connections_max?,
@@ -216,7 +237,8 @@ fn server(mut table: Table, problems: &mut Problems) -> Option<Server> {
         what_ifs_max: what_ifs_max?,
         stream_age_max: stream_age_max
             .map(|ms| Some(ms).filter(|ms| *ms > 0).map(Duration::from_millis))?,
-    })
+    };
+    Some((server, listen_node))
 }
 
 fn archive(mut table: Table, problems: &mut Problems) -> Option<Archive> {
@@ -279,6 +301,10 @@ where
     N: std::str::FromStr + PartialOrd + std::fmt::Display,
 {
     table.required(key, problems)?.read(problems, |text| figure::count(text, &allowed))
+}
+
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "must be true or false".to_owned())
 }
 
 fn path(text: &str) -> Result<PathBuf, String> {

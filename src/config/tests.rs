@@ -54,14 +54,14 @@ fn the_shipped_file_changes_nothing() {
 #[test]
 fn the_shipped_file_shows_every_setting() {
     let unknown = "zzz = 1\nserver.zzz = 1\narchive.zzz = 1\nfanout.zzz = 1\nreload.zzz = 1\nclock.zzz = 1\nlog.zzz = 1\n\
-        notices.zzz = 1\n[[rules]]\nzzz = 1\nlevels = [{ zzz = 1 }]\nflapping = { zzz = 1 }";
+        tls.zzz = 1\naccess.zzz = 1\naccess.jwt.zzz = 1\nhealth.zzz = 1\nnotices.zzz = 1\n[[rules]]\nzzz = 1\nlevels = [{ zzz = 1 }]\nflapping = { zzz = 1 }";
     let known: Vec<String> = problems(unknown, &[], &Flags::default())
         .into_iter()
         .filter_map(|problem| problem.split_once("Known here: ").map(|(_, keys)| keys.to_owned()))
         .collect();
-    assert_eq!(known.len(), 11, "one list a table: {known:?}");
+    assert_eq!(known.len(), 15, "one list a table: {known:?}");
     for key in known.iter().flat_map(|keys| keys.split(", ")) {
-        let forms = [format!("{key} = "), format!("[{key}]"), format!("[[{key}]]")];
+        let forms = ["KEY = ", "[KEY]", "[[KEY]]", ".KEY]"].map(|form| form.replace("KEY", key));
         assert!(forms.iter().any(|form| BUILT_IN.contains(form)), "{key} is not shown");
     }
 }
@@ -157,7 +157,7 @@ fn a_faulty_setting_is_named_with_what_is_allowed() {
         ),
         (
             "server.streams = 1",
-            "server.streams (in FILE): unknown. Known here: connections_max, drain, handshake, listen, message_bytes_max, publish_batches_max, \
+            "server.streams (in FILE): unknown. Known here: connections_max, drain, handshake, insecure, listen, message_bytes_max, publish_batches_max, \
              publish_bytes_max, publish_calls_bytes_max, publish_streams_max, stream_age_max, streams_max, streams_per_connection_max, streams_per_identity_max, updates_per_second_max, what_ifs_max",
         ),
     ] {
@@ -319,4 +319,43 @@ fn there_is_one_way_to_be_known_to_the_servers_of_the_journal() {
         found.contains("only one of user, token_file, nkey_file and credentials_file"),
         "{found}"
     );
+}
+
+#[test]
+fn an_address_that_others_reach_asks_for_tls_and_authentication_with_the_lines_to_add() {
+    let refused = |file: &str| problems(file, &[], &Flags::default()).join("\n");
+    let open = "server.listen = \"0.0.0.0:50061\"\n";
+    let tls = "[tls]\ncertificate = \"a\"\nkey = \"b\"\n";
+    let access = "[access]\nidentities = \"c\"\n";
+    insta::assert_snapshot!(refused(open));
+    let half = refused(&format!("{open}{tls}"));
+    assert!(half.contains("[access]") && !half.contains("[tls]"), "{half}");
+    let half = refused(&format!("{open}{access}"));
+    assert!(!half.contains("[access]") && half.contains("[tls]"), "{half}");
+    let flags = Flags { listen: Some("[::]:1".into()), data_dir: None };
+    assert!(
+        problems("", &[], &flags)[0].starts_with("server.listen = \"[::]:1\" (from --listen): ")
+    );
+    for fine in [
+        format!("{open}{tls}{access}"),
+        format!("{open}server.insecure = true"),
+        "server.listen = \"127.9.9.9:1\"".to_owned(),
+        "server.listen = \"[::1]:1\"".to_owned(),
+        "server.listen = \"[::ffff:127.0.0.1]:1\"".to_owned(),
+    ] {
+        settings(&fine, &[], &Flags::default()).unwrap();
+    }
+}
+
+#[test]
+fn half_of_what_belongs_together_is_refused() {
+    for (file, expected) in [
+        ("tls.key = \"k\"", "tls"),
+        ("tls.client_ca = \"k\"", "tls"),
+        ("access.jwt.issuer = \"i\"", "access.jwt"),
+        ("access.jwt = { issuer = \"i\", audience = \"a\", keys = \"k\" }", "access.identities"),
+    ] {
+        let found = problems(file, &[], &Flags::default());
+        assert!(found.len() == 1 && found[0].starts_with(expected), "{file}: {found:?}");
+    }
 }

@@ -1,7 +1,8 @@
 //! What feeds say, and what the journal holds of it.
 
-use super::{Epoch, Policy, Report, Seq, Slug, Threat, Timestamp};
+use super::{Epoch, Mineral, Policy, Report, Seq, Slug, Threat, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// One thing that a feed says.
@@ -41,6 +42,31 @@ pub struct Batch {
     pub exercise: bool,
     /// 1 to [`Batch::UPDATES_MAX`].
     pub updates: Vec<Update>,
+    /// Who sent it; `None` before that was kept. Not part of the content: the journal keeps it beside.
+    #[serde(skip)]
+    pub sender: Option<Sender>,
+}
+
+/// Who sent a batch, as the server knew it. Persisted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sender {
+    /// Its identity: 1 to [`Sender::NAME_BYTES_MAX`] bytes.
+    pub name: Arc<str>,
+    /// What the batch may change of the record; `None` for everything.
+    pub confined: Option<Confinement>,
+}
+
+impl Sender {
+    /// The longest name, in bytes.
+    pub const NAME_BYTES_MAX: usize = 320;
+}
+
+/// What a batch may change of the record: what its own feed has published, and nothing that another has. It is decided when the
+/// batch was sent, and so it stands in the journal with it: a replay decides as it was decided then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confinement {
+    /// Only threats about no other minerals than these; `None` for any.
+    pub minerals: Option<BTreeSet<Mineral>>,
 }
 
 impl Batch {
@@ -149,6 +175,36 @@ pub enum Refusal {
         threat: Slug,
         /// Whether the threat in the record is part of a drill.
         drill: bool,
+    },
+    /// Another feed has published the threat, and the sender may change only what its own has.
+    #[error("updates[{update}]: {threat} is of feed {feed}")]
+    ThreatOfAnother {
+        /// Which update.
+        update: usize,
+        /// Which threat.
+        threat: Slug,
+        /// Whose it is.
+        feed: Slug,
+    },
+    /// The threat on record is about minerals that are not the sender's.
+    #[error("updates[{update}]: {threat} is about {mineral} as well")]
+    ThreatBeyond {
+        /// Which update.
+        update: usize,
+        /// Which threat.
+        threat: Slug,
+        /// A mineral that is not the sender's.
+        mineral: Mineral,
+    },
+    /// Another feed publishes what this source says of the market.
+    #[error("updates[{update}]: what {source_name} says of this market is of feed {feed}")]
+    ReportOfAnother {
+        /// Which update.
+        update: usize,
+        /// Which source.
+        source_name: Slug,
+        /// Whose its reports are.
+        feed: Slug,
     },
 }
 

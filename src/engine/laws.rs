@@ -116,7 +116,14 @@ fn play(batches: &[Vec<Update>], cut: Option<usize>) -> (State, Vec<Alert>) {
     let batches = (1_u128..).zip(batches).map(|(id, updates)| {
         let (request_id, feed) = (RequestId(id), slug("feed"));
         let updates = updates.clone();
-        Payload::Batch(Batch { request_id, digest: id, feed, exercise: false, updates })
+        Payload::Batch(Batch {
+            request_id,
+            digest: id,
+            feed,
+            exercise: false,
+            updates,
+            sender: None,
+        })
     });
     for (at, payload) in (0_usize..).zip(std::iter::once(adopted).chain(batches)) {
         if cut == Some(at) {

@@ -26,6 +26,8 @@ pub struct ReportRecord {
     pub report: Arc<Report>,
     /// When the journal took it.
     pub accepted_at: Timestamp,
+    /// Who published it; `None` where it was sent before senders were kept: it is nobody's.
+    pub feed: Option<Slug>,
 }
 
 impl ReportRecord {
@@ -159,6 +161,12 @@ impl Market {
     }
 
     /// One release; at once where it is the one in force.
+    /// The feed, other than this one, that has published what a source says of the market.
+    pub(super) fn published_by_another(&self, source: &Slug, feed: &Slug) -> Option<&Slug> {
+        let of_source = self.reports.values().filter(|record| record.report.source() == source);
+        of_source.filter_map(|record| record.feed.as_ref()).find(|owner| *owner != feed)
+    }
+
     pub(super) fn release(&self, report: &Report) -> Option<&ReportRecord> {
         if self.is_in_force(report) {
             return Some(self.report());

@@ -4,7 +4,7 @@ use super::market::Market;
 use crate::domain::market::Period;
 use crate::domain::policy::{Blocs, Place};
 use crate::domain::threat::Scope;
-use crate::domain::update::{Batch, Outcome, Refusal, Removal, Update};
+use crate::domain::update::{Batch, Confinement, Outcome, Refusal, Removal, Update};
 use crate::domain::{Day, MarketKey, Report, Slug, Threat, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -49,7 +49,7 @@ impl Ledger<'_> {
         let mut changes = Changes { outcomes, ..Changes::default() };
         for (at, update) in batch.updates.iter().enumerate() {
             let outcome = match update {
-                Update::Report(report) => Ok(self.review_report(report, &mut changes)),
+                Update::Report(report) => self.review_report(at, report, batch, &mut changes),
                 Update::Threat(threat) => self.review_threat(at, threat, batch, &mut changes),
                 Update::Removal(removal) => self.review_removal(at, removal, batch, &mut changes),
             };
@@ -63,7 +63,13 @@ impl Ledger<'_> {
 
     /// A release that says what the record has of it already changes nothing; one older than the newest of its source
     /// and period is kept, but superseded.
-    fn review_report(&self, report: &Arc<Report>, changes: &mut Changes) -> Outcome {
+    fn review_report(
+        &self,
+        update: usize,
+        report: &Arc<Report>,
+        batch: &Batch,
+        changes: &mut Changes,
+    ) -> Result<Outcome, Refusal> {
         let market = self.markets.get(&report.market());
         let (key, source, period) = (report.market(), report.source(), report.period());
         let staged = |vintage| (key, source.clone(), period, vintage);
@@ -71,14 +77,22 @@ impl Ledger<'_> {
             market.and_then(|market| market.release(report)).map(|record| &record.report)
         });
         if known.is_some_and(|known| known == report) {
-            return Outcome::Unchanged;
+            return Ok(Outcome::Unchanged);
+        }
+        if confinement(batch).is_some()
+            && let Some(feed) =
+                market.and_then(|market| market.published_by_another(source, &batch.feed))
+        {
+            let (source_name, feed) = (source.clone(), feed.clone());
+            return Err(Refusal::ReportOfAnother { update, source_name, feed });
         }
         let newer = changes.reports.range(staged(Day::MIN)..=staged(Day::MAX)).next_back();
         let newest = newer.map(|((.., vintage), _)| *vintage).max(
             market.and_then(|market| market.newest(source, period)).map(|one| one.report.vintage()),
         );
         changes.reports.insert(staged(report.vintage()), Arc::clone(report));
-        if newest > Some(report.vintage()) { Outcome::Superseded } else { Outcome::Applied }
+        let is_newest = newest <= Some(report.vintage());
+        Ok(if is_newest { Outcome::Applied } else { Outcome::Superseded })
     }
 
     fn review_threat(
@@ -98,6 +112,7 @@ impl Ledger<'_> {
             if same && (sent == 0 || sent == revision) {
                 return Ok(Outcome::Unchanged);
             }
+            check_confinement(update, current, batch)?;
             if sent != 0 && sent <= revision {
                 let threat = threat.id.clone();
                 return Err(Refusal::StaleRevision { update, threat, sent, current: revision });
@@ -132,6 +147,7 @@ impl Ledger<'_> {
             return Err(Refusal::UnknownThreat { update, threat });
         };
         check_exercise(update, current, batch)?;
+        check_confinement(update, current, batch)?;
         let revision = current.threat.revision;
         match removal.revision {
             Some(sent) if sent != revision => {
@@ -160,6 +176,26 @@ impl Ledger<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// What the batch may change, where that is not everything.
+fn confinement(batch: &Batch) -> Option<&Confinement> {
+    batch.sender.as_ref()?.confined.as_ref()
+}
+
+/// Whether the batch may change a threat that is on record.
+fn check_confinement(update: usize, current: &ThreatRecord, batch: &Batch) -> Result<(), Refusal> {
+    let Some(confinement) = confinement(batch) else { return Ok(()) };
+    let threat = || current.threat.id.clone();
+    if current.feed != batch.feed {
+        let (threat, feed) = (threat(), current.feed.clone());
+        return Err(Refusal::ThreatOfAnother { update, threat, feed });
+    }
+    let Some(minerals) = &confinement.minerals else { return Ok(()) };
+    match current.threat.minerals.iter().find(|mineral| !minerals.contains(mineral)) {
+        Some(mineral) => Err(Refusal::ThreatBeyond { update, threat: threat(), mineral: *mineral }),
+        None => Ok(()),
     }
 }
 

@@ -9,20 +9,20 @@ use super::state::{Adopted, State};
 use crate::domain::policy::{Destination, Policy};
 use crate::domain::threat::Status;
 use crate::domain::update::RequestId;
-use crate::domain::{MarketKey, Seq, Slug, Timestamp};
+use crate::domain::{MarketKey, Report, Seq, Slug, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 use std::sync::Arc;
 
-/// The first byte of a snapshot; another layout gets another number. Behind what format 1 has, format 2 has the revision of the
-/// policy.
+/// The first byte of a snapshot; another layout gets another number.
 const FORMAT: u8 = 2;
+/// The layout before: reports do not say who published them, and policies have no revision.
+const FORMAT_1: u8 = 1;
 
 /// Why bytes are no snapshot of this version.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Written by another version.
-    #[error("snapshot format {0:?} is unknown; this version reads formats 1 to {FORMAT}")]
+    #[error("snapshot format {0:?} is unknown; this version reads formats {FORMAT_1} and {FORMAT}")]
     Format(Option<u8>),
     /// Not what was written.
     #[error("snapshot cannot be read")]
@@ -31,16 +31,30 @@ pub enum Error {
 
 /// Everything that cannot be derived from the rest. Persisted: fields are never changed, a new layout is a new format.
 #[derive(Serialize, Deserialize)]
-struct Saved<'a> {
+struct Saved<R> {
     seq: Seq,
     now: Timestamp,
     last_alert: u64,
     adopted: Option<(Seq, Timestamp, Arc<Policy>)>,
     threats: Vec<Arc<ThreatRecord>>,
-    reports: Vec<Cow<'a, ReportRecord>>,
+    reports: Vec<R>,
     memories: Vec<SavedMemory>,
     noticed: Vec<(MarketKey, Slug, Status)>,
     requests: Vec<(RequestId, Arc<Answered>)>,
+}
+
+/// A report as format 1 has it.
+#[derive(Serialize, Deserialize)]
+struct ReportRecord1 {
+    report: Arc<Report>,
+    accepted_at: Timestamp,
+}
+
+impl From<ReportRecord1> for ReportRecord {
+    fn from(record: ReportRecord1) -> Self {
+        let ReportRecord1 { report, accepted_at } = record;
+        Self { report, accepted_at, feed: None }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -77,8 +91,8 @@ impl State {
             reports: self
                 .markets
                 .values()
-                .flat_map(|market| market.reports.values().map(Cow::Borrowed))
-                .collect(),
+                .flat_map(|market| market.reports.values())
+                .collect::<Vec<&ReportRecord>>(),
             memories: memories.collect(),
             noticed: noticed.collect(),
             requests: self.requests.iter().map(|(id, one)| (id, Arc::clone(one))).collect(),
@@ -94,15 +108,19 @@ impl State {
     ///
     /// When another version wrote them, or nobody did.
     pub fn from_snapshot(bytes: &[u8]) -> Result<Self, Error> {
-        let (format, bytes) = match bytes.split_first() {
-            Some((format, rest)) => (Some(*format), rest),
-            None => (None, bytes),
-        };
-        let (saved, revision): (Saved<'_>, u64) = match format {
-            Some(1) => (postcard::from_bytes(bytes)?, 0),
-            Some(FORMAT) => postcard::from_bytes(bytes)?,
-            _ => return Err(Error::Format(format)),
-        };
+        match bytes.split_first() {
+            Some((&FORMAT, bytes)) => {
+                let (saved, revision) = postcard::from_bytes::<(Saved<ReportRecord>, u64)>(bytes)?;
+                Ok(Self::restore(saved, revision))
+            }
+            Some((&FORMAT_1, bytes)) => {
+                Ok(Self::restore(postcard::from_bytes::<Saved<ReportRecord1>>(bytes)?, 0))
+            }
+            other => Err(Error::Format(other.map(|(format, _)| *format))),
+        }
+    }
+
+    fn restore<R: Into<ReportRecord>>(saved: Saved<R>, revision: u64) -> Self {
         let mut state = Self {
             seq: saved.seq,
             now: saved.now,
@@ -123,7 +141,7 @@ impl State {
         if let Some(adopted) = &state.adopted {
             state.plans = Plans::new(&adopted.policy);
         }
-        state.restore_markets(saved.reports, saved.memories);
+        state.restore_markets(saved.reports.into_iter().map(Into::into), saved.memories);
         for (key, id, status) in saved.noticed {
             if let Some(market) = state.markets.get_mut(&key) {
                 market.noticed.insert(id, status);
@@ -133,12 +151,15 @@ impl State {
             state.requests.keep(id, answered);
         }
         state.reschedule_all();
-        Ok(state)
+        state
     }
 
-    fn restore_markets(&mut self, reports: Vec<Cow<'_, ReportRecord>>, memories: Vec<SavedMemory>) {
+    fn restore_markets(
+        &mut self,
+        reports: impl Iterator<Item = ReportRecord>,
+        memories: Vec<SavedMemory>,
+    ) {
         for record in reports {
-            let record = record.into_owned();
             let key = record.report.market();
             if let Some(market) = self.markets.get_mut(&key) {
                 market.put(record);

@@ -9,7 +9,7 @@ use super::requests::{Answered, Requests};
 use crate::domain::alert::ScopeMatch;
 use crate::domain::policy::Policy;
 use crate::domain::update::{Answer, Batch, Outcome, Payload};
-use crate::domain::{Alert, Day, Entry, MarketKey, Report, Seq, Slug, Stage, Threat, Timestamp};
+use crate::domain::{Alert, Day, Entry, MarketKey, Seq, Slug, Stage, Threat, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -210,7 +210,9 @@ impl State {
     fn commit(&mut self, changes: Changes, batch: &Batch, alerts: &mut Vec<Alert>) -> Vec<Outcome> {
         let mut touched: BTreeMap<MarketKey, Touched> = BTreeMap::new();
         for ((key, ..), report) in changes.reports {
-            if let Some(change) = self.put_report(key, report) {
+            let feed = batch.sender.is_some().then(|| batch.feed.clone());
+            let record = ReportRecord { report, accepted_at: self.now, feed };
+            if let Some(change) = self.put_report(key, record) {
                 // Of several releases in one batch, the first change has what was in force before.
                 touched.entry(key).or_default().data.get_or_insert(change);
             }
@@ -234,8 +236,7 @@ impl State {
     }
 
     /// Records a report; what changed, where the figures in force are others now.
-    fn put_report(&mut self, key: MarketKey, report: Arc<Report>) -> Option<DataChange> {
-        let record = ReportRecord { report, accepted_at: self.now };
+    fn put_report(&mut self, key: MarketKey, record: ReportRecord) -> Option<DataChange> {
         let Some(market) = self.markets.get_mut(&key) else {
             let market = self.new_market(key, record);
             self.markets.insert(key, market);

@@ -3,15 +3,34 @@
 use super::deadline::Deadline;
 use super::limits::Peer;
 use super::status;
-use http::{Request, Response};
+use crate::access::{Credentials, Gate, Malformed};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Request, Response};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower_service::Service;
 
-/// Answers one call of a peer. One that takes longer than its caller waits is dropped; once a stream has begun, it sees to that
-/// itself.
-pub async fn answer(mut routes: Routes, peer: Peer, mut request: Request<Body>) -> Response<Body> {
+/// Answers one call of a peer, where the gate lets it pass. One that takes longer than its caller waits is dropped; once a
+/// stream has begun, it sees to that itself.
+pub async fn answer(
+    mut routes: Routes,
+    gate: &Gate,
+    mut peer: Peer,
+    mut request: Request<Body>,
+) -> Response<Body> {
+    let bearer = bearer(request.headers());
+    let credentials = Credentials { certificate: &peer.certificate, bearer };
+    let path = request.uri().path();
+    match gate.admit(path, credentials).await {
+        Ok(identity) => peer.identity = identity,
+        Err(denied) => {
+            gate.log(&denied, peer.address, path);
+            return status::denied(&denied, path).into_http();
+        }
+    }
+    // Nobody behind this needs it.
+    request.headers_mut().remove(AUTHORIZATION);
     let deadline = match Deadline::parse(request.headers()) {
         Ok(deadline) => deadline,
         Err(violations) => return Status::from(violations).into_http(),
@@ -27,12 +46,27 @@ pub async fn answer(mut routes: Routes, peer: Peer, mut request: Request<Body>) 
     }
 }
 
+/// The bearer token of a call, if it has one.
+fn bearer(headers: &HeaderMap) -> Option<Result<&str, Malformed>> {
+    const SCHEME: &str = "bearer ";
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (first, more) = (values.next()?, values.next().is_some());
+    let token = || {
+        let (scheme, token) = first.to_str().ok()?.split_at_checked(SCHEME.len())?;
+        (scheme.eq_ignore_ascii_case(SCHEME) && !more).then(|| token.trim_start())
+    };
+    Some(token().ok_or(Malformed))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
+    use crate::config::Config;
     use std::convert::Infallible;
     use std::future::{Pending, pending};
     use std::net::Ipv4Addr;
+    use std::sync::Arc;
     use std::task::{Context, Poll};
     use tonic::Code;
     use tonic::server::NamedService;
@@ -42,7 +76,7 @@ mod tests {
     struct Silent;
 
     impl NamedService for Silent {
-        const NAME: &'static str = "silent";
+        const NAME: &'static str = "lodewatch.v1.PolicyService";
     }
 
     impl Service<Request<Body>> for Silent {
@@ -60,9 +94,11 @@ mod tests {
     }
 
     async fn answered(timeout: &str) -> Status {
-        let request = Request::post("/silent/Call").header("grpc-timeout", timeout);
-        let peer = Peer::new(Ipv4Addr::LOCALHOST.into(), 1);
-        let answer = answer(Routes::new(Silent), peer, request.body(Body::empty()).unwrap()).await;
+        let request = Request::post("/lodewatch.v1.PolicyService/GetPolicy");
+        let request = request.header("grpc-timeout", timeout).body(Body::empty()).unwrap();
+        let peer = Peer::new(Ipv4Addr::LOCALHOST.into(), Arc::default(), 1);
+        let gate = Gate::open(&Config::built_in().access, Clock::system(0), "local").unwrap();
+        let answer = answer(Routes::new(Silent), &gate, peer, request).await;
         Status::from_header_map(answer.headers()).unwrap()
     }
 
@@ -76,5 +112,22 @@ mod tests {
         let status = answered("soon").await;
         assert_eq!(status.code(), Code::InvalidArgument);
         assert!(status.message().contains("grpc-timeout"), "{}", status.message());
+    }
+
+    #[test]
+    fn a_bearer_token_is_read_in_one_way_only() {
+        let read = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(AUTHORIZATION, value.parse().unwrap());
+            }
+            bearer(&headers).map(|token| token.map(str::to_owned))
+        };
+        assert_eq!(read(&[]), None);
+        assert_eq!(read(&["Bearer abc"]), Some(Ok("abc".into())));
+        assert_eq!(read(&["bearer abc"]), Some(Ok("abc".into())));
+        for bad in [&["abc"][..], &["Basic abc"], &["Bearer"], &["Bearer a", "Bearer a"]] {
+            assert_eq!(read(bad), Some(Err(Malformed)), "{bad:?}");
+        }
     }
 }

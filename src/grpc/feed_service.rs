@@ -52,7 +52,10 @@ pub(super) async fn answer(
     peer: &Peer,
     request: pb::PublishRequest,
 ) -> Result<pb::PublishResponse, Status> {
-    let batch = parse::publish(&request, Uuid::new_v4)?;
+    let mut batch = parse::publish(&request, Uuid::new_v4)?;
+    let publisher = peer.publisher();
+    publisher.check(&batch).map_err(|overstep| status::overstep(&overstep))?;
+    batch.sender = Some(publisher.sender());
     if api.drain.is_cancelled() {
         return Err(status::draining());
     }

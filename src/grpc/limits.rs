@@ -4,6 +4,7 @@
 //! however it ends.
 
 use super::status;
+use crate::access::Identity;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,16 +31,40 @@ pub struct Bounds {
 /// Whoever is at the other end of a connection. Every request carries it in its extensions.
 #[derive(Debug, Clone)]
 pub struct Peer {
-    /// The address it comes from, until clients prove who they are.
-    identity: IpAddr,
+    /// The address it comes from.
+    pub(super) address: IpAddr,
+    /// The names in the certificate that the connection was proved with; empty without one.
+    pub(super) certificate: Arc<[String]>,
+    /// Who makes the call; `None` before that is known, and for calls that anyone may make.
+    pub(super) identity: Option<Arc<Identity>>,
     /// One permit for every stream of the connection.
     streams: Arc<Semaphore>,
 }
 
+/// Whom limits count for: who it is, where that was proved, or else the address.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Whose {
+    Identity(Arc<str>),
+    Address(IpAddr),
+}
+
 impl Peer {
     /// A peer whose connection may have so many streams open.
-    pub fn new(address: IpAddr, streams_max: usize) -> Self {
-        Self { identity: address.to_canonical(), streams: Arc::new(Semaphore::new(streams_max)) }
+    pub fn new(address: IpAddr, certificate: Arc<[String]>, streams_max: usize) -> Self {
+        let (address, streams) = (address.to_canonical(), Arc::new(Semaphore::new(streams_max)));
+        Self { address, certificate, identity: None, streams }
+    }
+
+    /// Who publishes.
+    pub(super) fn publisher(&self) -> &Identity {
+        self.identity.as_deref().expect("the gate lets only those publish whom it knows")
+    }
+
+    fn whose(&self) -> Whose {
+        match &self.identity {
+            Some(identity) if identity.proved => Whose::Identity(Arc::clone(&identity.name)),
+            Some(_) | None => Whose::Address(self.address),
+        }
     }
 
     /// The peer that sent a request.
@@ -56,16 +81,16 @@ pub struct Limits {
     /// A permit a byte.
     publish_calls: Arc<Semaphore>,
     identities: Arc<Identities>,
-    rate: Mutex<BTreeMap<IpAddr, Instant>>,
+    rate: Mutex<BTreeMap<Whose, Instant>>,
 }
 
 /// Open streams of every identity that has any.
 #[derive(Default)]
-struct Identities(Mutex<BTreeMap<IpAddr, usize>>);
+struct Identities(Mutex<BTreeMap<Whose, usize>>);
 
 /// A stream's place. Dropping it makes room for another.
 pub(super) struct StreamPermit {
-    identity: IpAddr,
+    whose: Whose,
     identities: Arc<Identities>,
     _all: OwnedSemaphorePermit,
     _connection: OwnedSemaphorePermit,
@@ -111,13 +136,14 @@ impl Limits {
             .map_err(|_| full("server.streams_per_connection_max", "on this connection"))?;
         let all = of(&self.streams).map_err(|_| full("server.streams_max", "in all"))?;
         let mut open = self.identities.lock();
-        let count = open.entry(peer.identity).or_default();
+        let whose = peer.whose();
+        let count = open.entry(whose.clone()).or_default();
         if *count >= self.bounds.streams_per_identity {
-            return Err(full("server.streams_per_identity_max", "of this address"));
+            return Err(full("server.streams_per_identity_max", "of this identity"));
         }
         *count = count.saturating_add(1);
         Ok(StreamPermit {
-            identity: peer.identity,
+            whose,
             identities: Arc::clone(&self.identities),
             _all: all,
             _connection: connection,
@@ -163,12 +189,12 @@ impl Limits {
             rates.retain(|_, free_at| *free_at > now);
         }
         // When all that was taken so far will have been earned.
-        let free_at = rates.entry(peer.identity).or_insert(now);
+        let free_at = rates.entry(peer.whose()).or_insert(now);
         let taken = free_at.saturating_duration_since(now).saturating_add(cost);
         if taken > SECOND {
             let limit = "server.updates_per_second_max";
             let wait = taken.saturating_sub(SECOND);
-            return Err(status::throttled(limit, "too many updates of this address", wait));
+            return Err(status::throttled(limit, "too many updates of this identity", wait));
         }
         *free_at = now + taken;
         Ok(())
@@ -180,7 +206,7 @@ fn to_usize(number: u32) -> usize {
 }
 
 impl Identities {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<IpAddr, usize>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Whose, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -188,10 +214,10 @@ impl Identities {
 impl Drop for StreamPermit {
     fn drop(&mut self) {
         let mut open = self.identities.lock();
-        let count = open.get_mut(&self.identity).expect("a permit is counted");
+        let count = open.get_mut(&self.whose).expect("a permit is counted");
         *count = count.saturating_sub(1);
         if *count == 0 {
-            open.remove(&self.identity);
+            open.remove(&self.whose);
         }
     }
 }
@@ -210,7 +236,7 @@ mod tests {
     };
 
     fn peer(last: u8) -> Peer {
-        Peer::new(IpAddr::from([192, 0, 2, last]), 2)
+        Peer::new(IpAddr::from([192, 0, 2, last]), Arc::default(), 2)
     }
 
     fn limit<T>(result: Result<T, Status>) -> String {
@@ -285,7 +311,7 @@ mod tests {
         drop(limits.stream(&peer(1)).unwrap());
         assert!(limits.identities.lock().is_empty());
         for number in 0..5000_u32 {
-            let peer = Peer::new(IpAddr::from(number.to_be_bytes()), 1);
+            let peer = Peer::new(IpAddr::from(number.to_be_bytes()), Arc::default(), 1);
             let now = start + Duration::from_millis(number.into());
             limits.updates(&peer, 1, now).unwrap();
         }

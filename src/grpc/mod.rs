@@ -98,8 +98,9 @@ pub fn decode(bytes: &[u8]) -> pb::Alert {
     pb::Alert::decode(bytes).expect("the edge encoded them")
 }
 
-/// All services: ours, health and reflection. A request of more than `message_bytes_max` bytes is refused.
-pub async fn routes(api: Arc<Api>, message_bytes_max: usize) -> Routes {
+/// All services: ours, health and reflection; and health alone, for probes. A request of more than `message_bytes_max` bytes is
+/// refused.
+pub async fn routes(api: Arc<Api>, message_bytes_max: usize) -> (Routes, Routes) {
     let (health, health_service) = tonic_health::server::health_reporter();
     let feed =
         pb::feed_service_server::FeedServiceServer::new(feed_service::Feed(Arc::clone(&api)))
@@ -121,14 +122,15 @@ pub async fn routes(api: Arc<Api>, message_bytes_max: usize) -> Routes {
     let view = api.view.clone();
     health::tell(&health, &api).await;
     tokio::spawn(health::keep(health, api));
-    Routes::new(Trusted { service: feed, view: view.clone() })
+    let all = Routes::new(Trusted { service: feed, view: view.clone() })
         .add_service(Trusted { service: body::Framed(alerts), view: view.clone() })
         .add_service(Trusted { service: markets, view: view.clone() })
         .add_service(Trusted { service: policies, view: view.clone() })
         .add_service(Trusted { service: replicas, view })
-        .add_service(health_service)
+        .add_service(health_service.clone())
         .add_service(reflection().build_v1().expect("our own descriptors can be read"))
-        .add_service(reflection().build_v1alpha().expect("our own descriptors can be read"))
+        .add_service(reflection().build_v1alpha().expect("our own descriptors can be read"));
+    (all, Routes::new(health_service))
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {

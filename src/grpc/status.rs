@@ -14,10 +14,14 @@
 //! | shutting down, journal out of reach | `UNAVAILABLE` | retry, here or elsewhere |
 //! | replicas that differ | `UNAVAILABLE` `REPLICAS_DIVERGED` | retry elsewhere; call the operator |
 //! | the clock jumped forward | `UNAVAILABLE` `CLOCK_JUMPED` | retry; reads go on |
+//! | no or wrong credentials | `UNAUTHENTICATED` `CREDENTIALS_REQUIRED` | show a token or a certificate |
+//! | role lacks the method, or there is none | `PERMISSION_DENIED` `ROLE_REQUIRED`, `METHOD_UNKNOWN` | ask the operator |
+//! | another's feed, mineral, threat or report | `PERMISSION_DENIED` `FEED_NOT_YOURS`, `MINERAL_NOT_YOURS`, `NOT_YOURS` | ask the operator |
 //! | damaged journal | `DATA_LOSS` `JOURNAL_DAMAGED` | call the operator |
 
 use super::cursor;
 use super::parse::Violations;
+use crate::access::{Denied, Overstep};
 use crate::clock::Jumped;
 use crate::domain::update::Refusal;
 use crate::pipeline::{Divergence, Trouble};
@@ -159,17 +163,54 @@ pub(super) fn refused(refusals: &[Refusal]) -> Status {
             Refusal::UnknownThreat { update, .. } => {
                 (Code::NotFound, "UNKNOWN_THREAT", format!("updates[{update}].removal.threat_id"))
             }
+            Refusal::ThreatOfAnother { update, .. }
+            | Refusal::ThreatBeyond { update, .. }
+            | Refusal::ReportOfAnother { update, .. } => {
+                (Code::PermissionDenied, "NOT_YOURS", format!("updates[{update}]"))
+            }
             Refusal::StaleRevision { update, .. } => {
                 (Code::FailedPrecondition, "THREAT_REVISION_STALE", format!("updates[{update}]"))
             }
         };
         details.add_bad_request_violation(field, refusal.to_string());
-        // Ordered by number: what must be fixed comes before what was not found, and that before what was stale.
+        // Ordered by number: what must be fixed comes before what was not found, that before what is another's, and that
+        // before what was stale.
         kinds.entry(i32::from(code)).or_insert((code, reason));
     }
     let first = kinds.into_values().next();
     let (code, reason) = first.expect("a refused batch has a reason");
     with(code, reason, message, &[], details)
+}
+
+/// A call that the gate did not let pass.
+pub(super) fn denied(denied: &Denied, path: &str) -> Status {
+    match denied {
+        Denied::Unauthenticated => {
+            let message = "credentials are needed: a bearer token in the metadata `authorization`, or a client certificate \
+                           that the server knows; those shown, if any, are not valid";
+            plain(Code::Unauthenticated, "CREDENTIALS_REQUIRED", message.to_owned(), &[])
+        }
+        Denied::Unknown { identity } => {
+            let message = format!("there is no method {path:?}, or nobody may call it");
+            let metadata = [("method", path), ("identity", &*identity.name)];
+            plain(Code::PermissionDenied, "METHOD_UNKNOWN", message, &metadata)
+        }
+        Denied::Role { identity, who } => {
+            let (name, who) = (&identity.name, who.to_string());
+            let message = format!("{name} may not call {path}; that needs a role of: {who}");
+            let metadata = [("method", path), ("identity", &**name), ("roles", &who)];
+            plain(Code::PermissionDenied, "ROLE_REQUIRED", message, &metadata)
+        }
+    }
+}
+
+/// A batch that is more than its publisher may say.
+pub(super) fn overstep(overstep: &Overstep) -> Status {
+    let (reason, identity) = match overstep {
+        Overstep::Feed { identity, .. } => ("FEED_NOT_YOURS", identity),
+        Overstep::Mineral { identity, .. } => ("MINERAL_NOT_YOURS", identity),
+    };
+    plain(Code::PermissionDenied, reason, overstep.to_string(), &[("identity", identity)])
 }
 
 /// The journal did not take or give an entry.

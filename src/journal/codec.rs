@@ -1,18 +1,23 @@
 //! The bytes of an entry. Persisted: whatever was written once must be read for ever.
 //!
 //! ```text
-//! byte 0    format, 1
-//! byte 1 …  the payload in postcard's encoding, nothing after it
+//! byte 0    format
+//! byte 1 …  1: the payload in postcard's encoding, nothing after it
+//!           2: who sent the batch, then the payload
 //! ```
+//!
+//! Format 2 is written where there is a sender to keep, and format 1 otherwise.
 //!
 //! Enums are written by position, so variants are only ever appended; any other change of a persisted type is a new
 //! format here, which reads the old one too. The bytes in `fixtures/` keep us honest.
 
 use super::{ENTRY_BYTES_MAX, Error};
-use crate::domain::Payload;
+use crate::domain::{Batch, Payload};
 
-/// The format that is written.
-const FORMAT: u8 = 1;
+/// The format of what nobody sent.
+const PLAIN: u8 = 1;
+/// The format of a batch with its sender.
+const SENT: u8 = 2;
 
 /// Why bytes are no entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,7 +26,7 @@ pub enum DecodeError {
     #[error("it is empty")]
     Empty,
     /// A format of a later version.
-    #[error("it has format {0}; this version reads format {FORMAT}")]
+    #[error("it has format {0}; this version reads formats {PLAIN} and {SENT}")]
     Format(u8),
     /// Not a payload.
     #[error("{0}")]
@@ -37,8 +42,16 @@ pub enum DecodeError {
 ///
 /// [`Error::TooLarge`] beyond [`ENTRY_BYTES_MAX`].
 pub fn encode(payload: &Payload) -> Result<Vec<u8>, Error> {
-    let bytes = postcard::to_stdvec(&(FORMAT, payload))
-        .expect("every sequence in a payload knows its length");
+    let bytes = match payload {
+        Payload::Batch(Batch { sender: Some(sender), .. }) => {
+            postcard::to_stdvec(&(SENT, sender, payload))
+        }
+        Payload::Batch(_)
+        | Payload::PolicyAdopted(_)
+        | Payload::PolicyRevised { .. }
+        | Payload::Tick { .. } => postcard::to_stdvec(&(PLAIN, payload)),
+    };
+    let bytes = bytes.expect("every sequence in a payload knows its length");
     if bytes.len() > ENTRY_BYTES_MAX {
         return Err(Error::TooLarge { bytes: bytes.len() });
     }
@@ -53,12 +66,28 @@ pub fn encode(payload: &Payload) -> Result<Vec<u8>, Error> {
 pub fn decode(bytes: &[u8]) -> Result<Payload, DecodeError> {
     match bytes.split_first() {
         None => Err(DecodeError::Empty),
-        Some((&FORMAT, rest)) => match postcard::take_from_bytes(rest) {
-            Ok((payload, [])) => Ok(payload),
-            Ok((_, rest)) => Err(DecodeError::LeftOver(rest.len())),
-            Err(error) => Err(DecodeError::Payload(error)),
-        },
+        Some((&PLAIN, rest)) => whole(rest),
+        Some((&SENT, rest)) => {
+            let (sender, rest) = postcard::take_from_bytes(rest).map_err(DecodeError::Payload)?;
+            match whole(rest)? {
+                Payload::Batch(batch) => {
+                    Ok(Payload::Batch(Batch { sender: Some(sender), ..batch }))
+                }
+                // Nobody sends them.
+                Payload::PolicyAdopted(_)
+                | Payload::PolicyRevised { .. }
+                | Payload::Tick { .. } => Err(DecodeError::Payload(postcard::Error::SerdeDeCustom)),
+            }
+        }
         Some((&format, _)) => Err(DecodeError::Format(format)),
+    }
+}
+
+fn whole(bytes: &[u8]) -> Result<Payload, DecodeError> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((payload, [])) => Ok(payload),
+        Ok((_, rest)) => Err(DecodeError::LeftOver(rest.len())),
+        Err(error) => Err(DecodeError::Payload(error)),
     }
 }
 
@@ -83,12 +112,21 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_with_its_sender_is_read_for_ever() {
+        let (payload, text) = (samples::sent(), include_str!("fixtures/v2-batch.hex"));
+        let written = hex(&encode(&payload).unwrap());
+        let bytes = unhex(text);
+        assert_eq!(written, hex(&bytes), "other bytes need another format");
+        assert_eq!(decode(&bytes), Ok(payload), "format 2 must stay readable");
+    }
+
+    #[test]
     fn bytes_that_no_version_wrote_are_refused() {
         let mut longer = encode(&samples::tick()).unwrap();
         longer.push(0);
         for (bytes, error) in [
             (&[][..], DecodeError::Empty),
-            (&[2, 2, 0], DecodeError::Format(2)),
+            (&[3, 2, 0], DecodeError::Format(3)),
             (&[1, 9], DecodeError::Payload(postcard::Error::SerdeDeCustom)),
             (&longer, DecodeError::LeftOver(1)),
         ] {

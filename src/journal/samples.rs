@@ -6,7 +6,7 @@ use crate::domain::policy::{Blocs, Destination, Level, Place};
 use crate::domain::rule::{Flapping, Metric, Threshold};
 use crate::domain::share::{Weight, Wgi};
 use crate::domain::threat::{Authority, Confidence, EndUse, Evidence, Measure, Quota, Scope};
-use crate::domain::update::{Removal, RequestId};
+use crate::domain::update::{Confinement, Removal, RequestId, Sender};
 use crate::domain::{
     Batch, Country, Day, MarketKey, Mineral, Payload, Policy, Ppm, Report, Rule, Slug, Stage,
     Threat, Timestamp, Update,
@@ -29,7 +29,15 @@ pub(crate) fn batch() -> Payload {
         Update::Removal(Removal { threat: slug("DRILL-1"), revision: Some(3) }),
     ];
     let (request_id, feed) = (RequestId(0x0123_4567_89ab_cdef), slug("desk"));
-    Payload::Batch(Batch { request_id, digest: 77, feed, exercise: false, updates })
+    Payload::Batch(Batch { request_id, digest: 77, feed, exercise: false, updates, sender: None })
+}
+
+/// The batch with its sender.
+pub(crate) fn sent() -> Payload {
+    let Payload::Batch(batch) = batch() else { unreachable!() };
+    let minerals = Some(BTreeSet::from([Mineral::parse("gallium").unwrap()]));
+    let confined = Some(Confinement { minerals });
+    Payload::Batch(Batch { sender: Some(Sender { name: "desk/alice".into(), confined }), ..batch })
 }
 
 pub(crate) fn policy() -> Payload {
@@ -61,12 +69,19 @@ pub(crate) fn policy() -> Payload {
 
 /// Arbitrary payloads; policies differ in their rules only.
 pub(crate) fn payloads() -> impl Strategy<Value = Payload> {
-    let batch = (any::<u128>(), any::<u128>(), any::<bool>(), vec(updates(), 1..8)).prop_map(
-        |(id, digest, exercise, updates)| {
-            let (request_id, feed) = (RequestId(id), slug("feed"));
-            Payload::Batch(Batch { request_id, digest, feed, exercise, updates })
+    let senders = ("[a-z]{1,9}(/.{0,9})?", any::<bool>(), any::<bool>()).prop_map(
+        |(name, is_confined, any_mineral)| {
+            let minerals = BTreeSet::from([Mineral::parse("gallium").unwrap()]);
+            let confinement = Confinement { minerals: (!any_mineral).then_some(minerals) };
+            Sender { name: name.into(), confined: is_confined.then_some(confinement) }
         },
     );
+    let sender = option::of(senders);
+    let batch = (any::<u128>(), any::<u128>(), any::<bool>(), vec(updates(), 1..8), sender);
+    let batch = batch.prop_map(|(id, digest, exercise, updates, sender)| {
+        let (request_id, feed) = (RequestId(id), slug("feed"));
+        Payload::Batch(Batch { request_id, digest, feed, exercise, updates, sender })
+    });
     prop_oneof![
         4 => batch,
         1 => any::<i64>().prop_map(|due| Payload::Tick { due: Timestamp::from_millis(due) }),

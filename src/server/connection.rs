@@ -3,7 +3,9 @@
 //! They are served by hyper itself and not by tonic's server, since a connection's turns must be seen: at the end of each, the
 //! [`Socket`] writes what the turn has to say.
 
+use super::keys::Keys;
 use super::socket::Socket;
+use super::tls;
 use crate::grpc::{self, Peer};
 use http::Request;
 use hyper::body::Incoming;
@@ -18,10 +20,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::ready;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::body::Body;
@@ -44,7 +47,7 @@ pub(super) struct Ends {
     pub(super) connections_max: usize,
     /// Streams of one connection.
     pub(super) streams_max: u32,
-    /// How long a client may take to send the preface of HTTP/2.
+    /// How long a client may take to agree on keys, where connections are encrypted, and to send the preface of HTTP/2.
     pub(super) handshake: Duration,
     /// From here on nothing begins: connections without a preface are closed, others finish what is under way.
     pub(super) drain: CancellationToken,
@@ -53,7 +56,7 @@ pub(super) struct Ends {
 }
 
 /// Serves connections until told to drain, and then until each of them has ended.
-pub(super) async fn serve(listener: TcpListener, ends: Ends, routes: Routes) {
+pub(super) async fn serve(listener: TcpListener, ends: Ends, keys: Keys, routes: Routes) {
     let free = Arc::new(Semaphore::new(ends.connections_max));
     let calls = Calls(TaskTracker::new());
     let http2 = http2(calls.clone(), ends.streams_max);
@@ -77,11 +80,14 @@ pub(super) async fn serve(listener: TcpListener, ends: Ends, routes: Routes) {
             tracing::warn!(%address, limit = "server.connections_max", "too many connections; one more is closed");
             continue;
         };
-        let peer = Peer::new(address.ip(), usize::try_from(ends.streams_max).unwrap_or(usize::MAX));
-        let (http2, ends, routes) = (http2.clone(), ends.clone(), routes.clone());
+        let streams_max = usize::try_from(ends.streams_max).unwrap_or(usize::MAX);
+        let (http2, ends) = (http2.clone(), ends.clone());
+        let (keys, routes) = (keys.clone(), routes.clone());
         connections.spawn(async move {
             let _permit = permit;
-            let ended = run(stream, http2, ends, peer, routes).await;
+            let by = Instant::now() + ends.handshake;
+            let peer = |certificate| Peer::new(address.ip(), certificate, streams_max);
+            let ended = begin(stream, by, Connection { http2, ends, keys, routes }, peer).await;
             if let Err(error) = ended {
                 tracing::debug!(%address, %error, "a connection has failed");
             }
@@ -117,48 +123,77 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Calls {
     }
 }
 
-/// Serves one connection to its end.
-async fn run(
-    stream: TcpStream,
+/// What serves a connection.
+struct Connection {
     http2: Builder<Calls>,
     ends: Ends,
-    peer: Peer,
+    keys: Keys,
     routes: Routes,
+}
+
+/// Agrees on keys, where connections are encrypted, and serves a connection to its end.
+async fn begin(
+    stream: TcpStream,
+    by: Instant,
+    connection: Connection,
+    peer: impl FnOnce(Arc<[String]>) -> Peer,
 ) -> Result<(), Error> {
     stream.set_nodelay(true)?;
-    let socket = Socket::new(stream);
-    let service = service_fn(move |request: Request<Incoming>| {
-        // Boxed: what it takes is given back once a stream has begun.
-        let answer = Box::pin(grpc::answer(routes.clone(), peer.clone(), request.map(Body::new)));
-        async { Ok::<_, Infallible>(answer.await) }
-    });
-    let mut connection = pin!(http2.serve_connection(TokioIo::new(socket.clone()), service));
-    let mut silence = Box::pin(silence(&socket, ends.handshake, &ends.drain));
-    let mut is_draining = false;
-    loop {
-        let turn = poll_fn(|context| {
-            let ended = connection.as_mut().poll(context);
-            if ended.is_pending() {
-                ready!(socket.end_turn(context))?;
-            }
-            ended.map_err(Error::from)
+    let Some(encryption) = connection.keys.encryption.clone() else {
+        return connection.run(stream, by, peer(Arc::default())).await;
+    };
+    let handshake = timeout_at(by, encryption.accept(stream));
+    let stream = tokio::select! {
+        () = connection.ends.drain.cancelled() => return Err(Error::Silent),
+        stream = handshake => stream.map_err(|_| Error::Silent)??,
+    };
+    let certificate = tls::client_names(&stream);
+    connection.run(stream, by, peer(certificate)).await
+}
+
+impl Connection {
+    /// Serves one connection, whose client speaks HTTP/2 by then, to its end.
+    async fn run<S>(self, stream: S, by: Instant, peer: Peer) -> Result<(), Error>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let Self { http2, ends, keys, routes } = self;
+        let socket = Socket::new(stream);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (routes, gate, peer) = (routes.clone(), Arc::clone(&keys.gate), peer.clone());
+            let request = request.map(Body::new);
+            // Boxed: what it takes is given back once a stream has begun.
+            let answer = Box::pin(async move { grpc::answer(routes, &gate, peer, request).await });
+            async { Ok::<_, Infallible>(answer.await) }
         });
-        tokio::select! {
-            biased;
-            ended = turn => return ended,
-            () = ends.drain.cancelled(), if !is_draining => {
-                is_draining = true;
-                connection.as_mut().graceful_shutdown();
+        let mut connection = pin!(http2.serve_connection(TokioIo::new(socket.clone()), service));
+        let mut silence = Box::pin(silence(&socket, by, &ends.drain));
+        let mut is_draining = false;
+        loop {
+            let turn = poll_fn(|context| {
+                let ended = connection.as_mut().poll(context);
+                if ended.is_pending() {
+                    ready!(socket.end_turn(context))?;
+                }
+                ended.map_err(Error::from)
+            });
+            tokio::select! {
+                biased;
+                ended = turn => return ended,
+                () = ends.drain.cancelled(), if !is_draining => {
+                    is_draining = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = &mut silence => return Err(Error::Silent),
             }
-            () = &mut silence => return Err(Error::Silent),
         }
     }
 }
 
 /// Waits until the client should have said that it speaks HTTP/2; for ever where it has.
-async fn silence(socket: &Socket<TcpStream>, patience: Duration, drain: &CancellationToken) {
+async fn silence<S>(socket: &Socket<S>, by: Instant, drain: &CancellationToken) {
     tokio::select! {
-        () = sleep(patience) => {}
+        () = sleep_until(by) => {}
         () = drain.cancelled() => {}
     }
     if socket.read() >= PREFACE_BYTES {
@@ -173,6 +208,6 @@ enum Error {
     Socket(#[from] io::Error),
     #[error(transparent)]
     Http2(#[from] hyper::Error),
-    #[error("no HTTP/2 preface in time")]
+    #[error("no TLS handshake or no HTTP/2 preface in time")]
     Silent,
 }

@@ -42,8 +42,9 @@ impl<S> Clone for Socket<S> {
 impl<S> Socket<S> {
     /// Around a socket that has written nothing yet.
     pub(super) fn new(socket: S) -> Self {
+        let (kept, written_at) = (Vec::new(), None);
         let corked =
-            Corked { socket, kept: Vec::new(), sent: 0, waits: false, written_at: None, read: 0 };
+            Corked { socket, kept, sent: 0, waits: false, holds: false, written_at, read: 0 };
         Self(Arc::new(Mutex::new(corked)))
     }
 
@@ -73,6 +74,8 @@ struct Corked<S> {
     sent: usize,
     /// Whether what is kept has waited for a turn.
     waits: bool,
+    /// Whether the socket beneath has taken bytes that it may not have sent on, as one that encrypts does.
+    holds: bool,
     written_at: Option<Instant>,
     read: u64,
 }
@@ -80,7 +83,7 @@ struct Corked<S> {
 impl<S: AsyncWrite + Unpin> Corked<S> {
     fn end_turn(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.kept.is_empty() {
-            return Poll::Ready(Ok(()));
+            return self.send_on(context);
         }
         let pause = self.written_at.is_none_or(|written| written.elapsed() >= PAUSE);
         if self.kept.len() >= LARGE_BYTES || self.waits || pause {
@@ -100,6 +103,15 @@ impl<S: AsyncWrite + Unpin> Corked<S> {
             self.sent = self.sent.saturating_add(written);
         }
         self.all_is_written();
+        self.send_on(context)
+    }
+
+    /// Has the socket beneath send what it holds. A plain one holds nothing, and does nothing.
+    fn send_on(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.holds {
+            ready!(Pin::new(&mut self.socket).poll_flush(context))?;
+            self.holds = false;
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -143,6 +155,7 @@ impl<S: AsyncWrite + Unpin> Corked<S> {
         }
         self.sent = 0;
         self.waits = false;
+        self.holds = true;
         self.written_at = Some(Instant::now());
     }
 

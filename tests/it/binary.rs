@@ -10,7 +10,8 @@ use std::thread::JoinHandle;
 const BINARY: &str = env!("CARGO_BIN_EXE_lodewatch");
 
 /// Settings of the tests, which are none of the server's.
-const OURS: [&str; 4] = [
+const OURS: [&str; 5] = [
+    "LODEWATCH_TOKEN",
     "LODEWATCH_DATA",
     "LODEWATCH_NATS_SERVER",
     "LODEWATCH_SOAK_SECONDS",

@@ -1,6 +1,6 @@
 //! A server of its own for every test, on a port of its own, with a clock that is driven by hand.
 
-use lodewatch::client::{self, Servers};
+use lodewatch::client::{Credentials, Servers};
 use lodewatch::clock::{Clock, ManualClock};
 use lodewatch::config::Config;
 use lodewatch::domain::Timestamp;
@@ -48,6 +48,16 @@ impl Server {
         now: &str,
         change: impl FnOnce(&mut Config),
     ) -> Self {
+        Self::start_for(dir, now, Credentials::default(), change).await
+    }
+
+    /// Starts with other settings, for connections that show or trust something.
+    pub(crate) async fn start_for(
+        dir: &Path,
+        now: &str,
+        credentials: Credentials,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let mut config = Config { data_dir: dir.to_owned(), ..Config::built_in() };
         change(&mut config);
         let (clock, hand) = Clock::manual(instant(now));
@@ -57,7 +67,8 @@ impl Server {
         let view = node.view().clone();
         let drain = CancellationToken::new();
         let serving = tokio::spawn(node.serve(listener, drain.clone()));
-        let channel = client::connect(&address).await.unwrap();
+        let servers = Servers::parse_for([address.as_str()], credentials).unwrap();
+        let channel = servers.channel().await.unwrap();
         Self { address, channel, view, hand, drain, serving }
     }
 
@@ -135,6 +146,11 @@ impl Stream {
     pub(crate) async fn on(channel: Channel, request: SubscribeRequest) -> Result<Self, Status> {
         let response = AlertServiceClient::new(channel).subscribe(request).await?;
         Ok(Self(response.into_inner()))
+    }
+
+    /// One that is open.
+    pub(crate) fn of(stream: Streaming<SubscribeResponse>) -> Self {
+        Self(stream)
     }
 
     /// The next message.

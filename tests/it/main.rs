@@ -10,25 +10,32 @@
     reason = "a test may fall over, and says what it leaves out"
 )]
 
+mod access;
 mod binary;
+mod certificates;
 mod client;
 mod clock;
 mod crash;
 mod disk;
 mod ends;
 mod harness;
+mod hostile;
+mod hostile_words;
 mod import;
 mod journal;
+mod jwt;
 mod limits;
 mod load;
 mod overload;
 mod publish;
 mod publish_stream;
+mod raw_http2;
 mod rebuild;
 mod reload;
 mod samples;
 mod soak;
 mod stream_end;
 mod subscribe;
+mod tls;
 mod watch_markets;
 mod what_if;

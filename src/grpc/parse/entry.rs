@@ -3,10 +3,12 @@
 use super::path::Path;
 use super::publish;
 use super::violations::{Checks, Violations};
-use crate::domain::{Entry, Payload, Seq, Timestamp};
+use crate::domain::update::{Confinement, Sender};
+use crate::domain::{Entry, Mineral, Payload, Seq, Timestamp};
 use crate::grpc::pb;
 use crate::journal::codec;
 use pb::journal_entry::Payload as Wire;
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// An entry that comes after another; `after` is that one's position and time.
@@ -25,7 +27,13 @@ pub fn entry(sent: &pb::JournalEntry, after: (Seq, Timestamp)) -> Result<Entry, 
     if at.is_some_and(|at| at < earliest) {
         checks.add("time", format!("is before that of the entry before, {earliest}"));
     }
-    let payload = payload(&mut checks, sent.payload.as_ref())?;
+    let mut payload = payload(&mut checks, sent.payload.as_ref())?;
+    let sender = sent.sender.as_ref().and_then(|sent| sender(&mut checks, sent));
+    if let Some(Payload::Batch(batch)) = &mut payload {
+        batch.sender = sender;
+    } else if sent.sender.is_some() {
+        checks.add("sender", "only batches have one");
+    }
     checks.finish(at.zip(payload).map(|(at, payload)| Entry { seq, at, payload }))
 }
 
@@ -59,6 +67,22 @@ fn payload(checks: &mut Checks, sent: Option<&Wire>) -> Result<Option<Payload>, 
             Ok(None)
         }
     }
+}
+
+fn sender(checks: &mut Checks, sent: &pb::Sender) -> Option<Sender> {
+    let pb::Sender { name, confined, minerals } = sent;
+    if name.is_empty() || name.len() > Sender::NAME_BYTES_MAX {
+        checks.add("sender.name", format!("must have 1 to {} bytes", Sender::NAME_BYTES_MAX));
+        return None;
+    }
+    let mut read = BTreeSet::new();
+    for mineral in minerals {
+        let mineral = Mineral::parse(mineral);
+        let allowed = || "must be minerals of the catalogue".to_owned();
+        read.insert(checks.require(mineral, "sender.minerals", allowed)?);
+    }
+    let confinement = Confinement { minerals: (!read.is_empty()).then_some(read) };
+    Some(Sender { name: name.as_str().into(), confined: confined.then_some(confinement) })
 }
 
 /// An instant in whole milliseconds, between the years 1 and 9999.
@@ -118,7 +142,7 @@ mod tests {
     #[test]
     fn every_kind_of_entry_is_exported_and_imported() {
         let at = Timestamp::from_millis(1_733_216_400_123);
-        for payload in [samples::batch(), samples::policy(), samples::tick()] {
+        for payload in [samples::batch(), samples::sent(), samples::policy(), samples::tick()] {
             let before = Entry { seq: Seq(9), at, payload };
             let sent = json::from_json(&json::to_json(&render::entry(&before))).unwrap();
             let after = entry(&sent, (Seq(8), at)).unwrap();

@@ -1,6 +1,7 @@
 //! Entries of the journal, for export.
 
 use super::{policy, timestamp, update};
+use crate::domain::update::Sender;
 use crate::domain::{Batch, Entry, Payload};
 use crate::grpc::pb;
 use crate::journal::codec;
@@ -20,7 +21,21 @@ pub fn entry(entry: &Entry) -> pb::JournalEntry {
         }
         Payload::Tick { due } => Wire::Tick(pb::Tick { due: Some(timestamp(*due)) }),
     };
-    pb::JournalEntry { entry: entry.seq.0, time: Some(timestamp(entry.at)), payload: Some(payload) }
+    let sender = match &entry.payload {
+        Payload::Batch(batch) => batch.sender.as_ref().map(sender),
+        Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } | Payload::Tick { .. } => None,
+    };
+    let (time, payload) = (Some(timestamp(entry.at)), Some(payload));
+    pb::JournalEntry { entry: entry.seq.0, time, payload, sender }
+}
+
+fn sender(sender: &Sender) -> pb::Sender {
+    let minerals = sender.confined.as_ref().and_then(|confined| confined.minerals.as_ref());
+    pb::Sender {
+        name: sender.name.to_string(),
+        confined: sender.confined.is_some(),
+        minerals: minerals.into_iter().flatten().map(ToString::to_string).collect(),
+    }
 }
 
 fn batch(batch: &Batch) -> pb::PublishRequest {

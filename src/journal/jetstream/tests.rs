@@ -7,10 +7,13 @@ use crate::config::{Credentials, JetStream as Settings};
 use crate::domain::{Entry, Payload, Seq, Timestamp};
 use async_nats::jetstream::{Context, stream};
 use bytes::Bytes;
+use certificates::Authority;
 use nats::Nats;
 use std::time::Duration;
 use tempfile::TempDir;
 
+#[path = "../../../tests/it/certificates.rs"]
+mod certificates;
 #[path = "../../../tests/nats/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "clusters are for the tests of replicas")]
 mod nats;
@@ -250,6 +253,37 @@ async fn it_is_known_to_the_servers_by_password_token_or_key_and_refused_without
         assert!(error.contains("refuse our credentials") && !error.contains("S3cret"), "{error}");
         let known = Settings { credentials: right, ..settings(&nats) };
         assert_eq!(append(&JetStream::open(&known, dir.path()).await.unwrap(), 1).await, Seq(1));
+    }
+}
+
+#[tokio::test]
+async fn over_tls_it_knows_the_servers_by_their_authority_and_shows_its_own_certificate() {
+    let (dir, strange) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let authority = Authority::new();
+    authority.issue(&["127.0.0.1"]).write(dir.path());
+    for (dir, authority) in [(&dir, &authority), (&strange, &Authority::new())] {
+        std::fs::write(dir.path().join("ca.crt"), authority.pem()).unwrap();
+    }
+    let [certificate, key, ca] = ["tls.crt", "tls.key", "ca.crt"].map(|name| dir.path().join(name));
+    let server = format!(
+        "tls {{ cert_file: {certificate:?}, key_file: {key:?}, ca_file: {ca:?}, verify: true }}"
+    );
+    let nats = Nats::alone_with("sync_interval: always", &server);
+    let known = Settings {
+        servers: vec![nats.url().replace("nats://", "tls://")],
+        ca_file: Some(ca),
+        certificate: Some((certificate, key)),
+        ..settings(&nats)
+    };
+    let data = tempfile::tempdir().unwrap();
+    let journal = JetStream::open(&known, data.path()).await.unwrap();
+    assert_eq!(append(&journal, 1).await, Seq(1));
+    drop(journal);
+    let unknown = Settings { certificate: None, ..known.clone() };
+    let other = Settings { ca_file: Some(strange.path().join("ca.crt")), ..known };
+    for settings in [unknown, other] {
+        let store = super::stream::Store::open(&settings).await;
+        assert!(matches!(store.err(), Some(Error::Unreachable { .. } | Error::Unfit { .. })));
     }
 }
 

@@ -1,0 +1,90 @@
+//! `journal audit`: who changed what and when.
+
+use super::arguments::Output;
+use super::error::Error;
+use super::output;
+use crate::domain::update::{Answer, Outcome, Update};
+use crate::domain::{Batch, Entry, Payload};
+use crate::engine::State;
+use crate::journal::Reading;
+use serde::Serialize;
+use std::path::Path;
+
+/// One change. Its fields are the JSON's.
+#[derive(Serialize)]
+struct Change {
+    entry: u64,
+    time: String,
+    /// Who sent it; `-` where that was not kept, `settings` for a policy.
+    sender: String,
+    feed: String,
+    /// `applied`, `unchanged`, or why it was refused.
+    outcome: String,
+    /// Threats and reports by name, each with what was asked for.
+    what: Vec<String>,
+}
+
+/// Prints a line an entry, without those that only say that time has passed.
+pub(super) fn run(dir: &Path, output: Output) -> Result<(), Error> {
+    let mut state = State::default();
+    for entry in Reading::open(dir)? {
+        let entry = entry?;
+        state.apply(&entry);
+        let Some(change) = change(&entry, &state) else { continue };
+        match output {
+            Output::Json => {
+                let text = serde_json::to_string(&change).expect("plain text can be written");
+                output::line(&text)?;
+            }
+            Output::Table => {
+                let Change { entry, time, sender, feed, outcome, what } = change;
+                let what = what.join(", ");
+                output::line(&format!("{entry:>8}  {time}  {sender}  {feed}  {outcome}: {what}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn change(entry: &Entry, state: &State) -> Option<Change> {
+    let (sender, feed, outcome, what) = match &entry.payload {
+        Payload::Tick { .. } => return None,
+        Payload::PolicyAdopted(policy) | Payload::PolicyRevised { policy, .. } => {
+            let rules = policy.rules.iter().map(|rule| format!("rule {}", rule.name)).collect();
+            ("settings".to_owned(), "-".to_owned(), "policy adopted".to_owned(), rules)
+        }
+        Payload::Batch(batch) => {
+            let sender = batch.sender.as_ref().map_or("-", |sender| &*sender.name).to_owned();
+            let what = batch.updates.iter().map(name).collect();
+            (sender, batch.feed.to_string(), outcome(entry, batch, state), what)
+        }
+    };
+    Some(Change { entry: entry.seq.0, time: entry.at.to_string(), sender, feed, outcome, what })
+}
+
+fn name(update: &Update) -> String {
+    match update {
+        Update::Report(report) => {
+            let market = report.market();
+            let (source, period) = (report.source(), report.period());
+            format!("report {} {} {source} {period}", market.mineral, market.stage)
+        }
+        Update::Threat(threat) => format!("threat {}", threat.id),
+        Update::Removal(removal) => format!("removal {}", removal.threat),
+    }
+}
+
+fn outcome(entry: &Entry, batch: &Batch, state: &State) -> String {
+    let answered = state.requests().get(batch.request_id).filter(|one| one.entry == entry.seq);
+    match answered.map(|answered| &answered.answer) {
+        None => "sent again".to_owned(),
+        Some(Answer::Refused(refusals)) => {
+            let why = refusals.iter().map(ToString::to_string).collect::<Vec<_>>();
+            format!("refused ({})", why.join("; "))
+        }
+        Some(Answer::Accepted(outcomes)) => {
+            let is_new = outcomes.iter().any(|outcome| *outcome != Outcome::Unchanged);
+            if is_new { "applied" } else { "unchanged" }.to_owned()
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Certificates of an authority that is made for the test.
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+use std::fs;
+use std::path::Path;
+
+/// An authority that everybody in a test trusts.
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate and its key, in PEM.
+pub(crate) struct Pair {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        Self(CertifiedIssuer::self_signed(params, key).unwrap())
+    }
+
+    /// Its own certificate, in PEM.
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A certificate for DNS names or addresses, and for URIs, which have a scheme.
+    pub(crate) fn issue(&self, names: &[&str]) -> Pair {
+        let all = names.iter().map(|name| (*name).to_owned());
+        let (uris, names): (Vec<String>, Vec<String>) = all.partition(|name| name.contains("://"));
+        let mut params = CertificateParams::new(names).unwrap();
+        for uri in uris {
+            params.subject_alt_names.push(SanType::URI(uri.try_into().unwrap()));
+        }
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        Pair { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+}
+
+impl Pair {
+    /// Writes `tls.crt` and `tls.key`, as a Kubernetes Secret has them.
+    pub(crate) fn write(&self, dir: &Path) {
+        fs::write(dir.join("tls.crt"), &self.certificate).unwrap();
+        fs::write(dir.join("tls.key"), &self.key).unwrap();
+    }
+}

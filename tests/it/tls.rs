@@ -1,0 +1,245 @@
+//! Encrypted connections: who is at either end, and certificates that change meanwhile.
+
+use crate::access::identities;
+use crate::certificates::{Authority, Pair};
+use crate::harness::{PATIENCE, Server, Stream, batch};
+use crate::samples::swing;
+use lodewatch::client::{Bearer, Connection, Credentials, Servers};
+use lodewatch::config::{Config, Tls};
+use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
+use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
+use lodewatch::grpc::pb::policy_service_client::PolicyServiceClient;
+use lodewatch::grpc::pb::{GetPolicyRequest, Start, SubscribeRequest};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::version::{TLS12, TLS13};
+use tokio_rustls::rustls::{
+    ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVersion,
+};
+use tonic::{Code, Status};
+
+const SERVER: &[&str] = &["localhost", "127.0.0.1"];
+const OPERATOR: (&str, &str) =
+    ("operator", "roles = [\"operator\"]\ncertificates = [\"spiffe://test/operator\", \"by.dns\"]");
+
+/// A server whose certificate and authorities are in `dir`, and that knows one operator.
+async fn start(dir: &Path, authority: &Authority, change: impl FnOnce(&mut Config)) -> Server {
+    fs::write(dir.join("ca.crt"), authority.pem()).unwrap();
+    if !dir.join("tls.crt").exists() {
+        authority.issue(SERVER).write(dir);
+    }
+    let file = |name: &str| dir.join(name);
+    let tls =
+        Tls { certificate: file("tls.crt"), key: file("tls.key"), client_ca: Some(file("ca.crt")) };
+    let identities = identities(dir, &[OPERATOR]);
+    let trust = Credentials { ca: Some(authority.pem().into()), ..Credentials::default() };
+    Server::start_for(&dir.join("data"), "2026-01-01", trust, |config| {
+        config.tls = Some(tls);
+        config.access.identities = Some(identities);
+        config.reload.every_ms = 10;
+        change(config);
+    })
+    .await
+}
+
+fn operator(authority: &Authority) -> Credentials {
+    let bearer = Bearer::new("operator").unwrap();
+    Credentials { bearer, ca: Some(authority.pem().into()), certificate: None }
+}
+
+fn holder(authority: &Authority, pair: &Pair) -> Credentials {
+    let certificate = (pair.certificate.clone().into(), pair.key.clone().into());
+    let ca = Some(authority.pem().into());
+    Credentials { bearer: Bearer::default(), ca, certificate: Some(certificate) }
+}
+
+async fn connect(server: &Server, credentials: Credentials) -> Connection {
+    let address = server.address.as_str();
+    Servers::parse_for([address], credentials).unwrap().connect().await.unwrap()
+}
+
+async fn policy(connection: &Connection) -> Result<(), Status> {
+    let mut client = PolicyServiceClient::new(connection.clone());
+    client.get_policy(GetPolicyRequest::default()).await.map(drop)
+}
+
+async fn subscribe(connection: &Connection, request: SubscribeRequest) -> Stream {
+    let mut client = AlertServiceClient::new(connection.clone());
+    Stream::of(client.subscribe(request).await.unwrap().into_inner())
+}
+
+/// A handshake in one version; the certificate that the server showed.
+async fn handshake(
+    server: &Server,
+    authority: &Authority,
+    version: &'static SupportedProtocolVersion,
+    alpn: &[&[u8]],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    let stream = TcpStream::connect(&server.address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await
+}
+
+fn shown(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
+    stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
+}
+
+#[tokio::test]
+async fn identity_comes_from_a_token_or_from_a_name_in_the_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let server = start(dir.path(), &authority, |_| {}).await;
+    policy(&connect(&server, operator(&authority)).await).await.unwrap();
+    for name in ["spiffe://test/operator", "by.dns"] {
+        let pair = authority.issue(&["other.dns", name]);
+        policy(&connect(&server, holder(&authority, &pair)).await).await.unwrap();
+    }
+    let code = async |credentials: Credentials| {
+        policy(&connect(&server, credentials).await).await.unwrap_err().code()
+    };
+    let unknown = holder(&authority, &authority.issue(&["spiffe://test/other"]));
+    assert_eq!(code(unknown).await, Code::Unauthenticated);
+    let nothing = Credentials { bearer: Bearer::default(), ..operator(&authority) };
+    assert_eq!(code(nothing).await, Code::Unauthenticated);
+    let known = holder(&authority, &authority.issue(&["by.dns"]));
+    let wrong_token = Credentials { bearer: Bearer::new("wrong").unwrap(), ..known };
+    assert_eq!(code(wrong_token).await, Code::Unauthenticated, "not made good by the certificate");
+    // Another authority's certificate of a known name is refused with the handshake, which the client learns late.
+    let pair = stranger.issue(&["by.dns"]);
+    let forged = Servers::parse_for([server.address.as_str()], holder(&authority, &pair)).unwrap();
+    if let Ok(connection) = forged.connect().await {
+        policy(&connection).await.unwrap_err();
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn versions_1_3_and_1_2_are_spoken_and_nothing_but_http_2_inside() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let server = start(dir.path(), &authority, |_| {}).await;
+    for (version, expected) in
+        [(&TLS13, ProtocolVersion::TLSv1_3), (&TLS12, ProtocolVersion::TLSv1_2)]
+    {
+        let stream = handshake(&server, &authority, version, &[b"h2"]).await.unwrap();
+        assert_eq!(stream.get_ref().1.protocol_version(), Some(expected));
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    }
+    let refused = handshake(&server, &authority, &TLS13, &[b"http/1.1"]).await;
+    assert!(refused.is_err(), "another protocol is refused");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_handshake_that_stands_still_is_ended_in_time_and_so_is_silence_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let server = start(dir.path(), &authority, |config| config.server.handshake_ms = 300).await;
+    let mut silent = TcpStream::connect(&server.address).await.unwrap();
+    let mut clear = TcpStream::connect(&server.address).await.unwrap();
+    clear.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    let mut half = TcpStream::connect(&server.address).await.unwrap();
+    half.write_all(&[0x16, 3, 1, 2, 0, 1]).await.unwrap();
+    for stream in [&mut silent, &mut clear, &mut half] {
+        let mut said = Vec::new();
+        let ended = stream.read_to_end(&mut said);
+        // A reset is an end as well.
+        let _ = tokio::time::timeout(PATIENCE, ended).await.unwrap();
+    }
+    if let Ok(mut stream) = handshake(&server, &authority, &TLS13, &[b"h2"]).await {
+        let mut said = Vec::new();
+        let ended = stream.read_to_end(&mut said);
+        let _ = tokio::time::timeout(PATIENCE, ended).await.unwrap();
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_swapped_secret_counts_for_new_connections_while_streams_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+    for folder in [&one, &two] {
+        fs::create_dir(folder).unwrap();
+        authority.issue(SERVER).write(folder);
+    }
+    let data = dir.path().join("..data");
+    symlink(&one, &data).unwrap();
+    for name in ["tls.crt", "tls.key"] {
+        symlink(Path::new("..data").join(name), dir.path().join(name)).unwrap();
+    }
+    let server = start(dir.path(), &authority, |_| {}).await;
+    let connection = connect(&server, operator(&authority)).await;
+    let request = SubscribeRequest { start: Start::Head.into(), ..SubscribeRequest::default() };
+    let mut stream = subscribe(&connection, request).await;
+    stream.until_caught_up().await;
+    let before = shown(&handshake(&server, &authority, &TLS13, &[b"h2"]).await.unwrap());
+    // As the kubelet does it.
+    symlink(&two, dir.path().join("..swap")).unwrap();
+    fs::rename(dir.path().join("..swap"), &data).unwrap();
+    while shown(&handshake(&server, &authority, &TLS13, &[b"h2"]).await.unwrap()) == before {}
+    // A key that does not belong to the certificate is refused, and the pair before stays.
+    let now = shown(&handshake(&server, &authority, &TLS13, &[b"h2"]).await.unwrap());
+    fs::write(two.join("tls.key"), authority.issue(SERVER).key).unwrap();
+    let mut feed = FeedServiceClient::new(connection);
+    let sent = batch(vec![swing("gallium", 0)]);
+    let sequences = feed.publish(sent).await.unwrap().into_inner().alert_sequences;
+    stream.until_alert(*sequences.last().unwrap()).await;
+    assert_eq!(shown(&handshake(&server, &authority, &TLS13, &[b"h2"]).await.unwrap()), now);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn history_comes_whole_through_an_encrypted_connection() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let server = start(dir.path(), &authority, |_| {}).await;
+    let connection = connect(&server, operator(&authority)).await;
+    let mut feed = FeedServiceClient::new(connection.clone());
+    let mut sequences = Vec::new();
+    for turn in 0..200 {
+        let minerals = ["gallium", "germanium", "zinc", "tin", "cobalt", "antimony"];
+        let sent = batch(minerals.iter().map(|mineral| swing(mineral, turn)).collect());
+        sequences.extend(feed.publish(sent).await.unwrap().into_inner().alert_sequences);
+    }
+    let request = SubscribeRequest { start: Start::Oldest.into(), ..SubscribeRequest::default() };
+    let mut stream = subscribe(&connection, request).await;
+    let (alerts, _) = stream.until_alert(*sequences.last().unwrap()).await;
+    assert!(alerts.len() > 1000);
+    assert!(alerts.iter().map(|alert| alert.sequence).eq(sequences));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn probes_are_answered_in_the_clear_and_nothing_else_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    // Free a moment ago; the test fails loudly where another took it.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = start(dir.path(), &authority, |config| config.health.listen = Some(free)).await;
+    let channel = lodewatch::client::connect(&free.to_string()).await.unwrap();
+    let mut health = tonic_health::pb::health_client::HealthClient::new(channel.clone());
+    health.check(tonic_health::pb::HealthCheckRequest::default()).await.unwrap();
+    let credentials = Credentials { ca: None, ..operator(&authority) };
+    let clear = Servers::parse_for([free.to_string().as_str()], credentials).unwrap();
+    let asked = policy(&clear.connect().await.unwrap()).await.unwrap_err();
+    assert_eq!(asked.code(), Code::Unimplemented, "not even for an operator");
+    server.stop().await;
+}
