@@ -2,7 +2,7 @@
 # Installs what the tests need and runs everything: bash tests/all.sh
 #
 # Needs a Rust toolchain with rustfmt and clippy, and network to the package registries. Tools and Python packages go
-# to target/tools, in pinned versions; Debian packages that are missing (gcc, python3-venv, npm, strace) are installed where this
+# to target/tools, in pinned versions; Debian packages that are missing (gcc, python3-venv, npm, openssl, strace) are installed where this
 # runs as root. A part that cannot run is an error, never skipped in silence. Quiet on success; of a step that fails,
 # everything it had to say is printed.
 set -euo pipefail
@@ -88,6 +88,7 @@ debian gcc cc --version
 debian python3 python3 --version
 debian python3-venv python3 -c "import ensurepip"
 debian npm npm --version
+debian openssl openssl version
 debian strace strace --version
 debian mount mount --version
 step "tools" install_tools
