@@ -94,7 +94,7 @@ debian mount mount --version
 step "tools" install_tools
 export PATH=$python:$tools/node/node_modules/.bin:$PATH
 
-step "shellcheck" shellcheck tests/all.sh tests/soak.sh tests/overload.sh .ci/run
+step "shellcheck" shellcheck tests/all.sh tests/hostile.sh tests/soak.sh tests/overload.sh .ci/run
 step "cargo fmt" cargo fmt --check
 step "buf lint" buf lint --config .buf.yaml
 step "cargo fetch" cargo fetch --locked

@@ -10,8 +10,13 @@ use std::thread::JoinHandle;
 const BINARY: &str = env!("CARGO_BIN_EXE_lodewatch");
 
 /// Settings of the tests, which are none of the server's.
-const OURS: [&str; 4] =
-    ["LODEWATCH_TOKEN", "LODEWATCH_DATA", "LODEWATCH_SOAK_SECONDS", "LODEWATCH_OVERLOAD_SECONDS"];
+const OURS: [&str; 5] = [
+    "LODEWATCH_HOSTILE_SECONDS",
+    "LODEWATCH_TOKEN",
+    "LODEWATCH_DATA",
+    "LODEWATCH_SOAK_SECONDS",
+    "LODEWATCH_OVERLOAD_SECONDS",
+];
 
 /// The binary, to be run with the environment's settings.
 pub(crate) fn command() -> Command {
