@@ -92,6 +92,8 @@ pub enum Command {
         #[command(subcommand)]
         command: TokenCommand,
     },
+    /// Print what this program was built of, as a `CycloneDX` bill of materials.
+    Sbom,
     /// Four years of export controls in some seconds, on a server of its own.
     Demo(Demo),
 }

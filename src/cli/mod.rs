@@ -15,6 +15,7 @@ mod markets;
 mod output;
 mod progress;
 mod publish;
+mod sbom;
 mod serve;
 mod taken;
 mod threats;
@@ -62,6 +63,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Token { command: TokenCommand::New(arguments) } => {
             credentials::new_token(&arguments)
         }
+        Command::Sbom => sbom::run(),
         Command::Demo(arguments) => demo::run(output, &arguments).await,
     }
 }

@@ -1,6 +1,7 @@
 //! Who may call what: every method that the server has, in every role.
 
-use crate::binary::command;
+use crate::binary::{Process, command};
+use crate::certificates::Authority;
 use crate::harness::{PATIENCE, Server, batch};
 use crate::samples::{ban, removal, report};
 use lodewatch::access::token::Hash;
@@ -347,4 +348,68 @@ fn a_new_token_is_printed_once_and_its_entry_is_ready_for_the_file() {
     assert_eq!(&*known.by_token(token.trim()).unwrap().name, "alice");
     let refused = new(&["alice", "--role", "publisher"]);
     assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0));
+}
+
+#[tokio::test]
+async fn no_secret_is_in_the_log_even_at_trace_nor_in_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let (token, wrong) = ("a-token-that-nobody-may-see", "a-wrong-token-that-nobody-may-see");
+    let file = identities(dir.path(), &[(token, "roles = [\"subscriber\"]")]);
+    let text = std::fs::read_to_string(&file).unwrap();
+    // Under another name, since names may be seen.
+    std::fs::write(&file, text.replacen(token, "reader", 1)).unwrap();
+    let config = dir.path().join("lodewatch.toml");
+    let pair = Authority::new().issue(&["localhost"]);
+    pair.write(dir.path());
+    let settings =
+        format!("log.level = \"trace\"\nreload.every = \"10ms\"\naccess.identities = {file:?}\n");
+    std::fs::write(&config, settings).unwrap();
+    let mut process = Process::serve_with(&dir.path().join("data"), &config);
+    let ask = async |token: &str| {
+        let credentials =
+            Credentials { bearer: Bearer::new(token).unwrap(), ..Credentials::default() };
+        let shown = format!("{credentials:?}");
+        let servers = Servers::parse_for([process.address.as_str()], credentials).unwrap();
+        let mut client = FeedServiceClient::new(servers.connect().await.unwrap());
+        let refused = client.publish(batch(vec![])).await.unwrap_err();
+        format!("{shown} {servers:?} {refused:?}")
+    };
+    let said = [ask(token).await, ask(wrong).await].concat();
+    assert!(said.contains("ROLE_REQUIRED") && said.contains("CREDENTIALS_REQUIRED"));
+    process.stop();
+    let (_, log) = process.ended();
+    assert!(log.contains("denied: no role for it"), "{log}");
+    assert!(log.contains("denied: no valid credentials"), "{log}");
+    // A token that was written into the file by mistake makes it faulty, and is not shown for it.
+    let mistaken = format!("[[identities]]\nname = \"x\"\ntoken = \"{wrong}\"\n");
+    std::fs::write(&file, mistaken).unwrap();
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--data-dir"];
+    let mut command = command();
+    let command = command.args(serve).arg(dir.path().join("other")).arg("--config").arg(&config);
+    let refused = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    assert!(refused.contains("identities.toml cannot be used"), "{refused}");
+    let said = said + &refused;
+    for secret in [token, wrong, pair.key.lines().nth(1).unwrap()] {
+        assert!(!log.contains(secret) && !said.contains(secret), "{secret} was told");
+    }
+}
+
+#[test]
+fn the_bill_of_materials_lists_what_the_program_was_built_of() {
+    let said = command().arg("sbom").output().unwrap();
+    let bill: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    let named =
+        |name: &str| bill["components"].as_array().unwrap().iter().any(|one| one["name"] == name);
+    assert!(named("rustls") && named("ring") && !named("aws-lc-rs"));
+}
+
+#[test]
+fn security_md_shows_the_table_as_it_is() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let snapshot =
+        "tests/it/snapshots/it__access__the_table_of_methods_and_roles_is_what_is_documented.snap";
+    let snapshot = read(snapshot);
+    let table = snapshot.splitn(3, "---\n").last().unwrap().trim();
+    assert!(read("SECURITY.md").contains(table), "copy the snapshot into SECURITY.md");
 }

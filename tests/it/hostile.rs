@@ -12,7 +12,6 @@ use crate::raw_http2::{
 use lodewatch::client;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::BTreeMap;
-use std::fs;
 use tokio::net::TcpStream;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -40,7 +39,7 @@ impl Target {
         let process = Process::serve(dir.path());
         let target = Self { _dir: dir, process, before_kib: 0 };
         target.assert_answers().await;
-        Self { before_kib: target.memory_kib("VmRSS"), ..target }
+        Self { before_kib: target.process.memory_kb(), ..target }
     }
 
     pub(crate) fn address(&self) -> &str {
@@ -55,13 +54,6 @@ impl Target {
         tokio::time::timeout(PATIENCE, asked).await.unwrap().unwrap();
     }
 
-    /// A line of the process's status.
-    fn memory_kib(&self, name: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
-
     /// Somebody else is answered, and memory was never over the bound.
     pub(crate) async fn assert_unharmed(&self) {
         self.assert_within(ATTACK_KIB_MAX).await;
@@ -69,7 +61,7 @@ impl Target {
 
     async fn assert_within(&self, bound_kib: u64) {
         self.assert_answers().await;
-        let most = self.memory_kib("VmHWM").saturating_sub(self.before_kib);
+        let most = self.process.memory_most_kb().saturating_sub(self.before_kib);
         println!("memory: {most} KiB more than before, at most {bound_kib}");
         assert!(most <= bound_kib, "{most} KiB more than before, at most {bound_kib}");
     }

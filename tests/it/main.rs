@@ -11,6 +11,7 @@
 )]
 
 mod access;
+mod beside;
 mod binary;
 mod certificates;
 mod client;
