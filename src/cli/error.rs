@@ -68,6 +68,15 @@ pub enum Error {
     /// A journal cannot be read or written.
     #[error(transparent)]
     Journal(#[from] journal::Error),
+    /// The journal of the settings is in no file.
+    #[error(
+        "the journal is the stream {stream} of NATS, which `nats stream backup` and `nats stream restore` look after; this \
+         command is for journals in files: name one with --data-dir"
+    )]
+    NotAFile {
+        /// The stream.
+        stream: String,
+    },
     /// An archive cannot be deleted.
     #[error(transparent)]
     Archive(#[from] archive::Error),

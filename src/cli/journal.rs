@@ -4,7 +4,7 @@ use super::arguments::{Journal, JournalCommand, Output};
 use super::error::Error;
 use super::{audit, output};
 use crate::archive::Archive;
-use crate::config::{self, Flags};
+use crate::config::{self, Flags, Store};
 use crate::domain::{Entry, Seq, Timestamp};
 use crate::engine::State;
 use crate::grpc::pb::JournalEntry;
@@ -17,7 +17,11 @@ use std::path::Path;
 /// Does what is asked on the data directory of the configuration.
 pub(super) fn run(output: Output, arguments: &Journal) -> Result<(), Error> {
     let flags = Flags { data_dir: arguments.data_dir.clone(), listen: None };
-    let dir = config::load(arguments.config.as_deref(), &flags)?.data_dir;
+    let config = config::load(arguments.config.as_deref(), &flags)?;
+    if let (Store::JetStream(stream), None) = (&config.journal, &arguments.data_dir) {
+        return Err(Error::NotAFile { stream: stream.stream.clone() });
+    }
+    let dir = config.data_dir;
     match &arguments.command {
         JournalCommand::Verify => verify(&dir, output),
         JournalCommand::Backup { to } => tell(&write_new::<Error>(to, whole(&dir)?)?, to),

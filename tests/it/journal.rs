@@ -231,3 +231,16 @@ fn damage(dir: &Path, entry: u64) {
     let change = "UPDATE entries SET at = at + 1 WHERE seq = ?1";
     assert_eq!(file.execute(change, [entry.cast_signed()]).unwrap(), 1);
 }
+
+#[test]
+fn a_journal_that_is_in_no_file_is_not_looked_for_in_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("settings.toml");
+    fs::write(&file, "journal.store = \"jetstream\"").unwrap();
+    let refused = run(&["journal", "--config", file.to_str().unwrap(), "verify"]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        !refused.status.success() && said.contains("is the stream LODEWATCH of NATS"),
+        "{said}"
+    );
+}
