@@ -16,6 +16,11 @@ const ANSWER: Duration = Duration::from_secs(1);
 /// How often they are asked.
 const EVERY: Duration = Duration::from_millis(100);
 
+/// How long a server may be behind the others before it is started again.
+const BEHIND: Duration = Duration::from_secs(20);
+/// How often.
+const STARTS_MAX: usize = 3;
+
 /// A NATS cluster of three; killed when dropped.
 pub(crate) struct Cluster {
     pub(crate) servers: Vec<Nats>,
@@ -49,13 +54,29 @@ impl Cluster {
         self.servers.iter().position(|server| server.name() == name).expect("it is one of ours")
     }
 
-    /// Waits until a stream has a leader, and the others have all that it has.
-    pub(crate) async fn until_healthy(&self, stream: &str) {
-        let is_whole = |info: &ClusterInfo| {
-            let whole = info.replicas.iter().filter(|one| one.current && !one.offline).count();
-            info.leader.is_some() && whole + 1 == SERVERS
-        };
-        self.until(async |jetstream| info(&jetstream, stream).await.filter(is_whole)).await;
+    /// Waits until a stream has a leader, and the others have all that it has. A server that stays behind is started again, as
+    /// an operator would do, and that is said: NATS 2.10 at times leaves one behind for ever that was restarted under load.
+    pub(crate) async fn until_healthy(&mut self, stream: &str) {
+        let known = async |jetstream| info(&jetstream, stream).await;
+        let is_whole = |info: &ClusterInfo| info.leader.is_some() && behind(info).is_empty();
+        let whole = async |jetstream| info(&jetstream, stream).await.filter(|info| is_whole(info));
+        for _ in 0..STARTS_MAX {
+            if timeout(BEHIND, self.until(whole)).await.is_ok() {
+                return;
+            }
+            let info = self.until(known).await;
+            eprintln!("a server stays behind, and is started again: {info:?}");
+            for name in behind(&info) {
+                let server = self.servers.iter_mut().find(|server| server.name() == name);
+                let server = server.expect("it is one of ours");
+                server.kill();
+                server.run();
+            }
+        }
+        panic!(
+            "a server stays behind although it was started again; the servers say:\n{}",
+            self.logs()
+        );
     }
 
     /// Asks one server after the other, until one gives an answer.
@@ -98,4 +119,10 @@ impl Cluster {
 /// What the servers know of a stream; `None` where it has no leader, or does not exist.
 async fn info(jetstream: &async_nats::jetstream::Context, stream: &str) -> Option<ClusterInfo> {
     jetstream.get_stream(stream).await.ok()?.cached_info().cluster.clone()
+}
+
+/// Who has not all that the leader has.
+fn behind(info: &ClusterInfo) -> Vec<String> {
+    let behind = info.replicas.iter().filter(|one| !one.current || one.offline);
+    behind.map(|one| one.name.clone()).collect()
 }
