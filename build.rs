@@ -7,7 +7,7 @@ use std::path::PathBuf;
     reason = "cargo tells a build script where to write by the environment"
 )]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    const FILES: [&str; 6] = ["types", "feed", "alert", "market", "policy", "journal"];
+    const FILES: [&str; 7] = ["types", "feed", "alert", "market", "policy", "journal", "replica"];
     // tonic-prost-build does not say which files it depends on.
     println!("cargo:rerun-if-changed=proto");
     let paths = FILES.map(|file| format!("proto/lodewatch/v1/{file}.proto"));

@@ -3,14 +3,19 @@
 //! A live node, a restart and a replica are the same loop: it consumes what the journal's tail yields and nothing else,
 //! also for entries that this very process appended.
 
-use crate::archive::{self, Archive, Record};
+mod digest;
+
+pub use digest::Divergence;
+
+use crate::archive::{self, Archive, Record, Snapshot};
 use crate::clock::Clock;
 use crate::domain::update::Payload;
 use crate::domain::{Alert, Entry, Facets, Seq, Timestamp};
-use crate::engine::State;
+use crate::engine::{Answered, State};
 use crate::fanout::{self, Frame, Ring};
 use crate::journal::{self, Ahead, Journal, Tail};
 use bytes::Bytes;
+use digest::Digests;
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -40,6 +45,9 @@ pub enum Error {
     /// The journal cannot be read ahead.
     #[error("no thread can be started")]
     Thread(#[from] io::Error),
+    /// Two replicas are not of one mind.
+    #[error(transparent)]
+    Diverged(#[from] Divergence),
 }
 
 /// Why entries that are in the journal are not applied, while everything before them is served.
@@ -51,6 +59,19 @@ pub enum Trouble {
     /// There is no space for their alerts: they will be, once there is.
     #[error(transparent)]
     Full(archive::Error),
+    /// Another replica made something else of the journal: what was applied may be wrong as well.
+    #[error(transparent)]
+    Diverged(Divergence),
+}
+
+impl Trouble {
+    /// Whether nothing is applied any more.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Damaged(_) | Self::Diverged(_) => true,
+            Self::Full(_) => false,
+        }
+    }
 }
 
 /// How long a trouble that passes by itself is left alone before the same is tried again.
@@ -122,14 +143,22 @@ impl View {
         self.trouble.borrow().clone()
     }
 
-    /// Whether the loop has come to damage in the journal: everything before it is applied, nothing after it ever is.
-    pub fn is_damaged(&self) -> bool {
-        matches!(&*self.trouble.borrow(), Some(Trouble::Damaged(_)))
+    /// Whether the loop has come to an end: everything before it is applied, nothing after it ever is.
+    pub fn is_ended(&self) -> bool {
+        self.trouble.borrow().as_ref().is_some_and(Trouble::is_final)
     }
 
-    /// Waits until the loop comes to damage in the journal; for ever in a sound one.
-    pub async fn damaged(&self) -> Trouble {
-        self.until_trouble(|trouble| matches!(trouble, Trouble::Damaged(_))).await
+    /// Whether another replica made something else of the journal, so that nothing here can be trusted.
+    pub fn divergence(&self) -> Option<Divergence> {
+        match &*self.trouble.borrow() {
+            Some(Trouble::Diverged(divergence)) => Some(*divergence),
+            Some(Trouble::Damaged(_) | Trouble::Full(_)) | None => None,
+        }
+    }
+
+    /// Waits until the loop has come to an end: for ever where the journal is sound.
+    pub async fn ended(&self) -> Trouble {
+        self.until_trouble(Trouble::is_final).await
     }
 
     async fn until_trouble(&self, which: impl Fn(&Trouble) -> bool) -> Trouble {
@@ -155,7 +184,9 @@ impl View {
 
 /// The loop and all that it owns.
 pub struct Pipeline {
+    journal: Arc<dyn Journal>,
     tail: Box<dyn Tail>,
+    digests: Digests,
     archive: Archive,
     view: View,
     deadline: watch::Sender<Option<Timestamp>>,
@@ -174,12 +205,12 @@ impl Pipeline {
     ///
     /// When the archive or the journal cannot be read.
     pub fn open(
-        journal: &dyn Journal,
+        journal: Arc<dyn Journal>,
         archive: Archive,
         encoding: Encoding,
         housekeeping: Housekeeping,
     ) -> Result<Self, Error> {
-        let state = newest_snapshot(&archive)?;
+        let (state, digest) = newest_snapshot(&archive)?;
         let after = state.seq();
         let (deadline, next_deadline) = watch::channel(state.next_deadline());
         let (tell_trouble, trouble) = watch::channel(None);
@@ -197,7 +228,9 @@ impl Pipeline {
         }
         tracing::info!(entry = after.0, head = recovered.0, "replaying the journal");
         Ok(Self {
+            journal,
             tail,
+            digests: Digests::new(after, digest),
             archive,
             view,
             deadline,
@@ -228,6 +261,9 @@ impl Pipeline {
         if let Err(Error::Archive(archive::Error::Damaged { .. })) = &result {
             self.archive.discard()?;
         }
+        if let Err(Error::Diverged(divergence)) = &result {
+            self.trouble.send_replace(Some(Trouble::Diverged(*divergence)));
+        }
         result
     }
 
@@ -251,6 +287,10 @@ impl Pipeline {
     async fn take(&mut self, entries: &[Entry]) -> Result<(), Error> {
         let Some(last) = entries.last() else { return Ok(()) };
         let frames = self.apply(entries);
+        for testimony in self.tail.testimonies() {
+            // Before anyone is told of these entries.
+            self.digests.check(&testimony)?;
+        }
         let records: Vec<Record> =
             frames.iter().flat_map(|frame| &frame.records).cloned().collect();
         self.commit(last.seq, &records).await?;
@@ -259,6 +299,7 @@ impl Pipeline {
         self.deadline
             .send_if_modified(|before| std::mem::replace(before, next_deadline) != next_deadline);
         self.view.ring.push(frames, last.seq);
+        self.journal.testify(self.digests.testimony());
         let configured = self.housekeeping.snapshot_every_entries;
         let is_replay = last.seq < self.recovered;
         let every = if is_replay { configured.max(REPLAY_SNAPSHOT_ENTRIES) } else { configured };
@@ -290,12 +331,15 @@ impl Pipeline {
         let mut frames = Vec::new();
         for entry in entries {
             // Held for one entry at a time, so that readers get their turn.
-            let applied =
-                self.view.state.write().unwrap_or_else(PoisonError::into_inner).apply(entry);
+            let (applied, answered) = {
+                let mut state = self.view.state.write().unwrap_or_else(PoisonError::into_inner);
+                (state.apply(entry), answer(&state, entry))
+            };
             tracing::trace!(entry = entry.seq.0, alerts = applied.alerts.len(), "applied");
-            if !applied.alerts.is_empty() {
-                let records = applied.alerts.iter().map(|alert| self.record(alert));
-                frames.push(Frame { entry: entry.seq, records: records.collect() });
+            let records: Vec<_> = applied.alerts.iter().map(|alert| self.record(alert)).collect();
+            self.digests.push(answered.as_ref().map(|answered| &answered.answer), &records);
+            if !records.is_empty() {
+                frames.push(Frame { entry: entry.seq, records });
             }
         }
         frames
@@ -331,7 +375,8 @@ impl Pipeline {
         if seq == self.last_snapshot {
             return Ok(());
         }
-        self.archive.save_snapshot(seq, &bytes)?;
+        let digest = self.digests.testimony().digest;
+        self.archive.save_snapshot(&Snapshot { seq, digest, bytes })?;
         self.last_snapshot = seq;
         if self.housekeeping.keep_days > 0 {
             let before = now.minus_days(self.housekeeping.keep_days);
@@ -344,15 +389,23 @@ impl Pipeline {
     }
 }
 
-/// The newest state that can be read; what cannot is passed over, since the journal has it all.
-fn newest_snapshot(archive: &Archive) -> Result<State, Error> {
-    let Some((seq, bytes)) = archive.latest_snapshot()? else { return Ok(State::default()) };
-    match State::from_snapshot(&bytes) {
-        Ok(state) => Ok(state),
+/// The newest state that can be read, and its digest; what cannot is passed over, since the journal has it all.
+fn newest_snapshot(archive: &Archive) -> Result<(State, u64), Error> {
+    let Some(snapshot) = archive.latest_snapshot()? else { return Ok((State::default(), 0)) };
+    match State::from_snapshot(&snapshot.bytes) {
+        Ok(state) => Ok((state, snapshot.digest)),
         Err(error) => {
-            tracing::warn!(entry = seq.0, %error, "snapshot cannot be used; replaying all");
-            Ok(State::default())
+            tracing::warn!(entry = snapshot.seq.0, %error, "snapshot cannot be used; replaying all");
+            Ok((State::default(), 0))
         }
+    }
+}
+
+/// The answer to an entry's batch.
+fn answer(state: &State, entry: &Entry) -> Option<Arc<Answered>> {
+    match &entry.payload {
+        Payload::Batch(batch) => state.requests().get(batch.request_id).cloned(),
+        Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } | Payload::Tick { .. } => None,
     }
 }
 
@@ -382,7 +435,8 @@ pub async fn keep_time(
         };
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            changed = deadlines.changed() => if changed.is_err() { return Ok(()) },
+            // The loop has ended: whoever waits for it says why.
+            changed = deadlines.changed() => if changed.is_err() { return stopped(&stop).await },
             () = wait => {
                 let due = due.expect("a wait that ends has a deadline");
                 let stamp = clock.stamp();
@@ -394,9 +448,12 @@ pub async fn keep_time(
                     tokio::time::sleep(RETRY).await;
                     continue;
                 };
-                match journal.append(now, Payload::Tick { due }).await {
+                let name = format!("tick-{}", due.millis());
+                match journal.append_once(&name, now, Payload::Tick { due }).await {
                     Ok(entry) => applied(&view, entry).await,
-                    Err(journal::Error::Full { .. }) => tokio::time::sleep(RETRY).await,
+                    Err(journal::Error::Full { .. } | journal::Error::Unreachable { .. }) => {
+                        tokio::time::sleep(RETRY).await;
+                    }
                     // Told to everyone who writes; who reads is still served.
                     Err(journal::Error::Gone { .. }) => return stopped(&stop).await,
                     Err(error) => return Err(error),

@@ -5,7 +5,7 @@
 
 use crate::clock::{Clock, Jumped};
 use crate::config::{Config, Problems};
-use crate::domain::{Payload, Policy};
+use crate::domain::{Payload, Seq};
 use crate::journal::{self, Journal};
 use crate::pipeline::{Trouble, View};
 use std::future::pending;
@@ -56,6 +56,7 @@ impl Keeper {
     /// When the journal takes no more entries.
     pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         loop {
+            self.look().await?;
             let every = Duration::from_millis(self.running.reload.every_ms);
             let wait = async {
                 if every.is_zero() { pending().await } else { tokio::time::sleep(every).await }
@@ -65,7 +66,6 @@ impl Keeper {
                 () = self.reload.told.notified() => tracing::info!("told to read the settings again"),
                 () = wait => {}
             }
-            self.look().await?;
         }
     }
 
@@ -85,27 +85,57 @@ impl Keeper {
                 return Ok(());
             }
         };
-        self.refused.send_if_modified(|why| !std::mem::take(why).is_empty());
-        let same = Config { policy: self.running.policy.clone(), ..config.clone() } == self.running;
-        if !same {
+        let (policy, policy_revision) = (self.running.policy.clone(), self.running.policy_revision);
+        if (Config { policy_revision, policy, ..config.clone() }) != self.running {
             tracing::warn!("settings besides the policy were changed; they need a restart");
-            self.running = Config { policy: self.running.policy.clone(), ..config.clone() };
         }
-        if config.policy != self.running.policy {
-            match adopt(&*self.journal, &self.view, &self.clock, &config.policy).await {
-                // Tried again with the next look; the clock has said why.
-                Err(Error::Clock(_)) => {}
-                adopted => {
-                    adopted?;
-                    self.running.policy = config.policy;
-                }
-            }
+        self.running = config;
+        match adopt(&*self.journal, &self.view, &self.clock, &self.running).await {
+            // Tried again with the next look; the clock and the journal have said why.
+            Err(Error::Clock(_) | Error::Journal(journal::Error::Unreachable { .. })) => {}
+            adopted => self.tell(adopted?),
         }
         Ok(())
     }
+
+    /// Says why the settings do not come into force, once.
+    fn tell(&self, passed_over: Option<PassedOver>) {
+        let why = passed_over.map(|why| why.to_string()).unwrap_or_default();
+        if *self.refused.borrow() == why {
+            return;
+        }
+        if !why.is_empty() {
+            tracing::error!(why, "the policy of the settings does not come into force");
+        }
+        self.refused.send_replace(why);
+    }
 }
 
-/// Brings a policy into force, if another one is.
+/// Why a policy stays what it is although the settings say otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PassedOver {
+    /// Other replicas have newer settings, or these are an old copy.
+    #[error(
+        "the policy in force has policy_revision {in_force}, these settings have {ours}: the higher number stays in force"
+    )]
+    Older {
+        /// Of the policy in force.
+        in_force: u64,
+        /// Of the settings.
+        ours: u64,
+    },
+    /// Replicas whose settings differ would take turns.
+    #[error(
+        "another policy is in force under the same policy_revision {revision}; the journal has many replicas, so give the newer \
+         settings a higher number"
+    )]
+    Ambiguous {
+        /// Of both.
+        revision: u64,
+    },
+}
+
+/// Brings the policy of the settings into force, if another one is and it is not newer; says why it does not.
 ///
 /// # Errors
 ///
@@ -114,17 +144,27 @@ pub(crate) async fn adopt(
     journal: &dyn Journal,
     view: &View,
     clock: &Clock,
-    policy: &Policy,
-) -> Result<(), Error> {
-    let is_in_force = |state: &crate::engine::State| {
-        state.adopted().is_some_and(|adopted| *adopted.policy == *policy)
+    config: &Config,
+) -> Result<Option<PassedOver>, Error> {
+    let (policy, ours) = (&config.policy, config.policy_revision);
+    let in_force = view.look(|state| {
+        state.adopted().map(|adopted| (adopted.revision, *adopted.policy == *policy))
+    });
+    let passed_over = match in_force {
+        Some((in_force, true)) if in_force >= ours => return Ok(None),
+        Some((in_force, false)) if in_force > ours => Some(PassedOver::Older { in_force, ours }),
+        Some((in_force, false)) if in_force == ours && journal.is_shared() => {
+            Some(PassedOver::Ambiguous { revision: ours })
+        }
+        Some(_) | None => None,
     };
-    if view.look(is_in_force) {
-        return Ok(());
+    if passed_over.is_some() {
+        return Ok(passed_over);
     }
-    let adopted = Payload::PolicyAdopted(Arc::new(policy.clone()));
+    let adopted = Payload::policy(ours, Arc::new(policy.clone()));
     let entry = journal.append(clock.stamp()?, adopted).await?;
     view.wait_for(entry).await?;
-    tracing::info!(policy_version = entry.0, "policy adopted");
-    Ok(())
+    let version = view.look(|state| state.adopted().map_or(Seq::ZERO, |adopted| adopted.version));
+    tracing::info!(policy_version = version.0, policy_revision = ours, "policy in force");
+    Ok(None)
 }

@@ -8,10 +8,10 @@ mod tls;
 use crate::access::{self, Gate};
 use crate::archive::{self, Archive};
 use crate::clock::{Clock, Jumped};
-use crate::config::Config;
+use crate::config::{Config, Store};
 use crate::grpc::{self, Api, Boards, Bounds, Credits, Limits};
-use crate::journal::{self, Embedded, Journal};
-use crate::pipeline::{self, Housekeeping, Pipeline, Trouble, View, keep_time};
+use crate::journal::{self, Embedded, JetStream, Journal};
+use crate::pipeline::{self, Divergence, Housekeeping, Pipeline, Trouble, View, keep_time};
 use crate::reload::{self, Keeper, Reload};
 use connection::Ends;
 use keys::{Files, Keys};
@@ -37,13 +37,8 @@ const CUT_BOUND: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The journal cannot be opened or written.
-    #[error("the journal in {} cannot be used", dir.display())]
-    Journal {
-        /// The data directory.
-        dir: std::path::PathBuf,
-        /// Why.
-        source: journal::Error,
-    },
+    #[error("the journal cannot be used")]
+    Journal(#[from] journal::Error),
     /// The archive cannot be opened.
     #[error("the archive in {} cannot be used", dir.display())]
     Archive {
@@ -102,10 +97,14 @@ impl Node {
         let files = Some(Files::of(&config));
         let keys = open_keys(&config, &clock)?;
         let dir = config.data_dir.clone();
-        let journal_error = |source| Error::Journal { dir: dir.clone(), source };
         let archive_error = |source| Error::Archive { dir: dir.clone(), source };
-        let journal = Embedded::open(&config.data_dir).map_err(journal_error)?;
-        let journal: Arc<dyn Journal> = Arc::new(journal);
+        let journal: Arc<dyn Journal> = match &config.journal {
+            Store::Embedded => Arc::new(Embedded::open(&config.data_dir)?),
+            Store::JetStream(settings) => {
+                // Boxed: what connecting takes is given back once it is done.
+                Arc::new(Box::pin(JetStream::open(settings, &config.data_dir)).await?)
+            }
+        };
         let archive = Archive::open(&config.data_dir, journal.epoch(), *journal.head().borrow())
             .map_err(archive_error)?;
         let housekeeping = Housekeeping {
@@ -115,7 +114,7 @@ impl Node {
             ring_bytes_max: config.fanout.ring_bytes_max,
         };
         let encoding = grpc::encoding(journal.epoch());
-        let pipeline = Pipeline::open(&*journal, archive, encoding, housekeeping)?;
+        let pipeline = Pipeline::open(Arc::clone(&journal), archive, encoding, housekeeping)?;
         let view = pipeline.view();
         let stop = CancellationToken::new();
         let mut ended = spawn_loop(pipeline, stop.clone())?;
@@ -126,15 +125,19 @@ impl Node {
             ended = &mut ended => return Err(loop_error(ended)),
         };
         check_archive(&view)?;
-        let policy = config.policy.clone();
         let told = Arc::default();
         let node =
             Self { journal, view, clock, stop, ended, config, reload: None, keys, files, told };
         match reached {
             Ok(()) => {
                 tracing::info!(entry = recovered.0, epoch = %node.journal.epoch(), "recovered");
-                let adopted = reload::adopt(&*node.journal, &node.view, &node.clock, &policy).await;
-                adopted.map_err(|error| node.reload_error(error))?;
+                let adopted =
+                    reload::adopt(&*node.journal, &node.view, &node.clock, &node.config).await;
+                match adopted {
+                    // Looked at again while it serves, and told then.
+                    Ok(_) | Err(reload::Error::Journal(journal::Error::Unreachable { .. })) => {}
+                    Err(error) => return Err(node.reload_error(error)),
+                }
             }
             Err(Trouble::Full(error)) => return Err(archive_error(error)),
             Err(Trouble::Damaged(damage)) => tracing::error!(
@@ -142,6 +145,7 @@ impl Node {
                 applied = node.view.head().0,
                 "the journal is damaged; what is before the damage is served, nothing past it, and nothing is taken"
             ),
+            Err(Trouble::Diverged(divergence)) => refuse_all(divergence),
         }
         Ok(node)
     }
@@ -158,10 +162,6 @@ impl Node {
     pub fn with_hangup(mut self, told: Arc<Notify>) -> Self {
         self.told = told;
         self
-    }
-
-    fn journal_error(&self, source: journal::Error) -> Error {
-        Error::Journal { dir: self.config.data_dir.clone(), source }
     }
 
     /// What was made of the journal so far.
@@ -183,7 +183,7 @@ impl Node {
 
     fn reload_error(&self, error: reload::Error) -> Error {
         match error {
-            reload::Error::Journal(source) => self.journal_error(source),
+            reload::Error::Journal(source) => Error::from(source),
             reload::Error::Clock(jumped) => Error::from(jumped),
             reload::Error::Trouble(trouble) => self.trouble(trouble),
         }
@@ -192,8 +192,9 @@ impl Node {
     fn trouble(&self, trouble: Trouble) -> Error {
         let dir = self.config.data_dir.clone();
         match trouble {
-            Trouble::Damaged(source) => Error::Journal { dir, source },
+            Trouble::Damaged(source) => Error::from(source),
             Trouble::Full(source) => Error::Archive { dir, source },
+            Trouble::Diverged(divergence) => Error::from(pipeline::Error::from(divergence)),
         }
     }
 
@@ -228,25 +229,21 @@ impl Node {
             cut.cancel();
             tokio::time::sleep(CUT_BOUND).await;
         };
-        let is_damaged = self.view.is_damaged();
+        let is_ended = self.view.is_ended();
         let time = keep_time(
             Arc::clone(&self.journal),
             self.view.clone(),
             self.clock.clone(),
             self.stop.clone(),
         );
-        let mut has_ended = false;
         let result = tokio::select! {
             () = serving => Ok(()),
             () = bounded => Ok(()),
-            ended = &mut self.ended, if !is_damaged => {
-                has_ended = true;
-                Err(loop_error(ended))
-            }
-            kept = time, if !is_damaged => kept.map_err(|source| self.journal_error(source)),
-            kept = keep_policy(keeper, self.stop.clone()), if !is_damaged => kept.map_err(|error| self.reload_error(error)),
+            error = until_failed(&mut self.ended), if !is_ended => Err(error),
+            kept = time, if !is_ended => kept.map_err(Error::from),
+            kept = keep_policy(keeper, self.stop.clone()), if !is_ended => kept.map_err(|error| self.reload_error(error)),
         };
-        if !has_ended {
+        if !self.ended.is_terminated() {
             self.close().await?;
         }
         result
@@ -314,10 +311,10 @@ impl Node {
     /// Ends the loop with a last snapshot.
     async fn close(mut self) -> Result<(), Error> {
         self.stop.cancel();
-        let is_damaged = self.view.is_damaged();
+        let is_ended = self.view.is_ended();
         match (&mut self.ended).await {
-            // Told of at the start; everything before the damage was served.
-            Ok(Err(_)) if is_damaged => Ok(()),
+            // Told of when it happened.
+            Ok(Err(_)) | Err(_) if is_ended => Ok(()),
             Ok(Ok(())) => Ok(()),
             failed => Err(loop_error(failed)),
         }
@@ -374,6 +371,22 @@ fn check_archive(view: &View) -> Result<(), Error> {
         Err(error) => tracing::error!(%error, "the archive was checked"),
     };
     thread::Builder::new().name("check".into()).spawn(check).map(drop).map_err(Error::Thread)
+}
+
+/// Waits until the loop ends by itself. Where it ends because replicas differ, the process stays, and refuses everyone: it must
+/// be looked at, and not be started again and again.
+async fn until_failed(ended: &mut oneshot::Receiver<Result<(), Error>>) -> Error {
+    match ended.await {
+        Ok(Err(Error::Pipeline(pipeline::Error::Diverged(divergence)))) => {
+            refuse_all(divergence);
+            std::future::pending().await
+        }
+        ended => loop_error(ended),
+    }
+}
+
+fn refuse_all(divergence: Divergence) {
+    tracing::error!(error = %divergence, entry = divergence.entry.0, "this replica no longer serves");
 }
 
 fn loop_error(ended: Result<Result<(), Error>, oneshot::error::RecvError>) -> Error {

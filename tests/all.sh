@@ -2,9 +2,9 @@
 # Installs what the tests need and runs everything: bash tests/all.sh
 #
 # Needs a Rust toolchain with rustfmt and clippy, and network to the package registries. Tools and Python packages go
-# to target/tools, in pinned versions; Debian packages that are missing (gcc, python3-venv, npm, openssl, strace) are installed where this
-# runs as root. A part that cannot run is an error, never skipped in silence. Quiet on success; of a step that fails,
-# everything it had to say is printed.
+# to target/tools, in pinned versions; Debian packages that are missing (gcc, python3-venv, npm, openssl, strace) are installed
+# where this runs as root; tests/nats-server.sh gets the NATS server. A part that cannot run is an error, never skipped in silence.
+# Quiet on success; of a step that fails, everything it had to say is printed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -92,9 +92,11 @@ debian openssl openssl version
 debian strace strace --version
 debian mount mount --version
 step "tools" install_tools
+step "nats-server" bash tests/nats-server.sh
 export PATH=$python:$tools/node/node_modules/.bin:$PATH
 
-step "shellcheck" shellcheck tests/all.sh tests/hostile.sh tests/soak.sh tests/overload.sh .ci/run
+step "shellcheck" \
+    shellcheck tests/all.sh tests/hostile.sh tests/nats-server.sh tests/soak.sh tests/overload.sh .ci/run
 step "cargo fmt" cargo fmt --check
 step "buf lint" buf lint --config .buf.yaml
 step "cargo fetch" cargo fetch --locked
@@ -109,6 +111,6 @@ step "Python and buf against the server" env LODEWATCH_BIN="$built/debug/lodewat
     "$python/python" -m unittest discover -s tests/python
 step "doc tests" cargo test --locked --doc
 step "cargo nextest: build" cargo nextest run --locked --no-run
-cargo nextest run --locked --cargo-quiet 2>&1 </dev/null | tee "$log"
+LODEWATCH_NATS_SERVER=$tools/nats-server cargo nextest run --locked --cargo-quiet 2>&1 </dev/null | tee "$log"
 say "all steps passed, in $SECONDS s"
 grep -F Summary "$log"

@@ -6,6 +6,7 @@ use lodewatch::client;
 use lodewatch::grpc::json::from_json;
 use lodewatch::grpc::pb;
 use pb::feed_service_client::FeedServiceClient;
+use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -149,11 +150,7 @@ impl Server {
     /// Starts on an empty journal. Every message will have one alert.
     pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let settings = dir.path().join("settings.toml");
-        std::fs::write(&settings, SETTINGS).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lodewatch"));
-        command.args(["serve", "--config"]).arg(&settings).arg("--data-dir").arg(dir.path());
-        let process = Process::start(&mut command, "listening address=");
+        let process = serve(dir.path(), "");
         // On a thread of its own: subscribers of this process must not make it wait.
         let publisher = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let address = process.address.clone();
@@ -197,6 +194,15 @@ impl Server {
             self.answered += 1;
         }
     }
+}
+
+/// Starts a server on a directory, with more settings than the benchmarks' own.
+pub(crate) fn serve(dir: &Path, more: &str) -> Process {
+    let settings = dir.join("settings.toml");
+    std::fs::write(&settings, format!("{SETTINGS}{more}")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lodewatch"));
+    command.args(["serve", "--config"]).arg(&settings).arg("--data-dir").arg(dir);
+    Process::start(&mut command, "listening address=")
 }
 
 /// A batch without a name.

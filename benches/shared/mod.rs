@@ -1,4 +1,4 @@
-//! What the benchmarks of fan-out and of ingest have in common: all of it is used by both.
+//! What benchmarks of the real server have in common.
 
 pub(crate) mod arguments;
 pub(crate) mod batches;

@@ -93,6 +93,8 @@ pub const METHODS: &[Method] = {
     const FEEDS: &str = "lodewatch.v1.FeedService";
     const MARKETS: &str = "lodewatch.v1.MarketService";
     const POLICIES: &str = "lodewatch.v1.PolicyService";
+    const REPLICAS: &str = "lodewatch.v1.ReplicaService";
+    const OPERATE: Who = Who::Roles(&[Operator]);
     const HEALTH: &str = "grpc.health.v1.Health";
     const REFLECTION: &str = "grpc.reflection.v1.ServerReflection";
     const REFLECTION_ALPHA: &str = "grpc.reflection.v1alpha.ServerReflection";
@@ -110,6 +112,7 @@ pub const METHODS: &[Method] = {
         Method { service: POLICIES, name: "GetPolicy", who: READ },
         Method { service: POLICIES, name: "Simulate", who: READ },
         Method { service: POLICIES, name: "Backtest", who: READ },
+        Method { service: REPLICAS, name: "FetchArchive", who: OPERATE },
         Method { service: HEALTH, name: "Check", who: Who::Anyone },
         Method { service: HEALTH, name: "Watch", who: Who::Anyone },
         Method { service: REFLECTION, name: "ServerReflectionInfo", who: Who::Known },

@@ -1,6 +1,6 @@
 //! What the archive survives: bits that flip, ends that are cut off, a journal that is not what it was.
 
-use super::tests::{EPOCH, HEAD, all, filled, open};
+use super::tests::{EPOCH, HEAD, all, filled, open, snapshot};
 use super::{Archive, Error};
 use crate::domain::{Epoch, Seq};
 use rusqlite::Connection;
@@ -62,7 +62,7 @@ fn a_journal_that_lost_entries_or_is_another_one_is_not_taken_for_the_old_one() 
 fn sample() -> (Vec<u8>, super::Page) {
     let (dir, _) = filled(&[3, 0, 9, 1, 20]);
     let mut archive = open(dir.path());
-    archive.save_snapshot(Seq(5), &[7; 500]).unwrap();
+    archive.save_snapshot(&snapshot(5, 500)).unwrap();
     let alerts = all(&archive.reader());
     drop(archive);
     let path = dir.path().join("archive.db");
@@ -81,7 +81,7 @@ fn check(bytes: &[u8], alerts: &super::Page, what: &str) {
     let reader = archive.reader();
     if reader.check().is_ok() {
         assert_eq!(all(&reader), *alerts, "{what}");
-        let snapshot = archive.latest_snapshot().unwrap();
-        assert!(snapshot.is_none_or(|snapshot| snapshot == (Seq(5), vec![7; 500])), "{what}");
+        let found = archive.latest_snapshot().unwrap();
+        assert!(found.is_none_or(|found| found == snapshot(5, 500)), "{what}");
     }
 }

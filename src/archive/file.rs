@@ -11,7 +11,7 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
 
 /// The version of the tables and of the bytes in them; kept in `user_version`. 0 is an empty file.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 const PRAGMAS: &str = "
     PRAGMA journal_mode = WAL;
@@ -50,6 +50,7 @@ const SCHEMA: &str = "
     CREATE INDEX alerts_by_rule ON alerts (rule);
     CREATE TABLE snapshots (
         seq INTEGER PRIMARY KEY,
+        digest INTEGER NOT NULL,
         checksum INTEGER NOT NULL,
         bytes BLOB NOT NULL
     ) STRICT;";

@@ -12,12 +12,14 @@
 //!
 //! - [`Archive`]: the one that writes
 //! - [`Reader`]: a cheap handle for everyone else
-//! - [`Record`], [`Query`], [`Page`]: what goes in, what is asked, what comes out
+//! - [`Record`], [`Snapshot`], [`Query`], [`Page`]: what goes in, what is asked, what comes out
+//! - [`Arriving`]: a copy of another replica's, on its way
 //! - `check`: proves a whole archive
 //! - `file`: the tables, and how the file is opened
 //! - `row`: a record as a row · `select`: a filter as SQL · `pool`: the readers' connections
 
 mod check;
+mod copy;
 mod error;
 #[cfg(test)]
 mod faults;
@@ -31,7 +33,8 @@ mod select;
 mod tests;
 mod writer;
 
+pub use copy::{Arriving, hexadecimal};
 pub use error::Error;
 pub use reader::{READ_ALERTS_MAX, Reader};
-pub use record::{Page, Query, Record};
+pub use record::{Page, Query, Record, Snapshot};
 pub use writer::Archive;

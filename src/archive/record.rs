@@ -49,6 +49,17 @@ impl Record {
     }
 }
 
+/// The state at an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// After this entry.
+    pub seq: Seq,
+    /// The digest of all that came of the journal so far.
+    pub digest: u64,
+    /// The state as bytes.
+    pub bytes: Vec<u8>,
+}
+
 /// Which alerts of the history are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {

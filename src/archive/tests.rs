@@ -1,6 +1,6 @@
 //! What the archive promises.
 
-use super::{Archive, Error, Page, Query, Reader, Record};
+use super::{Archive, Error, Page, Query, Reader, Record, Snapshot};
 use crate::domain::alert::Kind;
 use crate::domain::filter::Exercises;
 use crate::domain::policy::{Destination, Level};
@@ -189,6 +189,11 @@ fn a_file_that_cannot_be_used_is_started_anew() {
     }
 }
 
+/// A snapshot of so many bytes.
+pub(super) fn snapshot(seq: u64, bytes: usize) -> Snapshot {
+    Snapshot { seq: Seq(seq), digest: 9, bytes: vec![7; bytes] }
+}
+
 #[test]
 fn the_newest_whole_snapshot_is_found() {
     let (dir, _) = filled(&[1, 1, 1]);
@@ -196,9 +201,10 @@ fn the_newest_whole_snapshot_is_found() {
     let mut archive = open(dir.path());
     assert_eq!(archive.latest_snapshot().unwrap(), None);
     for seq in [1, 2, 3] {
-        archive.save_snapshot(Seq(seq), &[7; 10_000]).unwrap();
+        archive.save_snapshot(&snapshot(seq, 10_000)).unwrap();
     }
-    let latest = |archive: &Archive| archive.latest_snapshot().unwrap().map(|(seq, _)| seq);
+    let latest =
+        |archive: &Archive| archive.latest_snapshot().unwrap().map(|snapshot| snapshot.seq);
     assert_eq!(latest(&archive), Some(Seq(3)));
     change(&path, "UPDATE snapshots SET bytes = x'0707' WHERE seq = 3");
     assert_eq!(latest(&archive), Some(Seq(2)), "the damaged one is passed over");

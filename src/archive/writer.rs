@@ -4,7 +4,7 @@ use super::error::{Error, is_damage};
 use super::file::{self, Meta, Opened};
 use super::pool::Pool;
 use super::reader::Reader;
-use super::record::Record;
+use super::record::{Record, Snapshot};
 use super::row::{insert, signed};
 use crate::domain::{Epoch, Seq, Timestamp};
 use crate::sqlite::{Checkpointer, Failed};
@@ -14,7 +14,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxhash_rust::xxh3::Xxh3;
 
 /// How many snapshots are kept, so that a damaged one has another behind it.
 const SNAPSHOTS_KEPT: i64 = 2;
@@ -107,13 +107,14 @@ impl Archive {
         self.written(bytes.saturating_add(records.len().saturating_mul(ROW_BYTES)))
     }
 
-    /// Keeps the state as it is after entry `seq`, which is not past [`Archive::applied`]; forgets all but the last two.
-    pub fn save_snapshot(&mut self, seq: Seq, bytes: &[u8]) -> Result<(), Error> {
-        assert!(seq <= self.meta.applied, "a snapshot is of what is in the archive");
+    /// Keeps the state at an entry that is not past [`Archive::applied`]; forgets all but the last two.
+    pub fn save_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+        let Snapshot { seq, digest, bytes } = snapshot;
+        assert!(*seq <= self.meta.applied, "a snapshot is of what is in the archive");
         self.write(|transaction| {
             transaction.execute(
-                "INSERT OR REPLACE INTO snapshots VALUES (?1, ?2, ?3)",
-                params![signed(seq.0), checksum(seq, bytes), bytes],
+                "INSERT OR REPLACE INTO snapshots VALUES (?1, ?2, ?3, ?4)",
+                params![signed(seq.0), digest.cast_signed(), checksum(snapshot), bytes],
             )?;
             transaction.execute(
                 "DELETE FROM snapshots WHERE seq NOT IN
@@ -125,11 +126,11 @@ impl Archive {
     }
 
     /// The newest snapshot that is whole and not past [`Archive::applied`]; damaged ones are passed over with a warning.
-    pub fn latest_snapshot(&self) -> Result<Option<(Seq, Vec<u8>)>, Error> {
+    pub fn latest_snapshot(&self) -> Result<Option<Snapshot>, Error> {
         let failed = |error| Error::sqlite("reading", &self.reader.pool.path, error);
         for seq in self.snapshots().map_err(failed)? {
             match self.snapshot(seq) {
-                Ok((sum, bytes)) if sum == checksum(seq, &bytes) => return Ok(Some((seq, bytes))),
+                Ok((sum, snapshot)) if sum == checksum(&snapshot) => return Ok(Some(snapshot)),
                 Ok(_) => tracing::warn!(%seq, "a damaged snapshot is passed over"),
                 Err(error) if is_damage(&error) => {
                     tracing::warn!(%seq, %error, "a damaged snapshot is passed over");
@@ -210,9 +211,12 @@ impl Archive {
         seqs.map(|seq| seq.map(|seq| Seq(seq.cast_unsigned()))).collect()
     }
 
-    fn snapshot(&self, seq: Seq) -> rusqlite::Result<(i64, Vec<u8>)> {
-        let select = "SELECT checksum, bytes FROM snapshots WHERE seq = ?1";
-        self.connection.query_row(select, [signed(seq.0)], |row| Ok((row.get(0)?, row.get(1)?)))
+    fn snapshot(&self, seq: Seq) -> rusqlite::Result<(i64, Snapshot)> {
+        let select = "SELECT checksum, digest, bytes FROM snapshots WHERE seq = ?1";
+        self.connection.query_row(select, [signed(seq.0)], |row| {
+            let digest = row.get::<_, i64>(1)?.cast_unsigned();
+            Ok((row.get(0)?, Snapshot { seq, digest, bytes: row.get(2)? }))
+        })
     }
 }
 
@@ -224,9 +228,13 @@ fn start(connection: Connection, path: &Arc<Path>) -> Result<Checkpointer, Error
     })
 }
 
-/// What a snapshot is checked by: xxh3 of its bytes, with its position as seed.
-fn checksum(seq: Seq, bytes: &[u8]) -> i64 {
-    xxh3_64_with_seed(bytes, seq.0).cast_signed()
+/// What a snapshot is checked by: xxh3 of its position, its digest and its bytes, numbers in little-endian.
+fn checksum(snapshot: &Snapshot) -> i64 {
+    let mut hash = Xxh3::new();
+    hash.update(&snapshot.seq.0.to_le_bytes());
+    hash.update(&snapshot.digest.to_le_bytes());
+    hash.update(&snapshot.bytes);
+    hash.digest().cast_signed()
 }
 
 fn is_same(connection: &Connection, record: &Record) -> rusqlite::Result<bool> {

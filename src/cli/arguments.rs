@@ -84,6 +84,8 @@ pub enum Command {
     },
     /// Verify, back up, salvage, export and replay a journal, without a server.
     Journal(Journal),
+    /// Begin a new replica with what another has, so that it need not read years of journal
+    Archive(Archive),
     /// Make bearer tokens.
     Token {
         /// What to do.
@@ -394,4 +396,25 @@ pub enum JournalCommand {
     Audit,
     /// Apply every entry and print the alerts, as a server would send them: the form of a bug report.
     Replay,
+}
+
+/// Arguments of `archive`.
+#[derive(Debug, Args)]
+pub struct Archive {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ArchiveCommand,
+    /// The configuration that says where the data directory is.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The data directory.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// What can be done with an archive.
+#[derive(Debug, Subcommand)]
+pub enum ArchiveCommand {
+    /// Copy the archive and the newest snapshot of the replica at `--address` into the data directory, unless one is there.
+    Fetch,
 }

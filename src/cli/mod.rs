@@ -1,6 +1,7 @@
 //! The command line: data to stdout, all else to stderr; exit code 0 for success, 1 for failure, 2 for wrong usage.
 
 mod alerts;
+mod archive;
 mod arguments;
 mod audit;
 mod check_config;
@@ -58,6 +59,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Import(arguments) => import::run(&servers()?, output, &arguments).await,
         Command::CheckConfig { file } => check_config::run(&file),
         Command::Journal(arguments) => journal::run(output, &arguments),
+        Command::Archive(arguments) => archive::run(&servers()?, &arguments).await,
         Command::Token { command: TokenCommand::New(arguments) } => {
             credentials::new_token(&arguments)
         }

@@ -13,6 +13,7 @@
 
 mod access;
 mod figure;
+mod journal;
 mod layers;
 mod policy;
 mod problem;
@@ -23,6 +24,7 @@ mod table;
 mod tests;
 
 pub use access::{Access, Health, Jwt, Tls};
+pub use journal::{Credentials, JetStream, Store};
 pub use layers::{Flags, check, load, token};
 pub use problem::{Problem, Problems};
 pub use settings::{Archive, Clock, Config, Fanout, Log, LogFormat, Reload, Server};

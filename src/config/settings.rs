@@ -2,6 +2,7 @@
 
 use super::access::{self, Access, Health, Tls, address};
 use super::figure;
+use super::journal::{self, Store};
 use super::layers;
 use super::policy;
 use super::problem::Problems;
@@ -18,6 +19,8 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 pub struct Config {
     /// Where journal, archive and snapshots are. Made where it does not exist.
     pub data_dir: PathBuf,
+    /// Where the journal is.
+    pub journal: Store,
     /// The gRPC server.
     pub server: Server,
     /// How connections are encrypted; `None` where they are not.
@@ -36,6 +39,8 @@ pub struct Config {
     pub clock: Clock,
     /// Logs.
     pub log: Log,
+    /// The number that orders the policy among those before and after it; 0 without one.
+    pub policy_revision: u64,
     /// Rules, blocs, sources and weights; an entry of the journal brings them into force.
     pub policy: Policy,
 }
@@ -146,6 +151,8 @@ impl Config {
     pub(super) fn parse(mut root: Table, problems: &mut Problems) -> Option<Self> {
         let data_dir = root.required("data_dir", problems);
         let data_dir = data_dir.and_then(|node| node.read(problems, path));
+        let journal =
+            root.table("journal", problems).and_then(|table| journal::parse(table, problems));
         let server = root.table("server", problems).and_then(|table| server(table, problems));
         let tls = access::tls(root.table("tls", problems), problems);
         let access = access::access(root.table("access", problems), problems);
@@ -155,6 +162,7 @@ impl Config {
         let reload = root.table("reload", problems).and_then(|table| reload(table, problems));
         let clock = root.table("clock", problems).and_then(|table| clock(table, problems));
         let log = root.table("log", problems).and_then(|table| log(table, problems));
+        let policy_revision = count(&mut root, "policy_revision", 0..=u64::MAX >> 1, problems);
         let policy = policy::parse(&mut root, problems);
         root.finish(problems);
         let (server, listen) = server?;
@@ -162,6 +170,7 @@ impl Config {
         access::check_exposure(&server, &listen, tls.as_ref(), &access, problems);
         Some(Self {
             data_dir: data_dir?,
+            journal: journal?,
             server,
             tls,
             access,
@@ -171,6 +180,7 @@ impl Config {
             reload: reload?,
             clock: clock?,
             log: log?,
+            policy_revision: policy_revision?,
             policy: policy?,
         })
     }
@@ -281,7 +291,7 @@ fn log(mut table: Table, problems: &mut Problems) -> Option<Log> {
     Some(Log { level: level?, format: format? })
 }
 
-fn count<N>(
+pub(super) fn count<N>(
     table: &mut Table,
     key: &'static str,
     allowed: RangeInclusive<N>,

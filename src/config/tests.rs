@@ -112,6 +112,22 @@ fn a_faulty_setting_is_named_with_what_is_allowed() {
             "log.level = \"inof\"",
             "log.level = \"inof\" (in FILE): must be one of off, error, warn, info, debug, trace, and more of them for parts of the program: info,lodewatch::journal=debug",
         ),
+        (
+            "journal.store = \"kafka\"",
+            "journal.store = \"kafka\" (in FILE): must be embedded or jetstream",
+        ),
+        (
+            "journal.jetstream.servers = [\"nats-0:4222\"]",
+            "journal.jetstream.servers[0] = \"nats-0:4222\" (in FILE): must be nats://HOST:PORT or tls://HOST:PORT",
+        ),
+        (
+            "journal.jetstream.stream = \"a.b\"",
+            "journal.jetstream.stream = \"a.b\" (in FILE): must be 1 to 32 of A-Z a-z 0-9 _ -",
+        ),
+        (
+            "journal.jetstream.timeout = \"0s\"",
+            "journal.jetstream.timeout = \"0s\" (in FILE): must be 100ms at least",
+        ),
         ("log.format = \"xml\"", "log.format = \"xml\" (in FILE): must be text or json"),
         (
             "archive.keep_days = -1",
@@ -286,6 +302,23 @@ fn a_file_that_cannot_be_read_is_an_error() {
     );
     let broken = settings("[server", &[], &Flags::default()).unwrap_err();
     assert!(broken.to_string().contains("test.toml: is not TOML: "), "{broken}");
+}
+
+#[test]
+fn there_is_one_way_to_be_known_to_the_servers_of_the_journal() {
+    let two = "[journal.jetstream]\ntoken_file = \"t\"\nnkey_file = \"n\"\nuser = \"u\"\ncert_file = \"c\"";
+    let found = problems(two, &[], &Flags::default()).join("\n");
+    for fault in
+        ["user and password_file are set together", "cert_file and key_file are set together"]
+    {
+        assert!(found.contains(fault), "{found}");
+    }
+    let two = "[journal.jetstream]\ntoken_file = \"t\"\nnkey_file = \"n\"";
+    let found = problems(two, &[], &Flags::default()).join("\n");
+    assert!(
+        found.contains("only one of user, token_file, nkey_file and credentials_file"),
+        "{found}"
+    );
 }
 
 #[test]

@@ -86,6 +86,23 @@ pub enum Payload {
         /// The deadline that had come; the tick's identity.
         due: Timestamp,
     },
+    /// The same as `PolicyAdopted`, with the number that orders policies: one of a lower number than that in force changes nothing.
+    PolicyRevised {
+        /// From 1; 0 is written as `PolicyAdopted`.
+        revision: u64,
+        /// The policy.
+        policy: Arc<Policy>,
+    },
+}
+
+impl Payload {
+    /// The adoption of a policy; 0 where its settings have no revision.
+    pub fn policy(revision: u64, policy: Arc<Policy>) -> Self {
+        match revision {
+            0 => Self::PolicyAdopted(policy),
+            revision => Self::PolicyRevised { revision, policy },
+        }
+    }
 }
 
 /// An entry of the journal. Persisted.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// The first byte of a snapshot; another layout gets another number.
 const FORMAT: u8 = 2;
-/// The layout before: reports do not say who published them.
+/// The layout before: reports do not say who published them, and policies have no revision.
 const FORMAT_1: u8 = 1;
 
 /// Why bytes are no snapshot of this version.
@@ -97,7 +97,8 @@ impl State {
             noticed: noticed.collect(),
             requests: self.requests.iter().map(|(id, one)| (id, Arc::clone(one))).collect(),
         };
-        postcard::to_extend(&saved, vec![FORMAT])
+        let revision = adopted.map_or(0, |one| one.revision);
+        postcard::to_extend(&(saved, revision), vec![FORMAT])
             .expect("a state has nothing that cannot be written")
     }
 
@@ -109,21 +110,27 @@ impl State {
     pub fn from_snapshot(bytes: &[u8]) -> Result<Self, Error> {
         match bytes.split_first() {
             Some((&FORMAT, bytes)) => {
-                Ok(Self::restore(postcard::from_bytes::<Saved<ReportRecord>>(bytes)?))
+                let (saved, revision) = postcard::from_bytes::<(Saved<ReportRecord>, u64)>(bytes)?;
+                Ok(Self::restore(saved, revision))
             }
             Some((&FORMAT_1, bytes)) => {
-                Ok(Self::restore(postcard::from_bytes::<Saved<ReportRecord1>>(bytes)?))
+                Ok(Self::restore(postcard::from_bytes::<Saved<ReportRecord1>>(bytes)?, 0))
             }
             other => Err(Error::Format(other.map(|(format, _)| *format))),
         }
     }
 
-    fn restore<R: Into<ReportRecord>>(saved: Saved<R>) -> Self {
+    fn restore<R: Into<ReportRecord>>(saved: Saved<R>, revision: u64) -> Self {
         let mut state = Self {
             seq: saved.seq,
             now: saved.now,
             last_alert: saved.last_alert,
-            adopted: saved.adopted.map(|(version, at, policy)| Adopted { version, at, policy }),
+            adopted: saved.adopted.map(|(version, at, policy)| Adopted {
+                version,
+                at,
+                revision,
+                policy,
+            }),
             threats: saved
                 .threats
                 .into_iter()

@@ -20,6 +20,8 @@ pub struct Adopted {
     pub version: Seq,
     /// When.
     pub at: Timestamp,
+    /// The number that orders it among others; 0 without one.
+    pub revision: u64,
     /// The policy.
     pub policy: Arc<Policy>,
 }
@@ -69,7 +71,7 @@ impl State {
     /// Before the first entry, with a policy in force from the beginning.
     pub fn under(policy: Arc<Policy>) -> Self {
         let plans = Plans::new(&policy);
-        let adopted = Adopted { version: Seq::ZERO, at: Timestamp::MIN, policy };
+        let adopted = Adopted { version: Seq::ZERO, at: Timestamp::MIN, revision: 0, policy };
         Self { adopted: Some(adopted), plans, ..Self::default() }
     }
 
@@ -146,7 +148,10 @@ impl State {
         self.now = entry.at;
         match &entry.payload {
             Payload::Batch(batch) => self.take_batch(batch, &mut alerts),
-            Payload::PolicyAdopted(policy) => self.adopt(policy, &mut alerts),
+            Payload::PolicyAdopted(policy) => self.adopt(0, policy, &mut alerts),
+            Payload::PolicyRevised { revision, policy } => {
+                self.adopt(*revision, policy, &mut alerts);
+            }
             Payload::Tick { .. } => {}
         }
         Applied { entry: entry.seq, alerts }
@@ -310,14 +315,21 @@ impl State {
         touched.filter_map(move |key| Some((key, scope_match(threat, key)?)))
     }
 
-    fn adopt(&mut self, policy: &Arc<Policy>, alerts: &mut Vec<Alert>) {
-        if self.adopted.as_ref().is_some_and(|adopted| adopted.policy == *policy) {
-            return;
+    /// Brings a policy into force, unless that in force is newer or says the same under the same number.
+    fn adopt(&mut self, revision: u64, policy: &Arc<Policy>, alerts: &mut Vec<Alert>) {
+        if let Some(adopted) = &mut self.adopted {
+            if revision < adopted.revision {
+                return;
+            }
+            if adopted.policy == *policy {
+                adopted.revision = revision;
+                return;
+            }
         }
         let keys: Vec<MarketKey> = self.markets.keys().copied().collect();
         self.plans = Plans::new(policy);
         self.adopted =
-            Some(Adopted { version: self.seq, at: self.now, policy: Arc::clone(policy) });
+            Some(Adopted { version: self.seq, at: self.now, revision, policy: Arc::clone(policy) });
         for key in keys {
             self.evaluate(key, &Trigger::Policy, self.now, alerts);
         }

@@ -40,7 +40,8 @@ impl Course {
         let Hypothesis { policy, batch, until } = hypothesis;
         let now = self.state.now();
         if let Some(policy) = policy {
-            self.take(now, Payload::PolicyAdopted(policy));
+            let revision = self.state.adopted().map_or(0, |adopted| adopted.revision);
+            self.take(now, Payload::policy(revision, policy));
         }
         if let Some(batch) = batch {
             let id = batch.request_id;
@@ -83,7 +84,7 @@ impl Backtest {
     /// Applies the next entry of the history, and gives the alerts that would have been sent. Policies of the history are
     /// passed over.
     pub fn take(&mut self, mut entry: Entry) -> Vec<Alert> {
-        if matches!(entry.payload, Payload::PolicyAdopted(_)) {
+        if matches!(entry.payload, Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. }) {
             entry.payload = Payload::Tick { due: entry.at };
         }
         let alerts = self.state.apply(&entry).alerts;

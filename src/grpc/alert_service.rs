@@ -22,7 +22,7 @@ impl AlertService for Alerts {
         request: Request<pb::SubscribeRequest>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
         let permit = self.0.limits.stream(Peer::of(request.extensions()))?;
-        let frames = subscription::open(&self.0, &request, permit)?;
+        let frames = subscription::open(&self.0, &request, permit).await?;
         Ok(body::carry(tokio_stream::empty(), frames))
     }
 

@@ -50,11 +50,15 @@ impl Api {
         cursor::render(&Cursor { epoch: self.journal.epoch(), position })
     }
 
-    /// Reads a cursor of this journal that is not ahead of it.
-    pub(super) fn position(&self, field: &str, text: &str) -> Result<Position, Status> {
+    /// Reads a cursor of this journal that is not ahead of it. One that another replica handed out may be ahead of what was
+    /// read here: then the store is asked.
+    pub(super) async fn position(&self, field: &str, text: &str) -> Result<Position, Status> {
         let position = cursor::parse(text, self.journal.epoch())
             .map_err(|error| status::cursor(field, &error))?;
-        let head = *self.journal.head().borrow();
+        let mut head = *self.journal.head().borrow();
+        if position.entry > head {
+            head = self.journal.latest().await.map_err(|error| status::journal(&error))?;
+        }
         if position.entry > head {
             return Err(self.lost(text));
         }
@@ -75,7 +79,7 @@ impl Api {
     /// Waits until `min_cursor`, if one is given, is applied here.
     pub(super) async fn settle(&self, min_cursor: &str) -> Result<(), Status> {
         if !min_cursor.is_empty() {
-            let position = self.position("min_cursor", min_cursor)?;
+            let position = self.position("min_cursor", min_cursor).await?;
             self.reach(position.entry).await?;
         }
         Ok(())

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! One file per service; `subscription`, `publish_stream` and `market_watch` are the streams, `limits` bounds them; `what_if`
-//! works on copies of the state; `cursor` and `page` are the opaque texts handed out.
+//! works on copies of the state; `health` is what load balancers ask; `cursor` and `page` are the opaque texts handed out.
 
 mod alert_service;
 mod answer;
@@ -18,6 +18,7 @@ mod cursor;
 mod deadline;
 mod feed_service;
 mod framing;
+mod health;
 pub mod json;
 mod limits;
 mod market_board;
@@ -31,9 +32,11 @@ pub mod parse;
 mod policy_service;
 mod publish_stream;
 pub mod render;
+mod replica_service;
 mod status;
 mod subscription;
 mod times;
+mod trusted;
 mod what_if;
 
 pub use answer::answer;
@@ -48,6 +51,7 @@ use crate::pipeline::Encoding;
 use prost::Message;
 use std::sync::Arc;
 use tonic::service::Routes;
+use trusted::Trusted;
 
 /// The generated messages and services of `proto/lodewatch/v1`.
 #[allow(
@@ -112,23 +116,17 @@ pub async fn routes(api: Arc<Api>, message_bytes_max: usize) -> (Routes, Routes)
         Arc::clone(&api),
     ))
     .max_decoding_message_size(message_bytes_max);
-    // The node serves only once it is recovered, and ends when its journal or its loop does; over a damaged journal it
-    // answers, for as much as it has, but is not ready.
-    let is_ready = !api.view.is_damaged();
-    let status = if is_ready {
-        tonic_health::ServingStatus::Serving
-    } else {
-        tonic_health::ServingStatus::NotServing
-    };
-    health.set_service_status("", status).await;
-    tokio::spawn(async move {
-        api.drain.cancelled().await;
-        health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
-    });
-    let all = Routes::new(feed)
-        .add_service(body::Framed(alerts))
-        .add_service(markets)
-        .add_service(policies)
+    let replicas = pb::replica_service_server::ReplicaServiceServer::new(
+        replica_service::Replicas(Arc::clone(&api)),
+    );
+    let view = api.view.clone();
+    health::tell(&health, &api).await;
+    tokio::spawn(health::keep(health, api));
+    let all = Routes::new(Trusted { service: feed, view: view.clone() })
+        .add_service(Trusted { service: body::Framed(alerts), view: view.clone() })
+        .add_service(Trusted { service: markets, view: view.clone() })
+        .add_service(Trusted { service: policies, view: view.clone() })
+        .add_service(Trusted { service: replicas, view })
         .add_service(health_service.clone())
         .add_service(reflection().build_v1().expect("our own descriptors can be read"))
         .add_service(reflection().build_v1alpha().expect("our own descriptors can be read"));

@@ -19,15 +19,16 @@ impl PolicyService for Policies {
         request: Request<pb::GetPolicyRequest>,
     ) -> Result<Response<pb::GetPolicyResponse>, Status> {
         self.0.settle(&request.into_inner().min_cursor).await?;
-        let (policy, entry) = self.0.view.look(|state| {
-            let policy =
-                state.adopted().map(|one| render::policy(&one.policy, one.version, one.at));
-            (policy, state.seq())
+        let (policy, revision, entry) = self.0.view.look(|state| {
+            let adopted = state.adopted();
+            let policy = adopted.map(|one| render::policy(&one.policy, one.version, one.at));
+            (policy, adopted.map_or(0, |one| one.revision), state.seq())
         });
         Ok(Response::new(pb::GetPolicyResponse {
             policy: Some(policy.unwrap_or_default()),
             cursor: self.0.cursor(entry),
             refused: self.0.refused.borrow().clone(),
+            revision,
         }))
     }
 

@@ -12,6 +12,7 @@
 //! | disk full | `RESOURCE_EXHAUSTED` `DISK_FULL` | retry later; reads go on |
 //! | the call's own deadline | `DEADLINE_EXCEEDED` | resume from the last cursor |
 //! | shutting down, journal out of reach | `UNAVAILABLE` | retry, here or elsewhere |
+//! | replicas that differ | `UNAVAILABLE` `REPLICAS_DIVERGED` | retry elsewhere; call the operator |
 //! | the clock jumped forward | `UNAVAILABLE` `CLOCK_JUMPED` | retry; reads go on |
 //! | no or wrong credentials | `UNAUTHENTICATED` `CREDENTIALS_REQUIRED` | show a token or a certificate |
 //! | role lacks the method, or there is none | `PERMISSION_DENIED` `ROLE_REQUIRED`, `METHOD_UNKNOWN` | ask the operator |
@@ -23,7 +24,7 @@ use super::parse::Violations;
 use crate::access::{Denied, Overstep};
 use crate::clock::Jumped;
 use crate::domain::update::Refusal;
-use crate::pipeline::Trouble;
+use crate::pipeline::{Divergence, Trouble};
 use crate::{archive, journal};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -223,9 +224,12 @@ pub(super) fn journal(error: &journal::Error) -> Status {
             tracing::error!(error = text, "the journal is damaged");
             plain(Code::DataLoss, "JOURNAL_DAMAGED", text, &[])
         }
+        // Told by the journal itself, once.
+        E::Unreachable { .. } => unavailable("JOURNAL_OUT_OF_REACH", &text),
         E::Closed
         | E::Gone { .. }
         | E::Io { .. }
+        | E::Unfit { .. }
         | E::OutOfRange { .. }
         | E::Locked { .. }
         | E::Exists { .. } => {
@@ -245,7 +249,13 @@ pub(super) fn trouble(trouble: &Trouble) -> Status {
     match trouble {
         Trouble::Damaged(error) => journal(error),
         Trouble::Full(error) => disk_full(chain(error)),
+        Trouble::Diverged(divergence) => diverged(divergence),
     }
+}
+
+/// Two replicas made something else of the same journal: none of them serves.
+pub(super) fn diverged(divergence: &Divergence) -> Status {
+    unavailable("REPLICAS_DIVERGED", &divergence.to_string())
 }
 
 fn disk_full(text: String) -> Status {

@@ -37,7 +37,7 @@ enum Begin {
 }
 
 /// Checks the request and opens the stream of its frames.
-pub(super) fn open(
+pub(super) async fn open(
     api: &Arc<Api>,
     request: &Request<pb::SubscribeRequest>,
     permit: StreamPermit,
@@ -49,11 +49,11 @@ pub(super) fn open(
     if api.drain.is_cancelled() {
         return Err(status::draining());
     }
-    let begin = begin(api, &wanted)?;
+    let begin = begin(api, &wanted).await?;
     Ok(frames(Arc::clone(api), begin, wanted, times, permit))
 }
 
-fn begin(api: &Api, wanted: &Subscribe) -> Result<Begin, Status> {
+async fn begin(api: &Api, wanted: &Subscribe) -> Result<Begin, Status> {
     match &wanted.start {
         parse::Start::Snapshot => Ok(Begin::Snapshot),
         parse::Start::Head => Ok(Begin::After(Position::at(api.view.head()))),
@@ -63,7 +63,7 @@ fn begin(api: &Api, wanted: &Subscribe) -> Result<Begin, Status> {
                 let gap = status.code() == tonic::Code::OutOfRange;
                 if gap && wanted.reset_on_gap { Ok(Begin::Reset) } else { Err(status) }
             };
-            match api.position("cursor", text) {
+            match api.position("cursor", text).await {
                 Ok(position) if position.entry < api.view.archive().oldest() => {
                     lost(api.lost(text))
                 }
@@ -121,7 +121,7 @@ fn frames(
                     () = times.wait() => None,
                     () = &mut drained => None,
                     // Last: everything before the damage is handed over first.
-                    trouble = api.view.damaged() => Some(Err(status::trouble(&trouble))),
+                    trouble = api.view.ended() => Some(Err(status::trouble(&trouble))),
                 }
             };
             match step {
@@ -185,9 +185,11 @@ fn opened(api: &Api, cursor: String, start: Position) -> Bytes {
 }
 
 fn beat(api: &Api, reader: &Reader) -> Bytes {
+    let in_reach = *api.journal.reach().borrow();
     let beat = pb::Heartbeat {
-        head_cursor: api.cursor(reader.head()),
+        head_cursor: if in_reach { api.cursor(reader.head()) } else { String::new() },
         server_time: Some(render::timestamp(api.clock.now())),
+        journal_out_of_reach: !in_reach,
     };
     message(api.cursor_at(reader.position()), Message::Heartbeat(beat))
 }

@@ -92,7 +92,7 @@ fn changes(
 pub(super) async fn state_as_of(api: &Arc<Api>, as_of: &str) -> Result<State, Status> {
     let (until, day) = match as_of.parse::<Day>() {
         Ok(day) => (api.view.head(), Some(day.end())),
-        Err(_) => (api.position("as_of", as_of)?.entry, None),
+        Err(_) => (api.position("as_of", as_of).await?.entry, None),
     };
     let now = api.view.look(State::now);
     if day.is_some_and(|end| end.day() > now.day()) {

@@ -3,7 +3,7 @@
 //! For a start, which replays what was there before on as many processors as it can use. At the head there is nothing to be read
 //! ahead, and a thread between would only cost time.
 
-use super::{BoxFuture, Error, Tail};
+use super::{BoxFuture, Error, Tail, Testimony};
 use crate::domain::{Entry, Seq};
 use std::io;
 use std::thread;
@@ -15,7 +15,8 @@ const READS_MAX: usize = 2;
 
 /// A tail that is read ahead up to an entry, and from there on as it is.
 pub struct Ahead {
-    reads: mpsc::Receiver<Vec<Entry>>,
+    reads: mpsc::Receiver<(Vec<Entry>, Vec<Testimony>)>,
+    testimonies: Vec<Testimony>,
     /// Comes back when the thread is done with it.
     back: oneshot::Receiver<Box<dyn Tail>>,
     tail: Option<Box<dyn Tail>>,
@@ -35,7 +36,7 @@ impl Ahead {
             // What cannot be read is found again by whoever reads on.
             while let Ok(entries) = runtime.block_on(tail.next()) {
                 let is_last = entries.last().is_none_or(|entry| entry.seq >= last);
-                if read.blocking_send(entries).is_err() || is_last {
+                if read.blocking_send((entries, tail.testimonies())).is_err() || is_last {
                     break;
                 }
             }
@@ -44,14 +45,15 @@ impl Ahead {
             drop(give_back.send(tail));
         };
         thread::Builder::new().name("ahead".into()).spawn(run)?;
-        Ok(Self { reads, back, tail: None })
+        Ok(Self { reads, testimonies: Vec::new(), back, tail: None })
     }
 }
 
 impl Tail for Ahead {
     fn next(&mut self) -> BoxFuture<'_, Result<Vec<Entry>, Error>> {
         Box::pin(async move {
-            if let Some(entries) = self.reads.recv().await {
+            if let Some((entries, testimonies)) = self.reads.recv().await {
+                self.testimonies.extend(testimonies);
                 return Ok(entries);
             }
             if self.tail.is_none() {
@@ -60,11 +62,17 @@ impl Tail for Ahead {
             self.tail.as_mut().expect("it came back").next().await
         })
     }
+
+    fn testimonies(&mut self) -> Vec<Testimony> {
+        let mut told = std::mem::take(&mut self.testimonies);
+        told.extend(self.tail.as_mut().map(|tail| tail.testimonies()).unwrap_or_default());
+        told
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Damage, Journal, Memory, samples};
+    use super::super::{Damage, Journal, Memory, Place, samples};
     use super::*;
     use crate::domain::Timestamp;
     use std::sync::Arc;
@@ -75,7 +83,8 @@ mod tests {
     impl Tail for Damaged {
         fn next(&mut self) -> BoxFuture<'_, Result<Vec<Entry>, Error>> {
             let file = Arc::from(std::path::Path::new("journal.db"));
-            let damaged = Error::Damaged { file, seq: Seq(4), what: Damage::Checksum };
+            let damaged =
+                Error::Damaged { place: Place::File(file), seq: Seq(4), what: Damage::Checksum };
             Box::pin(std::future::ready(self.0.pop().ok_or(damaged)))
         }
     }

@@ -46,9 +46,10 @@ pub fn encode(payload: &Payload) -> Result<Vec<u8>, Error> {
         Payload::Batch(Batch { sender: Some(sender), .. }) => {
             postcard::to_stdvec(&(SENT, sender, payload))
         }
-        Payload::Batch(_) | Payload::PolicyAdopted(_) | Payload::Tick { .. } => {
-            postcard::to_stdvec(&(PLAIN, payload))
-        }
+        Payload::Batch(_)
+        | Payload::PolicyAdopted(_)
+        | Payload::PolicyRevised { .. }
+        | Payload::Tick { .. } => postcard::to_stdvec(&(PLAIN, payload)),
     };
     let bytes = bytes.expect("every sequence in a payload knows its length");
     if bytes.len() > ENTRY_BYTES_MAX {
@@ -73,9 +74,9 @@ pub fn decode(bytes: &[u8]) -> Result<Payload, DecodeError> {
                     Ok(Payload::Batch(Batch { sender: Some(sender), ..batch }))
                 }
                 // Nobody sends them.
-                Payload::PolicyAdopted(_) | Payload::Tick { .. } => {
-                    Err(DecodeError::Payload(postcard::Error::SerdeDeCustom))
-                }
+                Payload::PolicyAdopted(_)
+                | Payload::PolicyRevised { .. }
+                | Payload::Tick { .. } => Err(DecodeError::Payload(postcard::Error::SerdeDeCustom)),
             }
         }
         Some((&format, _)) => Err(DecodeError::Format(format)),

@@ -1,7 +1,8 @@
 //! The contract of a journal, one suite for every store; and what only a file can show.
 
 use super::{
-    BoxFuture, Damage, ENTRY_BYTES_MAX, Embedded, Error, Journal, Memory, Tail, codec, samples,
+    BoxFuture, Damage, ENTRY_BYTES_MAX, Embedded, Error, Journal, Memory, Place, Tail, codec,
+    samples,
 };
 use crate::domain::{Entry, Epoch, Payload, Seq, Timestamp, Update};
 use futures_util::StreamExt;
@@ -23,6 +24,13 @@ macro_rules! contract {
             async fn $promise() {
                 let dir = tempfile::tempdir().unwrap();
                 super::$promise(std::sync::Arc::new(super::Embedded::open(dir.path()).unwrap())).await;
+            })+
+        }
+        mod jetstream {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $promise() {
+                let (_nats, _dir, journal) = super::super::jetstream::tests::alone().await;
+                super::$promise(std::sync::Arc::new(journal)).await;
             })+
         }
     };
@@ -112,7 +120,9 @@ async fn concurrent_appends_are_each_in_the_journal_once(journal: Arc<dyn Journa
     let entries = read(&mut *journal.tail(Seq::ZERO).unwrap(), 64 * 20).await;
     let read = entries.iter().map(|entry| match entry.payload {
         Payload::Tick { due } => (entry.seq, due),
-        Payload::Batch(_) | Payload::PolicyAdopted(_) => panic!("only ticks were appended"),
+        Payload::Batch(_) | Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } => {
+            panic!("only ticks were appended")
+        }
     });
     assert_eq!(told, read.collect::<Vec<_>>());
 }
@@ -246,8 +256,8 @@ mod a_file {
         loop {
             match tail.next().await {
                 Ok(entries) => whole += entries.len(),
-                Err(Error::Damaged { file, seq, what }) => {
-                    assert_eq!(*file, *path);
+                Err(Error::Damaged { place, seq, what }) => {
+                    assert_eq!(place, Place::File(path.into()));
                     assert_eq!(seq, Seq(u64::try_from(whole).unwrap()).next());
                     return (seq, what);
                 }

@@ -2,8 +2,27 @@
 
 use super::ENTRY_BYTES_MAX;
 use crate::domain::Seq;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+
+/// Where a journal is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In a file of this machine.
+    File(Arc<Path>),
+    /// In a stream of NATS, by its name.
+    Stream(Arc<str>),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Stream(name) => write!(f, "the NATS stream {name}"),
+        }
+    }
+}
 
 /// Why the journal did not do as asked. Cheap to clone: one failed commit answers many.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -12,10 +31,10 @@ pub enum Error {
     #[error("the journal has stopped")]
     Closed,
     /// No space is left. Nothing was appended; the next append tries again.
-    #[error("no space is left on the disk for {}", file.display())]
+    #[error("no space is left on the disk for {place}")]
     Full {
-        /// Which file could not grow.
-        file: Arc<Path>,
+        /// What could not grow.
+        place: Place,
     },
     /// The file, its log or its directory was removed or replaced while it was open. What is told as durable was so before;
     /// nothing is appended any more.
@@ -35,14 +54,30 @@ pub enum Error {
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
     /// An entry is not what was written.
-    #[error("{}{} is damaged: {what}", of_entry(*seq), file.display())]
+    #[error("{}{place} is damaged: {what}", of_entry(*seq))]
     Damaged {
-        /// In which file.
-        file: Arc<Path>,
-        /// Which entry; everything before it is whole. 0 where the file as a whole cannot be read.
+        /// Of which journal.
+        place: Place,
+        /// Which entry; everything before it is whole. 0 where the journal as a whole cannot be read.
         seq: Seq,
         /// How it is damaged.
         what: Damage,
+    },
+    /// The store cannot be reached, or does not answer in time. It is tried again all the while.
+    #[error("{place} is out of reach: {why}")]
+    Unreachable {
+        /// What.
+        place: Place,
+        /// What happened.
+        why: Arc<str>,
+    },
+    /// The store does not promise what the journal promises. Found at the start.
+    #[error("{place} cannot be the journal:\n{}", bullets(faults))]
+    Unfit {
+        /// What.
+        place: Place,
+        /// Everything that is wrong, each with what is needed.
+        faults: Arc<[String]>,
     },
     /// A position that the journal has not reached.
     #[error("position {after} is past the journal's head {head}")]
@@ -86,6 +121,10 @@ fn of_entry(seq: Seq) -> String {
     if seq == Seq::ZERO { String::new() } else { format!("entry {seq} of ") }
 }
 
+fn bullets(faults: &[String]) -> String {
+    faults.iter().map(|fault| format!("  - {fault}")).collect::<Vec<_>>().join("\n")
+}
+
 /// How an entry is damaged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
@@ -101,4 +140,7 @@ pub enum Damage {
     /// The store finds its own pages damaged.
     #[error("the file's pages are damaged: {0}")]
     Pages(String),
+    /// The store is not the one that was read before, or has lost what was in it.
+    #[error("it is not what it was: {0}")]
+    Replaced(String),
 }

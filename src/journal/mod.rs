@@ -9,6 +9,7 @@
 //! - [`Ahead`]: a tail that a start reads on a thread of its own
 //! - [`Memory`]: for tests
 //! - [`Embedded`]: a file on this machine, the default
+//! - [`JetStream`]: a stream of NATS that many replicas share
 //! - [`Reading`], [`write_new`]: such a file for tools: read only, or made out of entries
 
 mod ahead;
@@ -19,16 +20,21 @@ mod embedded;
 mod error;
 #[cfg(test)]
 mod faults;
+mod jetstream;
+mod lock;
 mod memory;
+mod queue;
 #[cfg(test)]
 pub(crate) mod samples;
 
 pub use ahead::Ahead;
 pub use embedded::{Embedded, Reading, write_new};
-pub use error::{Damage, Error};
+pub use error::{Damage, Error, Place};
+pub use jetstream::JetStream;
 pub use memory::Memory;
 
 use crate::domain::{Entry, Epoch, Payload, Seq, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::pin::Pin;
 use tokio::sync::watch;
 
@@ -85,6 +91,60 @@ pub trait Journal: Send + Sync + 'static {
 
     /// The position of the last durable entry, as a watch that only ever rises. It closes when the journal stops.
     fn head(&self) -> watch::Receiver<Seq>;
+
+    /// The position of the last durable entry, asked of the store itself: at least that of every append that was answered
+    /// before the call, here or on another replica. Resolves once [`Journal::head`] has come so far.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unreachable`] where the store does not answer.
+    fn latest(&self) -> BoxFuture<'_, Result<Seq, Error>> {
+        Box::pin(std::future::ready(Ok(*self.head().borrow())))
+    }
+
+    /// Appends an entry that every replica appends in the same situation, so that it is in the journal once: what has the
+    /// name of an entry of the last two minutes is not appended again. Resolves to the position of the entry, or one after
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::append`].
+    fn append_once<'a>(
+        &'a self,
+        _name: &'a str,
+        at: Timestamp,
+        payload: Payload,
+    ) -> BoxFuture<'a, Result<Seq, Error>> {
+        self.append(at, payload)
+    }
+
+    /// Takes down what was made of the journal here, to tell it to the other replicas with the next append.
+    fn testify(&self, _testimony: Testimony) {}
+
+    /// Whether the store can be reached, as a watch. It closes where that never changes.
+    fn reach(&self) -> watch::Receiver<bool> {
+        watch::channel(true).1
+    }
+
+    /// Whether it is proved that what is acknowledged survives a power cut, as a watch. It closes where that never changes.
+    fn durability(&self) -> watch::Receiver<bool> {
+        watch::channel(true).1
+    }
+
+    /// Whether other processes append to it too.
+    fn is_shared(&self) -> bool {
+        false
+    }
+}
+
+/// What a replica has made of the journal up to an entry. The same journal gives everyone the same digests; two that
+/// differ prove that one of two replicas is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Testimony {
+    /// Everything up to and including this entry was applied.
+    pub entry: Seq,
+    /// The digest of all that came of it.
+    pub digest: u64,
 }
 
 /// A reader of a journal: every entry after where it began, in order, each once.
@@ -99,4 +159,16 @@ pub trait Tail: Send {
     /// [`Error::Closed`] at the head of a journal that has stopped. [`Error::Damaged`] for the first entry that is not
     /// what was written: everything before it is yielded, nothing after it ever is.
     fn next(&mut self) -> BoxFuture<'_, Result<Vec<Entry>, Error>>;
+
+    /// What other replicas said of entries before those that were yielded last, each told once.
+    fn testimonies(&mut self) -> Vec<Testimony> {
+        Vec::new()
+    }
+}
+
+/// An epoch that no journal had before.
+fn new_epoch() -> Epoch {
+    let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
+    // Each half has a few fixed bits, at different places.
+    Epoch(high ^ low)
 }

@@ -76,7 +76,8 @@ impl Check<'_> {
     fn alerts(&mut self, alerts: &Alerts, unfinished: &mut Option<String>) -> Result<(), String> {
         let handed = self.handed.as_mut().ok_or("Reliable: alerts before any place was named")?;
         for alert in &alerts.alerts {
-            if self.oracle.alerts.iter().all(|one| one.sequence != alert.sequence) {
+            let known = &self.oracle.alerts;
+            if known.binary_search_by_key(&alert.sequence, |one| one.sequence).is_err() {
                 return Err(format!("Never ahead: {} follows from no entry", alert.sequence));
             }
             let next = self.wanted.get(*handed).map_or(u64::MAX, |next| next.sequence);

@@ -46,7 +46,11 @@ impl Oracle {
                 std::fs::copy(dir.join(file), copy.path().join(file)).unwrap();
             }
         }
-        let journal = Embedded::open(copy.path()).unwrap();
+        Self::of(&Embedded::open(copy.path()).unwrap()).await
+    }
+
+    /// Replays a journal, up to where it ends now.
+    pub(crate) async fn of(journal: &dyn Journal) -> Self {
         let encode = grpc::encoding(journal.epoch()).alert;
         let head = *journal.head().borrow();
         let mut tail = journal.tail(Seq::ZERO).unwrap();

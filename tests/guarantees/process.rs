@@ -7,6 +7,15 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+/// Settings of the tests, which are none of the server's.
+const OURS: [&str; 5] = [
+    "LODEWATCH_SEED",
+    "LODEWATCH_SCHEDULES",
+    "LODEWATCH_FAULT_ROUNDS",
+    "LODEWATCH_DATA",
+    "LODEWATCH_NATS_SERVER",
+];
+
 /// A server process; killed when dropped.
 pub(crate) struct Process {
     child: Child,
@@ -16,13 +25,9 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `serve` on a directory and a free port, and waits until it listens.
     pub(crate) fn start(dir: &Path, settings: &[(&str, String)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lodewatch"));
+        let mut command = program();
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(dir);
         command.arg("--config").arg(dir.join(SETTINGS));
-        // Ours are not the server's.
-        for name in ["LODEWATCH_SEED", "LODEWATCH_SCHEDULES", "LODEWATCH_DATA"] {
-            command.env_remove(name);
-        }
         command.envs(settings.iter().map(|(name, value)| (format!("LODEWATCH_{name}"), value)));
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -60,6 +65,15 @@ impl Process {
     pub(crate) fn go_on(&self) {
         signal(&self.child, Signal::CONT);
     }
+}
+
+/// The real binary, without the settings of the tests.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lodewatch"));
+    for name in OURS {
+        command.env_remove(name);
+    }
+    command
 }
 
 /// Sends a signal to a child of ours.

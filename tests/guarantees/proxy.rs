@@ -17,6 +17,8 @@ pub(crate) struct Weather {
     pub(crate) server: Option<SocketAddr>,
     /// Bytes from the server that are let through every millisecond; `None`: as they come. 0: silence.
     pub(crate) bytes_per_ms: Option<usize>,
+    /// Nothing passes either way, and no connection ends: what is on its way waits.
+    pub(crate) partition: bool,
     /// Connections made before this count are cut.
     pub(crate) cuts: u64,
     /// One in so many connections is cut by itself, within its first 16 KiB from the server; 0: none.
@@ -85,7 +87,7 @@ async fn pass(client: TcpStream, mut rng: Rng, mut weather: watch::Receiver<Weat
     let bytes_max = if frail { rng.usize(1..16_384) } else { usize::MAX };
     let cut = weather.clone();
     tokio::select! {
-        () = up(client_read, server_write) => {}
+        () = up(client_read, server_write, weather.clone()) => {}
         () = down(server_read, client_write, rng, weather, bytes_max) => {}
         () = until_cut(cut, now.cuts) => {}
     }
@@ -96,8 +98,20 @@ async fn until_cut(mut weather: watch::Receiver<Weather>, made_at: u64) {
     let _ = weather.wait_for(|now| now.cuts > made_at).await;
 }
 
-async fn up(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
-    let _ = tokio::io::copy(&mut from, &mut to).await;
+/// As they come.
+async fn up(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut weather: watch::Receiver<Weather>,
+) {
+    let mut buffer = vec![0; 16_384];
+    loop {
+        let read = from.read(&mut buffer).await.unwrap_or(0);
+        let passes = weather.wait_for(|now| !now.partition).await.is_ok();
+        if !passes || read == 0 || to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// In pieces of any size, so that messages are split anywhere.
@@ -112,8 +126,8 @@ async fn down(
     let mut tick = interval(Duration::from_millis(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while bytes_left > 0 {
-        let bytes_per_ms = weather.borrow_and_update().bytes_per_ms;
-        let most = match bytes_per_ms {
+        let now = *weather.borrow_and_update();
+        let most = match if now.partition { Some(0) } else { now.bytes_per_ms } {
             None => rng.usize(1..=buffer.len()),
             Some(0) => {
                 if weather.changed().await.is_err() {

@@ -212,7 +212,11 @@ async fn run(seed: u64) -> Result<String, String> {
     let streams: usize = recordings.iter().map(|recording| recording.streams.len()).sum();
     let faults: Vec<_> = plan.steps.iter().filter_map(|(_, fault)| *fault).collect();
     let (batches, alerts) = (acknowledged.len(), oracle.alerts.len());
-    Ok(format!("{batches} batches, {alerts} alerts, {streams} streams, {faults:?}"))
+    let silence = recordings.iter().map(Recording::silence).max().unwrap_or_default();
+    Ok(format!(
+        "{batches} batches, {alerts} alerts, {streams} streams, nobody heard nothing for longer than {} ms, {faults:?}",
+        silence.as_millis()
+    ))
 }
 
 /// Any cursor that was ever handed out works, after any restart.

@@ -25,6 +25,8 @@ pub(crate) struct Stream {
     /// Where it was resumed from; empty: from the start that the subscriber chose.
     pub(crate) from: String,
     pub(crate) messages: Vec<SubscribeResponse>,
+    /// When each of them came.
+    pub(crate) arrivals: Vec<Instant>,
     /// How it ended; `None` where the subscriber left.
     pub(crate) end: Option<Status>,
 }
@@ -42,6 +44,13 @@ impl Recording {
     pub(crate) fn filter(&self) -> Filter {
         let minerals = self.minerals.iter().map(|name| Mineral::parse(name).unwrap()).collect();
         Filter { minerals, ..Filter::default() }
+    }
+
+    /// The longest time between two messages, whatever happened to the streams.
+    pub(crate) fn silence(&self) -> Duration {
+        let arrivals: Vec<Instant> =
+            self.streams.iter().flat_map(|stream| &stream.arrivals).copied().collect();
+        arrivals.windows(2).map(|two| two[1] - two[0]).max().unwrap_or_default()
     }
 }
 
@@ -137,6 +146,7 @@ async fn read(
         let message = message.ok_or_else(|| Status::unavailable("the stream ended"))?;
         last = Instant::now();
         at.clone_from(&message.cursor);
+        stream.arrivals.push(last);
         stream.messages.push(message);
         if *end.borrow() == at && !at.is_empty() {
             return Ok(());
@@ -159,6 +169,7 @@ pub(crate) async fn by_client(address: String, wish: Wish, mut end: End) -> Reco
                         at.clone_from(&message.cursor);
                     }
                     let away = matches!(message.message, Some(Message::GoAway(_)));
+                    stream.arrivals.push(Instant::now());
                     stream.messages.push(*message);
                     if away {
                         let next = Stream { from: at.clone(), ..Stream::default() };

@@ -10,10 +10,11 @@ use std::thread::JoinHandle;
 const BINARY: &str = env!("CARGO_BIN_EXE_lodewatch");
 
 /// Settings of the tests, which are none of the server's.
-const OURS: [&str; 5] = [
+const OURS: [&str; 6] = [
     "LODEWATCH_HOSTILE_SECONDS",
     "LODEWATCH_TOKEN",
     "LODEWATCH_DATA",
+    "LODEWATCH_NATS_SERVER",
     "LODEWATCH_SOAK_SECONDS",
     "LODEWATCH_OVERLOAD_SECONDS",
 ];

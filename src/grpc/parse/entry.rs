@@ -46,7 +46,9 @@ fn payload(checks: &mut Checks, sent: Option<&Wire>) -> Result<Option<Payload>, 
             publish(batch, Uuid::nil).map(|batch| Some(Payload::Batch(batch)))
         }
         Some(Wire::Policy(adopted)) => match codec::decode(&adopted.exact) {
-            Ok(policy @ Payload::PolicyAdopted(_)) => Ok(Some(policy)),
+            Ok(policy @ (Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. })) => {
+                Ok(Some(policy))
+            }
             Ok(Payload::Batch(_) | Payload::Tick { .. }) => {
                 checks.add("policy.exact", "is no policy");
                 Ok(None)
@@ -114,7 +116,8 @@ mod tests {
 
     /// Without policies: those of the samples wait longer than protobuf can say.
     fn batches_and_ticks() -> impl Strategy<Value = Payload> {
-        let is_none = |payload: &Payload| !matches!(payload, Payload::PolicyAdopted(_));
+        let is_none =
+            |payload: &Payload| matches!(payload, Payload::Batch(_) | Payload::Tick { .. });
         samples::payloads().prop_filter("no policy", is_none)
     }
 

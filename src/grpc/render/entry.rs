@@ -12,15 +12,18 @@ use uuid::Uuid;
 pub fn entry(entry: &Entry) -> pb::JournalEntry {
     let payload = match &entry.payload {
         Payload::Batch(one) => Wire::Batch(batch(one)),
-        Payload::PolicyAdopted(one) => Wire::Policy(pb::AdoptedPolicy {
-            policy: Some(policy(one, entry.seq, entry.at)),
-            exact: codec::encode(&entry.payload).expect("it was an entry, so it is not too large"),
-        }),
+        Payload::PolicyAdopted(one) | Payload::PolicyRevised { policy: one, .. } => {
+            Wire::Policy(pb::AdoptedPolicy {
+                policy: Some(policy(one, entry.seq, entry.at)),
+                exact: codec::encode(&entry.payload)
+                    .expect("it was an entry, so it is not too large"),
+            })
+        }
         Payload::Tick { due } => Wire::Tick(pb::Tick { due: Some(timestamp(*due)) }),
     };
     let sender = match &entry.payload {
         Payload::Batch(batch) => batch.sender.as_ref().map(sender),
-        Payload::PolicyAdopted(_) | Payload::Tick { .. } => None,
+        Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } | Payload::Tick { .. } => None,
     };
     let (time, payload) = (Some(timestamp(entry.at)), Some(payload));
     pb::JournalEntry { entry: entry.seq.0, time, payload, sender }

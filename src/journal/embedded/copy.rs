@@ -1,6 +1,6 @@
 //! A new journal file out of entries: what backup, restore, salvage and import have in common.
 
-use super::super::{Error, codec};
+use super::super::{Error, codec, lock, new_epoch};
 use super::failure;
 use super::file;
 use super::tables;
@@ -26,7 +26,7 @@ pub fn write_new<E: From<Error>>(
     dir: &Path,
     entries: impl Iterator<Item = Result<Entry, E>>,
 ) -> Result<(Epoch, Seq), E> {
-    let _lock = file::lock(dir)?;
+    let _lock = lock::take(dir)?;
     let path: Arc<Path> = dir.join("journal.db").into();
     if path.exists() {
         return Err(Error::Exists { file: path }.into());
@@ -51,7 +51,7 @@ fn fill<E: From<Error>>(
 ) -> Result<(Epoch, Seq), E> {
     let failed = |error| failure::sqlite("writing", path, Seq::ZERO, error);
     let connection = file::connect(path).map_err(failed)?;
-    let epoch = file::new_epoch();
+    let epoch = new_epoch();
     tables::create(&connection, epoch).map_err(failed)?;
     let mut head = Seq::ZERO;
     loop {

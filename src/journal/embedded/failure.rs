@@ -1,6 +1,6 @@
 //! What went wrong, as errors of the journal: SQLite's codes, sorted into damage, no space, and the rest.
 
-use super::super::{Damage, Error};
+use super::super::{Damage, Error, Place};
 use crate::domain::Seq;
 use crate::sqlite::{is_damage, is_full};
 use std::error::Error as StdError;
@@ -16,7 +16,7 @@ pub(super) fn io(
 }
 
 pub(super) fn damaged(file: &Arc<Path>, seq: Seq, what: Damage) -> Error {
-    Error::Damaged { file: Arc::clone(file), seq, what }
+    Error::Damaged { place: Place::File(Arc::clone(file)), seq, what }
 }
 
 /// The error of SQLite as ours; `seq` is the entry to name where the file is damaged.
@@ -30,7 +30,7 @@ pub(super) fn sqlite(
         return damaged(file, seq, Damage::Pages(error.to_string()));
     }
     if is_full(&error) {
-        return Error::Full { file: Arc::clone(file) };
+        return Error::Full { place: Place::File(Arc::clone(file)) };
     }
     io(doing, file, error)
 }

@@ -1,19 +1,17 @@
 //! The files of a journal, and how they are opened.
 //!
 //! ```text
-//! DIR/lock             held by the process that has the journal open
 //! DIR/journal.db       the tables
 //! DIR/journal.db-wal   SQLite's write-ahead log: what is durable and not in the file yet
 //! ```
 
-use super::super::Error;
-use super::failure::{io, sqlite as failed};
+use super::super::{Error, new_epoch};
+use super::failure::sqlite as failed;
 use super::log::{self, Log};
 use super::tables;
 use crate::domain::{Epoch, Seq, Timestamp};
 use crate::sqlite::{self, checkpoint};
 use rusqlite::Connection;
-use std::fs::{self, File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -34,32 +32,6 @@ pub(super) struct Opened {
     pub(super) at: Timestamp,
 }
 
-/// Takes the directory for this process, until the file is dropped or the process ends in whatever way.
-pub(super) fn lock(dir: &Path) -> Result<File, Error> {
-    let path: Arc<Path> = dir.join("lock").into();
-    create_dir(dir).map_err(|error| io("creating", dir, error))?;
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|error| io("opening", &path, error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Locked { file: path }),
-        Err(TryLockError::Error(error)) => Err(io("locking", &path, error)),
-    }
-}
-
-/// Creates the directory, and makes its name durable with the directory above.
-fn create_dir(dir: &Path) -> std::io::Result<()> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    fs::create_dir_all(dir)?;
-    File::open(dir.canonicalize()?.parent().unwrap_or(dir))?.sync_all()
-}
-
 /// Opens the file for writing, and creates it where there is none. Takes as long for ten million entries as for one,
 /// but for the write-ahead log of a crash, which it reads.
 pub(super) fn open(path: &Arc<Path>) -> Result<Opened, Error> {
@@ -76,13 +48,6 @@ pub(super) fn open(path: &Arc<Path>) -> Result<Opened, Error> {
     let (epoch, head) = tables::identity(path, &connection)?;
     let at = tables::last_time(path, &connection, head)?;
     Ok(Opened { connection, epoch, head, at })
-}
-
-/// An epoch that no journal had before.
-pub(super) fn new_epoch() -> Epoch {
-    let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
-    // Each half has a few fixed bits, at different places.
-    Epoch(high ^ low)
 }
 
 /// Opens a file as the writer does; makes an empty one where there is none.

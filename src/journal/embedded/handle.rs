@@ -1,35 +1,27 @@
 //! The handle of an embedded journal.
 
-use super::super::{BoxFuture, ENTRY_BYTES_MAX, Error, Journal, Tail, codec};
+use super::super::queue::Queue;
+use super::super::{BoxFuture, Error, Journal, Tail, lock};
 use super::failure;
 use super::file::{self, Opened};
 use super::place::Place;
 use super::tail::{Chunks, EmbeddedTail};
-use super::writer::{Request, Writer};
+use super::writer::Writer;
 use crate::domain::{Epoch, Payload, Seq, Timestamp};
 use crate::sqlite::{Checkpointer, Thread};
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::unconstrained;
-
-/// The most entries that wait for the writer; further appends wait to be accepted.
-const WAITING_ENTRIES_MAX: usize = 8192;
-
-/// The most encoded bytes that wait for the writer: 64 MiB; further appends wait to be accepted.
-const WAITING_BYTES_MAX: usize = 64 << 20;
-
-const _: () = assert!(ENTRY_BYTES_MAX <= WAITING_BYTES_MAX, "the largest entry can be accepted");
 
 /// A journal in a file of this machine, for one process at a time.
 ///
 /// Dropping it waits until everything accepted is durable and the file is closed.
 pub struct Embedded {
     // In the order in which they are dropped: the writer ends when no one can append, then the file is free.
-    requests: mpsc::Sender<Request>,
+    queue: Queue,
     _writer: Thread,
-    waiting_bytes: Arc<Semaphore>,
     head: watch::Receiver<Seq>,
     file: Arc<Path>,
     epoch: Epoch,
@@ -44,7 +36,7 @@ impl Embedded {
     /// [`Error::Locked`] while another process, or another handle of this one, has it open; [`Error::Damaged`] and
     /// [`Error::Format`] for a file that this version cannot read; [`Error::Full`] and [`Error::Io`].
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        let lock = file::lock(dir)?;
+        let lock = lock::take(dir)?;
         let path: Arc<Path> = dir.join("journal.db").into();
         let opened = file::open(&path)?;
         Self::start(opened, path, lock)
@@ -53,7 +45,7 @@ impl Embedded {
     /// A journal whose file cannot grow past so many pages, as on a full disk.
     #[cfg(test)]
     pub(in crate::journal) fn open_with_pages_max(dir: &Path, pages: u32) -> Result<Self, Error> {
-        let lock = file::lock(dir)?;
+        let lock = lock::take(dir)?;
         let path: Arc<Path> = dir.join("journal.db").into();
         let opened = file::open(&path)?;
         opened.connection.pragma_update(None, "max_page_count", pages).expect("it can be set");
@@ -72,7 +64,7 @@ impl Embedded {
         let checkpointer =
             Checkpointer::start("journal checkpoint", file::open_checkpointer(&path)?)
                 .map_err(|error| failure::io("starting a thread for", &path, error))?;
-        let (requests, waiting) = mpsc::channel(WAITING_ENTRIES_MAX);
+        let (queue, waiting) = Queue::new();
         let (sender, head) = watch::channel(head);
         let writer = Writer {
             connection,
@@ -87,19 +79,7 @@ impl Embedded {
         };
         let thread = Thread::spawn("journal", move || writer.run())
             .map_err(|error| failure::io("starting a thread for", &path, error))?;
-        let waiting_bytes = Arc::new(Semaphore::new(WAITING_BYTES_MAX));
-        Ok(Self { requests, _writer: thread, waiting_bytes, head, file: path, epoch, _lock: lock })
-    }
-
-    async fn accept(&self, at: Timestamp, payload: &Payload) -> Result<Seq, Error> {
-        let payload = codec::encode(payload)?;
-        let bytes = u32::try_from(payload.len()).expect("an entry is at most 8 MiB");
-        let permit = Arc::clone(&self.waiting_bytes).acquire_many_owned(bytes).await;
-        let (answer, answered) = oneshot::channel();
-        let permit = permit.expect("the semaphore is never closed");
-        let request = Request { at, payload, answer, _permit: permit };
-        self.requests.send(request).await.map_err(|_| Error::Closed)?;
-        answered.await.unwrap_or(Err(Error::Closed))
+        Ok(Self { queue, _writer: thread, head, file: path, epoch, _lock: lock })
     }
 }
 
@@ -111,7 +91,7 @@ impl Journal for Embedded {
     fn append(&self, at: Timestamp, payload: Payload) -> BoxFuture<'_, Result<Seq, Error>> {
         // Unconstrained: a task that has used up its turn would be told to wait here, and those told so are woken last
         // come, first served. Whoever polls many appends would see them out of order.
-        Box::pin(unconstrained(async move { self.accept(at, &payload).await }))
+        Box::pin(unconstrained(async move { self.queue.append(at, &payload).await }))
     }
 
     fn tail(&self, after: Seq) -> Result<Box<dyn Tail>, Error> {

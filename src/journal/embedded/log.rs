@@ -11,7 +11,7 @@
 //!
 //! The layout is SQLite's and fixed (sqlite.org/fileformat2.html, section 4).
 
-use super::super::{Damage, Error};
+use super::super::{Damage, Error, Place};
 use super::failure;
 use crate::domain::Seq;
 use std::fs::File;
@@ -75,7 +75,11 @@ pub(super) fn inspect(journal: &Path) -> Result<Log, Error> {
 }
 
 fn damaged(path: &Arc<Path>, what: String) -> Error {
-    Error::Damaged { file: Arc::clone(path), seq: Seq::ZERO, what: Damage::Pages(what) }
+    Error::Damaged {
+        place: Place::File(Arc::clone(path)),
+        seq: Seq::ZERO,
+        what: Damage::Pages(what),
+    }
 }
 
 /// The log of a journal file.

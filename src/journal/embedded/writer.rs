@@ -1,6 +1,7 @@
 //! The only one that writes: many waiting entries, one transaction, one fsync.
 
 use super::super::Error;
+use super::super::queue::{Request, refuse};
 use super::failure;
 use super::place::Place;
 use super::tables;
@@ -10,7 +11,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 /// The most entries of one transaction.
 const GROUP_ENTRIES_MAX: usize = 4096;
@@ -23,15 +24,6 @@ const COMMIT_BYTES: usize = 2 * 4096;
 
 /// How many turns others get in a row without anyone coming back; some tens of microseconds on an idle machine.
 const TURNS_MAX: u32 = 100;
-
-/// An entry that waits to be appended.
-pub(super) struct Request {
-    pub(super) at: Timestamp,
-    pub(super) payload: Vec<u8>,
-    pub(super) answer: oneshot::Sender<Result<Seq, Error>>,
-    /// Its part of the memory that waiting entries may take.
-    pub(super) _permit: OwnedSemaphorePermit,
-}
 
 /// What the thread "journal" owns. The only one that ever moves the head.
 pub(super) struct Writer {
@@ -162,10 +154,4 @@ fn insert(
         tables::insert(connection, seq, at, &request.payload)?;
     }
     Ok((seq, at))
-}
-
-fn refuse(error: &Error, group: &mut Vec<Request>) {
-    for request in group.drain(..) {
-        let _ = request.answer.send(Err(error.clone()));
-    }
 }

@@ -1,0 +1,101 @@
+//! Three servers that keep every stream three times.
+
+use super::port::Port;
+use super::server::Nats;
+use async_nats::ConnectOptions;
+use async_nats::jetstream::context::ContextBuilder;
+use async_nats::jetstream::stream::ClusterInfo;
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+const SERVERS: usize = 3;
+/// Longer than the servers need to agree on a leader, which is up to ten seconds.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// How long one server may take to answer before the next is asked.
+const ANSWER: Duration = Duration::from_secs(1);
+/// How often they are asked.
+const EVERY: Duration = Duration::from_millis(100);
+
+/// A NATS cluster of three; killed when dropped.
+pub(crate) struct Cluster {
+    pub(crate) servers: Vec<Nats>,
+    /// Held for as long as the servers may need them.
+    _routes: Vec<Port>,
+}
+
+impl Cluster {
+    /// Starts three servers, and waits until they have agreed on who leads.
+    pub(crate) async fn start() -> Self {
+        let routes: Vec<Port> = std::iter::repeat_with(Port::take).take(SERVERS).collect();
+        let name = |number| format!("n{number}");
+        let members =
+            (1..).zip(&routes).map(|(number, own)| Nats::member(&name(number), own, &routes));
+        let mut servers: Vec<Nats> = members.collect();
+        servers.iter_mut().for_each(Nats::run);
+        let cluster = Self { servers, _routes: routes };
+        // Until there is a leader of the whole, nobody answers what a stream would need.
+        cluster.until(async |jetstream| jetstream.query_account().await.ok()).await;
+        cluster
+    }
+
+    /// The addresses of all, as a client wants them.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.servers.iter().map(Nats::url).collect()
+    }
+
+    /// Which server leads a stream; waits until one does.
+    pub(crate) async fn leader(&self, stream: &str) -> usize {
+        let name = self.until(async |jetstream| info(&jetstream, stream).await?.leader).await;
+        self.servers.iter().position(|server| server.name() == name).expect("it is one of ours")
+    }
+
+    /// Waits until a stream has a leader, and the others have all that it has.
+    pub(crate) async fn until_healthy(&self, stream: &str) {
+        let is_whole = |info: &ClusterInfo| {
+            let whole = info.replicas.iter().filter(|one| one.current && !one.offline).count();
+            info.leader.is_some() && whole + 1 == SERVERS
+        };
+        self.until(async |jetstream| info(&jetstream, stream).await.filter(is_whole)).await;
+    }
+
+    /// Asks one server after the other, until one gives an answer.
+    async fn until<T>(&self, ask: impl AsyncFn(async_nats::jetstream::Context) -> Option<T>) -> T {
+        let mut pace = interval(EVERY);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let asking = async {
+            for server in self.servers.iter().cycle() {
+                pace.tick().await;
+                let answer = timeout(ANSWER, async {
+                    let options = ConnectOptions::new().ignore_discovered_servers();
+                    let client = options.connect(server.url()).await.ok()?;
+                    ask(ContextBuilder::new().timeout(ANSWER).build(client)).await
+                });
+                if let Ok(Some(answer)) = answer.await {
+                    return answer;
+                }
+            }
+            unreachable!("there are three servers")
+        };
+        let answer = timeout(PATIENCE, asking).await;
+        answer.unwrap_or_else(|_| {
+            panic!("no leader in {PATIENCE:?}; the servers say:\n{}", self.logs())
+        })
+    }
+
+    /// The end of what each has said.
+    fn logs(&self) -> String {
+        const LINES: usize = 20;
+        let logs = self.servers.iter().map(|server| {
+            let log = std::fs::read_to_string(server.log()).unwrap_or_default();
+            let from = log.lines().count().saturating_sub(LINES);
+            let end: Vec<&str> = log.lines().skip(from).collect();
+            format!("{}:\n{}\n", server.name(), end.join("\n"))
+        });
+        logs.collect()
+    }
+}
+
+/// What the servers know of a stream; `None` where it has no leader, or does not exist.
+async fn info(jetstream: &async_nats::jetstream::Context, stream: &str) -> Option<ClusterInfo> {
+    jetstream.get_stream(stream).await.ok()?.cached_info().cluster.clone()
+}

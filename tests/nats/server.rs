@@ -1,0 +1,156 @@
+//! One server.
+
+use super::port::Port;
+use super::program;
+use rustix::process::{Pid, Signal, kill_process};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+/// The largest message that it takes, in bytes.
+const MESSAGE_BYTES_MAX: usize = 16_777_216;
+/// Every write is on the disk before it is acknowledged.
+const SYNC_ALWAYS: &str = "sync_interval: always";
+
+/// A NATS server with JetStream, with its ports and its store; killed when dropped.
+pub(crate) struct Nats {
+    name: String,
+    client: Port,
+    monitor: Port,
+    dir: TempDir,
+    program: PathBuf,
+    child: Option<Child>,
+}
+
+impl Nats {
+    /// Starts one by itself, and waits until it listens.
+    pub(crate) fn alone() -> Self {
+        Self::alone_with(SYNC_ALWAYS, "")
+    }
+
+    /// The same with other settings of JetStream, and more of the server, in the language of its file of settings.
+    pub(crate) fn alone_with(jetstream: &str, more: &str) -> Self {
+        let mut nats = Self::prepare("alone", jetstream, more);
+        nats.run();
+        nats
+    }
+
+    /// Prepares the server of a cluster; the routes lead to all of it.
+    pub(super) fn member(name: &str, cluster: &Port, routes: &[Port]) -> Self {
+        let mut more = format!(
+            "cluster {{\n  name: lodewatch\n  listen: \"{}\"\n  no_advertise: true\n  routes: [\n",
+            address(cluster)
+        );
+        for route in routes {
+            writeln!(more, "    \"nats://{}\"", address(route)).unwrap();
+        }
+        more.push_str("  ]\n}\n");
+        Self::prepare(name, SYNC_ALWAYS, &more)
+    }
+
+    fn prepare(name: &str, jetstream: &str, more: &str) -> Self {
+        let (client, monitor, dir) = (Port::take(), Port::take(), tempfile::tempdir().unwrap());
+        let settings = format!(
+            "server_name: {name}\nlisten: \"{}\"\nhttp: \"{}\"\nmax_payload: {MESSAGE_BYTES_MAX}\n\
+             jetstream {{\n  store_dir: \"{}\"\n  {jetstream}\n}}\n{more}",
+            address(&client),
+            address(&monitor),
+            dir.path().display()
+        );
+        std::fs::write(dir.path().join("settings.conf"), settings).unwrap();
+        Self { name: name.to_owned(), client, monitor, dir, program: program::find(), child: None }
+    }
+
+    /// Starts it, again where it was ended: on the same ports and the same store. Waits until it listens.
+    pub(crate) fn run(&mut self) {
+        assert!(self.child.is_none(), "{} runs", self.name);
+        let mut command = Command::new(&self.program);
+        command.arg("--config").arg(self.dir.path().join("settings.conf"));
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        self.child = Some(child);
+        let mut said = String::new();
+        let ready = lines.any(|line| {
+            let line = line.unwrap();
+            writeln!(said, "{line}").unwrap();
+            line.ends_with("Server is ready")
+        });
+        assert!(ready, "{} does not listen:\n{said}", self.name);
+        let mut log = File::options().create(true).append(true).open(self.log()).unwrap();
+        log.write_all(said.as_bytes()).unwrap();
+        // Read on, so that the server can always write.
+        std::thread::spawn(move || {
+            lines.map_while(Result::ok).try_for_each(|line| writeln!(log, "{line}"))
+        });
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub(crate) fn terminate(&mut self) {
+        self.signal(Signal::TERM);
+        self.child.take().expect("it runs").wait().unwrap();
+    }
+
+    /// SIGSTOP: nothing moves until [`Nats::go_on`], but connections stay open.
+    pub(crate) fn stop(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub(crate) fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(self.child.as_ref().expect("it runs")), signal).unwrap();
+    }
+
+    /// Its name in the cluster.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where clients connect to.
+    pub(crate) fn address(&self) -> SocketAddr {
+        address(&self.client)
+    }
+
+    /// The same as a URL.
+    pub(crate) fn url(&self) -> String {
+        format!("nats://{}", self.address())
+    }
+
+    /// The URL of its monitoring endpoint, without a path.
+    pub(crate) fn monitor(&self) -> String {
+        format!("http://{}", address(&self.monitor))
+    }
+
+    /// The file with all that it has said.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+}
+
+impl Drop for Nats {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            // It may have ended by itself; a test that failed must not fail again here.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+pub(super) fn address(port: &Port) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port.number).into()
+}
