@@ -14,7 +14,7 @@ use crate::journal::{self, Embedded, JetStream, Journal};
 use crate::pipeline::{self, Divergence, Housekeeping, Pipeline, Trouble, View, keep_time};
 use crate::reload::{self, Keeper, Reload};
 use connection::Ends;
-use keys::Keys;
+use keys::{Files, Keys};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -82,6 +82,7 @@ pub struct Node {
     config: Config,
     reload: Option<Reload>,
     keys: Keys,
+    files: Option<Files>,
     told: Arc<Notify>,
 }
 
@@ -93,6 +94,7 @@ impl Node {
     ///
     /// When the journal is damaged, held by another process, or cannot be written.
     pub async fn open(config: Config, clock: Clock) -> Result<Self, Error> {
+        let files = Some(Files::of(&config));
         let keys = open_keys(&config, &clock)?;
         let dir = config.data_dir.clone();
         let archive_error = |source| Error::Archive { dir: dir.clone(), source };
@@ -124,7 +126,8 @@ impl Node {
         };
         check_archive(&view)?;
         let told = Arc::default();
-        let node = Self { journal, view, clock, stop, ended, config, reload: None, keys, told };
+        let node =
+            Self { journal, view, clock, stop, ended, config, reload: None, keys, files, told };
         match reached {
             Ok(()) => {
                 tracing::info!(entry = recovered.0, epoch = %node.journal.epoch(), "recovered");
@@ -212,9 +215,11 @@ impl Node {
         // However this ends, no connection outlives it.
         let _cut = cut.clone().drop_guard();
         let serving = self.answer(listener, told_refused, drain.clone(), cut.clone()).await?;
-        let keep =
-            self.keys.clone().keep(self.config.clone(), Arc::clone(&self.told), self.stop.clone());
-        tokio::spawn(keep);
+        if let Some(files) = self.files.take() {
+            let every = Duration::from_millis(self.config.reload.every_ms);
+            let (told, stop) = (Arc::clone(&self.told), self.stop.clone());
+            tokio::spawn(self.keys.clone().keep(files, every, told, stop));
+        }
         let drain_bound = Duration::from_millis(self.config.server.drain_ms);
         let bounded = async {
             drain.cancelled().await;

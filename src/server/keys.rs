@@ -23,16 +23,44 @@ pub(super) struct Keys {
     pub(super) encryption: Option<Arc<Encryption>>,
 }
 
+/// The files, and what was in them when they were read last.
+pub(super) struct Files {
+    access: Vec<PathBuf>,
+    tls: Vec<PathBuf>,
+    seen: [u128; 2],
+}
+
+impl Files {
+    /// As they are now. To be taken before they are read, so that no change is missed.
+    pub(super) fn of(config: &Config) -> Self {
+        let tls = config.tls.iter();
+        let tls =
+            tls.flat_map(|tls| [Some(&tls.certificate), Some(&tls.key), tls.client_ca.as_ref()]);
+        let access = config.access.identities.iter().cloned().collect();
+        let mut files = Self { access, tls: tls.flatten().cloned().collect(), seen: [0; 2] };
+        files.look();
+        files
+    }
+
+    /// Whether the file of identities has changed since the last look, and whether those of TLS have.
+    fn look(&mut self) -> [bool; 2] {
+        let now = [digest(&self.access), digest(&self.tls)];
+        let changed = [now[0] != self.seen[0], now[1] != self.seen[1]];
+        self.seen = now;
+        changed
+    }
+}
+
 impl Keys {
-    /// Reads everything again when told to, and at an interval in milliseconds unless that is 0. What cannot be used is said
-    /// once, and changes nothing. Runs until told to stop.
-    pub(super) async fn keep(self, config: Config, told: Arc<Notify>, stop: CancellationToken) {
-        let every = Duration::from_millis(config.reload.every_ms);
-        let access: Vec<PathBuf> = config.access.identities.into_iter().collect();
-        let tls = config.tls.into_iter();
-        let tls = tls.flat_map(|tls| [Some(tls.certificate), Some(tls.key), tls.client_ca]);
-        let tls: Vec<PathBuf> = tls.flatten().collect();
-        let mut seen = [digest(&access), digest(&tls)];
+    /// Reads what has changed again when told to, and at an interval unless that is 0. What cannot be used is said once, and
+    /// changes nothing. Runs until told to stop.
+    pub(super) async fn keep(
+        self,
+        mut files: Files,
+        every: Duration,
+        told: Arc<Notify>,
+        stop: CancellationToken,
+    ) {
         loop {
             let wait = async {
                 if every.is_zero() { pending().await } else { tokio::time::sleep(every).await }
@@ -42,14 +70,13 @@ impl Keys {
                 () = told.notified() => {}
                 () = wait => {}
             }
-            let now = [digest(&access), digest(&tls)];
-            if seen[0] != now[0] {
+            let [access, tls] = files.look();
+            if access {
                 say("identities", self.gate.reload());
             }
-            if let Some(encryption) = self.encryption.as_ref().filter(|_| seen[1] != now[1]) {
+            if let Some(encryption) = self.encryption.as_ref().filter(|_| tls) {
                 say("certificates", encryption.reload());
             }
-            seen = now;
         }
     }
 }
