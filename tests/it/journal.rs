@@ -8,6 +8,7 @@ use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
 use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
 use lodewatch::grpc::pb::{Alert, ListAlertsRequest, Order, Start, SubscribeRequest};
 use lodewatch::{client, grpc};
+use std::fs;
 use std::path::Path;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
