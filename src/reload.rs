@@ -91,8 +91,12 @@ impl Keeper {
         }
         self.running = config;
         match adopt(&*self.journal, &self.view, &self.clock, &self.running).await {
-            // Tried again with the next look; the clock and the journal have said why.
-            Err(Error::Clock(_) | Error::Journal(journal::Error::Unreachable { .. })) => {}
+            // Tried again with the next look; the clock, the journal and the loop have said why.
+            Err(
+                Error::Clock(_)
+                | Error::Trouble(_)
+                | Error::Journal(journal::Error::Unreachable { .. }),
+            ) => {}
             adopted => self.tell(adopted?),
         }
         Ok(())

@@ -55,7 +55,7 @@ impl Cluster {
     }
 
     /// Waits until a stream has a leader, and the others have all that it has. A server that stays behind is started again, as
-    /// an operator would do, and that is said: NATS 2.10 at times leaves one behind for ever that was restarted under load.
+    /// an operator would do, and that is said: once, one that was restarted under load was still behind after a minute.
     pub(crate) async fn until_healthy(&mut self, stream: &str) {
         let known = async |jetstream| info(&jetstream, stream).await;
         let is_whole = |info: &ClusterInfo| info.leader.is_some() && behind(info).is_empty();

@@ -7,11 +7,11 @@ use async_nats::{Client, ConnectErrorKind, ConnectOptions};
 use std::path::Path;
 use std::time::Duration;
 
-/// A server that has not answered for two of these is given up, and the next is tried.
-const PING: Duration = Duration::from_secs(1);
+/// A server that has not answered for three of these is given up, and the next is tried.
+const PING: Duration = Duration::from_millis(500);
 
 /// How long a server may take to greet.
-const GREETING: Duration = Duration::from_secs(2);
+const GREETING: Duration = Duration::from_secs(1);
 
 /// How long a request may take, when nothing else is said.
 pub(super) const REQUEST: Duration = Duration::from_secs(2);
