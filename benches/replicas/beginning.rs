@@ -17,7 +17,7 @@ pub(crate) async fn measure(entries: u64) {
     let servers = Servers::start(1).await;
     let writing = timed(async || fill(&servers, entries).await).await;
     println!(
-        "a new replica, with {entries} entries in the stream, each with an alert nine times out of ten less"
+        "a new replica, with {entries} entries in the stream, nine in ten of which change nothing"
     );
     println!(
         "written through one journal           {:>8.0} entries/s",
