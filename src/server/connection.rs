@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::ready;
 use std::time::Duration;
@@ -86,8 +86,11 @@ pub(super) async fn serve(listener: TcpListener, ends: Ends, keys: Keys, routes:
         connections.spawn(async move {
             let _permit = permit;
             let by = Instant::now() + ends.handshake;
-            let peer = |certificate| Peer::new(address.ip(), certificate, streams_max);
-            let ended = begin(stream, by, Connection { http2, ends, keys, routes }, peer).await;
+            let peer = move |certificate| Peer::new(address.ip(), certificate, streams_max);
+            let ended = match stream.set_nodelay(true) {
+                Ok(()) => begin(stream, by, Connection { http2, ends, keys, routes }, peer).await,
+                Err(error) => Err(Error::from(error)),
+            };
             if let Err(error) = ended {
                 tracing::debug!(%address, %error, "a connection has failed");
             }
@@ -132,23 +135,26 @@ struct Connection {
 }
 
 /// Agrees on keys, where connections are encrypted, and serves a connection to its end.
-async fn begin(
+///
+/// Boxed one by one: a connection in the clear holds nothing of what TLS needs, nor an encrypted one its handshake.
+fn begin(
     stream: TcpStream,
     by: Instant,
     connection: Connection,
-    peer: impl FnOnce(Arc<[String]>) -> Peer,
-) -> Result<(), Error> {
-    stream.set_nodelay(true)?;
+    peer: impl FnOnce(Arc<[String]>) -> Peer + Send + 'static,
+) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> {
     let Some(encryption) = connection.keys.encryption.clone() else {
-        return connection.run(stream, by, peer(Arc::default())).await;
+        return Box::pin(connection.run(stream, by, peer(Arc::default())));
     };
-    let handshake = timeout_at(by, encryption.accept(stream));
-    let stream = tokio::select! {
-        () = connection.ends.drain.cancelled() => return Err(Error::Silent),
-        stream = handshake => stream.map_err(|_| Error::Silent)??,
-    };
-    let certificate = tls::client_names(&stream);
-    connection.run(stream, by, peer(certificate)).await
+    Box::pin(async move {
+        let handshake = timeout_at(by, encryption.accept(stream));
+        let stream = tokio::select! {
+            () = connection.ends.drain.cancelled() => return Err(Error::Silent),
+            stream = Box::pin(handshake) => stream.map_err(|_| Error::Silent)??,
+        };
+        let certificate = tls::client_names(&stream);
+        Box::pin(connection.run(stream, by, peer(certificate))).await
+    })
 }
 
 impl Connection {
