@@ -95,5 +95,5 @@ fn io_error(doing: &'static str, file: &Arc<Path>, source: io::Error) -> Error {
     if source.kind() == io::ErrorKind::StorageFull {
         return Error::Full { file: Arc::clone(file) };
     }
-    Error::Io { doing, file: Arc::clone(file), source: Arc::new(source) }
+    Error::io(doing, file, source)
 }

@@ -73,6 +73,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// The system failed at doing something with the file.
+    pub(super) fn io(
+        doing: &'static str,
+        file: &Arc<Path>,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        Self::Io { doing, file: Arc::clone(file), source: Arc::new(source) }
+    }
+
     pub(super) fn sqlite(doing: &'static str, file: &Arc<Path>, error: rusqlite::Error) -> Self {
         let file = Arc::clone(file);
         if is_damage(&error) {

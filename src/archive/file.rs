@@ -163,11 +163,7 @@ pub(super) fn open_checkpointer(path: &Path) -> rusqlite::Result<Connection> {
 
 /// Deletes the file, so that the next start makes it anew.
 pub(super) fn remove(path: &Arc<Path>) -> Result<(), Error> {
-    remove_files(path).map_err(|error| Error::Io {
-        doing: "deleting",
-        file: Arc::clone(path),
-        source: Arc::new(error),
-    })
+    remove_files(path).map_err(|error| Error::io("deleting", path, error))
 }
 
 /// The log goes last: an old log beside a new file would be taken for the new file's.

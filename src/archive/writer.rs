@@ -194,11 +194,8 @@ impl Archive {
         let failed = |error| Error::sqlite("writing", &self.reader.pool.path, error);
         self.checkpointer.help(&self.connection).map_err(failed)?;
         self.checkpointer.committed(bytes.saturating_add(COMMIT_BYTES)).map_err(|Failed| {
-            Error::Io {
-                doing: "syncing",
-                file: Arc::clone(&self.reader.pool.path),
-                source: Arc::new(io::Error::other("its checkpoint has failed before")),
-            }
+            let source = io::Error::other("its checkpoint has failed before");
+            Error::io("syncing", &self.reader.pool.path, source)
         })
     }
 
@@ -221,11 +218,8 @@ impl Archive {
 }
 
 fn start(connection: Connection, path: &Arc<Path>) -> Result<Checkpointer, Error> {
-    Checkpointer::start("archive checkpoint", connection).map_err(|error| Error::Io {
-        doing: "starting a thread for",
-        file: Arc::clone(path),
-        source: Arc::new(error),
-    })
+    Checkpointer::start("archive checkpoint", connection)
+        .map_err(|error| Error::io("starting a thread for", path, error))
 }
 
 /// What a snapshot is checked by: xxh3 of its position, its digest and its bytes, numbers in little-endian.

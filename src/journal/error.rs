@@ -117,6 +117,17 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The system failed at doing something with a file.
+    pub(super) fn io(
+        doing: &'static str,
+        file: &Path,
+        error: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        Self::Io { doing, file: file.into(), source: Arc::new(error) }
+    }
+}
+
 fn of_entry(seq: Seq) -> String {
     if seq == Seq::ZERO { String::new() } else { format!("entry {seq} of ") }
 }

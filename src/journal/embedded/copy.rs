@@ -41,7 +41,7 @@ pub fn write_new<E: From<Error>>(
         fs::rename(&partial, &path)?;
         File::open(dir)?.sync_all()
     };
-    name().map_err(|error| failure::io("naming", &path, error))?;
+    name().map_err(|error| Error::io("naming", &path, error))?;
     Ok(written)
 }
 

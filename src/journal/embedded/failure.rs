@@ -3,17 +3,8 @@
 use super::super::{Damage, Error, Place};
 use crate::domain::Seq;
 use crate::sqlite::{is_damage, is_full};
-use std::error::Error as StdError;
 use std::path::Path;
 use std::sync::Arc;
-
-pub(super) fn io(
-    doing: &'static str,
-    file: &Path,
-    error: impl StdError + Send + Sync + 'static,
-) -> Error {
-    Error::Io { doing, file: file.into(), source: Arc::new(error) }
-}
 
 pub(super) fn damaged(file: &Arc<Path>, seq: Seq, what: Damage) -> Error {
     Error::Damaged { place: Place::File(Arc::clone(file)), seq, what }
@@ -32,5 +23,5 @@ pub(super) fn sqlite(
     if is_full(&error) {
         return Error::Full { place: Place::File(Arc::clone(file)) };
     }
-    io(doing, file, error)
+    Error::io(doing, file, error)
 }

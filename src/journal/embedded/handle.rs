@@ -2,11 +2,10 @@
 
 use super::super::queue::Queue;
 use super::super::{BoxFuture, Error, Journal, Tail, lock};
-use super::failure;
 use super::file::{self, Opened};
 use super::place::Place;
 use super::tail::{Chunks, EmbeddedTail};
-use super::writer::Writer;
+use super::writer::{GROUPS, Writer};
 use crate::domain::{Epoch, Payload, Seq, Timestamp};
 use crate::sqlite::{Checkpointer, Thread};
 use std::fs::File;
@@ -63,22 +62,21 @@ impl Embedded {
         let Opened { connection, epoch, head, at } = opened;
         let checkpointer =
             Checkpointer::start("journal checkpoint", file::open_checkpointer(&path)?)
-                .map_err(|error| failure::io("starting a thread for", &path, error))?;
-        let (queue, waiting) = Queue::new();
+                .map_err(|error| Error::io("starting a thread for", &path, error))?;
+        let (queue, waiting) = Queue::new(GROUPS);
         let (sender, head) = watch::channel(head);
         let writer = Writer {
             connection,
             file: Arc::clone(&path),
-            requests: waiting,
+            waiting,
             head: sender,
             epoch,
             at,
             checkpointer,
             place: Place::of(&path)?,
-            answered: 0,
         };
         let thread = Thread::spawn("journal", move || writer.run())
-            .map_err(|error| failure::io("starting a thread for", &path, error))?;
+            .map_err(|error| Error::io("starting a thread for", &path, error))?;
         Ok(Self { queue, _writer: thread, head, file: path, epoch, _lock: lock })
     }
 }

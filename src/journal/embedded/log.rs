@@ -12,7 +12,6 @@
 //! The layout is SQLite's and fixed (sqlite.org/fileformat2.html, section 4).
 
 use super::super::{Damage, Error, Place};
-use super::failure;
 use crate::domain::Seq;
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
@@ -51,7 +50,7 @@ pub(super) fn inspect(journal: &Path) -> Result<Log, Error> {
     let log = match File::open(&path) {
         Ok(log) => log,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Log::Whole),
-        Err(error) => return Err(failure::io("opening", &path, error)),
+        Err(error) => return Err(Error::io("opening", &path, error)),
     };
     let bytes = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
     if bytes(journal) == 0 && bytes(&path) > 0 {
@@ -62,7 +61,7 @@ pub(super) fn inspect(journal: &Path) -> Result<Log, Error> {
         if error.kind() == ErrorKind::InvalidData {
             return damaged(&path, "its header does not fit".to_owned());
         }
-        failure::io("reading", &path, error)
+        Error::io("reading", &path, error)
     })?;
     let Frames { whole, finished, behind } = found;
     match behind {

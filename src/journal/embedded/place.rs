@@ -4,7 +4,7 @@
 //! that was acknowledged.
 
 use super::super::Error;
-use super::{failure, log};
+use super::log;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -23,7 +23,7 @@ impl Place {
     pub(super) fn of(journal: &Arc<Path>) -> Result<Self, Error> {
         let look = |path: Arc<Path>| match identity(&path) {
             Ok(identity) => Ok((path, identity)),
-            Err(error) => Err(failure::io("looking at", &path, error)),
+            Err(error) => Err(Error::io("looking at", &path, error)),
         };
         Ok(Self { files: [look(Arc::clone(journal))?, look(log::beside(journal).into())?] })
     }

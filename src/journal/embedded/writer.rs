@@ -1,7 +1,7 @@
 //! The only one that writes: many waiting entries, one transaction, one fsync.
 
 use super::super::Error;
-use super::super::queue::{Request, refuse};
+use super::super::queue::{Group, Most, Request, Waiting, refuse};
 use super::failure;
 use super::place::Place;
 use super::tables;
@@ -10,34 +10,26 @@ use crate::sqlite::Checkpointer;
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-/// The most entries of one transaction.
-const GROUP_ENTRIES_MAX: usize = 4096;
-
-/// A transaction takes no further entry from this size on, in encoded bytes: 8 MiB.
-const GROUP_BYTES_MAX: usize = 8 << 20;
+/// The groups of one transaction each: at most 4,096 entries, and no further one from 8 MiB on. A hundred turns are some tens of
+/// microseconds on an idle machine.
+pub(super) const GROUPS: Most = Most { entries: 4096, bytes: 8 << 20, turns: 100 };
 
 /// What a commit writes at least: two pages of the log, the last of the entries and that of the row `meta`.
 const COMMIT_BYTES: usize = 2 * 4096;
-
-/// How many turns others get in a row without anyone coming back; some tens of microseconds on an idle machine.
-const TURNS_MAX: u32 = 100;
 
 /// What the thread "journal" owns. The only one that ever moves the head.
 pub(super) struct Writer {
     pub(super) connection: Connection,
     pub(super) file: Arc<Path>,
-    pub(super) requests: mpsc::Receiver<Request>,
+    pub(super) waiting: Waiting,
     pub(super) head: watch::Sender<Seq>,
     pub(super) epoch: Epoch,
     /// The last entry's time.
     pub(super) at: Timestamp,
     pub(super) checkpointer: Checkpointer,
     pub(super) place: Place,
-    /// The size of the last group.
-    pub(super) answered: usize,
 }
 
 impl Writer {
@@ -47,22 +39,22 @@ impl Writer {
     /// and the next fsync would succeed without them. A full disk is no such failure: nothing was committed. Once the
     /// files are gone it takes nothing more, but lives on, so that what is there can still be read.
     pub(super) fn run(mut self) {
-        let mut group = Vec::new();
-        while let Some(bytes) = self.collect(&mut group) {
-            match self.commit(&group) {
+        while let Some(group) = self.waiting.next_blocking() {
+            let bytes = group.bytes;
+            match self.commit(&group.requests) {
                 Ok((head, at)) => {
                     self.at = at;
-                    self.advance(head, &mut group);
+                    self.advance(head, group);
                 }
-                Err(error @ Error::Full { .. }) => refuse(&error, &mut group),
+                Err(error @ Error::Full { .. }) => refuse(&error, group),
                 Err(error @ Error::Gone { .. }) => {
                     tracing::error!(%error, "the journal takes nothing more");
-                    refuse(&error, &mut group);
+                    refuse(&error, group);
                     return self.refuse_all(&error);
                 }
                 Err(error) => {
                     tracing::error!(%error, "the journal stops after a failed write");
-                    return refuse(&error, &mut group);
+                    return refuse(&error, group);
                 }
             }
             if let Err(error) = self.checkpointer.help(&self.connection) {
@@ -73,32 +65,6 @@ impl Writer {
                 return;
             }
         }
-    }
-
-    /// Waits for an entry and takes all others that wait with it; their size, or `None` at the end.
-    ///
-    /// Those who were just answered together come back one by one. Without a little patience the first of them would
-    /// get an fsync of its own, and the others would wait for it. So while fewer are here than were answered before,
-    /// their threads get some turns. One who appends alone never waits.
-    fn collect(&mut self, group: &mut Vec<Request>) -> Option<usize> {
-        let first = self.requests.blocking_recv()?;
-        let mut bytes = first.payload.len();
-        group.push(first);
-        let mut turns = 0_u32;
-        while group.len() < GROUP_ENTRIES_MAX && bytes < GROUP_BYTES_MAX {
-            if let Ok(request) = self.requests.try_recv() {
-                bytes = bytes.saturating_add(request.payload.len());
-                group.push(request);
-                turns = 0;
-            } else if group.len() < self.answered && turns < TURNS_MAX {
-                turns = turns.saturating_add(1);
-                thread::yield_now();
-            } else {
-                break;
-            }
-        }
-        self.answered = group.len();
-        Some(bytes)
     }
 
     /// Makes a group durable; the last entry's position and time.
@@ -122,18 +88,18 @@ impl Writer {
 
     /// Answers everyone with an error until every handle is gone.
     fn refuse_all(mut self, error: &Error) {
-        while let Some(request) = self.requests.blocking_recv() {
-            refuse(error, &mut vec![request]);
+        while let Some(group) = self.waiting.next_blocking() {
+            refuse(error, group);
         }
     }
 
-    fn advance(&self, to: Seq, group: &mut Vec<Request>) {
+    fn advance(&self, to: Seq, group: Group) {
         let mut seq = *self.head.borrow();
         self.head.send_modify(|head| {
             assert!(*head < to, "the head cannot go back");
             *head = to;
         });
-        for request in group.drain(..) {
+        for request in group.requests {
             seq = seq.next();
             // Whoever no longer waits for the answer does not need it.
             let _ = request.answer.send(Ok(seq));

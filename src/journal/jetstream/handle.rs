@@ -10,7 +10,7 @@ use super::reading::Reading;
 use super::stream::{Store, unfit};
 use super::tail::StreamTail;
 use super::window::Window;
-use super::writer::{Appender, Writer};
+use super::writer::{Appender, GROUPS, Writer};
 use crate::config::JetStream as Settings;
 use crate::domain::{Epoch, Payload, Seq, Timestamp};
 use bytes::Bytes;
@@ -48,7 +48,7 @@ impl JetStream {
     pub async fn open(settings: &Settings, dir: &Path) -> Result<Self, Error> {
         let lock = lock::take(dir)?;
         let mut told = None;
-        let (store, epoch, reading) = loop {
+        let begun = loop {
             match begin(settings).await {
                 Err(error @ Error::Unreachable { .. }) => {
                     let why = error.to_string();
@@ -61,16 +61,11 @@ impl JetStream {
                 begun => break begun?,
             }
         };
-        Ok(Self::start(store, epoch, reading, settings, lock))
+        Ok(Self::start(begun, settings, lock))
     }
 
-    fn start(
-        store: Store,
-        epoch: Epoch,
-        mut reading: Reading,
-        settings: &Settings,
-        lock: File,
-    ) -> Self {
+    fn start(begun: Begun, settings: &Settings, lock: File) -> Self {
+        let Begun { store, epoch, is_proven, mut reading } = begun;
         let window = Arc::new(Window::new(reading.mark()));
         let (testimony, told) = watch::channel(None);
         let appender = Appender {
@@ -80,15 +75,15 @@ impl JetStream {
             testimony: told,
             patience: settings.timeout,
         };
-        let (queue, requests) = Queue::new();
+        let (queue, waiting) = Queue::new(GROUPS);
         let (reach, in_reach) = watch::channel(true);
-        let (tell_proven, is_proven) = watch::channel(!settings.allow_weaker_durability);
+        let (tell_proven, is_proven) = watch::channel(is_proven);
         let settings = settings.clone();
         let watcher =
             Watcher { store, window: Arc::clone(&window), settings, reach, is_proven: tell_proven };
         let mut tasks = JoinSet::new();
         tasks.spawn(watcher.run());
-        tasks.spawn(Writer { appender: appender.clone(), requests }.run());
+        tasks.spawn(Writer { appender: appender.clone(), waiting }.run());
         tasks.spawn(async move {
             let why = loop {
                 match reading.next().await {
@@ -135,8 +130,18 @@ impl Drop for JetStream {
     }
 }
 
-/// Everything that the start needs of the stream: itself, which journal it is, and a reader at its end.
-async fn begin(settings: &Settings) -> Result<(Store, Epoch, Reading), Error> {
+/// Everything that the start needs of the stream.
+struct Begun {
+    store: Store,
+    /// Which journal it is.
+    epoch: Epoch,
+    /// Whether it is proved that what it acknowledges is durable.
+    is_proven: bool,
+    /// At its end.
+    reading: Reading,
+}
+
+async fn begin(settings: &Settings) -> Result<Begun, Error> {
     let store = Store::open(settings).await?;
     let epoch = store.epoch().await?;
     let info = store.info().await?;
@@ -157,7 +162,7 @@ async fn begin(settings: &Settings) -> Result<(Store, Epoch, Reading), Error> {
     while reading.mark().message < last {
         reading.next().await?;
     }
-    Ok((store, epoch, reading))
+    Ok(Begun { store, epoch, is_proven: doubts.is_empty(), reading })
 }
 
 impl Journal for JetStream {

@@ -104,7 +104,8 @@ impl Store {
 
     /// The journal's identity, which the first message is; of several who begin the journal at once, one does.
     pub(super) async fn epoch(&self) -> Result<Epoch, Error> {
-        if self.info().await?.state.last_sequence == 0 {
+        // Who finds it empty although another has begun it is refused.
+        if self.stream.cached_info().state.last_sequence == 0 {
             let genesis = Message::Genesis(new_epoch()).encode();
             let publish = PublishMessage::build().payload(genesis).expected_last_sequence(0);
             let sent =

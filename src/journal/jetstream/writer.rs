@@ -2,7 +2,7 @@
 //!
 //! One message at a time, so that appends stay in their order whatever is sent again. While one is under way, others gather.
 
-use super::super::queue::{Request, refuse};
+use super::super::queue::{Most, Waiting, refuse};
 use super::super::{Error, Place, Testimony};
 use super::message::{Group, Mark, Message};
 use super::stream::Store;
@@ -16,24 +16,18 @@ use bytes::Bytes;
 use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-/// The most entries of one message.
-const GROUP_ENTRIES_MAX: usize = 4096;
-
-/// A message takes no further entry from this size on, in encoded bytes: 4 MiB. With the largest entry, 8 MiB, on top it is
-/// still a message that the servers take.
-const GROUP_BYTES_MAX: usize = 4 << 20;
+/// The groups of one message each: at most 4,096 entries, and no further one from 4 MiB on. With the largest entry, 8 MiB, on top
+/// it is still a message that the servers take.
+pub(super) const GROUPS: Most = Most { entries: 4096, bytes: 4 << 20, turns: 16 };
 
 /// How long an acknowledgement is awaited before the same message is sent again.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// How long a failure is left alone.
 const RETRY: Duration = Duration::from_millis(100);
-
-/// How often others get a turn while fewer wait than were answered last.
-const TURNS_MAX: u32 = 16;
 
 /// What appends to the stream: messages under names of their own.
 #[derive(Clone)]
@@ -167,57 +161,32 @@ fn is_full(error: &PublishError) -> bool {
 /// What gathers the appends that wait, and appends them.
 pub(super) struct Writer {
     pub(super) appender: Appender,
-    pub(super) requests: mpsc::Receiver<Request>,
+    pub(super) waiting: Waiting,
 }
 
 impl Writer {
     /// Runs until every handle is gone, or the stream has ended.
     pub(super) async fn run(mut self) {
-        let (mut group, mut number, mut answered) = (Vec::new(), 0_u64, 0);
-        while self.collect(&mut group, answered).await {
+        let mut number = 0_u64;
+        while let Some(mut group) = self.waiting.next().await {
             number = number.saturating_add(1);
-            answered = group.len();
-            let entries = group.iter_mut().map(|request: &mut Request| {
-                (request.at, Bytes::from(std::mem::take(&mut request.payload)))
-            });
+            let entries = group.requests.iter_mut();
+            let entries = entries
+                .map(|request| (request.at, Bytes::from(std::mem::take(&mut request.payload))));
             let name = format!("{:016x}-{number}", self.appender.id);
             let entries = entries.collect();
             match self.appender.append(&name, number, entries).await {
                 Ok(placed) => {
                     let mut seq: Seq = placed.before.entry;
-                    for request in group.drain(..) {
+                    for request in group.requests {
                         seq = seq.next();
                         // Whoever no longer waits for the answer does not need it.
                         let _ = request.answer.send(Ok(seq));
                     }
                     assert!(seq == placed.after.entry, "every entry of a group has its answer");
                 }
-                Err(error) => refuse(&error, &mut group),
+                Err(error) => refuse(&error, group),
             }
         }
-    }
-
-    /// Waits for an entry and takes all others that wait with it; false at the end.
-    ///
-    /// Those who were just answered together come back one by one: they get some turns to do so. One who appends alone never
-    /// waits.
-    async fn collect(&mut self, group: &mut Vec<Request>, answered: usize) -> bool {
-        let Some(first) = self.requests.recv().await else { return false };
-        let mut bytes = first.payload.len();
-        group.push(first);
-        let mut turns = 0_u32;
-        while group.len() < GROUP_ENTRIES_MAX && bytes < GROUP_BYTES_MAX {
-            if let Ok(request) = self.requests.try_recv() {
-                bytes = bytes.saturating_add(request.payload.len());
-                group.push(request);
-                turns = 0;
-            } else if group.len() < answered && turns < TURNS_MAX {
-                turns = turns.saturating_add(1);
-                tokio::task::yield_now().await;
-            } else {
-                break;
-            }
-        }
-        true
     }
 }
