@@ -22,6 +22,8 @@ pub mod engine;
 pub mod fanout;
 // Real files, read into updates.
 pub mod feeds;
+// A small answer over HTTP, bounded in bytes and in time.
+pub mod fetch;
 // The edge: the only place that knows protobuf and gRPC.
 pub mod grpc;
 // What is true: the durable, ordered record of inputs.

@@ -5,7 +5,7 @@
 //!    ↖ access (who may do what) ↗
 //! ```
 //!
-//! `clock`, `config`, `sqlite` and `telemetry` are leaves, which domain and engine may not use; `feeds` turns files into
+//! `clock`, `config`, `fetch`, `sqlite` and `telemetry` are leaves, which domain and engine may not use; `feeds` turns files into
 //! domain values. What a module may use is what [`MAY_USE`] says, and nothing else.
 
 mod sources;
@@ -18,11 +18,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("engine", &["domain"]),
     ("clock", &["domain"]),
     ("config", &["domain"]),
-    ("access", &["domain", "config", "clock"]),
+    ("access", &["domain", "config", "clock", "fetch"]),
+    ("fetch", &[]),
     ("sqlite", &[]),
     ("telemetry", &["config"]),
     ("feeds", &["domain"]),
-    ("journal", &["domain", "engine", "clock", "config", "sqlite"]),
+    ("journal", &["domain", "engine", "clock", "config", "fetch", "sqlite"]),
     ("archive", &["domain", "engine", "clock", "config", "sqlite"]),
     ("fanout", &["domain", "engine", "journal", "archive", "clock", "config"]),
     ("pipeline", &["domain", "engine", "journal", "archive", "fanout", "clock", "config"]),

@@ -1,15 +1,13 @@
 //! The keys of an issuer of JSON web tokens: kept, and read again when a token names one that is not among them.
 
-use http_body_util::{BodyExt, Empty, Limited};
+use crate::fetch::{self, Bounds};
 use hyper_rustls::HttpsConnectorBuilder;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{JwkSet, PublicKeyUse};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 /// The largest key set, in bytes.
 const BYTES_MAX: usize = 1 << 20;
@@ -97,18 +95,9 @@ impl KeySet {
         let connector = HttpsConnectorBuilder::new().with_native_roots();
         let connector = connector.map_err(|error| format!("the system's authorities: {error}"))?;
         let connector = connector.https_or_http().enable_http1().build();
-        let client = Client::builder(TokioExecutor::new()).build::<_, Empty<&[u8]>>(connector);
-        let failed = |error: &dyn std::error::Error| format!("{}: {error}", self.from);
-        let fetch = async {
-            let answer = client.get(uri).await.map_err(|error| failed(&error))?;
-            if !answer.status().is_success() {
-                return Err(format!("{}: {}", self.from, answer.status()));
-            }
-            let body = Limited::new(answer.into_body(), BYTES_MAX).collect().await;
-            parse(&self.from, &body.map_err(|error| failed(&*error))?.to_bytes())
-        };
-        let in_time = timeout(PATIENCE, fetch).await;
-        in_time.unwrap_or_else(|_| Err(format!("{}: no answer in time", self.from)))
+        let bounds = Bounds { bytes: BYTES_MAX, time: PATIENCE };
+        let answer = fetch::get(connector, uri, bounds).await;
+        parse(&self.from, &answer.map_err(|why| format!("{}: {why}", self.from))?)
     }
 }
 

@@ -4,21 +4,15 @@
 //! of a server shows at its monitoring endpoint only.
 
 use super::stream::Store;
+use crate::fetch::{self, Bounds};
 use async_nats::jetstream::stream::Info;
-use http_body_util::{BodyExt, Limited};
-use hyper::Request;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use hyper_util::client::legacy::connect::HttpConnector;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tokio::net::TcpStream;
 
-/// How long an endpoint may take to answer.
-const ANSWER: Duration = Duration::from_secs(2);
-
-/// The largest answer that is read, in bytes.
-const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// How much an endpoint may answer, and how long it may take.
+const ANSWER: Bounds = Bounds { bytes: 1 << 20, time: Duration::from_secs(2) };
 
 /// What a server says of itself, as far as it matters.
 #[derive(Deserialize)]
@@ -80,23 +74,8 @@ fn servers(store: &Store, info: &Info) -> Vec<String> {
 }
 
 async fn varz(monitor: &str) -> Result<Varz, String> {
-    let answer = tokio::time::timeout(ANSWER, fetch(monitor)).await;
-    let bytes = answer.map_err(|_| "it does not answer in time".to_owned())??;
+    let uri = format!("{}/varz", monitor.trim_end_matches('/'));
+    let uri = uri.parse().map_err(|error| format!("it is no address: {error}"))?;
+    let bytes = fetch::get(HttpConnector::new(), uri, ANSWER).await?;
     serde_json::from_slice(&bytes).map_err(|error| format!("it answers something else: {error}"))
-}
-
-async fn fetch(monitor: &str) -> Result<bytes::Bytes, String> {
-    fn text(error: impl std::fmt::Display) -> String {
-        error.to_string()
-    }
-    let address = monitor.trim_start_matches("http://").trim_end_matches('/');
-    let socket = TcpStream::connect(address).await.map_err(text)?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await.map_err(text)?;
-    let connection = tokio::spawn(connection);
-    let request = Request::get("/varz").header("host", address).body(String::new());
-    let request = request.map_err(text)?;
-    let answer = sender.send_request(request).await.map_err(text)?;
-    let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
-    connection.abort();
-    Ok(body.map_err(text)?.to_bytes())
 }
