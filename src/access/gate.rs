@@ -149,7 +149,8 @@ impl Gate {
                 let known = Arc::clone(&identities.borrow());
                 match credentials.bearer {
                     Some(Ok(token)) => match (known.by_token(token), jwt) {
-                        (None, Some(jwt)) => jwt.identify(token, &known).await,
+                        // Boxed: an issuer is rarely asked for keys, and every call would have room for it.
+                        (None, Some(jwt)) => Box::pin(jwt.identify(token, &known)).await,
                         (found, _) => found,
                     },
                     Some(Err(Malformed)) => None,

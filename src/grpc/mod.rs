@@ -119,14 +119,13 @@ pub async fn routes(api: Arc<Api>, message_bytes_max: usize) -> (Routes, Routes)
     let replicas = pb::replica_service_server::ReplicaServiceServer::new(
         replica_service::Replicas(Arc::clone(&api)),
     );
-    let view = api.view.clone();
     health::tell(&health, &api).await;
-    tokio::spawn(health::keep(health, api));
-    let all = Routes::new(Trusted { service: feed, view: view.clone() })
-        .add_service(Trusted { service: body::Framed(alerts), view: view.clone() })
-        .add_service(Trusted { service: markets, view: view.clone() })
-        .add_service(Trusted { service: policies, view: view.clone() })
-        .add_service(Trusted { service: replicas, view })
+    tokio::spawn(health::keep(health, Arc::clone(&api)));
+    let all = Routes::new(Trusted { service: feed, api: Arc::clone(&api) })
+        .add_service(Trusted { service: body::Framed(alerts), api: Arc::clone(&api) })
+        .add_service(Trusted { service: markets, api: Arc::clone(&api) })
+        .add_service(Trusted { service: policies, api: Arc::clone(&api) })
+        .add_service(Trusted { service: replicas, api })
         .add_service(health_service.clone())
         .add_service(reflection().build_v1().expect("our own descriptors can be read"))
         .add_service(reflection().build_v1alpha().expect("our own descriptors can be read"));

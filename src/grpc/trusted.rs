@@ -1,9 +1,10 @@
 //! A service that answers nobody once replicas differ: what is known here may be wrong.
 
+use super::api::Api;
 use super::status;
-use crate::pipeline::View;
 use http::{Request, Response};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tonic::body::Body;
 use tonic::server::NamedService;
@@ -13,7 +14,7 @@ use tower_service::Service;
 #[derive(Clone)]
 pub(super) struct Trusted<S> {
     pub(super) service: S,
-    pub(super) view: View,
+    pub(super) api: Arc<Api>,
 }
 
 impl<S: NamedService> NamedService for Trusted<S> {
@@ -35,7 +36,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        match self.view.divergence() {
+        match self.api.view.divergence() {
             None => Box::pin(self.service.call(request)),
             Some(divergence) => {
                 let refusal = status::diverged(&divergence).into_http();
