@@ -58,13 +58,10 @@ impl Keeper {
         loop {
             self.look().await?;
             let every = Duration::from_millis(self.running.reload.every_ms);
-            let wait = async {
-                if every.is_zero() { pending().await } else { tokio::time::sleep(every).await }
-            };
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 () = self.reload.told.notified() => tracing::info!("told to read the settings again"),
-                () = wait => {}
+                () = interval(every) => {}
             }
         }
     }
@@ -113,6 +110,11 @@ impl Keeper {
         }
         self.refused.send_replace(why);
     }
+}
+
+/// Waits until it is time to look again; for ever where that is only when told to, which 0 says.
+pub(crate) async fn interval(every: Duration) {
+    if every.is_zero() { pending().await } else { tokio::time::sleep(every).await }
 }
 
 /// Why a policy stays what it is although the settings say otherwise.

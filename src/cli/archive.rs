@@ -5,7 +5,6 @@ use super::error::Error;
 use super::output;
 use crate::archive::Arriving;
 use crate::client::Servers;
-use crate::config::{self, Flags};
 use crate::grpc::pb::FetchArchiveRequest;
 use crate::grpc::pb::replica_service_client::ReplicaServiceClient;
 use std::path::Path;
@@ -13,8 +12,7 @@ use tonic::Status;
 
 /// Does what is asked on the data directory of the configuration.
 pub(super) async fn run(servers: &Servers, arguments: &Archive) -> Result<(), Error> {
-    let flags = Flags { data_dir: arguments.data_dir.clone(), listen: None };
-    let dir = config::load(arguments.config.as_deref(), &flags)?.data_dir;
+    let dir = arguments.place.settings()?.data_dir;
     match &arguments.command {
         ArchiveCommand::Fetch => fetch(servers, &dir).await,
     }

@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use crate::config::{self, Config, Flags, Problems};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -348,18 +349,34 @@ pub struct Demo {
     pub keep: Option<PathBuf>,
 }
 
-/// Arguments of `journal`.
+/// The data directory of commands that need no server of it.
 #[derive(Debug, Args)]
-pub struct Journal {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: JournalCommand,
+pub struct DataDir {
     /// The configuration that says where the data directory is.
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// The data directory.
     #[arg(long, global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+}
+
+impl DataDir {
+    /// The settings, with the directory that was named.
+    pub(super) fn settings(&self) -> Result<Config, Problems> {
+        let flags = Flags { data_dir: self.data_dir.clone(), listen: None };
+        config::load(self.config.as_deref(), &flags)
+    }
+}
+
+/// Arguments of `journal`.
+#[derive(Debug, Args)]
+pub struct Journal {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: JournalCommand,
+    /// Where.
+    #[command(flatten)]
+    pub place: DataDir,
 }
 
 /// What can be done with a journal. All but `restore` and `import` only read it, also while a server has it open.
@@ -404,12 +421,9 @@ pub struct Archive {
     /// What to do.
     #[command(subcommand)]
     pub command: ArchiveCommand,
-    /// The configuration that says where the data directory is.
-    #[arg(long, global = true, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// The data directory.
-    #[arg(long, global = true, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
+    /// Where.
+    #[command(flatten)]
+    pub place: DataDir,
 }
 
 /// What can be done with an archive.

@@ -4,7 +4,7 @@ use super::arguments::{Journal, JournalCommand, Output};
 use super::error::Error;
 use super::{audit, output};
 use crate::archive::Archive;
-use crate::config::{self, Flags, Store};
+use crate::config::Store;
 use crate::domain::{Entry, Seq, Timestamp};
 use crate::engine::State;
 use crate::grpc::pb::JournalEntry;
@@ -16,9 +16,8 @@ use std::path::Path;
 
 /// Does what is asked on the data directory of the configuration.
 pub(super) fn run(output: Output, arguments: &Journal) -> Result<(), Error> {
-    let flags = Flags { data_dir: arguments.data_dir.clone(), listen: None };
-    let config = config::load(arguments.config.as_deref(), &flags)?;
-    if let (Store::JetStream(stream), None) = (&config.journal, &arguments.data_dir) {
+    let config = arguments.place.settings()?;
+    if let (Store::JetStream(stream), None) = (&config.journal, &arguments.place.data_dir) {
         return Err(Error::NotAFile { stream: stream.stream.clone() });
     }
     let dir = config.data_dir;

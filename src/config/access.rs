@@ -116,7 +116,7 @@ pub(super) fn health(table: Option<Table>, problems: &mut Problems) -> Result<He
 }
 
 /// A file's path; what is left empty is not there.
-fn file(
+pub(super) fn file(
     table: &mut Table,
     key: &'static str,
     problems: &mut Problems,

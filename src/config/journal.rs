@@ -1,8 +1,9 @@
 //! Where the journal is, and how it is reached there.
 
+use super::access;
 use super::figure;
 use super::problem::Problems;
-use super::settings::count;
+use super::settings::{count, yes_or_no};
 use super::table::Table;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -90,14 +91,11 @@ fn jetstream(mut table: Table, problems: &mut Problems) -> Option<JetStream> {
             allowed.ok_or_else(|| format!("must be {TIMEOUT_MS_MIN}ms at least"))
         })
     });
-    let weaker = table.required("allow_weaker_durability", problems).and_then(|node| {
-        node.read(problems, |text| text.parse().map_err(|_| "must be true or false".to_owned()))
-    });
+    let weaker = table
+        .required("allow_weaker_durability", problems)
+        .and_then(|node| node.read(problems, yes_or_no));
     let credentials = credentials(&mut table, problems);
-    let mut file = |key| {
-        let node = table.required(key, problems)?;
-        node.read(problems, |text| Ok(Some(PathBuf::from(text)).filter(|_| !text.is_empty())))
-    };
+    let mut file = |key| access::file(&mut table, key, problems).ok();
     let (ca_file, cert_file, key_file) = (file("ca_file"), file("cert_file"), file("key_file"));
     let certificate = match (cert_file?, key_file?) {
         (Some(certificate), Some(key)) => Some((certificate, key)),

@@ -303,7 +303,7 @@ where
     table.required(key, problems)?.read(problems, |text| figure::count(text, &allowed))
 }
 
-fn yes_or_no(text: &str) -> Result<bool, String> {
+pub(super) fn yes_or_no(text: &str) -> Result<bool, String> {
     text.parse().map_err(|_| "must be true or false".to_owned())
 }
 

@@ -6,8 +6,8 @@
 use super::tls::Encryption;
 use crate::access::Gate;
 use crate::config::Config;
+use crate::reload;
 use std::error::Error;
-use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,13 +62,10 @@ impl Keys {
         stop: CancellationToken,
     ) {
         loop {
-            let wait = async {
-                if every.is_zero() { pending().await } else { tokio::time::sleep(every).await }
-            };
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = told.notified() => {}
-                () = wait => {}
+                () = reload::interval(every) => {}
             }
             let [access, tls] = files.look();
             if access {
