@@ -135,6 +135,7 @@ impl Peer {
     }
 
     /// It, with the names in the certificate that its connection was proved with.
+    #[must_use]
     pub fn proved(self, certificate: Arc<[String]>) -> Self {
         Self { certificate, ..self }
     }
