@@ -116,12 +116,7 @@ fn frames(
         let mut reader = Reader::new(ring, archive, wanted.filter, after);
         let mut told = Box::pin(told_to_go(api.drain.clone(), admission.clone()));
         loop {
-            let away = if api.drain.is_cancelled() {
-                Some(pb::GoAwayReason::Drain)
-            } else {
-                admission.has_ended().then_some(pb::GoAwayReason::Credentials)
-            };
-            if let Some(reason) = away {
+            if let Some(reason) = sent_away(&api, &admission) {
                 yield go_away(&api, reader.position(), reason);
                 break;
             }
@@ -152,6 +147,14 @@ fn frames(
             }
         }
     }
+}
+
+/// Whether it must go, and why.
+fn sent_away(api: &Api, admission: &Admission) -> Option<pb::GoAwayReason> {
+    if api.drain.is_cancelled() {
+        return Some(pb::GoAwayReason::Drain);
+    }
+    admission.has_ended().then_some(pb::GoAwayReason::Credentials)
 }
 
 /// Waits until the server drains, or the reader is no longer who it was let in as.

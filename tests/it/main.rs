@@ -11,6 +11,7 @@
 )]
 
 mod access;
+mod admission;
 mod beside;
 mod binary;
 mod certificates;
