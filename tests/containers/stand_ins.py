@@ -1,0 +1,68 @@
+"""Stand-ins for the public images that the Dockerfile names, under the same names: no registry can be assumed where the tests run.
+
+`rust:1.95-bookworm` is empty, and this machine's own /usr, toolchain and fetched crates are mounted into it, so that every line of
+the Dockerfile runs as it is written. `distroless/static-debian12:nonroot` is made of what the real one holds: authorities, users,
+/tmp and the order in which names are looked up; time zones are left out. Where the tests run in the real images, drop this file.
+"""
+
+import io
+import os
+import pathlib
+import re
+import subprocess
+import tarfile
+
+import podman
+
+CERTIFICATES = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+def base_images():
+    """The names in the Dockerfile: of the builder, and of what runs."""
+    text = (podman.ROOT / "deploy/Dockerfile").read_text(encoding="utf-8")
+    return re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+
+
+def make():
+    """Makes both where they are missing; the arguments for `podman build` that go with them."""
+    build, runtime = base_images()
+    links = {name: f"usr/{name}" for name in ("bin", "lib", "lib64", "sbin")}
+    folders = ["cargo", "dev", "etc/alternatives", "etc/ssl", "proc", "rust", "sys", "tmp", "usr"]
+    changes = ["ENV PATH=/rust/bin:/usr/bin", "ENV CARGO_HOME=/cargo", "ENV CARGO_NET_OFFLINE=true", "ENV CARGO_INCREMENTAL=0"]
+    import_image(build, folders, links, {}, changes)
+    files = {
+        "etc/group": b"root:x:0:\nnonroot:x:65532:\n",
+        "etc/nsswitch.conf": b"hosts: files dns\n",
+        "etc/passwd": b"root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n",
+        "etc/ssl/certs/ca-certificates.crt": CERTIFICATES.read_bytes() if CERTIFICATES.exists() else b"",
+    }
+    changes = ["USER 65532", "WORKDIR /home/nonroot", "ENV PATH=/usr/local/bin:/usr/bin"]
+    import_image(runtime, ["home/nonroot", "tmp"], {}, files, changes)
+    sysroot = subprocess.run(["rustc", "--print", "sysroot"], check=True, capture_output=True, text=True).stdout.strip()
+    cargo = os.environ.get("CARGO_HOME", str(pathlib.Path.home() / ".cargo"))
+    mounts = ["/usr:/usr:ro", "/etc/alternatives:/etc/alternatives:ro", f"{sysroot}:/rust:ro", f"{cargo}:/cargo"]
+    return [argument for mount in mounts for argument in ("--volume", mount)]
+
+
+def import_image(name, folders, links, files, changes):
+    """An image of one layer. One that is there already is kept, so that what was built on it counts."""
+    if podman.run("image", "exists", name, check=False).returncode == 0:
+        return
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for folder in folders:
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
+            tar.addfile(entry)
+        for link, target in links.items():
+            entry = tarfile.TarInfo(link)
+            entry.type, entry.linkname = tarfile.SYMTYPE, target
+            tar.addfile(entry)
+        for file, content in files.items():
+            entry = tarfile.TarInfo(file)
+            entry.size, entry.mode = len(content), 0o644
+            tar.addfile(entry, io.BytesIO(content))
+    path = podman.STATE / "stand-in.tar"
+    path.write_bytes(archive.getvalue())
+    podman.run("import", *(f"--change={change}" for change in changes), path, name)
+    path.unlink()
