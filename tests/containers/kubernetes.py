@@ -1,13 +1,15 @@
 """What kubectl would bring to a cluster, and what podman makes of it.
 
-podman knows pods, volumes, ConfigMaps and Secrets, and no more. So of what is rendered, for it alone:
+podman knows pods, volumes and ConfigMaps, and little more. So of what is rendered, for it alone:
 
 - the StatefulSet becomes the Pod that it would make, and its claim a volume of podman's;
 - probes are taken out: podman 4.3 has none by gRPC. The test plays the kubelet with them, as they are written;
-- Secrets say that they are not optional, without which podman 4.3 falls over;
+- ports are not opened on this machine; on the network of the containers all are there;
+- Secrets become ConfigMaps: podman 4.3 mounts them as they are encoded;
 - Namespace, ServiceAccount, Services and NetworkPolicies are left out, and preStop is not waited for.
 """
 
+import base64
 import copy
 import pathlib
 import shutil
@@ -20,7 +22,6 @@ import podman
 
 DEPLOY = podman.ROOT / "deploy"
 OVERLAYS = DEPLOY / "kubernetes/overlays"
-PLAYED = ("ConfigMap", "Secret")
 # `kubectl` without a cluster: what it would create or apply is printed.
 WITHOUT_CLUSTER = """
 kubectl() {
@@ -66,15 +67,24 @@ def for_podman(objects, volume):
     template = copy.deepcopy(one(objects, "StatefulSet")["spec"]["template"])
     spec = template["spec"]
     for each in spec["containers"]:
+        # podman would open them on every address of this machine.
+        del each["ports"]
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             del each[probe]
     for each in spec["volumes"]:
         if "secret" in each:
-            each["secret"]["optional"] = False
+            each["configMap"] = {"name": each.pop("secret")["secretName"]}
     spec["volumes"].append({"name": "data", "persistentVolumeClaim": {"claimName": volume}})
     metadata = {"name": "lodewatch-0", "labels": template["metadata"]["labels"]}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-    return [each for each in objects if each and each["kind"] in PLAYED] + [pod]
+    secrets = [config_map_of(each) for each in objects if each and each["kind"] == "Secret"]
+    return [one(objects, "ConfigMap"), *secrets, pod]
+
+
+def config_map_of(secret):
+    """A Secret's content in the open."""
+    data = {name: base64.b64decode(value).decode() for name, value in secret["data"].items()}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": secret["metadata"], "data": data}
 
 
 class Kubelet:
@@ -125,8 +135,5 @@ class Kubelet:
         """Takes away all that was played, but for the data."""
         podman.run("pod", "rm", "--force", "lodewatch-0", check=False)
         for each in yaml.safe_load_all(self.manifest.read_text(encoding="utf-8")):
-            name = each["metadata"]["name"]
-            if each["kind"] in PLAYED:
-                podman.run("volume", "rm", "--force", name, check=False)
-            if each["kind"] == "Secret":
-                podman.run("secret", "rm", name, check=False)
+            if each["kind"] == "ConfigMap":
+                podman.run("volume", "rm", "--force", each["metadata"]["name"], check=False)

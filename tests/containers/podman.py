@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 STATE = ROOT / "target/tools/containers"
 # An image is built in some minutes; everything else takes seconds.
 BUILD_SECONDS_MAX = 1800
-SECONDS_MAX = 120
+SECONDS_MAX = 300
 
 # What podman needs on a machine without systemd, and on one whose cgroups are of both versions, where crun fails.
 CONFIGURATION = f"""[containers]
@@ -72,7 +72,7 @@ def inspect(kind, name):
 def start(*arguments):
     """`podman run` in the background; the container's id. It is removed when the tests end, whatever becomes of them."""
     container = told("run", "--detach", *arguments)
-    atexit.register(run, "rm", "--force", "--volumes", container, check=False)
+    atexit.register(run, "rm", "--force", "--time=0", "--volumes", container, check=False)
     return container
 
 

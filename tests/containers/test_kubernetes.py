@@ -14,7 +14,7 @@ import kubernetes
 import podman
 
 # Enough that the pod is replaced while they are published, one batch each.
-UPDATES = 4000
+UPDATES = 3000
 # As many alerts are told before the pod is replaced.
 TOLD_BEFORE = 100
 # One country, then twenty alike: every update crosses thresholds.
@@ -90,10 +90,10 @@ class Kubernetes(unittest.TestCase):
 
     def test_a_replaced_pod_loses_no_alert_and_another_config_map_changes_the_rules(self):
         self.kubelet.start()
+        self.assertTrue(self.kubelet.is_live())
         watch = self.client("alice", "watch", "--from=oldest")
         publish = self.client("bob", "publish", "/client/updates.jsonl", "--batch=1")
         self.told_until(watch, lambda alert: int(alert["sequence"]) >= TOLD_BEFORE)
-        self.assertTrue(self.kubelet.is_live())
         self.assertEqual(self.kubelet.stop(), 0)
         self.assertTrue(podman.inspect("container", publish)["State"]["Running"], "it was replaced too late to show anything")
         self.kubelet.start()

@@ -36,8 +36,8 @@ def settings(objects):
 
 
 def tool(name, package, path):
-    """A program on the PATH or in target/tools."""
-    found = shutil.which(name, path=f"{os.environ['PATH']}:{TOOLS}")
+    """A program in target/tools or on the PATH."""
+    found = shutil.which(name, path=f"{TOOLS}:{os.environ['PATH']}")
     if found is None:
         raise RuntimeError(f"{name} is missing; get it with: bash tests/from-trixie.sh {package} {path}")
     return found
