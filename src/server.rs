@@ -9,7 +9,7 @@ use crate::access::{self, Gate};
 use crate::archive::{self, Archive};
 use crate::clock::{Clock, Jumped};
 use crate::config::{Config, Store};
-use crate::grpc::{self, Api, Boards, Bounds, Credits, Limits};
+use crate::grpc::{self, Addresses, Api, Boards, Bounds, Credits, Limits};
 use crate::journal::{self, Embedded, JetStream, Journal};
 use crate::pipeline::{self, Divergence, Housekeeping, Pipeline, Trouble, View, keep_time};
 use crate::reload::{self, Keeper, Reload};
@@ -280,8 +280,11 @@ impl Node {
             what_ifs: Arc::new(Semaphore::new(config.what_ifs_max)),
             refused,
         });
+        let addresses =
+            Addresses::new(config.connections_per_address_max, config.wasted_calls_per_second_max);
         let ends = Ends {
             connections_max: config.connections_max,
+            addresses: Arc::new(addresses),
             streams_max: config.streams_per_connection_max,
             handshake: Duration::from_millis(config.handshake_ms),
             drain,
