@@ -15,6 +15,15 @@ import stand_ins
 NAME = "localhost/lodewatch:0.1.0"
 PROGRAM = "/usr/local/bin/lodewatch"
 HEALTH_PORT = 50062
+# Enough for an alert.
+REPORT = {
+    "mineral": "gallium",
+    "stage": "STAGE_REFINING",
+    "source": "USGS",
+    "period": "2025",
+    "vintage": "2026-02-06",
+    "rows": [{"country": "China", "share": 0.99}],
+}
 # Far above what it takes, on a machine that does much else.
 READY_SECONDS_MAX = 120
 # Each try connects anew, rather than wait as long as the one before advises.

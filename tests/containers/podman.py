@@ -115,3 +115,11 @@ def lines(container, until):
         finally:
             bound.cancel()
             follow.kill()
+
+
+def tool(name, package, path):
+    """A program in target/tools or on the PATH."""
+    found = shutil.which(name, path=f"{ROOT / 'target/tools'}:{os.environ['PATH']}")
+    if found is None:
+        raise RuntimeError(f"{name} is missing; get it with: bash tests/from-trixie.sh {package} {path}")
+    return found

@@ -2,7 +2,8 @@
 
 `rust:…` is empty, and this machine's own /usr, toolchain and fetched crates are mounted into it, so that every line of the
 Dockerfile runs as it is written. `distroless/static-…` is made of what the real one holds: authorities, users, /tmp and the order
-in which names are looked up. Time zones, which take most of its room, are left out.
+in which names are looked up. Time zones, which take most of its room, are left out. `nats:…` is Debian's NATS server, an older one,
+with the libraries that it needs.
 """
 
 import io
@@ -41,6 +42,17 @@ def make():
     return ["--network=none", *(f"--volume={mount}" for mount in mounts)]
 
 
+def make_nats(program):
+    """The NATS image that deploy/compose.yaml names, of a NATS server of this machine."""
+    compose = (podman.ROOT / "deploy/compose.yaml").read_text(encoding="utf-8")
+    (name,) = set(re.findall(r"image: (\S+/nats:\S+)", compose))
+    asked = subprocess.run(["ldd", program], check=False, capture_output=True, text=True)
+    libraries = re.findall(r"(/\S+) \(", asked.stdout) if asked.returncode == 0 else []
+    files = {path.lstrip("/"): pathlib.Path(path).read_bytes() for path in libraries}
+    files["nats-server"] = pathlib.Path(program).read_bytes()
+    import_image(name, ["data", "tmp"], {}, files, ['ENTRYPOINT ["/nats-server"]'])
+
+
 def import_image(name, folders, links, files, changes):
     """An image of one layer. One that is there already is kept, so that the layers built on it are found again."""
     if podman.run("image", "exists", name, check=False).returncode == 0:
@@ -57,7 +69,7 @@ def import_image(name, folders, links, files, changes):
             tar.addfile(entry)
         for file, content in files.items():
             entry = tarfile.TarInfo(file)
-            entry.size, entry.mode = len(content), 0o644
+            entry.size, entry.mode = len(content), 0o755
             tar.addfile(entry, io.BytesIO(content))
     path = podman.STATE / "stand-in.tar"
     path.write_bytes(archive.getvalue())

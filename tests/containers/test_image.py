@@ -12,14 +12,6 @@ import stand_ins
 BYTES_MAX = 30_000_000
 # Nothing protects the port but that nobody else is on the network.
 OPEN = ["--env=LODEWATCH_SERVER__LISTEN=0.0.0.0:50061", "--env=LODEWATCH_SERVER__INSECURE=true"]
-REPORT = {
-    "mineral": "gallium",
-    "stage": "STAGE_REFINING",
-    "source": "USGS",
-    "period": "2025",
-    "vintage": "2026-02-06",
-    "rows": [{"country": "China", "share": 0.99}],
-}
 
 
 class Image(unittest.TestCase):
@@ -70,7 +62,7 @@ class Image(unittest.TestCase):
         answer = podman.told(
             *("run", "--rm", "--interactive", "--read-only", "--network", network, image.build(), *publish),
             stdin=None,
-            input=json.dumps({"report": REPORT}),
+            input=json.dumps({"report": image.REPORT}),
         )
         caused = json.loads(answer)["alertSequences"]
         self.assertNotEqual(caused, [])

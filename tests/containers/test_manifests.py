@@ -1,8 +1,6 @@
 """What is deployed by files: whether Kubernetes, NATS and Compose take them, and whether they say what they promise."""
 
 import os
-import pathlib
-import shutil
 import subprocess
 import tempfile
 import tomllib
@@ -19,7 +17,6 @@ OVERLAYS = ("single", "replicas")
 VERSIONS = ("1.30", kubernetes_validate.latest_version())
 # After the drain: what is cut ends within a second, then a last snapshot is written.
 CLOSING_SECONDS = 6
-TOOLS = podman.ROOT / "target/tools"
 
 
 def pods(objects):
@@ -33,14 +30,6 @@ def settings(objects):
     default = tomllib.loads((kubernetes.DEPLOY / "lodewatch.toml").read_text(encoding="utf-8"))
     given = tomllib.loads(kubernetes.one(objects, "ConfigMap")["data"]["lodewatch.toml"])
     return default | {key: default[key] | value if isinstance(value, dict) else value for key, value in given.items()}
-
-
-def tool(name, package, path):
-    """A program in target/tools or on the PATH."""
-    found = shutil.which(name, path=f"{TOOLS}:{os.environ['PATH']}")
-    if found is None:
-        raise RuntimeError(f"{name} is missing; get it with: bash tests/from-trixie.sh {package} {path}")
-    return found
 
 
 class Manifests(unittest.TestCase):
@@ -90,13 +79,13 @@ class Manifests(unittest.TestCase):
 
     def test_nats_takes_its_settings_and_syncs_every_write(self):
         folder = kubernetes.DEPLOY / "kubernetes/nats"
-        nats = tool("nats-server", "nats-server", "usr/sbin/nats-server")
+        nats = podman.tool("nats-server", "nats-server", "usr/sbin/nats-server")
         environment = os.environ | {"NATS_NAME": "nats-0", "NATS_PASSWORD": "nats-0123"}
         for name in ("nats.conf", "secured.conf"):
             subprocess.run([nats, "-t", "--config", folder / name], env=environment, check=True, capture_output=True)
         self.assertIn("\n  sync_interval: always\n", (folder / "nats.conf").read_text(encoding="utf-8"))
 
     def test_compose_takes_both_profiles(self):
-        compose = tool("docker-compose", "docker-compose", "usr/libexec/docker/cli-plugins/docker-compose")
+        compose = podman.tool("docker-compose", "docker-compose", "usr/libexec/docker/cli-plugins/docker-compose")
         words = [compose, "--file", kubernetes.DEPLOY / "compose.yaml", "--profile=single", "--profile=replicas", "config", "--quiet"]
         subprocess.run(words, check=True, capture_output=True)
