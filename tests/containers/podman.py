@@ -111,7 +111,8 @@ def lines(container, until):
                 yield line
                 if until(line):
                     return
-            raise RuntimeError(f"{container} did not print within {SECONDS_MAX} s what was waited for")
+            said = run("logs", container).stderr
+            raise RuntimeError(f"{container} ended or did not print within {SECONDS_MAX} s what was waited for:\n{said}")
         finally:
             bound.cancel()
             follow.kill()
