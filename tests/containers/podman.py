@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import threading
+import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STATE = ROOT / "target/tools/containers"
@@ -27,8 +28,9 @@ runtime = "runc"
 network_backend = "netavark"
 network_config_dir = "{STATE}/networks"
 """
-# A socket's path has at most 108 bytes, so what runs is not below this folder.
-STORAGE = ["--root", f"{STATE}/storage", "--runroot", "/run/lodewatch-tests", "--storage-driver", "overlay"]
+# A socket's path has at most 108 bytes, so what runs is not below this folder; but apart for each.
+RUNS = f"/run/lodewatch-tests-{zlib.crc32(bytes(STATE)):08x}"
+STORAGE = ["--root", f"{STATE}/storage", "--runroot", RUNS, "--storage-driver", "overlay"]
 
 
 @functools.cache
