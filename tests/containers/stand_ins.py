@@ -1,9 +1,9 @@
-"""Stand-ins for the public images that the Dockerfile names, under the same names: no registry can be assumed where the tests run.
+"""Stand-ins for public images, under the same names: no registry can be assumed where the tests run.
 
 `rust:…` is empty, and this machine's own /usr, toolchain and fetched crates are mounted into it, so that every line of the
-Dockerfile runs as it is written. `distroless/static-…` is made of what the real one holds: authorities, users, /tmp and the order
-in which names are looked up. Time zones, which take most of its room, are left out. `nats:…` is Debian's NATS server, an older one,
-with the libraries that it needs.
+Dockerfile runs as it is written. `distroless/static-…` is made of what the real one holds: authorities, users, /tmp and the
+order in which names are looked up. Time zones, which take most of its room, are left out. `nats:…` is Debian's NATS server,
+an older one, with the libraries that it needs.
 """
 
 import io

@@ -56,6 +56,6 @@ class Compose(unittest.TestCase):
         caused = json.loads(answer.stdout)["alertSequences"]
         watch = ["watch", "--from=oldest", "--output=json", "--address=replica-2:50061"]
         watch = podman.start("--read-only", "--network=lodewatch_default", image.build(), *watch)
-        told = [json.loads(line)["sequence"] for line in podman.lines(watch, lambda line: json.loads(line)["sequence"] == caused[-1])]
-        self.assertEqual(told, caused)
+        told = podman.lines(watch, lambda line: json.loads(line)["sequence"] == caused[-1])
+        self.assertEqual([json.loads(line)["sequence"] for line in told], caused)
         podman.run("rm", "--force", "--time=0", watch)

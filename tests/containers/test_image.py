@@ -66,5 +66,5 @@ class Image(unittest.TestCase):
         )
         caused = json.loads(answer)["alertSequences"]
         self.assertNotEqual(caused, [])
-        told = [json.loads(line)["sequence"] for line in podman.lines(watch, lambda line: json.loads(line)["sequence"] == caused[-1])]
-        self.assertEqual(told, caused)
+        told = podman.lines(watch, lambda line: json.loads(line)["sequence"] == caused[-1])
+        self.assertEqual([json.loads(line)["sequence"] for line in told], caused)

@@ -1,4 +1,4 @@
-"""The single overlay, installed as the runbook says, played by podman, probed, rolled and given other rules while clients are on."""
+"""The single overlay, installed as the runbook says, played by podman, probed, rolled and given other rules."""
 
 import json
 import pathlib
@@ -35,8 +35,7 @@ openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -days 2 -out server.cr
 
 def swing(turn):
     rows = [{"country": country, "share": share} for country, share in (ALIKE if turn % 2 else ALONE)]
-    report = {"mineral": "gallium", "stage": "STAGE_REFINING", "source": "TEST", "period": "2024", "vintage": "2024-01-31", "rows": rows}
-    return json.dumps({"report": report})
+    return json.dumps({"report": image.REPORT | {"rows": rows}})
 
 
 def installed_as_the_runbook_says(folder):
@@ -80,9 +79,12 @@ class Kubernetes(unittest.TestCase):
 
     def client(self, name, *arguments):
         """A client in a container of its own, with a token of the runbook."""
-        credentials = ["--address=lodewatch-0:50061", "--ca=/client/ca.crt", f"--token-file=/client/{name}.token", "--output=json"]
         mount = f"--volume={self.folder}:/client:ro"
-        return podman.start("--read-only", "--network", self.network, mount, image.build(), *arguments, *credentials)
+        credentials = ["--ca=/client/ca.crt", f"--token-file=/client/{name}.token"]
+        return podman.start(
+            *("--read-only", "--network", self.network, mount, image.build()),
+            *(*arguments, "--address=lodewatch-0:50061", "--output=json", *credentials),
+        )
 
     def told_until(self, watch, until):
         """The alerts that a subscriber was told from its beginning, up to one that is waited for."""

@@ -87,5 +87,5 @@ class Manifests(unittest.TestCase):
 
     def test_compose_takes_both_profiles(self):
         compose = podman.tool("docker-compose", "docker-compose", "usr/libexec/docker/cli-plugins/docker-compose")
-        words = [compose, "--file", kubernetes.DEPLOY / "compose.yaml", "--profile=single", "--profile=replicas", "config", "--quiet"]
-        subprocess.run(words, check=True, capture_output=True)
+        file = ["--file", kubernetes.DEPLOY / "compose.yaml", "--profile=single", "--profile=replicas"]
+        subprocess.run([compose, *file, "config", "--quiet"], check=True, capture_output=True)
