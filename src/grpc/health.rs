@@ -5,6 +5,10 @@ use std::sync::Arc;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+/// The name under which a process that answers at all is well. What restarts a container asks this: a journal out of reach does
+/// not come back by a restart, and a node that differs from the others stays to be looked at.
+const LIVE: &str = "lodewatch.live";
+
 /// The name under which it shows whether what is acknowledged is durable, as the store proves it.
 const DURABILITY: &str = "lodewatch.durability";
 
@@ -31,6 +35,7 @@ pub(super) async fn keep(health: HealthReporter, api: Arc<Api>) {
 
 /// Says how things are.
 pub(super) async fn tell(health: &HealthReporter, api: &Api) {
+    health.set_service_status(LIVE, ServingStatus::Serving).await;
     let is_ready = *api.journal.reach().borrow() && !api.view.is_ended();
     health.set_service_status("", status(is_ready)).await;
     let is_durable = *api.journal.durability().borrow();

@@ -176,6 +176,9 @@ async fn a_node_over_a_damaged_journal_is_not_ready_and_serves_what_is_before_th
     let whole: Vec<String> = before.iter().map(to_json).collect();
     assert_eq!(served_until_damage(channel.clone()).await, whole);
     assert_eq!(health(&channel).await, ServingStatus::NotServing, "it does not mend itself");
+    let ask = |name| run(&["health", "--address", &process.address, "--service", name]);
+    assert_eq!(ask("").status.code(), Some(1));
+    assert_eq!(ask("lodewatch.live").status.code(), Some(0), "a restart would not mend it");
 }
 
 /// What `grpc.health.v1` says of the server as a whole.

@@ -21,6 +21,7 @@ mod crash;
 mod disk;
 mod ends;
 mod harness;
+mod health;
 mod hostile;
 mod hostile_words;
 mod import;

@@ -1,0 +1,25 @@
+//! What probes ask of the real binary.
+
+use crate::binary::{Process, run};
+
+#[test]
+fn health_is_told_in_one_line_and_by_the_exit_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::serve(dir.path());
+    let ask = |address: &str, service: &[&str]| {
+        let output = run(&[&["health", "--address", address], service].concat());
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    for service in
+        [&[][..], &["--service", "lodewatch.live"], &["--service", "lodewatch.durability"]]
+    {
+        assert_eq!(ask(&process.address, service), (Some(0), "SERVING\n".to_owned()));
+    }
+    let (code, said) = ask(&process.address, &["--service", "other"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("service not registered"), "{said}");
+    let (code, said) = ask("127.0.0.1:1", &[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("no connection to 127.0.0.1:1"), "{said}");
+}
