@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Gets an Alertmanager for the tests, at target/tools/alertmanager: bash tests/alertmanager.sh
+#
+# The one on the PATH, else Debian's: downloaded with lists and a cache of its own, unpacked and not installed. So no service is
+# started, nothing else changes on this machine, and it needs no root.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+program=$PWD/target/tools/alertmanager
+unpacked=$PWD/target/tools/alertmanager.deb
+
+fail() {
+    printf 'tests/alertmanager.sh: %s\n' "$*" >&2
+    printf 'Put alertmanager on the PATH: https://prometheus.io/download\n' >&2
+    exit 1
+}
+
+download() {
+    local options
+    command -v apt-get >/dev/null || fail "there is none, and no apt-get to get it with"
+    rm -rf "$unpacked"
+    mkdir -p "$unpacked"/{lists/partial,cache/archives/partial}
+    options=(-q -o Dir::State::Lists="$unpacked/lists" -o Dir::Cache="$unpacked/cache" -o APT::Sandbox::User=)
+    cd "$unpacked"
+    apt-get "${options[@]}" update || fail "Debian's packages cannot be listed"
+    apt-get "${options[@]}" download prometheus-alertmanager || fail "prometheus-alertmanager cannot be downloaded"
+    dpkg-deb --extract prometheus-alertmanager_*.deb .
+    rm -rf lists cache prometheus-alertmanager_*.deb
+    ln -sf alertmanager.deb/usr/bin/prometheus-alertmanager "$program"
+}
+
+runs() { "$program" --version >/dev/null 2>&1; }
+
+mkdir -p target/tools
+if runs; then
+    exit
+fi
+if on_path=$(command -v alertmanager || command -v prometheus-alertmanager); then
+    ln -sf "$on_path" "$program"
+    exit
+fi
+download
+runs || fail "$program does not run"
