@@ -18,7 +18,7 @@ fail() {
 download() {
     local options
     command -v apt-get >/dev/null || fail "there is none, and no apt-get to get it with"
-    rm -rf "$unpacked"
+    rm -rf "$unpacked" "$program"
     mkdir -p "$unpacked"/{lists/partial,cache/archives/partial}
     options=(-q -o Dir::State::Lists="$unpacked/lists" -o Dir::Cache="$unpacked/cache" -o APT::Sandbox::User=)
     cd "$unpacked"
@@ -26,7 +26,13 @@ download() {
     apt-get "${options[@]}" download prometheus-alertmanager || fail "prometheus-alertmanager cannot be downloaded"
     dpkg-deb --extract prometheus-alertmanager_*.deb .
     rm -rf lists cache prometheus-alertmanager_*.deb
-    ln -sf alertmanager.deb/usr/bin/prometheus-alertmanager "$program"
+    # Debian's has its templates under /usr/share, and finds them there in a mount namespace of its own.
+    cat >"$program" <<END
+#!/bin/sh
+exec unshare --mount --map-root-user sh -c 'mount -t overlay overlay -o "lowerdir=$unpacked/usr/share:/usr/share" /usr/share &&
+    exec "$unpacked/usr/bin/prometheus-alertmanager" "\$@"' sh "\$@"
+END
+    chmod +x "$program"
 }
 
 runs() { "$program" --version >/dev/null 2>&1; }

@@ -171,8 +171,11 @@ class Alertmanager(Program):
             f"receivers: [{{name: test, webhook_configs: [{{url: '{pages.url}', send_resolved: true}}]}}]\n"
         )
         store = tempfile.mkdtemp(dir=folder)
+        program = harness.ROOT / "target/tools/alertmanager"
+        if not program.exists():
+            raise RuntimeError("there is no Alertmanager; get one with: bash tests/alertmanager.sh")
         super().__init__(
-            harness.ROOT / "target/tools/alertmanager",
+            program,
             f"--config.file={settings}",
             f"--storage.path={store}",
             f"--web.listen-address=127.0.0.1:{port}",
