@@ -1,10 +1,13 @@
 //! A small answer over HTTP, as a whole: bounded in bytes and in time.
+//!
+//! [`get`] fetches what somebody has; a [`Sender`] posts to somebody again and again, over connections that it keeps.
 
 use bytes::Bytes;
-use http::Uri;
-use http_body_util::{BodyExt, Empty, Limited};
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt, Empty, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::Connect;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use std::error::Error;
 use std::time::Duration;
@@ -41,4 +44,53 @@ where
         body.map(http_body_util::Collected::to_bytes).map_err(|error| text(&*error))
     };
     timeout(bounds.time, fetch).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
+}
+
+/// Connections over which requests are sent, encrypted where an address begins with `https`. Cheap to clone; clones share them.
+#[derive(Debug, Clone)]
+pub struct Sender(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+
+impl Sender {
+    /// Trusts the system's authorities.
+    ///
+    /// # Errors
+    ///
+    /// Where they cannot be read.
+    pub fn new() -> Result<Self, std::io::Error> {
+        let connector = HttpsConnectorBuilder::new().with_native_roots()?;
+        let connector = connector.https_or_http().enable_http1().build();
+        Ok(Self(Client::builder(TokioExecutor::new()).build(connector)))
+    }
+
+    /// What is answered to a request, whatever its status; redirects are not followed. An answer of too many bytes is taken
+    /// without them.
+    ///
+    /// # Errors
+    ///
+    /// In words: where nobody can be reached, or nobody answers in time. Whether the request was heard is then not known.
+    pub async fn send(
+        &self,
+        request: Request<Bytes>,
+        bounds: Bounds,
+    ) -> Result<Response<Bytes>, String> {
+        let exchange = async {
+            let answer = self.0.request(request.map(Full::new)).await;
+            let (head, body) = answer.map_err(|error| with_causes(&error))?.into_parts();
+            let body = Limited::new(body, bounds.bytes).collect().await;
+            let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            Ok(Response::from_parts(head, body))
+        };
+        timeout(bounds.time, exchange).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
+    }
+}
+
+/// The library's own words do not say why.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

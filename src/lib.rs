@@ -24,6 +24,8 @@ pub mod fanout;
 pub mod feeds;
 // A small answer over HTTP, bounded in bytes and in time.
 pub mod fetch;
+// Alerts handed on to what speaks HTTP: Alertmanager, and webhooks.
+pub mod forward;
 // The edge: the only place that knows protobuf and gRPC.
 pub mod grpc;
 // What is true: the durable, ordered record of inputs.

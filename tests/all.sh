@@ -2,9 +2,9 @@
 # Installs what the tests need and runs everything: bash tests/all.sh
 #
 # Needs a Rust toolchain with rustfmt and clippy, and network to the package registries. Tools and Python packages go
-# to target/tools, in pinned versions; Debian packages that are missing (gcc, make, python3-venv, npm, openssl, strace) are installed
-# where this runs as root, and so are podman and what it needs; what only trixie has is fetched and not installed. A part that cannot
-# run is an error, never skipped in silence.
+# to target/tools, in pinned versions; Debian packages that are missing (gcc, make, python3-venv, npm, openssl, strace, podman and
+# what it needs) are installed where this runs as root; servers and what only trixie has are fetched and not installed. A part that
+# cannot run is an error, never skipped in silence.
 # Quiet on success; of a step that fails, everything it had to say is printed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -112,12 +112,12 @@ debian netavark test -x /usr/lib/podman/netavark
 debian aardvark-dns test -x /usr/lib/podman/aardvark-dns
 step "tools" install_tools
 step "nats-server" bash tests/nats-server.sh
+step "alertmanager" bash tests/alertmanager.sh
 export PATH=$python:$tools/node/node_modules/.bin:$PATH:$tools
 trixie kubectl kubectl usr/bin/kubectl
 trixie docker-compose docker-compose usr/libexec/docker/cli-plugins/docker-compose
 
-step "shellcheck" \
-    shellcheck tests/all.sh tests/from-trixie.sh tests/hostile.sh tests/nats-server.sh tests/soak.sh tests/overload.sh .ci/run
+step "shellcheck" shellcheck tests/*.sh .ci/run
 step "cargo fmt" cargo fmt --check
 step "buf lint" buf lint --config .buf.yaml
 step "cargo fetch" cargo fetch --locked

@@ -1,7 +1,7 @@
 //! The walls of the house. One package has no crate walls, so this reads the sources and holds them to the picture:
 //!
 //! ```text
-//! domain ← engine ← journal, archive ← fanout ← pipeline ← grpc ← server, client, cli ← main
+//! domain ← engine ← journal, archive ← fanout ← pipeline ← grpc ← server, client, forward, cli ← main
 //!    ↖ access (who may do what) ↗
 //! ```
 //!
@@ -36,6 +36,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("reload", &["domain", "engine", "journal", "pipeline", "clock", "config"]),
     ("client", &["domain", "grpc", "clock"]),
+    ("forward", &["domain", "grpc", "client", "fetch", "clock"]),
     (
         "server",
         &[
@@ -69,6 +70,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "reload",
             "server",
             "client",
+            "forward",
             "clock",
             "config",
             "telemetry",
@@ -82,7 +84,11 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("prost", &["grpc"], "only grpc knows protobuf"),
     ("prost_types", &["grpc"], "only grpc knows protobuf"),
     ("prost_reflect", &["grpc"], "only grpc knows protobuf"),
-    ("tonic", &["grpc", "server", "client", "cli"], "only the edge and its two ends know gRPC"),
+    (
+        "tonic",
+        &["grpc", "server", "client", "forward", "cli"],
+        "only the edge and its ends know gRPC",
+    ),
     ("std::env", &["config"], "only config reads the environment"),
     ("SystemTime", &["clock"], "only clock reads the time"),
     ("std::time::Instant", &["clock"], "only clock reads the time"),

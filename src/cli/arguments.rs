@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use super::forward::Forward;
 use crate::config::{self, Config, Flags, Problems};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -63,6 +64,8 @@ pub enum Command {
     Publish(Publish),
     /// Print alerts as they come; resumes by itself when the connection is lost.
     Watch(Watch),
+    /// Hand alerts on to Alertmanager or to a webhook, for as long as it runs; goes on where it stopped.
+    Forward(Forward),
     /// List markets: who supplies, and how concentrated it is.
     Markets(Markets),
     /// List threats and where they stand.

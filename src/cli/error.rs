@@ -1,6 +1,6 @@
 //! What the user reads when something did not work: what was tried, why it failed, what to do.
 
-use crate::{archive, client, config, feeds, journal, server};
+use crate::{archive, client, config, feeds, forward, journal, server};
 use std::fmt::Write;
 use std::path::PathBuf;
 use tonic::{Code, Status};
@@ -65,6 +65,9 @@ pub enum Error {
     /// There can be no such identity.
     #[error("there can be no such identity: {0}")]
     Identity(crate::access::Problems),
+    /// Alerts cannot be handed on.
+    #[error(transparent)]
+    Forward(forward::Error),
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] config::Problems),

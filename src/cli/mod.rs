@@ -9,6 +9,7 @@ mod credentials;
 mod demo;
 mod error;
 mod explain;
+mod forward;
 mod health;
 mod import;
 mod journal;
@@ -27,7 +28,7 @@ pub use arguments::{Arguments, Command};
 pub use error::Error;
 
 use crate::client::Servers;
-use crate::config::Log;
+use crate::config::{Config, Log};
 use crate::telemetry;
 use arguments::{Show, TokenCommand};
 
@@ -38,7 +39,9 @@ use arguments::{Show, TokenCommand};
 /// What the user should read.
 pub async fn run(arguments: Arguments) -> Result<(), Error> {
     let Arguments { command, address, credentials, output } = arguments;
-    if !matches!(command, Command::Serve(_)) {
+    if matches!(command, Command::Forward(_)) {
+        telemetry::start(&Config::built_in().log);
+    } else if !matches!(command, Command::Serve(_)) {
         telemetry::start(&Log::quiet());
     }
     let servers = || -> Result<Servers, Error> {
@@ -49,6 +52,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Serve(flags) => serve::run(&flags).await,
         Command::Publish(arguments) => publish::run(&servers()?, output, &arguments).await,
         Command::Watch(arguments) => watch::run(&servers()?, output, &arguments).await,
+        Command::Forward(arguments) => forward::run(servers()?, arguments).await,
         Command::Markets(arguments) => markets::run(&servers()?, output, &arguments).await,
         Command::Threats(arguments) => threats::run(&servers()?, output, &arguments).await,
         Command::Alerts(arguments) => match arguments.show {

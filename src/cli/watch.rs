@@ -10,12 +10,7 @@ use tonic::Status;
 
 /// Prints alerts until interrupted.
 pub(super) async fn run(servers: &Servers, output: Output, arguments: &Watch) -> Result<(), Error> {
-    let (start, cursor) = match arguments.from.as_str() {
-        "snapshot" => (Start::Snapshot, String::new()),
-        "head" => (Start::Head, String::new()),
-        "oldest" => (Start::Oldest, String::new()),
-        cursor => (Start::Cursor, cursor.to_owned()),
-    };
+    let (start, cursor) = start(&arguments.from);
     let request = SubscribeRequest {
         filter: Some(filter(&arguments.filter)?),
         start: start.into(),
@@ -69,6 +64,16 @@ fn note(text: &str) {
         anstyle::Style::new().dimmed(),
         anstyle::Style::new().dimmed()
     );
+}
+
+/// Where to start, as it was typed.
+pub(super) fn start(typed: &str) -> (Start, String) {
+    match typed {
+        "snapshot" => (Start::Snapshot, String::new()),
+        "head" => (Start::Head, String::new()),
+        "oldest" => (Start::Oldest, String::new()),
+        cursor => (Start::Cursor, cursor.to_owned()),
+    }
 }
 
 /// The filter that was typed; the server checks names, so that its words are the same everywhere.

@@ -11,19 +11,25 @@ const WAIT_MIN: Duration = Duration::from_millis(100);
 /// No wait is longer, before chance.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// Waits that grow while nothing succeeds.
+/// Waits that grow while nothing succeeds, from a tenth of a second to five seconds, and up to twice that by chance.
 #[derive(Debug)]
-pub(super) struct Backoff(ExponentialBackoff);
+pub struct Backoff(ExponentialBackoff);
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Backoff {
     /// From the first wait on.
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         let waits = ExponentialBuilder::new().with_min_delay(WAIT_MIN).with_max_delay(WAIT_MAX);
         Self(waits.with_jitter().without_max_times().build())
     }
 
     /// The next wait, at least `least`.
-    pub(super) fn wait(&mut self, least: Duration) -> Duration {
+    pub fn wait(&mut self, least: Duration) -> Duration {
         self.0.next().expect("the waits never end").saturating_add(least)
     }
 }

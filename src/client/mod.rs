@@ -31,6 +31,7 @@
 //! - [`Servers`]: where to connect to; [`Credentials`]: as whom
 //! - [`Subscription`]: the loop
 //! - [`Publisher`]: the same for batches, which are safe to send again under their `request_id`
+//! - [`Backoff`]: the waits of both
 
 mod backoff;
 mod credentials;
@@ -38,6 +39,7 @@ mod publisher;
 mod servers;
 mod subscription;
 
+pub use backoff::Backoff;
 pub use credentials::{Bearer, Credentials};
 pub use publisher::Publisher;
 pub use servers::{Connection, Error, Servers, connect};

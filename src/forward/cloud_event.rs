@@ -1,0 +1,62 @@
+//! An alert as an event of CloudEvents 1.0, in its structured JSON form. Handed out, so nothing of it changes its meaning.
+
+use super::fields::{event_time, name, stage};
+use crate::grpc::json::to_json;
+use crate::grpc::pb::Alert;
+use serde_json::json;
+
+/// The media type of the form.
+pub(super) const CONTENT_TYPE: &str = "application/cloudevents+json";
+
+/// The id of an alert's event: no other alert of any journal has it, and the same alert always has the same, on any server. The
+/// cursor says of which journal and entry it is, the sequence which of the entry's alerts.
+pub(super) fn id(alert: &Alert) -> String {
+    format!("{}-{}", alert.cursor, alert.sequence)
+}
+
+/// The event. Its data is the alert in protobuf's JSON mapping, as the command line prints it.
+pub(super) fn of(alert: &Alert) -> String {
+    let event = json!({
+        "specversion": "1.0",
+        "id": id(alert),
+        "source": "/lodewatch",
+        "type": format!("lodewatch.v1.alert.{}", name(alert.kind().as_str_name(), "ALERT_KIND_")),
+        "subject": subject(alert),
+        "time": event_time(alert).to_string(),
+        "datacontenttype": "application/json",
+    });
+    // Put in as it is, so that every digit of its numbers stays.
+    let event = event.to_string();
+    format!("{},\"data\":{}}}", event.trim_end_matches('}'), to_json(alert))
+}
+
+/// The market, and for whom: `gallium/refining/USA`.
+fn subject(alert: &Alert) -> String {
+    let parts = [alert.mineral.as_str(), &stage(alert), &alert.destination];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grpc::json::from_json;
+    use serde_json::Value;
+
+    #[test]
+    fn an_event_says_which_alert_of_which_market_it_is_and_holds_it_as_it_is_printed() {
+        let alert = r#"{"sequence":"7","cursor":"AbC","kind":"ALERT_KIND_RAISED","mineral":"gallium","stage":"STAGE_REFINING",
+            "destination":"USA","threshold":0.65,"eventTime":"2024-12-03T00:00:00.250Z","sentence":"a } in it"}"#;
+        let alert: Alert = from_json(alert).unwrap();
+        let event: Value = serde_json::from_str(&of(&alert)).unwrap();
+        let said = |key: &str| event[key].as_str().unwrap().to_owned();
+        assert_eq!(said("id"), "AbC-7");
+        assert_eq!(said("type"), "lodewatch.v1.alert.raised");
+        assert_eq!(said("subject"), "gallium/refining/USA");
+        assert_eq!(said("time"), "2024-12-03T00:00:00.25Z");
+        assert_eq!(
+            event["data"].to_string(),
+            serde_json::from_str::<Value>(&to_json(&alert)).unwrap().to_string()
+        );
+        assert_eq!((said("specversion").as_str(), said("source").as_str()), ("1.0", "/lodewatch"));
+    }
+}

@@ -1,0 +1,24 @@
+//! What all receivers are told of an alert in the same words.
+
+use crate::domain::Timestamp;
+use crate::grpc::pb::{Alert, Stage};
+
+/// `refining`.
+pub(super) fn stage(alert: &Alert) -> String {
+    match alert.stage() {
+        Stage::Unspecified => String::new(),
+        stage @ (Stage::Mining | Stage::Refining) => name(stage.as_str_name(), "STAGE_"),
+    }
+}
+
+/// An enum's name without its prefix: `in_force`.
+pub(super) fn name(name: &str, prefix: &str) -> String {
+    name.trim_start_matches(prefix).to_lowercase()
+}
+
+/// When it happened.
+pub(super) fn event_time(alert: &Alert) -> Timestamp {
+    let instant = alert.event_time.unwrap_or_default();
+    let millis = i64::from(instant.nanos) / 1_000_000;
+    Timestamp::from_millis(instant.seconds.saturating_mul(1000).saturating_add(millis))
+}

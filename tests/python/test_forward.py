@@ -1,0 +1,399 @@
+"""`lodewatch forward`: to a real Alertmanager that pages, and to a webhook whose signatures are checked by Python's own hmac."""
+
+import base64
+import hashlib
+import hmac
+import http.server
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+import threading
+import unittest
+
+import harness
+
+SECONDS_MAX = 90
+SECRET = b"a secret of more than 24 bytes"
+ALIKE = ("ARG AUS AUT BEL BOL BRA CAN CHL CHN CZE DEU ESP FIN FRA IDN IND JPN MEX PER USA").split()
+
+
+def report(mineral, shares):
+    rows = [{"country": country, "share": share} for country, share in shares.items()]
+    return {
+        "report": {
+            "mineral": mineral,
+            "stage": "STAGE_REFINING",
+            "source": "TEST",
+            "period": "2024",
+            "vintage": "2024-01-31",
+            "rows": rows,
+        }
+    }
+
+
+def concentrated(mineral, share=0.9):
+    return report(mineral, {"CHN": share, "USA": 0.05})
+
+
+def spread(mineral):
+    return report(mineral, dict.fromkeys(ALIKE, 0.05))
+
+
+def threat(mineral, effective):
+    return {
+        "id": "CHN-1",
+        "title": "No exports",
+        "imposing": "CHN",
+        "minerals": [mineral],
+        "measure": "MEASURE_PROHIBITION",
+        "dateAnnounced": "2024-12-03",
+        "dateEffective": effective,
+    }
+
+
+def binary():
+    return os.environ.get("LODEWATCH_BIN", str(harness.ROOT / "target/debug/lodewatch"))
+
+
+def environment():
+    return {key: value for key, value in os.environ.items() if not key.startswith("LODEWATCH_")}
+
+
+class Receiver:
+    """An HTTP server that keeps what is posted to it, and answers what it was told to: 200 where it was told nothing."""
+
+    def __init__(self):
+        self.answers = []
+        self.posts = []
+        self.changed = threading.Condition()
+        receiver = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                with receiver.changed:
+                    status, more = receiver.answers.pop(0) if receiver.answers else (200, {})
+                    receiver.posts.append((status, dict(self.headers), body))
+                    receiver.changed.notify_all()
+                self.send_response(status)
+                for name, value in more.items():
+                    self.send_header(name, value)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def wait_for(self, is_there):
+        """Waits until what was posted so far is enough."""
+        with self.changed:
+            if not self.changed.wait_for(lambda: is_there(self.posts), SECONDS_MAX):
+                raise AssertionError(f"not in time; there are {self.posts}")
+
+    def taken(self):
+        """What was answered with success."""
+        with self.changed:
+            return [(headers, body) for status, headers, body in self.posts if status == 200]
+
+    def sequences(self):
+        return [int(json.loads(body)["data"]["sequence"]) for _, body in self.taken()]
+
+    def wait_for_sequence(self, last):
+        def has_come(posts):
+            taken = [json.loads(body)["data"]["sequence"] for status, _, body in posts if status == 200]
+            return str(last) in taken
+
+        self.wait_for(has_come)
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Program:
+    """A process of which the test reads what it says."""
+
+    def __init__(self, *command):
+        self.log = []
+        self.changed = threading.Condition()
+        self.process = subprocess.Popen(
+            list(map(str, command)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        for line in self.process.stderr:
+            with self.changed:
+                self.log.append(line)
+                self.changed.notify_all()
+
+    def wait_for(self, words):
+        with self.changed:
+            if not self.changed.wait_for(lambda: any(words in line for line in self.log), SECONDS_MAX):
+                raise AssertionError("it does not say it:\n" + "".join(self.log))
+        return next(line for line in self.log if words in line)
+
+    def kill(self):
+        self.process.kill()
+        return self.ended()
+
+    def ended(self):
+        """Its exit code once it ends, and all that it said."""
+        code = self.process.wait(SECONDS_MAX)
+        self.reader.join()
+        self.process.stderr.close()
+        return code, "".join(self.log)
+
+
+class Alertmanager(Program):
+    """A real one, that keeps nothing from before, and pages a webhook at once."""
+
+    def __init__(self, folder, pages, port=0):
+        settings = folder / "alertmanager.yml"
+        settings.write_text(
+            "route: {receiver: test, group_by: ['...'], group_wait: 0s, group_interval: 1s, repeat_interval: 1h}\n"
+            f"receivers: [{{name: test, webhook_configs: [{{url: '{pages.url}', send_resolved: true}}]}}]\n"
+        )
+        store = tempfile.mkdtemp(dir=folder)
+        program = harness.ROOT / "target/tools/alertmanager"
+        if not program.exists():
+            raise RuntimeError("there is no Alertmanager; get one with: bash tests/alertmanager.sh")
+        super().__init__(
+            program,
+            f"--config.file={settings}",
+            f"--storage.path={store}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--cluster.listen-address=",
+            "--log.format=json",
+        )
+        listening = json.loads(self.wait_for("Listening on"))
+        self.port = int(listening["address"].rpartition(":")[2])
+        self.url = f"http://127.0.0.1:{self.port}"
+
+
+class Forwarding(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.state = self.folder / "state"
+        self.server = harness.Server(self.folder / "data")
+        self.addCleanup(self.server.kill)
+        self.receiver = Receiver()
+        self.addCleanup(self.receiver.close)
+
+    def lodewatch(self, *arguments):
+        command = [binary(), *map(str, arguments), "--address", self.server.address]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=SECONDS_MAX, env=environment()
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def publish(self, *updates, drill=False):
+        """Publishes one batch; gives the sequence of the last alert there is."""
+        path = self.folder / "updates.jsonl"
+        path.write_text("".join(json.dumps(update) + "\n" for update in updates))
+        self.lodewatch("publish", path, *(["--exercise"] if drill else []))
+        return int(self.alerts()[-1]["sequence"])
+
+    def alerts(self):
+        lines = self.lodewatch("alerts", "--oldest-first", "--drills", "--limit", 1000, "--output", "json")
+        return [json.loads(line) for line in lines.splitlines()]
+
+    def forward(self, *arguments):
+        command = [binary(), "forward", *arguments, "--state", self.state]
+        program = Program(*command, "--address", self.server.address)
+        self.addCleanup(program.process.kill)
+        return program
+
+    # Webhooks.
+
+    def webhook(self, *arguments):
+        return self.forward("webhook", self.receiver.url, *arguments)
+
+    def test_every_alert_is_one_signed_event_in_order_however_often_the_receiver_fails(self):
+        secret = self.folder / "secret"
+        secret.write_text(f"whsec_{base64.b64encode(SECRET).decode()}\n")
+        password = self.folder / "authorization"
+        password.write_text("Bearer abc\n")
+        self.receiver.answers = [(503, {}), (429, {"retry-after": "0"}), (200, {}), (500, {})]
+        self.webhook("--secret-file", secret, "--authorization-file", password, "--from", "oldest")
+        self.publish(concentrated("gallium"), concentrated("cobalt"))
+        last = self.publish(spread("gallium"))
+        self.receiver.wait_for_sequence(last)
+        events = [json.loads(body) for _, body in self.receiver.taken()]
+        alerts = self.alerts()
+        self.assertEqual([event["data"] for event in events], alerts)
+        self.assertEqual(len({event["id"] for event in events}), len(alerts))
+        for event, alert in zip(events, alerts):
+            kind = alert["kind"].removeprefix("ALERT_KIND_").lower()
+            self.assertEqual(event["specversion"], "1.0")
+            self.assertEqual(event["type"], f"lodewatch.v1.alert.{kind}")
+            self.assertEqual(event["subject"], f"{alert['mineral']}/refining")
+        first, tries = self.receiver.posts[0][1]["webhook-id"], 0
+        for status, headers, body in self.receiver.posts:
+            tries += headers["webhook-id"] == first
+            self.assertEqual(headers["authorization"], "Bearer abc")
+            self.assertEqual(headers["content-type"], "application/cloudevents+json")
+            self.assertEqual(headers["webhook-id"], json.loads(body)["id"])
+            signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+            digest = hmac.new(SECRET, signed, hashlib.sha256).digest()
+            expected = "v1," + base64.b64encode(digest).decode()
+            self.assertEqual(headers["webhook-signature"], expected)
+        self.assertEqual(tries, 3, "the same id at every try")
+
+    def test_a_killed_forwarder_leaves_no_gap_and_repeats_only_what_was_on_its_way(self):
+        killed, last = 0, 0
+        for turn in range(4):
+            program = self.webhook("--from", "oldest")
+            last = self.publish(concentrated("gallium") if turn % 2 == 0 else spread("gallium"))
+            self.receiver.wait_for_sequence(last - 1 if turn < 3 else last)
+            program.kill()
+            killed += 1
+        # What came while nobody forwarded.
+        last = self.publish(spread("cobalt"), concentrated("tungsten"))
+        self.webhook()
+        self.receiver.wait_for_sequence(last)
+        sequences = self.receiver.sequences()
+        self.assertEqual(sorted(set(sequences)), list(range(1, last + 1)), "no gap")
+        self.assertLessEqual(len(sequences) - last, killed, "one repeat at most for every kill")
+        in_order = [number for at, number in enumerate(sequences) if number not in sequences[:at]]
+        self.assertEqual(in_order, sorted(in_order))
+
+    def test_a_receiver_that_refuses_ends_the_forwarder_and_a_person_decides(self):
+        last = self.publish(concentrated("gallium"))
+        self.receiver.answers = [(200, {}), (422, {}), (422, {})]
+        refused = int(self.alerts()[1]["sequence"])
+        for _ in range(2):
+            code, said = self.webhook("--from", "oldest").ended()
+            self.assertEqual(code, 1)
+            self.assertIn(f"alert {refused} was refused", said)
+            self.assertIn("422", said)
+            self.assertIn(f"--skip {refused}", said)
+        more = self.publish(concentrated("cobalt"))
+        self.assertGreater(more, last)
+        self.webhook("--skip", refused)
+        self.receiver.wait_for_sequence(more)
+        expected = [number for number in range(1, more + 1) if number != refused]
+        self.assertEqual(self.receiver.sequences(), expected)
+
+    def test_sigterm_is_no_failure_and_drills_go_out_only_where_asked_for(self):
+        program = self.webhook()
+        self.publish(concentrated("gallium"))
+        drill = self.publish({"threat": threat("gallium", "2024-12-03")}, drill=True)
+        real = self.publish(concentrated("cobalt"))
+        self.receiver.wait_for_sequence(real)
+        self.assertNotIn(drill, self.receiver.sequences())
+        program.process.send_signal(signal.SIGTERM)
+        self.assertEqual(program.ended()[0], 0)
+        self.state.unlink()
+        self.webhook("--drills", "--from", "oldest")
+        self.receiver.wait_for_sequence(drill)
+
+    def test_what_cannot_be_kept_or_used_is_said_before_anything_is_sent(self):
+        self.state = self.folder / "missing" / "state"
+        code, said = self.webhook().ended()
+        self.assertEqual((code, "cannot be read and written" in said), (1, True), said)
+        self.state = self.folder / "updates.jsonl"
+        self.publish(concentrated("gallium"))
+        code, said = self.webhook().ended()
+        self.assertEqual((code, "no file that this forwarder has written" in said), (1, True), said)
+        self.state = self.folder / "state"
+        bad = self.folder / "bad"
+        bad.write_text("whsec_abc")
+        code, said = self.webhook("--secret-file", bad).ended()
+        self.assertEqual((code, "openssl rand -base64 32" in said), (1, True), said)
+        self.assertEqual(self.receiver.posts, [])
+
+    # Alertmanager.
+
+    def alertmanager(self, port=0):
+        program = Alertmanager(self.folder, self.receiver, port)
+        self.addCleanup(program.process.kill)
+        return program
+
+    def paged(self, status, **labels):
+        """Waits until Alertmanager has paged about this; gives the alert as it told it."""
+
+        def fits(alert):
+            is_of = all(alert["labels"].get(name) == value for name, value in labels.items())
+            return is_of and alert["status"] == status
+
+        def told(posts):
+            pages = [json.loads(body)["alerts"] for _, _, body in posts]
+            return [alert for alerts in pages for alert in alerts if fits(alert)]
+
+        self.receiver.wait_for(told)
+        return told(self.receiver.posts)[-1]
+
+    def test_what_opens_pages_what_escalates_changes_severity_and_what_clears_is_resolved(self):
+        alertmanager = self.alertmanager()
+        link = "https://console.example/alerts/{sequence}"
+        self.forward("alertmanager", alertmanager.url, "--link", link)
+        where = {"alertname": "hhi", "mineral": "gallium", "stage": "refining"}
+        self.publish(concentrated("gallium", 0.5))
+        warned = self.paged("firing", severity="warning", **where)
+        self.assertNotIn("exercise", warned["labels"])
+        opened = next(alert for alert in self.alerts() if alert["rule"] == "hhi")
+        self.assertEqual(warned["annotations"]["summary"], opened["sentence"])
+        self.assertIn("CHN 50 %", warned["annotations"]["why"])
+        self.assertIn("data from feed cli", warned["annotations"]["cause"])
+        self.assertEqual(warned["generatorURL"], link.replace("{sequence}", opened["sequence"]))
+        self.publish(concentrated("gallium"))
+        self.paged("resolved", severity="warning", **where)
+        self.paged("firing", severity="critical", **where)
+        self.publish(spread("gallium"))
+        cleared = self.paged("resolved", severity="critical", **where)
+        self.assertIn("clear of critical", cleared["annotations"]["summary"])
+
+    def test_a_killed_forwarder_resumes_and_alertmanager_hears_of_what_happened_meanwhile(self):
+        alertmanager = self.alertmanager()
+        program = self.forward("alertmanager", alertmanager.url)
+        self.publish(concentrated("gallium"))
+        self.paged("firing", alertname="hhi", mineral="gallium")
+        program.kill()
+        self.publish(spread("gallium"))
+        self.publish(concentrated("cobalt"))
+        self.publish({"threat": threat("cobalt", "2098-12-03")})
+        self.forward("alertmanager", alertmanager.url)
+        self.paged("resolved", alertname="hhi", mineral="gallium")
+        self.paged("firing", alertname="hhi", mineral="cobalt", severity="critical")
+        self.paged("firing", alertname="notice", mineral="cobalt", threat="CHN-1", severity="info")
+
+    def test_an_alertmanager_that_was_down_and_lost_everything_hears_of_all_that_is_open(self):
+        alertmanager = self.alertmanager()
+        gone = "http://127.0.0.1:1"
+        program = self.forward("alertmanager", gone, alertmanager.url, "--repeat", "1")
+        self.publish(concentrated("gallium"))
+        self.paged("firing", alertname="hhi", mineral="gallium")
+        alertmanager.kill()
+        with self.receiver.changed:
+            self.receiver.posts.clear()
+        self.publish(concentrated("cobalt"))
+        at = f"receiver=\"127.0.0.1:{alertmanager.port}\""
+        program.wait_for(f"the receiver does not take alerts {at}")
+        self.alertmanager(alertmanager.port)
+        self.paged("firing", alertname="hhi", mineral="cobalt")
+        self.paged("firing", alertname="hhi", mineral="gallium")
+        program.wait_for(f"the receiver takes alerts again {at}")
+
+
+if __name__ == "__main__":
+    unittest.main()
