@@ -3,7 +3,7 @@
 #
 # Needs a Rust toolchain with rustfmt and clippy, and network to the package registries. Tools and Python packages go
 # to target/tools, in pinned versions; Debian packages that are missing (gcc, python3-venv, npm, openssl, strace) are installed
-# where this runs as root; tests/nats-server.sh gets the NATS server. A part that cannot run is an error, never skipped in silence.
+# where this runs as root; tests/nats-server.sh gets the NATS server, tests/prometheus.sh Prometheus. A part that cannot run is an error, never skipped in silence.
 # Quiet on success; of a step that fails, everything it had to say is printed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -93,10 +93,14 @@ debian strace strace --version
 debian mount mount --version
 step "tools" install_tools
 step "nats-server" bash tests/nats-server.sh
+step "prometheus" bash tests/prometheus.sh
 export PATH=$python:$tools/node/node_modules/.bin:$PATH
 
 step "shellcheck" \
-    shellcheck tests/all.sh tests/hostile.sh tests/nats-server.sh tests/soak.sh tests/overload.sh .ci/run
+    shellcheck tests/all.sh tests/hostile.sh tests/nats-server.sh tests/prometheus.sh tests/soak.sh tests/overload.sh .ci/run
+step "promtool: rules" "$tools/promtool" check rules deploy/prometheus/rules.yaml
+step "promtool: cases of the rules" "$tools/promtool" test rules deploy/prometheus/rules_test.yaml
+step "promtool: configuration" "$tools/promtool" check config deploy/prometheus/prometheus.yaml
 step "cargo fmt" cargo fmt --check
 step "buf lint" buf lint --config .buf.yaml
 step "cargo fetch" cargo fetch --locked

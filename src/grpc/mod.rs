@@ -8,12 +8,13 @@
 //! ```
 //!
 //! One file per service; `subscription`, `publish_stream` and `market_watch` are the streams, `limits` bounds them; `what_if`
-//! works on copies of the state; `health` is what load balancers ask; `cursor` and `page` are the opaque texts handed out.
+//! works on copies of the state; `health` is what load balancers ask; `counted` counts how calls end; `cursor` and `page` are the opaque texts handed out.
 
 mod alert_service;
 mod answer;
 mod api;
 mod body;
+mod counted;
 mod cursor;
 mod deadline;
 mod feed_service;
@@ -25,6 +26,7 @@ mod market_board;
 mod market_service;
 mod market_view;
 mod market_watch;
+mod methods;
 mod names;
 mod opaque;
 mod page;
@@ -43,6 +45,7 @@ pub use answer::answer;
 pub use api::Api;
 pub use limits::{Bounds, Limits, Peer};
 pub use market_board::Boards;
+pub use methods::methods;
 pub use publish_stream::Credits;
 
 use crate::domain::update::{Cursor, Position};
