@@ -30,6 +30,8 @@ pub mod forward;
 pub mod grpc;
 // What is true: the durable, ordered record of inputs.
 pub mod journal;
+// How it is, in numbers: what Prometheus reads.
+pub mod metrics;
 // The one loop: tail, apply, archive, fan out.
 pub mod pipeline;
 // Other rules while running.

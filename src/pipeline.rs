@@ -4,6 +4,7 @@
 //! also for entries that this very process appended.
 
 mod digest;
+mod outcome;
 
 pub use digest::Divergence;
 
@@ -11,15 +12,17 @@ use crate::archive::{self, Archive, Record, Snapshot};
 use crate::clock::Clock;
 use crate::domain::update::Payload;
 use crate::domain::{Alert, Entry, Facets, Seq, Timestamp};
-use crate::engine::{Answered, State};
+use crate::engine::State;
 use crate::fanout::{self, Frame, Ring};
 use crate::journal::{self, Ahead, Journal, Tail};
+use crate::metrics;
 use bytes::Bytes;
 use digest::Digests;
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Makes an alert's bytes, once.
@@ -196,6 +199,7 @@ pub struct Pipeline {
     last_snapshot: Seq,
     /// The last entry that was there before this start.
     recovered: Seq,
+    metrics: metrics::Pipeline,
 }
 
 impl Pipeline {
@@ -239,7 +243,17 @@ impl Pipeline {
             housekeeping,
             last_snapshot: after,
             recovered,
+            metrics: metrics::Pipeline::default(),
         })
+    }
+
+    /// Counts what it does here.
+    #[must_use]
+    pub fn counted(mut self, metrics: metrics::Pipeline) -> Self {
+        let (entry, at) = self.view.look(|state| (state.seq(), state.now()));
+        metrics.snapshot(entry.0, at.millis());
+        self.metrics = metrics;
+        self
     }
 
     /// What others may see.
@@ -311,6 +325,7 @@ impl Pipeline {
 
     /// Archives alerts; on a full disk tries until there is space, and tells so meanwhile.
     async fn commit(&mut self, applied: Seq, records: &[Record]) -> Result<(), Error> {
+        let begun = Instant::now();
         while let Err(error) = self.archive.commit(applied, records) {
             if !matches!(error, archive::Error::Full { .. }) {
                 return Err(error.into());
@@ -321,6 +336,7 @@ impl Pipeline {
             }
             tokio::time::sleep(RETRY).await;
         }
+        self.metrics.archived(begun.elapsed());
         if self.trouble.send_replace(None).is_some() {
             tracing::info!("there is space again");
         }
@@ -329,19 +345,25 @@ impl Pipeline {
 
     fn apply(&mut self, entries: &[Entry]) -> Vec<Frame> {
         let mut frames = Vec::new();
+        let since = Instant::now();
         for entry in entries {
             // Held for one entry at a time, so that readers get their turn.
             let (applied, answered) = {
                 let mut state = self.view.state.write().unwrap_or_else(PoisonError::into_inner);
-                (state.apply(entry), answer(&state, entry))
+                (state.apply(entry), outcome::answer(&state, entry))
             };
             tracing::trace!(entry = entry.seq.0, alerts = applied.alerts.len(), "applied");
             let records: Vec<_> = applied.alerts.iter().map(|alert| self.record(alert)).collect();
             self.digests.push(answered.as_ref().map(|answered| &answered.answer), &records);
+            // What a start replays was counted when it was new.
+            if entry.seq > self.recovered {
+                outcome::count(&self.metrics, entry, &applied.alerts, answered.as_deref());
+            }
             if !records.is_empty() {
-                frames.push(Frame { entry: entry.seq, records });
+                frames.push(Frame { entry: entry.seq, since, records });
             }
         }
+        self.metrics.applied(entries.len(), since.elapsed());
         frames
     }
 
@@ -369,6 +391,7 @@ impl Pipeline {
     }
 
     fn keep_house(&mut self) -> Result<(), archive::Error> {
+        let begun = Instant::now();
         let (seq, now, bytes, open) = self
             .view
             .look(|state| (state.seq(), state.now(), state.to_snapshot(), state.open_alerts()));
@@ -378,6 +401,7 @@ impl Pipeline {
         let digest = self.digests.testimony().digest;
         self.archive.save_snapshot(&Snapshot { seq, digest, bytes })?;
         self.last_snapshot = seq;
+        self.metrics.snapshot(seq.0, now.millis());
         if self.housekeeping.keep_days > 0 {
             let before = now.minus_days(self.housekeeping.keep_days);
             self.archive.prune(before, &open)?;
@@ -385,6 +409,7 @@ impl Pipeline {
         if self.housekeeping.keep_bytes > 0 {
             self.archive.prune_to(self.housekeeping.keep_bytes, &open)?;
         }
+        self.metrics.saved(begun.elapsed());
         Ok(())
     }
 }
@@ -398,14 +423,6 @@ fn newest_snapshot(archive: &Archive) -> Result<(State, u64), Error> {
             tracing::warn!(entry = snapshot.seq.0, %error, "snapshot cannot be used; replaying all");
             Ok((State::default(), 0))
         }
-    }
-}
-
-/// The answer to an entry's batch.
-fn answer(state: &State, entry: &Entry) -> Option<Arc<Answered>> {
-    match &entry.payload {
-        Payload::Batch(batch) => state.requests().get(batch.request_id).cloned(),
-        Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } | Payload::Tick { .. } => None,
     }
 }
 

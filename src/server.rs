@@ -2,7 +2,10 @@
 
 mod connection;
 mod keys;
+mod pages;
+mod port;
 mod socket;
+mod standing;
 mod tls;
 
 use crate::access::{self, Gate};
@@ -11,10 +14,13 @@ use crate::clock::{Clock, Jumped};
 use crate::config::{Config, Store};
 use crate::grpc::{self, Addresses, Api, Boards, Bounds, Credits, Limits};
 use crate::journal::{self, Embedded, JetStream, Journal};
+use crate::metrics::{self, Metrics};
 use crate::pipeline::{self, Divergence, Housekeeping, Pipeline, Trouble, View, keep_time};
 use crate::reload::{self, Keeper, Reload};
-use connection::Ends;
+use futures_util::future::OptionFuture;
 use keys::{Files, Keys};
+use port::Ends;
+use standing::Looker;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -27,8 +33,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-/// Connections to the port for probes; one more is closed at once.
-const PROBES_MAX: usize = 100;
+/// Connections to a port for operators, as for probes; one more is closed at once.
+const OPERATORS_MAX: usize = 100;
 
 /// How long calls may take to notice that their connections are cut.
 const CUT_BOUND: Duration = Duration::from_secs(1);
@@ -53,9 +59,11 @@ pub enum Error {
     /// Certificates and keys cannot be used.
     #[error("connections cannot be encrypted")]
     Tls(#[from] tls::Error),
-    /// Nobody can ask whether the server is ready.
-    #[error("{address}, health.listen, cannot be listened on")]
-    Health {
+    /// A port for operators cannot be had.
+    #[error("{address}, {port}, cannot be listened on")]
+    Port {
+        /// The setting that says where it is.
+        port: &'static str,
         /// Where.
         address: SocketAddr,
         /// Why.
@@ -84,6 +92,7 @@ pub struct Node {
     keys: Keys,
     files: Option<Files>,
     told: Arc<Notify>,
+    metrics: Arc<Metrics>,
 }
 
 impl Node {
@@ -98,11 +107,14 @@ impl Node {
         let keys = open_keys(&config, &clock)?;
         let dir = config.data_dir.clone();
         let archive_error = |source| Error::Archive { dir: dir.clone(), source };
+        let metrics = Arc::new(Metrics::new(grpc::methods()));
+        let counted = metrics.journal.clone();
         let journal: Arc<dyn Journal> = match &config.journal {
-            Store::Embedded => Arc::new(Embedded::open(&config.data_dir)?),
+            Store::Embedded => Arc::new(Embedded::open_counted(&config.data_dir, counted)?),
             Store::JetStream(settings) => {
                 // Boxed: what connecting takes is given back once it is done.
-                Arc::new(Box::pin(JetStream::open(settings, &config.data_dir)).await?)
+                let open = JetStream::open_counted(settings, &config.data_dir, counted);
+                Arc::new(Box::pin(open).await?)
             }
         };
         let archive = Archive::open(&config.data_dir, journal.epoch(), *journal.head().borrow())
@@ -115,6 +127,7 @@ impl Node {
         };
         let encoding = grpc::encoding(journal.epoch());
         let pipeline = Pipeline::open(Arc::clone(&journal), archive, encoding, housekeeping)?;
+        let pipeline = pipeline.counted(metrics.pipeline.clone());
         let view = pipeline.view();
         let stop = CancellationToken::new();
         let mut ended = spawn_loop(pipeline, stop.clone())?;
@@ -125,9 +138,9 @@ impl Node {
             ended = &mut ended => return Err(loop_error(ended)),
         };
         check_archive(&view)?;
-        let told = Arc::default();
+        let (reload, told) = (None, Arc::default());
         let node =
-            Self { journal, view, clock, stop, ended, config, reload: None, keys, files, told };
+            Self { journal, view, clock, stop, ended, config, reload, keys, files, told, metrics };
         match reached {
             Ok(()) => {
                 tracing::info!(entry = recovered.0, epoch = %node.journal.epoch(), "recovered");
@@ -276,6 +289,7 @@ impl Node {
                 bytes: config.publish_bytes_max,
             },
             boards: Boards::default(),
+            metrics: Arc::clone(&self.metrics),
             stream_age_max: config.stream_age_max,
             what_ifs: Arc::new(Semaphore::new(config.what_ifs_max)),
             refused,
@@ -283,32 +297,40 @@ impl Node {
         let addresses =
             Addresses::new(config.connections_per_address_max, config.wasted_calls_per_second_max);
         let ends = Ends {
+            port: "server.listen",
             connections_max: config.connections_max,
+            limit: "server.connections_max",
             addresses: Arc::new(addresses),
             streams_max: config.streams_per_connection_max,
+            is_encrypted: self.keys.encryption.is_some(),
             handshake: Duration::from_millis(config.handshake_ms),
             drain,
             cut,
         };
-        let (routes, health) = grpc::routes(api, config.message_bytes_max).await;
-        let probes = match self.config.health.listen {
-            None => None,
-            Some(address) => {
-                let listener = TcpListener::bind(address).await;
-                let listener = listener.map_err(|source| Error::Health { address, source })?;
-                tracing::info!(probes = ?listener.local_addr().ok(), "listening for probes");
-                let ends = Ends { connections_max: PROBES_MAX, ..ends.clone() };
-                let keys = Keys { encryption: None, ..self.keys.clone() };
-                Some(connection::serve(listener, ends, keys, health.prepare()))
-            }
+        let of = |port| {
+            // Of their own: whoever probes may share an address with somebody hostile.
+            let addresses = Arc::new(Addresses::new(OPERATORS_MAX, u32::MAX));
+            let (connections_max, limit) = (OPERATORS_MAX, port);
+            Ends { port, connections_max, limit, addresses, is_encrypted: false, ..ends.clone() }
         };
-        let calls = connection::serve(listener, ends, self.keys.clone(), routes.prepare());
-        Ok(async {
-            match probes {
-                None => calls.await,
-                Some(probes) => drop(tokio::join!(calls, probes)),
-            }
-        })
+        let standing = Looker::new(&self.config, &api);
+        let (routes, health) = grpc::routes(api, config.message_bytes_max).await;
+        let metrics = || Arc::clone(&self.metrics);
+        let probes = bind("health.listen", self.config.health.listen).await?.map(|listener| {
+            let (keys, ends) =
+                (Keys { encryption: None, ..self.keys.clone() }, of("health.listen"));
+            connection::serve(listener, ends, keys, health.prepare(), metrics())
+        });
+        let pages = bind("metrics.listen", self.config.metrics.listen).await?.map(|listener| {
+            let page = metrics::page(move || standing.text());
+            pages::serve(listener, of("metrics.listen"), None, page, metrics())
+        });
+        let (keys, routes) = (self.keys.clone(), routes.prepare());
+        let calls = connection::serve(listener, ends, keys, routes, metrics());
+        // Boxed: whoever serves need not carry what the ports take.
+        Ok(Box::pin(async {
+            tokio::join!(calls, OptionFuture::from(probes), OptionFuture::from(pages));
+        }))
     }
 
     /// Ends the loop with a last snapshot.
@@ -322,6 +344,19 @@ impl Node {
             failed => Err(loop_error(failed)),
         }
     }
+}
+
+/// Listens where a port for operators should be, if anywhere.
+async fn bind(
+    port: &'static str,
+    address: Option<SocketAddr>,
+) -> Result<Option<TcpListener>, Error> {
+    let Some(address) = address else { return Ok(None) };
+    let unable = |source| Error::Port { port, address, source };
+    let listener = TcpListener::bind(address).await.map_err(unable)?;
+    let address = listener.local_addr().map_err(unable)?;
+    tracing::info!(port, %address, "listening for operators");
+    Ok(Some(listener))
 }
 
 /// Who is let in, as configured; says so where that is anyone.

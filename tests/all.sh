@@ -113,11 +113,15 @@ debian aardvark-dns test -x /usr/lib/podman/aardvark-dns
 step "tools" install_tools
 step "nats-server" bash tests/nats-server.sh
 step "alertmanager" bash tests/alertmanager.sh
+step "prometheus" bash tests/prometheus.sh
 export PATH=$python:$tools/node/node_modules/.bin:$PATH:$tools
 trixie kubectl kubectl usr/bin/kubectl
 trixie docker-compose docker-compose usr/libexec/docker/cli-plugins/docker-compose
 
 step "shellcheck" shellcheck tests/*.sh .ci/run
+step "promtool: rules" "$tools/promtool" check rules deploy/prometheus/rules.yaml
+step "promtool: cases of the rules" "$tools/promtool" test rules deploy/prometheus/rules_test.yaml
+step "promtool: configuration" "$tools/promtool" check config deploy/prometheus/prometheus.yaml
 step "cargo fmt" cargo fmt --check
 step "buf lint" buf lint --config .buf.yaml
 step "cargo fetch" cargo fetch --locked

@@ -5,7 +5,7 @@
 //!    ↖ access (who may do what) ↗
 //! ```
 //!
-//! `clock`, `config`, `fetch`, `sqlite` and `telemetry` are leaves, which domain and engine may not use; `feeds` turns files into
+//! `clock`, `config`, `fetch`, `metrics`, `sqlite` and `telemetry` are leaves, which domain and engine may not use; `feeds` turns files into
 //! domain values. What a module may use is what [`MAY_USE`] says, and nothing else.
 
 mod sources;
@@ -22,16 +22,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fetch", &[]),
     ("sqlite", &[]),
     ("telemetry", &["config"]),
+    ("metrics", &[]),
     ("feeds", &["domain"]),
-    ("journal", &["domain", "engine", "clock", "config", "fetch", "sqlite"]),
+    ("journal", &["domain", "engine", "clock", "config", "fetch", "metrics", "sqlite"]),
     ("archive", &["domain", "engine", "clock", "config", "sqlite"]),
     ("fanout", &["domain", "engine", "journal", "archive", "clock", "config"]),
-    ("pipeline", &["domain", "engine", "journal", "archive", "fanout", "clock", "config"]),
+    (
+        "pipeline",
+        &["domain", "engine", "journal", "archive", "fanout", "clock", "config", "metrics"],
+    ),
     (
         "grpc",
         &[
             "domain", "access", "engine", "journal", "archive", "fanout", "pipeline", "feeds",
-            "clock", "config",
+            "clock", "config", "metrics",
         ],
     ),
     ("reload", &["domain", "engine", "journal", "pipeline", "clock", "config"]),
@@ -53,6 +57,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "clock",
             "config",
             "telemetry",
+            "metrics",
         ],
     ),
     (

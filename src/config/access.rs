@@ -46,6 +46,13 @@ pub struct Health {
     pub listen: Option<SocketAddr>,
 }
 
+/// The port for metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metrics {
+    /// Where `/metrics` and nothing else is served in the clear, over HTTP/1.1; `None` for nowhere.
+    pub listen: Option<SocketAddr>,
+}
+
 /// It was faulty, and that is noted.
 pub(super) struct Faulty;
 
@@ -104,15 +111,18 @@ fn jwt(table: Option<Table>, problems: &mut Problems) -> Result<Option<Jwt>, Fau
     Err(Faulty)
 }
 
-/// Reads `[health]`.
-pub(super) fn health(table: Option<Table>, problems: &mut Problems) -> Result<Health, Faulty> {
+/// Reads a table that says where a port of its own listens; left empty, nowhere.
+pub(super) fn port(
+    table: Option<Table>,
+    problems: &mut Problems,
+) -> Result<Option<SocketAddr>, Faulty> {
     let mut table = table.ok_or(Faulty)?;
     let listen = table.required("listen", problems);
     table.finish(problems);
     let listen = listen.and_then(|node| {
         node.read(problems, |text| (!text.is_empty()).then(|| address(text)).transpose())
     });
-    Ok(Health { listen: listen.ok_or(Faulty)? })
+    listen.ok_or(Faulty)
 }
 
 /// A file's path; what is left empty is not there.

@@ -23,7 +23,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use access::{Access, Health, Jwt, Tls};
+pub use access::{Access, Health, Jwt, Metrics, Tls};
 pub use journal::{Credentials, JetStream, Store};
 pub use layers::{Flags, check, load, token};
 pub use problem::{Problem, Problems};

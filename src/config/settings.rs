@@ -1,6 +1,6 @@
 //! The settings themselves, as the rest of the program gets them.
 
-use super::access::{self, Access, Health, Tls, address};
+use super::access::{self, Access, Health, Metrics, Tls, address};
 use super::figure;
 use super::journal::{self, Store};
 use super::layers;
@@ -29,6 +29,8 @@ pub struct Config {
     pub access: Access,
     /// The port for probes.
     pub health: Health,
+    /// The port for metrics.
+    pub metrics: Metrics,
     /// Archive and snapshots.
     pub archive: Archive,
     /// Recent alerts in memory.
@@ -161,7 +163,8 @@ impl Config {
         let server = root.table("server", problems).and_then(|table| server(table, problems));
         let tls = access::tls(root.table("tls", problems), problems);
         let access = access::access(root.table("access", problems), problems);
-        let health = access::health(root.table("health", problems), problems);
+        let health = access::port(root.table("health", problems), problems);
+        let metrics = access::port(root.table("metrics", problems), problems);
         let archive = root.table("archive", problems).and_then(|table| archive(table, problems));
         let fanout = root.table("fanout", problems).and_then(|table| fanout(table, problems));
         let reload = root.table("reload", problems).and_then(|table| reload(table, problems));
@@ -179,7 +182,8 @@ impl Config {
             server,
             tls,
             access,
-            health: health.ok()?,
+            health: Health { listen: health.ok()? },
+            metrics: Metrics { listen: metrics.ok()? },
             archive: archive?,
             fanout: fanout?,
             reload: reload?,

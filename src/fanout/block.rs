@@ -1,9 +1,8 @@
 //! A run of entries, and its messages for each filter that was asked for: made by the first who asks, shared by all.
 
-use super::messages::{Frame, Messages, Write};
+use super::messages::{Frame, Messages, Slice, Write};
 use crate::domain::update::Position;
 use crate::domain::{Filter, Seq};
-use bytes::Bytes;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -71,7 +70,7 @@ impl Block {
         filter: &Arc<Filter>,
         write: &Write,
         budget: &Budget,
-    ) -> Option<Bytes> {
+    ) -> Option<Slice> {
         let mut views = self.views();
         let found = views
             .iter()

@@ -5,6 +5,7 @@ use crate::domain::update::Position;
 use crate::domain::{Filter, Seq};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Writes a message behind what is there already: alerts of one entry, at least one, and the place after them. More of
 /// the entry follow where that place is inside it. Given by the edge, which alone knows how messages look on the wire.
@@ -15,6 +16,8 @@ pub type Write = Arc<dyn Fn(&mut BytesMut, &[&Record], Position) + Send + Sync>;
 pub struct Frame {
     /// The entry.
     pub entry: Seq,
+    /// When it was read from the journal, durable.
+    pub since: Instant,
     /// Its alerts, in order; at least one.
     pub records: Vec<Record>,
 }
@@ -25,12 +28,37 @@ impl Frame {
     }
 }
 
-/// Messages in order, and the place after each.
+/// Messages that are handed to a reader at once.
+#[derive(Debug)]
+pub struct Slice {
+    /// The messages, ready for the wire.
+    pub bytes: Bytes,
+    /// How many they are.
+    pub messages: u64,
+    /// How many alerts are in them.
+    pub alerts: u64,
+    /// When the oldest of them was read from the journal; `None` for what the archive has.
+    pub since: Option<Instant>,
+}
+
+/// Messages in order, and how each ends.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Messages {
     bytes: Bytes,
-    /// The place after a message, and where the message ends in `bytes`.
-    ends: Vec<(Position, usize)>,
+    ends: Vec<End>,
+}
+
+/// How a message ends.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    /// The place after it.
+    at: Position,
+    /// Where it ends in the bytes.
+    bytes: usize,
+    /// Alerts up to here.
+    alerts: u64,
+    /// When it was read from the journal.
+    since: Instant,
 }
 
 impl Messages {
@@ -51,58 +79,69 @@ impl Messages {
         for frame in frames {
             let wanted = (0..).zip(&frame.records);
             let wanted = wanted.filter(|(_, record)| filter.wants(&record.facets));
-            add(&mut bytes, &mut ends, wanted, frame.entry, write);
+            add(&mut bytes, &mut ends, wanted, frame, write);
         }
         Self { bytes: bytes.freeze(), ends }
     }
 
     /// All messages that end after a place; `None` where there are none.
-    pub(super) fn after(&self, position: Position) -> Option<Bytes> {
-        let behind = self.ends.partition_point(|(end, _)| *end <= position);
-        if behind == self.ends.len() {
-            return None;
-        }
-        let last_behind = behind.checked_sub(1).and_then(|last| self.ends.get(last));
-        Some(self.bytes.slice(last_behind.map_or(0, |(_, end)| *end)..))
+    pub(super) fn after(&self, position: Position) -> Option<Slice> {
+        let behind = self.ends.partition_point(|end| end.at <= position);
+        let (first, last) = (self.ends.get(behind)?, self.ends.last()?);
+        let before = behind.checked_sub(1).and_then(|before| self.ends.get(before));
+        let (bytes, alerts) = before.map_or((0, 0), |end| (end.bytes, end.alerts));
+        Some(Slice {
+            bytes: self.bytes.slice(bytes..),
+            messages: number(self.ends.len().saturating_sub(behind)),
+            alerts: last.alerts.saturating_sub(alerts),
+            since: Some(first.since),
+        })
     }
 
     /// How much memory they take, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
-            .len()
-            .saturating_add(self.ends.len().saturating_mul(size_of::<(Position, usize)>()))
+        self.bytes.len().saturating_add(self.ends.len().saturating_mul(size_of::<End>()))
     }
 }
 
 /// Messages of what was read from the archive, which got as far as `reached`; empty where nothing was found.
-pub(super) fn of_page(records: &[Record], reached: Position, write: &Write) -> Bytes {
-    let mut bytes = BytesMut::new();
+pub(super) fn of_page(records: &[Record], reached: Position, write: &Write) -> Slice {
+    let (mut bytes, mut messages) = (BytesMut::new(), 0);
     for alerts in records.chunk_by(|one, next| one.entry == next.entry) {
         let Some(first) = alerts.first() else { continue };
         // A page ends inside an entry only where that entry alone is more than a page.
         let split = reached.entry < first.entry;
         let end = if split { reached } else { Position::at(first.entry) };
         write(&mut bytes, &alerts.iter().collect::<Vec<_>>(), end);
+        messages += 1;
     }
-    bytes.freeze()
+    Slice { bytes: bytes.freeze(), messages, alerts: number(records.len()), since: None }
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 /// Writes the alerts of one entry as messages of bounded size. Each comes with how many alerts of the entry are before it.
 fn add<'a>(
     bytes: &mut BytesMut,
-    ends: &mut Vec<(Position, usize)>,
+    ends: &mut Vec<End>,
     alerts: impl Iterator<Item = (u32, &'a Record)>,
-    entry: Seq,
+    frame: &Frame,
     write: &Write,
 ) {
     let mut message: Vec<&Record> = Vec::new();
     let mut size = 0_usize;
+    let mut total = ends.last().map_or(0, |end| end.alerts);
+    let mut end = |message: &[&Record], at| {
+        write(bytes, message, at);
+        total = total.saturating_add(number(message.len()));
+        ends.push(End { at, bytes: bytes.len(), alerts: total, since: frame.since });
+    };
     for (before, record) in alerts {
         if size.saturating_add(record.bytes.len()) > Messages::MESSAGE_BYTES && !message.is_empty()
         {
-            let inside = Position { entry: Seq(entry.0.saturating_sub(1)), alerts: before };
-            write(bytes, &message, inside);
-            ends.push((inside, bytes.len()));
+            end(&message, Position { entry: Seq(frame.entry.0.saturating_sub(1)), alerts: before });
             message.clear();
             size = 0;
         }
@@ -110,7 +149,6 @@ fn add<'a>(
         message.push(record);
     }
     if !message.is_empty() {
-        write(bytes, &message, Position::at(entry));
-        ends.push((Position::at(entry), bytes.len()));
+        end(&message, Position::at(frame.entry));
     }
 }

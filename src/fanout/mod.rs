@@ -14,11 +14,12 @@
 
 mod block;
 mod messages;
+mod places;
 mod reader;
 mod ring;
 #[cfg(test)]
 mod tests;
 
-pub use messages::{Frame, Write};
+pub use messages::{Frame, Slice, Write};
 pub use reader::{Reader, Step};
 pub use ring::Ring;

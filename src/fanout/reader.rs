@@ -1,11 +1,11 @@
 //! A reader: its place, its filter, and the one loop that moves it.
 
-use super::messages::of_page;
+use super::messages::{Slice, of_page};
+use super::places::Place;
 use super::ring::{Recent, Ring};
 use crate::archive;
 use crate::domain::update::Position;
 use crate::domain::{Filter, Seq};
-use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub enum Step {
     /// Messages of the alerts that the filter wants, in order, ready for the wire.
-    Messages(Bytes),
+    Messages(Slice),
     /// Everything up to the head was handed over.
     CaughtUp,
     /// The reader is below the ring: it reads the archive again.
@@ -30,6 +30,8 @@ pub struct Reader {
     archive: archive::Reader,
     filter: Arc<Filter>,
     position: Position,
+    /// The same, for others to look at.
+    place: Place,
     mode: Mode,
 }
 
@@ -53,7 +55,8 @@ impl Reader {
     pub fn new(ring: Arc<Ring>, archive: archive::Reader, filter: Filter, after: Position) -> Self {
         let head = ring.head();
         let filter = Arc::new(filter);
-        Self { ring, head, archive, filter, position: after, mode: Mode::Starting }
+        let place = ring.places.take(after.entry);
+        Self { ring, head, archive, filter, position: after, place, mode: Mode::Starting }
     }
 
     /// Everything up to here was handed over or is not wanted.
@@ -101,13 +104,13 @@ impl Reader {
                     }
                     let (write, budget) = (&self.ring.write, &self.ring.budget);
                     let messages = block.after(self.position, &self.filter, write, budget);
-                    self.position = Position::at(block.last);
+                    self.move_to(Position::at(block.last));
                     if let Some(messages) = messages {
                         return Ok(Step::Messages(messages));
                     }
                 }
                 Recent::Nothing(head) => {
-                    self.position = Position::at(head);
+                    self.move_to(Position::at(head));
                     if self.mode != Mode::Live {
                         self.mode = Mode::Live;
                         return Ok(Step::CaughtUp);
@@ -134,7 +137,18 @@ impl Reader {
         let read = tokio::task::spawn_blocking(read).await;
         drop(turn);
         let (messages, reached) = read.expect("reading the archive does not panic")?;
-        self.position = reached;
-        Ok(Some(messages).filter(|messages| !messages.is_empty()).map(Step::Messages))
+        self.move_to(reached);
+        Ok(Some(messages).filter(|slice| !slice.bytes.is_empty()).map(Step::Messages))
+    }
+
+    fn move_to(&mut self, position: Position) {
+        self.position = position;
+        self.place.move_to(position.entry);
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.ring.places.leave(&self.place);
     }
 }

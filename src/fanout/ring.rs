@@ -2,6 +2,7 @@
 
 use super::block::{Block, Budget};
 use super::messages::{Frame, Write};
+use super::places::Places;
 use crate::domain::Seq;
 use std::collections::VecDeque;
 use std::fmt;
@@ -34,6 +35,7 @@ pub struct Ring {
     pub(super) budget: Budget,
     /// One permit for each reader that may read the archive at this moment.
     pub(super) history: Semaphore,
+    pub(super) places: Places,
 }
 
 #[derive(Debug)]
@@ -62,6 +64,7 @@ impl Ring {
             write,
             budget: Budget { used: Arc::new(AtomicUsize::new(0)), max: bytes_max },
             history: Semaphore::new(cores.div_euclid(2).max(1)),
+            places: Places::default(),
         }
     }
 
@@ -109,6 +112,19 @@ impl Ring {
     /// The last entry whose alerts can be read.
     pub fn settled(&self) -> Seq {
         *self.settled.borrow()
+    }
+
+    /// How many entries each reader is behind at this moment. As it was when it was polled last: a reader that waits for its
+    /// peer is behind by what came since.
+    pub fn lags(&self) -> Vec<u64> {
+        let entries = self.places.entries();
+        let head = self.settled();
+        entries.into_iter().map(|entry| head.0.saturating_sub(entry.0)).collect()
+    }
+
+    /// How much memory the alerts and the messages made of them take, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.budget.used.load(Ordering::Relaxed)
     }
 
     pub(super) fn after(&self, entry: Seq) -> Recent {

@@ -1,6 +1,6 @@
 //! What readers get of the ring: a message is the sequences of its alerts.
 
-use super::messages::{Frame, Write};
+use super::messages::{Frame, Slice, Write};
 use super::ring::{Recent, Ring};
 use crate::archive::Record;
 use crate::domain::filter::Exercises;
@@ -10,6 +10,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use proptest::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use tokio::time::Instant;
 
 const ALERT_BYTES: usize = 1000;
 const MINERALS: [&str; 3] = ["gallium", "indium", "tin"];
@@ -44,7 +45,7 @@ impl Pushed {
                 records.push(Record::sample(self.head, sequence, MINERALS[*mineral], bytes));
             }
             if !records.is_empty() {
-                frames.push(Frame { entry: self.head, records });
+                frames.push(Frame { entry: self.head, since: Instant::now(), records });
             }
         }
         self.ring.push(frames, self.head);
@@ -62,7 +63,8 @@ impl Pushed {
                 }
                 Recent::Block(block) => {
                     let (write, budget) = (&self.ring.write, &self.ring.budget);
-                    slices.extend(block.after(Position::at(at), filter, write, budget));
+                    let slice = block.after(Position::at(at), filter, write, budget);
+                    slices.extend(slice.map(counted));
                     at = block.last;
                 }
             }
@@ -73,6 +75,13 @@ impl Pushed {
         let wanted = self.alerts.iter().filter(|(entry, _, of)| *entry > after && *of == mineral);
         wanted.map(|(_, sequence, _)| *sequence).collect()
     }
+}
+
+/// The bytes of a slice, whose alerts are counted rightly: each has eight.
+fn counted(slice: Slice) -> Bytes {
+    assert_eq!(slice.alerts, u64::try_from(slice.bytes.len() / 8).unwrap());
+    assert!((1..=slice.alerts).contains(&slice.messages) && slice.since.is_some());
+    slice.bytes
 }
 
 fn only(mineral: usize) -> Arc<Filter> {

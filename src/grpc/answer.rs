@@ -1,19 +1,34 @@
 //! What every call has in common: who makes it, how long it may take, and what tonic refuses before a service sees it.
 
+use super::counted::counted;
 use super::deadline::Deadline;
 use super::peer::Peer;
 use super::status;
 use crate::access::{Credentials, Denied, Gate, Malformed};
+use crate::metrics::Calls;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
+use std::sync::Arc;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower_service::Service;
 
+/// Answers one call of a peer, and counts it.
+pub async fn answer(
+    routes: Routes,
+    gate: &Gate,
+    calls: &Arc<Calls>,
+    peer: Peer,
+    request: Request<Body>,
+) -> Response<Body> {
+    let call = calls.begin(request.uri().path());
+    counted(admit(routes, gate, peer, request).await, call)
+}
+
 /// Answers one call of a peer, where the gate lets it pass. One that takes longer than its caller waits is dropped; once a
 /// stream has begun, it sees to that itself.
-pub async fn answer(
+async fn admit(
     mut routes: Routes,
     gate: &Gate,
     mut peer: Peer,
@@ -85,7 +100,6 @@ mod tests {
     use std::convert::Infallible;
     use std::future::{Pending, pending};
     use std::net::Ipv4Addr;
-    use std::sync::Arc;
     use std::task::{Context, Poll};
     use tonic::server::NamedService;
 
@@ -118,7 +132,8 @@ mod tests {
         let arrival = addresses.arrive(Ipv4Addr::LOCALHOST.into(), 1).unwrap();
         let peer = arrival.peer();
         let gate = Gate::open(&Config::built_in().access, Clock::system(0), "local").unwrap();
-        let answer = answer(Routes::new(Silent), &gate, peer, request).await;
+        let calls = Arc::new(Calls::new([]));
+        let answer = answer(Routes::new(Silent), &gate, &calls, peer, request).await;
         Status::from_header_map(answer.headers()).unwrap()
     }
 

@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::domain::Seq;
 use crate::domain::update::{Cursor, Position};
 use crate::journal::Journal;
+use crate::metrics::Metrics;
 use crate::pipeline::View;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,8 @@ pub struct Api {
     pub what_ifs: Arc<Semaphore>,
     /// Why the settings as they are written now did not come into force; empty where they did.
     pub refused: watch::Receiver<String>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// How old a subscription may become, give or take; then it is asked to come again.
     pub stream_age_max: Option<Duration>,
 }

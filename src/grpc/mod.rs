@@ -7,13 +7,15 @@
 //!           status: one table from our errors to gRPC codes with google.rpc details
 //! ```
 //!
-//! One file per service; `subscription`, `publish_stream` and `market_watch` are the streams, `limits` bounds them and `peer` those who open them; `what_if`
-//! works on copies of the state; `health` is what load balancers ask; `cursor` and `page` are the opaque texts handed out.
+//! One file per service; `subscription`, `publish_stream` and `market_watch` are the streams, `limits` bounds them and `peer` those
+//! who open them; `what_if` works on copies of the state; `health` is what load balancers ask; `counted` counts how calls end; `cursor`
+//! and `page` are the opaque texts handed out.
 
 mod alert_service;
 mod answer;
 mod api;
 mod body;
+mod counted;
 mod counts;
 mod cursor;
 mod deadline;
@@ -26,6 +28,7 @@ mod market_board;
 mod market_service;
 mod market_view;
 mod market_watch;
+mod methods;
 mod names;
 mod opaque;
 mod page;
@@ -46,6 +49,7 @@ pub use answer::answer;
 pub use api::Api;
 pub use limits::{Bounds, Limits};
 pub use market_board::Boards;
+pub use methods::methods;
 pub use peer::{Addresses, Peer, TooMany};
 pub use publish_stream::Credits;
 

@@ -51,6 +51,16 @@ pub enum TooMany {
     Wasted,
 }
 
+impl TooMany {
+    /// The setting that says how many.
+    pub fn limit(self) -> &'static str {
+        match self {
+            Self::Connections => "server.connections_per_address_max",
+            Self::Wasted => "server.wasted_calls_per_second_max",
+        }
+    }
+}
+
 /// Whoever is at the other end of a connection. Every request carries it in its extensions.
 #[derive(Clone)]
 pub struct Peer {

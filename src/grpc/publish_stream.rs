@@ -7,6 +7,7 @@
 //! ```
 
 use super::api::Api;
+use super::counted::refused;
 use super::deadline::Deadline;
 use super::feed_service::answer;
 use super::limits::PublishStreamPermit;
@@ -91,6 +92,9 @@ pub(super) fn open(
             match event {
                 Event::Answered((request_id, bytes, result)) => {
                     bytes_open = bytes_open.saturating_sub(bytes);
+                    if let Err(status) = &result {
+                        refused(&api.metrics.calls, status);
+                    }
                     yield answered_batch(request_id, bytes, result);
                 }
                 Event::Batch(batch) => {

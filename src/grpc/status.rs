@@ -291,6 +291,21 @@ pub(super) fn archive(error: &archive::Error) -> Status {
     }
 }
 
+/// Why something was refused, as its status says.
+pub(super) struct Why {
+    /// The reason, of those in this file; `None` where the status is not ours.
+    pub(super) reason: Option<String>,
+    /// The setting that names the limit, where it was one.
+    pub(super) limit: Option<String>,
+}
+
+/// Why a status refuses.
+pub(super) fn why(status: &Status) -> Why {
+    let info = status.get_details_error_info().filter(|info| info.domain == DOMAIN);
+    let limit = info.as_ref().and_then(|info| info.metadata.get("limit").cloned());
+    Why { reason: info.map(|info| info.reason), limit }
+}
+
 /// An error with its causes, in one line.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();

@@ -169,9 +169,16 @@ async fn told_to_go(drain: CancellationToken, admission: Admission) {
 fn handed(api: &Api, reader: &Reader, step: Step) -> Bytes {
     let say = |what| message(api.cursor_at(reader.position()), what);
     match step {
-        Step::Messages(frames) => frames,
+        Step::Messages(messages) => {
+            let waited = messages.since.map(|since| since.elapsed());
+            api.metrics.delivery.handed(messages.messages, messages.alerts, waited);
+            messages.bytes
+        }
         Step::CaughtUp => say(Message::CaughtUp(pb::CaughtUp {})),
-        Step::FellBehind { entries } => say(Message::FellBehind(pb::FellBehind { entries })),
+        Step::FellBehind { entries } => {
+            api.metrics.delivery.fell_behind();
+            say(Message::FellBehind(pb::FellBehind { entries }))
+        }
     }
 }
 

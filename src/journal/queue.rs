@@ -2,9 +2,11 @@
 
 use super::{ENTRY_BYTES_MAX, Error, codec};
 use crate::domain::{Payload, Seq, Timestamp};
+use crate::metrics;
 use std::sync::Arc;
 use std::thread;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 
 /// The most entries that wait; further appends wait to be accepted.
 const WAITING_ENTRIES_MAX: usize = 8192;
@@ -27,18 +29,21 @@ pub(super) struct Request {
 pub(super) struct Queue {
     requests: mpsc::Sender<Request>,
     bytes: Arc<Semaphore>,
+    metrics: metrics::Journal,
 }
 
 impl Queue {
-    /// An empty one, and its end for the one who writes, in groups of so much at most.
-    pub(super) fn new(most: Most) -> (Self, Waiting) {
+    /// An empty one, and its end for the one who writes, in groups of so much at most. Both count what they do.
+    pub(super) fn new(most: Most, metrics: metrics::Journal) -> (Self, Waiting) {
         let (sender, requests) = mpsc::channel(WAITING_ENTRIES_MAX);
         let bytes = Arc::new(Semaphore::new(WAITING_BYTES_MAX));
-        (Self { requests: sender, bytes }, Waiting { requests, most, answered: 0 })
+        let waiting = Waiting { requests, most, metrics: metrics.clone(), answered: 0 };
+        (Self { requests: sender, bytes, metrics }, waiting)
     }
 
     /// Waits until an entry is accepted, then until it is answered.
     pub(super) async fn append(&self, at: Timestamp, payload: &Payload) -> Result<Seq, Error> {
+        let begun = Instant::now();
         let payload = codec::encode(payload)?;
         let bytes = u32::try_from(payload.len()).expect("an entry is at most 8 MiB");
         let permit = Arc::clone(&self.bytes).acquire_many_owned(bytes).await;
@@ -46,7 +51,9 @@ impl Queue {
         let permit = permit.expect("the semaphore is never closed");
         let request = Request { at, payload, answer, _permit: permit };
         self.requests.send(request).await.map_err(|_| Error::Closed)?;
-        answered.await.unwrap_or(Err(Error::Closed))
+        let seq = answered.await.unwrap_or(Err(Error::Closed))?;
+        self.metrics.appended(begun.elapsed());
+        Ok(seq)
     }
 }
 
@@ -65,6 +72,8 @@ pub(super) struct Most {
 pub(super) struct Waiting {
     requests: mpsc::Receiver<Request>,
     most: Most,
+    /// For the one who writes, who knows when a group is durable.
+    pub(super) metrics: metrics::Journal,
     /// The size of the last group.
     answered: usize,
 }

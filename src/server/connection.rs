@@ -1,12 +1,14 @@
-//! Connections, each with an end: counted, dropped when they do not speak HTTP/2 in time, cut when the drain is over.
+//! Connections of gRPC: dropped when they do not speak HTTP/2 in time.
 //!
 //! They are served by hyper itself and not by tonic's server, since a connection's turns must be seen: at the end of each, the
 //! [`Socket`] writes what the turn has to say.
 
 use super::keys::Keys;
+use super::port::{self, Ends, Error};
 use super::socket::Socket;
-use super::tls;
-use crate::grpc::{self, Addresses, Peer, TooMany};
+use super::tls::{self, Inside};
+use crate::grpc::{self, Peer};
+use crate::metrics::{self, Metrics};
 use http::Request;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
@@ -14,19 +16,14 @@ use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
-use std::error::Error as _;
 use std::future::poll_fn;
-use std::io;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::body::Body;
@@ -34,98 +31,33 @@ use tonic::service::Routes;
 
 /// How many bytes a client sends before anything else: `PRI * HTTP/2.0` and some empty lines.
 const PREFACE_BYTES: u64 = 24;
-/// After a connection could not be accepted, as when there are no file descriptors left.
-const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// HTTP/2 pings to a silent client, so that a dead one is noticed.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Calls of one connection besides its streams. Streams are refused by name; over this a client would wait unknowingly.
 const CALLS_PER_CONNECTION: u32 = 100;
 
-/// How connections begin and end.
-#[derive(Clone)]
-pub(super) struct Ends {
-    /// Open connections; one more is closed at once.
-    pub(super) connections_max: usize,
-    /// Those of one address, and how much of what it asks for may come to nothing.
-    pub(super) addresses: Arc<Addresses>,
-    /// Streams of one connection.
-    pub(super) streams_max: u32,
-    /// How long a client may take to agree on keys, where connections are encrypted, and to send the preface of HTTP/2.
-    pub(super) handshake: Duration,
-    /// From here on nothing begins: connections without a preface are closed, others finish what is under way.
-    pub(super) drain: CancellationToken,
-    /// From here on every connection fails, whatever its client does.
-    pub(super) cut: CancellationToken,
-}
-
 /// Serves connections until told to drain, and then until each of them has ended.
-pub(super) async fn serve(listener: TcpListener, ends: Ends, keys: Keys, routes: Routes) {
-    let free = Arc::new(Semaphore::new(ends.connections_max));
+pub(super) async fn serve(
+    listener: TcpListener,
+    ends: Ends,
+    keys: Keys,
+    routes: Routes,
+    metrics: Arc<Metrics>,
+) {
     let calls = Calls(TaskTracker::new());
     let http2 = http2(calls.clone(), ends.streams_max);
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = ends.drain.cancelled() => break,
-            Some(_) = connections.join_next() => continue,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, address) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "a connection cannot be accepted");
-                sleep(ACCEPT_AGAIN_AFTER).await;
-                continue;
-            }
-        };
-        let Ok(permit) = Arc::clone(&free).try_acquire_owned() else {
-            tracing::warn!(%address, limit = "server.connections_max", "too many connections; one more is closed");
-            continue;
-        };
-        let arrival = match ends.addresses.arrive(address.ip(), ends.streams_max) {
-            Ok(arrival) => arrival,
-            Err(too_many) => {
-                refuse(address, too_many);
-                continue;
-            }
-        };
-        let (http2, ends) = (http2.clone(), ends.clone());
-        let (keys, routes) = (keys.clone(), routes.clone());
-        connections.spawn(async move {
-            let _permit = permit;
-            let by = Instant::now() + ends.handshake;
-            let peer = arrival.peer();
-            let ended = match stream.set_nodelay(true) {
-                Ok(()) => begin(stream, by, Connection { http2, ends, keys, routes }, peer).await,
-                Err(error) => Err(Error::from(error)),
-            };
-            if let Err(error) = ended {
-                if error.is_breach() {
-                    arrival.peer().has_breached();
-                }
-                tracing::debug!(%address, %error, "a connection has failed");
-            }
-        });
-    }
-    drop(listener);
-    tokio::select! {
-        () = ends.cut.cancelled() => connections.shutdown().await,
-        () = async { while connections.join_next().await.is_some() {} } => {}
-    }
+    let (begun, counts) = (ends.clone(), Arc::clone(&metrics.calls));
+    let each = move |stream, peer| {
+        let by = Instant::now() + begun.handshake;
+        let (http2, ends) = (http2.clone(), begun.clone());
+        let (keys, routes, counted) = (keys.clone(), routes.clone(), Arc::clone(&counts));
+        begin(stream, by, Connection { http2, ends, keys, routes, counted }, peer)
+    };
+    port::serve(listener, ends, &metrics, each).await;
     // Their connections are gone, and so they end.
     calls.0.close();
     calls.0.wait().await;
-}
-
-/// Said as rarely as it must be: who is refused comes again at once.
-fn refuse(address: SocketAddr, too_many: TooMany) {
-    let limit = match too_many {
-        TooMany::Connections => "server.connections_per_address_max",
-        TooMany::Wasted => "server.wasted_calls_per_second_max",
-    };
-    tracing::debug!(%address, limit, "one more connection is closed");
 }
 
 fn http2(calls: Calls, streams: u32) -> Builder<Calls> {
@@ -154,6 +86,7 @@ struct Connection {
     ends: Ends,
     keys: Keys,
     routes: Routes,
+    counted: Arc<metrics::Calls>,
 }
 
 /// Agrees on keys, where connections are encrypted, and serves a connection to its end.
@@ -169,7 +102,7 @@ fn begin(
         return Box::pin(connection.run(stream, by, peer));
     };
     Box::pin(async move {
-        let handshake = timeout_at(by, encryption.accept(stream));
+        let handshake = timeout_at(by, encryption.accept(stream, Inside::Http2));
         let stream = tokio::select! {
             () = connection.ends.drain.cancelled() => return Err(Error::Silent),
             stream = Box::pin(handshake) => stream.map_err(|_| Error::Silent)??,
@@ -185,14 +118,16 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let Self { http2, ends, keys, routes } = self;
+        let Self { http2, ends, keys, routes, counted } = self;
         let this = peer.clone();
         let socket = Socket::new(stream);
         let service = service_fn(move |request: Request<Incoming>| {
             let (routes, gate, peer) = (routes.clone(), Arc::clone(&keys.gate), peer.clone());
+            let calls = Arc::clone(&counted);
             let request = request.map(Body::new);
             // Boxed: what it takes is given back once a stream has begun.
-            let answer = Box::pin(async move { grpc::answer(routes, &gate, peer, request).await });
+            let answer =
+                Box::pin(async move { grpc::answer(routes, &gate, &calls, peer, request).await });
             async { Ok::<_, Infallible>(answer.await) }
         });
         let mut connection = pin!(http2.serve_connection(TokioIo::new(socket.clone()), service));
@@ -230,27 +165,5 @@ async fn silence<S>(socket: &Socket<S>, by: Instant, drain: &CancellationToken) 
     }
     if socket.read() >= PREFACE_BYTES {
         std::future::pending::<()>().await;
-    }
-}
-
-/// Why a connection has failed.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error(transparent)]
-    Socket(#[from] io::Error),
-    #[error(transparent)]
-    Http2(#[from] hyper::Error),
-    #[error("no TLS handshake or no HTTP/2 preface in time")]
-    Silent,
-    #[error("too many of its calls came to nothing (server.wasted_calls_per_second_max)")]
-    Wasteful,
-}
-
-impl Error {
-    /// Whether the client broke the protocol; one that has gone did not.
-    fn is_breach(&self) -> bool {
-        let Self::Http2(error) = self else { return matches!(self, Self::Silent) };
-        let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
-        cause.is_some_and(h2::Error::is_library)
     }
 }

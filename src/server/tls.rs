@@ -15,8 +15,24 @@ use tokio_rustls::rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
-/// What connections speak inside: nothing but HTTP/2.
-const ALPN: &[u8] = b"h2";
+/// What connections speak inside, and nothing else.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Inside {
+    /// gRPC.
+    Http2,
+    /// Pages.
+    Http1,
+}
+
+impl Inside {
+    /// Its name in TLS (ALPN).
+    fn alpn(self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Http2 => vec![b"h2".to_vec()],
+            Self::Http1 => vec![b"http/1.1".to_vec()],
+        }
+    }
+}
 
 /// Why connections cannot be encrypted. Never shows what is in a file.
 #[derive(Debug, thiserror::Error)]
@@ -83,9 +99,17 @@ impl Encryption {
     }
 
     /// Makes a connection an encrypted one.
-    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let acceptor = TlsAcceptor::from(Arc::clone(&self.config.borrow()));
-        acceptor.accept(stream).await
+    pub(super) async fn accept(
+        &self,
+        stream: TcpStream,
+        inside: Inside,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let mut config = Arc::clone(&self.config.borrow());
+        let alpn = inside.alpn();
+        if config.alpn_protocols != alpn {
+            Arc::make_mut(&mut config).alpn_protocols = alpn;
+        }
+        TlsAcceptor::from(config).accept(stream).await
     }
 }
 
@@ -119,7 +143,7 @@ fn read(files: &Tls) -> Result<Arc<ServerConfig>, Error> {
         let (certificate, key) = (files.certificate.clone(), files.key.clone());
         Error::Pair { certificate, key, source }
     })?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = Inside::Http2.alpn();
     Ok(Arc::new(config))
 }
 

@@ -7,6 +7,7 @@ use super::place::Place;
 use super::tail::{Chunks, EmbeddedTail};
 use super::writer::{GROUPS, Writer};
 use crate::domain::{Epoch, Payload, Seq, Timestamp};
+use crate::metrics;
 use crate::sqlite::{Checkpointer, Thread};
 use std::fs::File;
 use std::path::Path;
@@ -35,10 +36,19 @@ impl Embedded {
     /// [`Error::Locked`] while another process, or another handle of this one, has it open; [`Error::Damaged`] and
     /// [`Error::Format`] for a file that this version cannot read; [`Error::Full`] and [`Error::Io`].
     pub fn open(dir: &Path) -> Result<Self, Error> {
+        Self::open_counted(dir, metrics::Journal::default())
+    }
+
+    /// The same, and counts what it does here.
+    ///
+    /// # Errors
+    ///
+    /// As [`Embedded::open`].
+    pub fn open_counted(dir: &Path, metrics: metrics::Journal) -> Result<Self, Error> {
         let lock = lock::take(dir)?;
         let path: Arc<Path> = dir.join("journal.db").into();
         let opened = file::open(&path)?;
-        Self::start(opened, path, lock)
+        Self::start(opened, path, lock, metrics)
     }
 
     /// A journal whose file cannot grow past so many pages, as on a full disk.
@@ -48,7 +58,7 @@ impl Embedded {
         let path: Arc<Path> = dir.join("journal.db").into();
         let opened = file::open(&path)?;
         opened.connection.pragma_update(None, "max_page_count", pages).expect("it can be set");
-        Self::start(opened, path, lock)
+        Self::start(opened, path, lock, metrics::Journal::default())
     }
 
     /// Makes the file of a directory one of another format.
@@ -58,12 +68,17 @@ impl Embedded {
         super::tables::set_format(&file::open(&path).expect("it was sound").connection, format);
     }
 
-    fn start(opened: Opened, path: Arc<Path>, lock: File) -> Result<Self, Error> {
+    fn start(
+        opened: Opened,
+        path: Arc<Path>,
+        lock: File,
+        metrics: metrics::Journal,
+    ) -> Result<Self, Error> {
         let Opened { connection, epoch, head, at } = opened;
         let checkpointer =
             Checkpointer::start("journal checkpoint", file::open_checkpointer(&path)?)
                 .map_err(|error| Error::io("starting a thread for", &path, error))?;
-        let (queue, waiting) = Queue::new(GROUPS);
+        let (queue, waiting) = Queue::new(GROUPS, metrics);
         let (sender, head) = watch::channel(head);
         let writer = Writer {
             connection,

@@ -11,6 +11,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// The groups of one transaction each: at most 4,096 entries, and no further one from 8 MiB on. A hundred turns are some tens of
 /// microseconds on an idle machine.
@@ -41,9 +42,11 @@ impl Writer {
     pub(super) fn run(mut self) {
         while let Some(group) = self.waiting.next_blocking() {
             let bytes = group.bytes;
+            let begun = Instant::now();
             match self.commit(&group.requests) {
                 Ok((head, at)) => {
                     self.at = at;
+                    self.waiting.metrics.committed(group.requests.len(), begun.elapsed());
                     self.advance(head, group);
                 }
                 Err(error @ Error::Full { .. }) => refuse(&error, group),

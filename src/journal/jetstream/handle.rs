@@ -13,6 +13,7 @@ use super::window::Window;
 use super::writer::{Appender, GROUPS, Writer};
 use crate::config::JetStream as Settings;
 use crate::domain::{Epoch, Payload, Seq, Timestamp};
+use crate::metrics;
 use bytes::Bytes;
 use std::fs::File;
 use std::path::Path;
@@ -46,6 +47,19 @@ impl JetStream {
     ///
     /// [`Error::Unfit`] with everything that keeps the stream from being a journal; [`Error::Locked`]; [`Error::Damaged`].
     pub async fn open(settings: &Settings, dir: &Path) -> Result<Self, Error> {
+        Self::open_counted(settings, dir, metrics::Journal::default()).await
+    }
+
+    /// The same, and counts what it does here.
+    ///
+    /// # Errors
+    ///
+    /// As [`JetStream::open`].
+    pub async fn open_counted(
+        settings: &Settings,
+        dir: &Path,
+        metrics: metrics::Journal,
+    ) -> Result<Self, Error> {
         let lock = lock::take(dir)?;
         let mut told = None;
         let begun = loop {
@@ -61,10 +75,10 @@ impl JetStream {
                 begun => break begun?,
             }
         };
-        Ok(Self::start(begun, settings, lock))
+        Ok(Self::start(begun, settings, lock, metrics))
     }
 
-    fn start(begun: Begun, settings: &Settings, lock: File) -> Self {
+    fn start(begun: Begun, settings: &Settings, lock: File, metrics: metrics::Journal) -> Self {
         let Begun { store, epoch, is_proven, mut reading } = begun;
         let window = Arc::new(Window::new(reading.mark()));
         let (testimony, told) = watch::channel(None);
@@ -75,7 +89,7 @@ impl JetStream {
             testimony: told,
             patience: settings.timeout,
         };
-        let (queue, waiting) = Queue::new(GROUPS);
+        let (queue, waiting) = Queue::new(GROUPS, metrics);
         let (reach, in_reach) = watch::channel(true);
         let (tell_proven, is_proven) = watch::channel(is_proven);
         let settings = settings.clone();

@@ -175,8 +175,10 @@ impl Writer {
                 .map(|request| (request.at, Bytes::from(std::mem::take(&mut request.payload))));
             let name = format!("{:016x}-{number}", self.appender.id);
             let entries = entries.collect();
+            let begun = Instant::now();
             match self.appender.append(&name, number, entries).await {
                 Ok(placed) => {
+                    self.waiting.metrics.committed(group.requests.len(), begun.elapsed());
                     let mut seq: Seq = placed.before.entry;
                     for request in group.requests {
                         seq = seq.next();
