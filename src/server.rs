@@ -4,16 +4,19 @@ mod connection;
 mod keys;
 mod socket;
 mod tls;
+mod web;
 
 use crate::access::{self, Gate};
 use crate::archive::{self, Archive};
 use crate::clock::{Clock, Jumped};
 use crate::config::{Config, Store};
-use crate::grpc::{self, Api, Boards, Bounds, Credits, Limits};
+use crate::console;
+use crate::grpc::{self, Api, Boards, Bounds, Calls, Credits, Limits};
 use crate::journal::{self, Embedded, JetStream, Journal};
 use crate::pipeline::{self, Divergence, Housekeeping, Pipeline, Trouble, View, keep_time};
 use crate::reload::{self, Keeper, Reload};
 use connection::Ends;
+use futures_util::future::OptionFuture;
 use keys::{Files, Keys};
 use std::future::Future;
 use std::io;
@@ -26,6 +29,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 
 /// Connections to the port for probes; one more is closed at once.
 const PROBES_MAX: usize = 100;
@@ -56,6 +60,14 @@ pub enum Error {
     /// Nobody can ask whether the server is ready.
     #[error("{address}, health.listen, cannot be listened on")]
     Health {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// Nobody can open the console.
+    #[error("{address}, console.listen, cannot be listened on; \"\" means no console")]
+    Console {
         /// Where.
         address: SocketAddr,
         /// Why.
@@ -299,13 +311,30 @@ impl Node {
                 Some(connection::serve(listener, ends, keys, health.prepare()))
             }
         };
+        let pages = self.console(&ends, routes.clone()).await?;
         let calls = connection::serve(listener, ends, self.keys.clone(), routes.prepare());
-        Ok(async {
-            match probes {
-                None => calls.await,
-                Some(probes) => drop(tokio::join!(calls, probes)),
-            }
-        })
+        let probes = async { OptionFuture::from(probes).await };
+        let pages = async { OptionFuture::from(pages).await };
+        Ok(async { drop(tokio::join!(calls, probes, pages)) })
+    }
+
+    /// Answers browsers, where that is wanted.
+    async fn console(
+        &self,
+        ends: &Ends,
+        routes: Routes,
+    ) -> Result<Option<impl Future<Output = ()> + use<>>, Error> {
+        let settings = &self.config.console;
+        let Some(address) = settings.listen else { return Ok(None) };
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(|source| Error::Console { address, source })?;
+        let is_encrypted = self.keys.encryption.is_some();
+        let scheme = if is_encrypted { "https" } else { "http" };
+        let at = listener.local_addr().map_or(address, |at| at);
+        tracing::info!(console = %format!("{scheme}://{at}/"), "listening for browsers");
+        let calls = Calls::new(routes, Arc::clone(&self.keys.gate));
+        let router = console::router(settings, is_encrypted, calls);
+        Ok(Some(web::serve(listener, ends.clone(), self.keys.clone(), router)))
     }
 
     /// Ends the loop with a last snapshot.

@@ -34,6 +34,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "clock", "config",
         ],
     ),
+    ("console", &["config", "grpc"]),
     ("reload", &["domain", "engine", "journal", "pipeline", "clock", "config"]),
     ("client", &["domain", "grpc", "clock"]),
     (
@@ -48,6 +49,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "pipeline",
             "feeds",
             "grpc",
+            "console",
             "reload",
             "clock",
             "config",

@@ -1,6 +1,7 @@
 //! The settings themselves, as the rest of the program gets them.
 
 use super::access::{self, Access, Health, Tls, address};
+use super::console::{self, Console};
 use super::figure;
 use super::journal::{self, Store};
 use super::layers;
@@ -29,6 +30,8 @@ pub struct Config {
     pub access: Access,
     /// The port for probes.
     pub health: Health,
+    /// The page for people, and gRPC-Web.
+    pub console: Console,
     /// Archive and snapshots.
     pub archive: Archive,
     /// Recent alerts in memory.
@@ -157,6 +160,7 @@ impl Config {
         let tls = access::tls(root.table("tls", problems), problems);
         let access = access::access(root.table("access", problems), problems);
         let health = access::health(root.table("health", problems), problems);
+        let console = console::console(root.table("console", problems), problems);
         let archive = root.table("archive", problems).and_then(|table| archive(table, problems));
         let fanout = root.table("fanout", problems).and_then(|table| fanout(table, problems));
         let reload = root.table("reload", problems).and_then(|table| reload(table, problems));
@@ -167,7 +171,11 @@ impl Config {
         root.finish(problems);
         let (server, listen) = server?;
         let (tls, access) = (tls.ok()?, access.ok()?);
-        access::check_exposure(&server, &listen, tls.as_ref(), &access, problems);
+        let (console, console_listen) = console.ok()?;
+        let addresses = [(Some(server.listen), &listen), (console.listen, &console_listen)];
+        for (address, node) in addresses {
+            access::check_exposure(address, node, server.insecure, tls.as_ref(), &access, problems);
+        }
         Some(Self {
             data_dir: data_dir?,
             journal: journal?,
@@ -175,6 +183,7 @@ impl Config {
             tls,
             access,
             health: health.ok()?,
+            console,
             archive: archive?,
             fanout: fanout?,
             reload: reload?,

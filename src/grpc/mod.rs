@@ -14,6 +14,7 @@ mod alert_service;
 mod answer;
 mod api;
 mod body;
+mod calls;
 mod cursor;
 mod deadline;
 mod feed_service;
@@ -41,6 +42,7 @@ mod what_if;
 
 pub use answer::answer;
 pub use api::Api;
+pub use calls::Calls;
 pub use limits::{Bounds, Limits, Peer};
 pub use market_board::Boards;
 pub use publish_stream::Credits;
