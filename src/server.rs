@@ -11,7 +11,7 @@ use crate::archive::{self, Archive};
 use crate::clock::{Clock, Jumped};
 use crate::config::{Config, Store};
 use crate::console;
-use crate::grpc::{self, Api, Boards, Bounds, Calls, Credits, Limits};
+use crate::grpc::{self, Addresses, Api, Boards, Bounds, Calls, Credits, Limits};
 use crate::journal::{self, Embedded, JetStream, Journal};
 use crate::pipeline::{self, Divergence, Housekeeping, Pipeline, Trouble, View, keep_time};
 use crate::reload::{self, Keeper, Reload};
@@ -292,8 +292,11 @@ impl Node {
             what_ifs: Arc::new(Semaphore::new(config.what_ifs_max)),
             refused,
         });
+        let addresses =
+            Addresses::new(config.connections_per_address_max, config.wasted_calls_per_second_max);
         let ends = Ends {
             connections_max: config.connections_max,
+            addresses: Arc::new(addresses),
             streams_max: config.streams_per_connection_max,
             handshake: Duration::from_millis(config.handshake_ms),
             drain,
@@ -331,7 +334,7 @@ impl Node {
         let is_encrypted = self.keys.encryption.is_some();
         let scheme = if is_encrypted { "https" } else { "http" };
         let at = listener.local_addr().map_or(address, |at| at);
-        tracing::info!(console = %format!("{scheme}://{at}/"), "listening for browsers");
+        tracing::info!(port = "console.listen", url = %format!("{scheme}://{at}/"), "listening for browsers");
         let calls = Calls::new(routes, Arc::clone(&self.keys.gate));
         let router = console::router(settings, is_encrypted, calls);
         Ok(Some(web::serve(listener, ends.clone(), self.keys.clone(), router)))

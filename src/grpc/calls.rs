@@ -1,7 +1,7 @@
 //! Calls that come by way of other protocols, such as gRPC-Web: answered like any other, by the same gate.
 
 use super::answer;
-use super::limits::Peer;
+use super::peer::Peer;
 use crate::access::Gate;
 use bytes::Bytes;
 use http::{Request, Response};

@@ -6,7 +6,7 @@
 use super::keys::Keys;
 use super::socket::Socket;
 use super::tls;
-use crate::grpc::{self, Peer};
+use crate::grpc::{self, Addresses, Peer, TooMany};
 use http::Request;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
@@ -14,11 +14,13 @@ use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::error::Error as _;
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::ready;
+use std::task::{Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -33,7 +35,7 @@ use tonic::service::Routes;
 /// How many bytes a client sends before anything else: `PRI * HTTP/2.0` and some empty lines.
 const PREFACE_BYTES: u64 = 24;
 /// After a connection could not be accepted, as when there are no file descriptors left.
-const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
+pub(super) const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// HTTP/2 pings to a silent client, so that a dead one is noticed.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,10 +43,12 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const CALLS_PER_CONNECTION: u32 = 100;
 
 /// How connections begin and end.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Ends {
     /// Open connections; one more is closed at once.
     pub(super) connections_max: usize,
+    /// Those of one address, and how much of what it asks for may come to nothing.
+    pub(super) addresses: Arc<Addresses>,
     /// Streams of one connection.
     pub(super) streams_max: u32,
     /// How long a client may take to agree on keys, where connections are encrypted, and to send the preface of HTTP/2.
@@ -80,18 +84,27 @@ pub(super) async fn serve(listener: TcpListener, ends: Ends, keys: Keys, routes:
             tracing::warn!(%address, limit = "server.connections_max", "too many connections; one more is closed");
             continue;
         };
-        let streams_max = usize::try_from(ends.streams_max).unwrap_or(usize::MAX);
+        let arrival = match ends.addresses.arrive(address.ip(), ends.streams_max) {
+            Ok(arrival) => arrival,
+            Err(too_many) => {
+                refuse(address, too_many);
+                continue;
+            }
+        };
         let (http2, ends) = (http2.clone(), ends.clone());
         let (keys, routes) = (keys.clone(), routes.clone());
         connections.spawn(async move {
             let _permit = permit;
             let by = Instant::now() + ends.handshake;
-            let peer = move |certificate| Peer::new(address.ip(), certificate, streams_max);
+            let peer = arrival.peer();
             let ended = match stream.set_nodelay(true) {
                 Ok(()) => begin(stream, by, Connection { http2, ends, keys, routes }, peer).await,
                 Err(error) => Err(Error::from(error)),
             };
             if let Err(error) = ended {
+                if error.is_breach() {
+                    arrival.peer().has_breached();
+                }
                 tracing::debug!(%address, %error, "a connection has failed");
             }
         });
@@ -104,6 +117,15 @@ pub(super) async fn serve(listener: TcpListener, ends: Ends, keys: Keys, routes:
     // Their connections are gone, and so they end.
     calls.0.close();
     calls.0.wait().await;
+}
+
+/// Said as rarely as it must be: who is refused comes again at once.
+pub(super) fn refuse(address: SocketAddr, too_many: TooMany) {
+    let limit = match too_many {
+        TooMany::Connections => "server.connections_per_address_max",
+        TooMany::Wasted => "server.wasted_calls_per_second_max",
+    };
+    tracing::debug!(%address, limit, "one more connection is closed");
 }
 
 fn http2(calls: Calls, streams: u32) -> Builder<Calls> {
@@ -141,10 +163,10 @@ fn begin(
     stream: TcpStream,
     by: Instant,
     connection: Connection,
-    peer: impl FnOnce(Arc<[String]>) -> Peer + Send + 'static,
+    peer: Peer,
 ) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> {
     let Some(encryption) = connection.keys.encryption.clone() else {
-        return Box::pin(connection.run(stream, by, peer(Arc::default())));
+        return Box::pin(connection.run(stream, by, peer));
     };
     Box::pin(async move {
         let handshake = timeout_at(by, encryption.accept(stream));
@@ -152,8 +174,8 @@ fn begin(
             () = connection.ends.drain.cancelled() => return Err(Error::Silent),
             stream = Box::pin(handshake) => stream.map_err(|_| Error::Silent)??,
         };
-        let certificate = tls::client_names(&stream);
-        Box::pin(connection.run(stream, by, peer(certificate))).await
+        let peer = peer.proved(tls::client_names(&stream));
+        Box::pin(connection.run(stream, by, peer)).await
     })
 }
 
@@ -164,6 +186,7 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let Self { http2, ends, keys, routes } = self;
+        let this = peer.clone();
         let socket = Socket::new(stream);
         let service = service_fn(move |request: Request<Incoming>| {
             let (routes, gate, peer) = (routes.clone(), Arc::clone(&keys.gate), peer.clone());
@@ -178,6 +201,9 @@ impl Connection {
         loop {
             let turn = poll_fn(|context| {
                 let ended = connection.as_mut().poll(context);
+                if this.is_wasteful() {
+                    return Poll::Ready(Err(Error::Wasteful));
+                }
                 if ended.is_pending() {
                     ready!(socket.end_turn(context))?;
                 }
@@ -216,4 +242,15 @@ enum Error {
     Http2(#[from] hyper::Error),
     #[error("no TLS handshake or no HTTP/2 preface in time")]
     Silent,
+    #[error("too many of its calls came to nothing (server.wasted_calls_per_second_max)")]
+    Wasteful,
+}
+
+impl Error {
+    /// Whether the client broke the protocol; one that has gone did not.
+    fn is_breach(&self) -> bool {
+        let Self::Http2(error) = self else { return matches!(self, Self::Silent) };
+        let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+        cause.is_some_and(h2::Error::is_library)
+    }
 }

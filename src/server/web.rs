@@ -1,6 +1,6 @@
 //! Connections of browsers: HTTP/1.1 in the clear, and HTTP/2 as well where encrypted; counted and cut like all others.
 
-use super::connection::Ends;
+use super::connection::{ACCEPT_AGAIN_AFTER, Ends, refuse};
 use super::keys::Keys;
 use super::tls;
 use crate::grpc::Peer;
@@ -16,9 +16,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tower_service::Service;
 
+/// Serves connections until told to drain, and then until each of them has ended.
 pub(super) async fn serve(listener: TcpListener, ends: Ends, keys: Keys, router: Router) {
     let free = Arc::new(Semaphore::new(ends.connections_max));
     let mut connections = JoinSet::new();
@@ -29,14 +30,29 @@ pub(super) async fn serve(listener: TcpListener, ends: Ends, keys: Keys, router:
             Some(_) = connections.join_next() => continue,
             accepted = listener.accept() => accepted,
         };
-        let Ok((stream, address)) = accepted else { continue };
-        let Ok(permit) = Arc::clone(&free).try_acquire_owned() else { continue };
-        let streams_max = usize::try_from(ends.streams_max).unwrap_or(usize::MAX);
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection cannot be accepted");
+                sleep(ACCEPT_AGAIN_AFTER).await;
+                continue;
+            }
+        };
+        let Ok(permit) = Arc::clone(&free).try_acquire_owned() else {
+            tracing::warn!(%address, limit = "server.connections_max", "too many connections; one more is closed");
+            continue;
+        };
+        let arrival = match ends.addresses.arrive(address.ip(), ends.streams_max) {
+            Ok(arrival) => arrival,
+            Err(too_many) => {
+                refuse(address, too_many);
+                continue;
+            }
+        };
         let (ends, keys, router) = (ends.clone(), keys.clone(), router.clone());
-        let peer = move |names| Peer::new(address.ip(), names, streams_max);
         connections.spawn(async move {
             let _permit = permit;
-            begin(stream, ends, keys, router, peer).await;
+            begin(stream, ends, keys, router, arrival.peer()).await;
         });
     }
     drop(listener);
@@ -51,15 +67,15 @@ async fn begin(
     ends: Ends,
     keys: Keys,
     router: Router,
-    peer: impl FnOnce(Arc<[String]>) -> Peer,
+    peer: Peer,
 ) {
     let by = Instant::now() + ends.handshake;
     match &keys.encryption {
-        None => run(stream, ends, router, peer(Arc::default())).await,
+        None => run(stream, ends, router, peer).await,
         Some(encryption) => {
             let Ok(Ok(stream)) = timeout_at(by, encryption.accept(stream)).await else { return };
             let names = tls::client_names(&stream);
-            run(stream, ends, router, peer(names)).await;
+            run(stream, ends, router, peer.proved(names)).await;
         }
     }
 }
