@@ -318,7 +318,9 @@ impl Node {
         let calls = connection::serve(listener, ends, self.keys.clone(), routes.prepare());
         let probes = async { OptionFuture::from(probes).await };
         let pages = async { OptionFuture::from(pages).await };
-        Ok(async { drop(tokio::join!(calls, probes, pages)) })
+        Ok(async {
+            tokio::join!(calls, probes, pages);
+        })
     }
 
     /// Answers browsers, where that is wanted.

@@ -34,7 +34,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "clock", "config",
         ],
     ),
-    ("console", &["config", "grpc"]),
+    ("console", &["domain", "config", "grpc"]),
     ("reload", &["domain", "engine", "journal", "pipeline", "clock", "config"]),
     ("client", &["domain", "grpc", "clock"]),
     (

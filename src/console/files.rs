@@ -36,3 +36,18 @@ fn answer(asked: &HeaderMap, tag: HeaderValue, kind: HeaderValue, text: &'static
     }
     (headers, text).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::Country;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn countries_are_called_as_everywhere_else() {
+        let page: BTreeMap<&str, &str> =
+            serde_json::from_str(include_str!("page/src/countries.json")).unwrap();
+        let codes = rust_iso3166::ALL.iter().map(|one| one.alpha3);
+        let all = codes.map(|code| (code, Country::from_alpha3(code).unwrap().name()));
+        assert_eq!(page, all.collect());
+    }
+}

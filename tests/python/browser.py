@@ -5,7 +5,7 @@ import shutil
 import tempfile
 
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -41,9 +41,21 @@ class Browser:
         self.profile.cleanup()
 
     def open(self, url):
-        # Another address behind the # alone would not load the page again.
-        self.driver.get("about:blank")
-        self.driver.get(url)
+        """Loads a page until it has drawn something: a browser gives up when the machine's network changes meanwhile."""
+
+        def drawn():
+            try:
+                # Another address behind the # alone would not load the page again.
+                self.driver.get("about:blank")
+                self.driver.get(url)
+            except WebDriverException as error:
+                if "net::ERR" not in error.msg:
+                    raise
+                return False
+            script = "return performance.getEntriesByType('resource').length > 0 && document.querySelector('main') !== null"
+            return self.run(script)
+
+        self.until(f"{url} to be drawn", drawn)
 
     def run(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
@@ -102,4 +114,6 @@ class Browser:
         """The addresses of everything that was asked for since the last look."""
         entries = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         sent = [one["params"] for one in entries if one["method"] == "Network.requestWillBeSent"]
-        return [one["request"]["url"] for one in sent]
+        # The browser has pages of its own, such as that of a new tab.
+        addresses = [one["request"]["url"] for one in sent]
+        return [one for one in addresses if not one.startswith(("chrome", "about:", "data:"))]

@@ -12,6 +12,9 @@ const TOKEN = "lodewatch.token";
 
 /** How long an answer may take; streams have no end. */
 const CALL_MS_MAX = 20_000;
+/** How often a call is tried, and how long it waits in between, times the turn. */
+const TURNS_MAX = 4;
+const AGAIN_MS = 250;
 
 /** Whether somebody is let in: `out` asks for a token. */
 export type Session = { state: "in" } | { state: "out"; why: string };
@@ -33,10 +36,26 @@ const signed: Interceptor = (next) => (request) => {
   return next(request);
 };
 
+/** Asks again where the way to the server failed: every call of the console only reads. Streams come again by themselves. */
+const again: Interceptor = (next) => async (request) => {
+  for (let turn = 1; ; turn += 1) {
+    try {
+      return await next(request);
+    } catch (error) {
+      if (request.stream || turn >= TURNS_MAX || !isPassing(error)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS * turn));
+    }
+  }
+};
+
+/** Whether it is about the way to the server, and not about what was asked. */
+function isPassing(error: unknown): boolean {
+  return [Code.Unknown, Code.Internal, Code.Unavailable].includes(ConnectError.from(error).code);
+}
+
 const transport = createGrpcWebTransport({
   baseUrl: location.origin,
-  interceptors: [signed],
-  defaultTimeoutMs: undefined,
+  interceptors: [again, signed],
 });
 
 export const alertService = createClient(AlertService, transport);
@@ -49,10 +68,8 @@ export const once = { timeoutMs: CALL_MS_MAX };
 /** What went wrong, in the server's own words. */
 export function told(error: unknown): string {
   const known = ConnectError.from(error);
-  if (known.code === Code.Unknown || known.code === Code.Internal) {
-    return "The server cannot be reached.";
-  }
-  return known.rawMessage;
+  const isUnreached = known.code === Code.Unknown || known.code === Code.Internal;
+  return isUnreached ? "The server cannot be reached." : known.rawMessage;
 }
 
 /** Whether it is about who is asking. Nobody known is asked to sign in. */

@@ -62,6 +62,10 @@ export function marketName(mineral: string, stage: Stage): string {
 
 const everything: MessageInitShape<typeof AlertFilterSchema> = { exercises: Exercises.INCLUDE };
 
+/** Where alerts go on; empty until the first are read. */
+let cursor = "";
+/** Alerts that came since the last drawing. */
+let gathered: Alert[] = [];
 let running: AbortController | undefined;
 let watching: AbortController | undefined;
 
@@ -93,6 +97,8 @@ function watch(stop: AbortSignal): void {
 
 function forget(): void {
   cursor = "";
+  gathered = [];
+  for (const link of Object.values(links)) link.set({ state: "connecting", heard: 0 });
   alerts.set({ all: [], older: "", isLoading: true, fresh: new Set() });
   markets.set(undefined);
   threats.set(undefined);
@@ -102,23 +108,26 @@ function forget(): void {
 let hiding: ReturnType<typeof setTimeout> | undefined;
 document.addEventListener("visibilitychange", () => {
   clearTimeout(hiding);
-  if (document.visibilityState === "hidden") {
-    hiding = setTimeout(pause, HIDDEN_MS_MAX);
-  } else if (running?.signal.aborted) {
-    running = new AbortController();
-    void followAlerts(running.signal);
-    watch(running.signal);
-    void refresh();
-  }
+  if (document.visibilityState === "hidden") hiding = setTimeout(pause, HIDDEN_MS_MAX);
+  else resume();
 });
+// A page that is left may be kept for the way back, with its streams.
+addEventListener("pagehide", pause);
+addEventListener("pageshow", resume);
 
 function pause(): void {
   running?.abort();
   for (const link of Object.values(links)) link.set({ ...link.get(), state: "paused" });
 }
 
-/** Where alerts go on; empty until the first are read. */
-let cursor = "";
+function resume(): void {
+  if (!running?.signal.aborted || session.get().state === "out") return;
+  running = new AbortController();
+  void followAlerts(running.signal);
+  watch(running.signal);
+  void refresh();
+}
+
 
 async function followAlerts(stop: AbortSignal): Promise<void> {
   await follow(stop, links.alerts, async function* (signal) {
@@ -155,7 +164,6 @@ export async function readOlder(): Promise<void> {
   }
 }
 
-let gathered: Alert[] = [];
 function gather(more: Alert[]): void {
   if (gathered.length === 0) setTimeout(tell, GATHER_MS);
   gathered.push(...more);
@@ -172,19 +180,21 @@ function tell(): void {
 async function followMarkets(stop: AbortSignal, wanted: string): Promise<void> {
   let seen = "";
   await follow(stop, links.markets, async function* (signal) {
-    let first: Map<string, Market> | undefined = new Map();
+    // Every stream begins with everything; what is no longer among it is gone.
+    let next: Map<string, Market> | undefined = new Map();
     const request = { destination: wanted, heartbeatSeconds: HEARTBEAT_SECONDS };
     for await (const response of marketService.watchMarkets(request, { signal })) {
-      const known: Map<string, Market> = first ?? new Map(markets.get());
-      for (const market of response.markets) known.set(marketKey(market), market);
+      if (response.markets.length > 0) next ??= new Map(markets.get());
+      for (const market of response.markets) next?.set(marketKey(market), market);
       if (response.journalTime !== undefined) {
         journalTime = milliseconds(response.journalTime);
         const day = new Date(journalTime).toISOString().slice(0, 10);
         if (day !== today.get()) today.set(day);
       }
-      if (!response.more && (first !== undefined || response.markets.length > 0)) markets.set(known);
-      if (first !== undefined && response.more) first = known;
-      else if (!response.more) first = undefined;
+      if (!response.more && next !== undefined) {
+        markets.set(next);
+        next = undefined;
+      }
       if (response.cursor !== seen) void refresh();
       seen = response.cursor;
       yield response.more ? "heard" : "live";

@@ -1,7 +1,7 @@
 // How things are called and written: as on the command line.
 
 import { AlertKind, type Alert, CauseKind } from "../generated/lodewatch/v1/alert_pb";
-import type { Market, RuleStanding } from "../generated/lodewatch/v1/market_pb";
+import type { Market } from "../generated/lodewatch/v1/market_pb";
 import { Flag, Level, Measure, Metric, ScopeMatch, Stage, ThreatStatus } from "../generated/lodewatch/v1/types_pb";
 import type { Interval } from "../generated/lodewatch/v1/types_pb";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
@@ -87,8 +87,8 @@ export function metricOf(market: Market | undefined, metric: Metric): Interval |
   return market?.metrics.find((one) => one.metric === metric)?.value;
 }
 
-/** Whether a rule's word about a market is for this destination. */
-export function isFor(standing: RuleStanding, destination: string): boolean {
+/** Whether what a rule says is for this destination. */
+export function isFor(standing: { destination: string }, destination: string): boolean {
   return standing.destination === "" || standing.destination === destination;
 }
 

@@ -25,7 +25,7 @@ export function History({ told, metric, now }: { told: readonly Alert[]; metric:
       cursor: { show: false },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
       scales: { x: { range: (_, from, to) => (to - from < DAY ? [from - DAY / 2, to + DAY / 2] : [from, to]) }, y: { range: isShare(metric) ? [0, 1] : (_, __, top) => [0, Math.max(10_000, top)] } },
-      axes: [axis, { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => figure(metric, tick)) }],
+      axes: [{ ...axis, space: 90, values: (_, ticks, __, ___, step) => ticks.map((tick) => day(tick, step)) }, { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => figure(metric, tick)) }],
       series: [{}, {
         stroke: colour("--accent"), fill: colour("--accent-soft"), width: 2,
         paths: uPlot.paths.stepped?.({ align: 1 }), points: { show: true, size: 6, fill: colour("--accent") },
@@ -36,6 +36,11 @@ export function History({ told, metric, now }: { told: readonly Alert[]; metric:
     return () => (seen.disconnect(), chart.destroy());
   }, [data, metric, dark]);
   return <div ref={box} class="history" role="img" aria-label={`${metricName(metric)} at ${told.length} alerts; the list below has every one`} />;
+}
+
+function day(seconds: number, step: number): string {
+  const iso = new Date(seconds * 1000).toISOString();
+  return step < DAY ? iso.slice(11, 16) : iso.slice(0, 10);
 }
 
 function points(told: readonly Alert[], now: { at: number; value: number } | undefined): uPlot.AlignedData {

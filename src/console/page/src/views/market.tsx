@@ -1,5 +1,5 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { type Alert, Exercises, Order } from "../../generated/lodewatch/v1/alert_pb";
+import { type Alert, AlertKind, Exercises, Order } from "../../generated/lodewatch/v1/alert_pb";
 import { type Market, MarketState } from "../../generated/lodewatch/v1/market_pb";
 import { Level, Metric, Stage } from "../../generated/lodewatch/v1/types_pb";
 import { alertService, isRefused, once, told as toldFault } from "../api";
@@ -7,7 +7,7 @@ import { alerts, destination, journalTime, marketKey, marketName, markets, polic
 import { Arithmetic } from "../parts/arithmetic";
 import { Suppliers } from "../parts/bars";
 import { History } from "../parts/history";
-import { Drill, LevelBadge } from "../parts/level";
+import { LevelBadge } from "../parts/level";
 import { Scale } from "../parts/scale";
 import { Timeline } from "../parts/timeline";
 import { use } from "../store";
@@ -132,30 +132,33 @@ function Threats({ market }: { market: Market }) {
   );
 }
 
-/** What was told of this market, as a line and as a list. */
+/** What was told of this market: by one rule as a line, and the latest as a list. */
 function Past({ market, buyer }: { market: Market; buyer: string }) {
   const { past, fault } = usePast(market);
-  const mine = past.filter((alert) => alert.destination === "" || alert.destination === buyer);
-  const metrics = [...new Set(mine.filter((alert) => alert.value !== undefined && alert.rule !== "notice").map((alert) => alert.metric))];
-  const [chosen, choose] = useState<Metric | undefined>();
-  const metric = chosen !== undefined && metrics.includes(chosen) ? chosen : metrics.includes(Metric.HHI) ? Metric.HHI : metrics[0];
-  const told = useMemo(() => mine.filter((alert) => alert.metric === metric && alert.rule !== "notice"), [past, metric, buyer]);
-  const value = metric === undefined ? undefined : text.metricOf(market, metric)?.lower;
+  const rules = use(policy)?.rules ?? [];
+  const mine = useMemo(() => past.filter((alert) => text.isFor(alert, buyer) && alert.kind !== AlertKind.NOTICE), [past, buyer]);
+  const names = [...new Set(mine.map((alert) => alert.rule))].sort();
+  const [chosen, choose] = useState("");
+  const name = names.includes(chosen) ? chosen : names[0];
+  const told = useMemo(() => mine.filter((alert) => alert.rule === name), [mine, name]);
+  const metric = told[0]?.metric;
+  // What a rule measures that counts some measures only, no market says.
+  const isPlain = rules.some((rule) => rule.name === name && rule.measures.length === 0 && rule.confidence.length === 0);
+  const value = metric === undefined || !isPlain ? undefined : text.metricOf(market, metric)?.lower;
   const now = useMemo(() => (value === undefined ? undefined : { at: journalTime, value }), [told, value]);
   return (
     <section>
       <h2>History</h2>
       {fault !== "" && <p class="fault" role="alert">{fault}</p>}
-      {metric === undefined ? <p>No alert was ever sent about this market{past.length > mine.length && ` for ${text.destination(buyer)}`}.</p> : (
+      {metric === undefined ? <p>No level ever changed on this market{past.length > 0 && ` for ${text.destination(buyer)}`}.</p> : (
         <>
-          <div class="choice" role="group" aria-label="What is drawn">
-            {metrics.map((one) => <button aria-pressed={one === metric} onClick={() => choose(one)}>{text.metricName(one)}</button>)}
+          <div class="choice" role="group" aria-label="The rule whose value is drawn">
+            {names.map((one) => <button aria-pressed={one === name} onClick={() => choose(one)}>{one}</button>)}
           </div>
           <History told={told} metric={metric} now={now} />
-          <p class="source">The certain bound at each alert, and today. What it did between two alerts is not drawn.</p>
+          <p class="source">{text.metricName(metric)}: the certain bound at each alert{now !== undefined && ", and now"}. What it did between two alerts is not drawn.</p>
         </>
       )}
-      {past.some((alert) => alert.exercise) && <p><Drill /> Drills are among these.</p>}
       <div class="latest" role="list">
         {past.slice(0, LISTED).map((alert) => <div role="listitem" key={alert.sequence.toString()}><AlertLine alert={alert} /></div>)}
       </div>
