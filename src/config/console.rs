@@ -42,9 +42,8 @@ pub(super) fn console(
 /// A scheme, a host and maybe a port, in the one form that browsers send.
 fn origin(text: &str) -> Result<String, String> {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let is_plain = |byte: u8| {
-        byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_:[]".contains(&byte)
-    };
+    let is_plain =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_:[]".contains(&byte);
     match host {
         Some(host) if !host.is_empty() && host.bytes().all(is_plain) => Ok(text.to_owned()),
         Some(_) | None => {

@@ -22,7 +22,8 @@ pub(super) fn add(router: Router) -> Router {
         let tag = format!("\"{:032x}\"", xxh3_128(text.as_bytes()));
         let tag = HeaderValue::from_str(&tag).expect("digits in quotes are a header");
         let kind = HeaderValue::from_static(kind);
-        let answer = move |headers: HeaderMap| std::future::ready(answer(&headers, tag, kind, text));
+        let answer =
+            move |headers: HeaderMap| std::future::ready(answer(&headers, tag, kind, text));
         router.route(path, get(answer))
     })
 }

@@ -57,7 +57,10 @@ impl Site {
         if is(&own) || self.origins.iter().any(is) {
             return Ok(());
         }
-        Err((StatusCode::FORBIDDEN, "pages of this origin may not ask; console.origins lists those that may\n"))
+        Err((
+            StatusCode::FORBIDDEN,
+            "pages of this origin may not ask; console.origins lists those that may\n",
+        ))
     }
 
     /// Whether it is the host of an origin in the list.
@@ -109,7 +112,12 @@ mod tests {
         for host in ["127.0.0.1:50062", "[::1]:50062", "localhost:50062", "LocalHost", "10.0.0.7"] {
             assert_eq!(check(false, host, None), 200, "{host}");
         }
-        for host in ["evil.example", "evil.example:50062", "localhost.evil.example", "127.0.0.1.evil.example"] {
+        for host in [
+            "evil.example",
+            "evil.example:50062",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+        ] {
             assert_eq!(check(false, host, None), 421, "{host}");
             assert_eq!(check(true, host, None), 200, "{host}: its certificate proves it");
         }
@@ -125,9 +133,13 @@ mod tests {
         for fine in ["http://127.0.0.1:50062", "https://desk.example", "http://near.example:8080"] {
             assert_eq!(check(false, host, Some(fine)), 200, "{fine}");
         }
-        for foreign in
-            ["https://127.0.0.1:50062", "http://127.0.0.1:50063", "http://localhost:50062", "null", "https://desk.example.org"]
-        {
+        for foreign in [
+            "https://127.0.0.1:50062",
+            "http://127.0.0.1:50063",
+            "http://localhost:50062",
+            "null",
+            "https://desk.example.org",
+        ] {
             assert_eq!(check(false, host, Some(foreign)), 403, "{foreign}");
         }
         assert_eq!(check(true, "node.example", Some("https://node.example")), 200);

@@ -37,10 +37,10 @@ const PREFACE_BYTES: u64 = 24;
 /// After a connection could not be accepted, as when there are no file descriptors left.
 pub(super) const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// HTTP/2 pings to a silent client, so that a dead one is noticed.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+pub(super) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Calls of one connection besides its streams. Streams are refused by name; over this a client would wait unknowingly.
-const CALLS_PER_CONNECTION: u32 = 100;
+pub(super) const CALLS_PER_CONNECTION: u32 = 100;
 
 /// How connections begin and end.
 #[derive(Clone)]

@@ -1,6 +1,8 @@
-//! Connections of browsers: HTTP/1.1 in the clear, and HTTP/2 as well where encrypted; counted and cut like all others.
+//! Connections of browsers: HTTP/1.1 in the clear, HTTP/2 where encrypted; counted, bounded and cut like all others.
 
-use super::connection::{ACCEPT_AGAIN_AFTER, Ends, refuse};
+use super::connection::{
+    ACCEPT_AGAIN_AFTER, CALLS_PER_CONNECTION, Ends, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, refuse,
+};
 use super::keys::Keys;
 use super::tls;
 use crate::grpc::Peer;
@@ -10,14 +12,18 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{sleep, timeout};
 use tower_service::Service;
+
+/// The most that is read ahead of a request of HTTP/1.1, its headers included, in bytes; one with more headers is refused with 431.
+const HEADER_BYTES_MAX: usize = 64 * 1024;
 
 /// Serves connections until told to drain, and then until each of them has ended.
 pub(super) async fn serve(listener: TcpListener, ends: Ends, keys: Keys, router: Router) {
@@ -52,7 +58,13 @@ pub(super) async fn serve(listener: TcpListener, ends: Ends, keys: Keys, router:
         let (ends, keys, router) = (ends.clone(), keys.clone(), router.clone());
         connections.spawn(async move {
             let _permit = permit;
-            begin(stream, ends, keys, router, arrival.peer()).await;
+            let ended = match stream.set_nodelay(true) {
+                Ok(()) => begin(stream, ends, keys, router, arrival.peer()).await,
+                Err(error) => Err(Error::from(error)),
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%address, %error, "a connection of a browser has failed");
+            }
         });
     }
     drop(listener);
@@ -62,40 +74,72 @@ pub(super) async fn serve(listener: TcpListener, ends: Ends, keys: Keys, router:
     }
 }
 
+/// Agrees on keys, where connections are encrypted, and serves a connection to its end.
 async fn begin(
     stream: TcpStream,
     ends: Ends,
     keys: Keys,
     router: Router,
     peer: Peer,
-) {
-    let by = Instant::now() + ends.handshake;
-    match &keys.encryption {
-        None => run(stream, ends, router, peer).await,
-        Some(encryption) => {
-            let Ok(Ok(stream)) = timeout_at(by, encryption.accept(stream)).await else { return };
-            let names = tls::client_names(&stream);
-            run(stream, ends, router, peer.proved(names)).await;
-        }
-    }
+) -> Result<(), Error> {
+    let Some(encryption) = keys.encryption else { return run(stream, ends, router, peer).await };
+    let handshake = timeout(ends.handshake, encryption.accept(stream));
+    let stream = tokio::select! {
+        () = ends.drain.cancelled() => return Err(Error::Silent),
+        stream = handshake => stream.map_err(|_| Error::Silent)??,
+    };
+    let peer = peer.proved(tls::client_names(&stream));
+    run(stream, ends, router, peer).await
 }
 
-async fn run<S>(stream: S, ends: Ends, router: Router, peer: Peer)
+async fn run<S>(stream: S, ends: Ends, router: Router, peer: Peer) -> Result<(), Error>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(ends.handshake);
-    builder.http2().timer(TokioTimer::new());
+    let builder = builder(&ends);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
-        router.clone().call(request)
+        let (mut router, is_wasteful) = (router.clone(), peer.is_wasteful());
+        async move {
+            if is_wasteful {
+                return Err(Error::Wasteful);
+            }
+            router.call(request).await.map_err(|never| match never {})
+        }
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
-        _ = connection.as_mut() => return,
-        () = ends.drain.cancelled() => {}
+        ended = connection.as_mut() => return ended.map_err(Error::Http),
+        () = ends.drain.cancelled() => connection.as_mut().graceful_shutdown(),
     }
-    connection.as_mut().graceful_shutdown();
-    drop(connection.await);
+    connection.await.map_err(Error::Http)
+}
+
+fn builder(ends: &Ends) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(ends.handshake)
+        .max_buf_size(HEADER_BYTES_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .max_concurrent_streams(ends.streams_max.saturating_add(CALLS_PER_CONNECTION));
+    builder
+}
+
+/// Why a connection has failed.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Socket(#[from] io::Error),
+    #[error(transparent)]
+    Http(Box<dyn std::error::Error + Send + Sync>),
+    #[error("no TLS handshake in time")]
+    Silent,
+    #[error("too many of its calls came to nothing (server.wasted_calls_per_second_max)")]
+    Wasteful,
 }

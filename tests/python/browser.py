@@ -31,6 +31,8 @@ class Browser:
         options.binary_location = shutil.which("chromium") or "chromium"
         for flag in (*FLAGS, f"--user-data-dir={self.profile.name}"):
             options.add_argument(flag)
+        # Those that tests make are nobody's.
+        options.accept_insecure_certs = True
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         service = webdriver.ChromeService(shutil.which("chromedriver") or "chromedriver")
         self.driver = webdriver.Chrome(options=options, service=service)

@@ -1,6 +1,11 @@
 import { type Part, Metric } from "../../generated/lodewatch/v1/types_pb";
 import { country, figure, isShare, metricName } from "../text";
 
+/** A share to its last part per million. */
+function exact(ppm: number): string {
+  return `${(ppm / 10_000).toLocaleString("en", { maximumFractionDigits: 4 })} %`;
+}
+
 /** How a value comes about: a line a country, then the sum. Parts that count for the upper bound only are said to. */
 export function Arithmetic({ metric, parts }: { metric: Metric; parts: readonly Part[] }) {
   const shares = isShare(metric);
@@ -17,7 +22,7 @@ export function Arithmetic({ metric, parts }: { metric: Metric; parts: readonly 
         {parts.map((part) => (
           <tr class={part.upperOnly ? "rest" : undefined} key={part.country + String(part.upperOnly)}>
             <th scope="row">{part.country === "" ? "Not attributed" : country(part.country)}</th>
-            <td class="number">({(part.sharePpm / 10_000).toLocaleString("en", { maximumFractionDigits: 4 })} %){!shares && "²"}</td>
+            <td class="number">{shares ? exact(part.sharePpm) : `(${exact(part.sharePpm)})²`}</td>
             {!shares && <td class="number">× {part.weightPermille / 1000}</td>}
             <td class="number">{part.upperOnly && "at most "}{figure(metric, part.points)}</td>
           </tr>

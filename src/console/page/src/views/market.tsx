@@ -137,7 +137,8 @@ function Past({ market, buyer }: { market: Market; buyer: string }) {
   const { past, fault } = usePast(market);
   const rules = use(policy)?.rules ?? [];
   const mine = useMemo(() => past.filter((alert) => text.isFor(alert, buyer) && alert.kind !== AlertKind.NOTICE), [past, buyer]);
-  const names = [...new Set(mine.map((alert) => alert.rule))].sort();
+  const often = (rule: string) => mine.filter((alert) => alert.rule === rule).length;
+  const names = [...new Set(mine.map((alert) => alert.rule))].sort((one, other) => often(other) - often(one) || one.localeCompare(other));
   const [chosen, choose] = useState("");
   const name = names.includes(chosen) ? chosen : names[0];
   const told = useMemo(() => mine.filter((alert) => alert.rule === name), [mine, name]);

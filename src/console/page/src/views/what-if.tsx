@@ -193,6 +193,7 @@ function Change({ change, buyer }: { change: MarketChange; buyer: string }) {
   const { before, after } = change;
   if (after === undefined) return null;
   const level = (market: Market | undefined) => (market === undefined ? Level.UNSPECIFIED : text.levelOf(market, buyer));
+  const badge = (market: Market | undefined) => <LevelBadge level={level(market)} unknown={market?.state !== MarketState.KNOWN} />;
   const cell = (metric: Metric, label: string) => {
     const [then, now] = [text.interval(metric, text.metricOf(before, metric)), text.interval(metric, text.metricOf(after, metric))];
     return <td class="number" data-label={label}>{then === now ? now : <><s aria-label={`before: ${then}`}>{then}</s> <span aria-hidden="true">→</span> <strong>{now}</strong></>}</td>;
@@ -200,7 +201,7 @@ function Change({ change, buyer }: { change: MarketChange; buyer: string }) {
   return (
     <tr data-market={marketKey(after)}>
       <th scope="row"><a href={text.marketPath(after.mineral, after.stage)}>{text.capital(after.name)} {text.stageName(after.stage)}</a></th>
-      <td data-label="Level">{level(before) !== level(after) && <><LevelBadge level={level(before)} /> <span aria-hidden="true">→</span> </>}<LevelBadge level={level(after)} /></td>
+      <td data-label="Level">{level(before) !== level(after) && <>{badge(before)} <span aria-hidden="true">→</span> </>}{badge(after)}</td>
       {cell(Metric.TOP1_SHARE, "Largest share")}{cell(Metric.HHI, "HHI")}{cell(Metric.HHI_T, "HHI with t")}{cell(Metric.RESTRICTED_SHARE, "Restricted")}
     </tr>
   );
