@@ -21,6 +21,7 @@ use keys::{Files, Keys};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -328,7 +329,7 @@ impl Node {
         &self,
         ends: &Ends,
         routes: Routes,
-    ) -> Result<Option<impl Future<Output = ()> + use<>>, Error> {
+    ) -> Result<Option<Pin<Box<impl Future<Output = ()> + use<>>>>, Error> {
         let settings = &self.config.console;
         let Some(address) = settings.listen else { return Ok(None) };
         let listener = TcpListener::bind(address).await;
@@ -338,8 +339,8 @@ impl Node {
         let at = listener.local_addr().map_or(address, |at| at);
         tracing::info!(port = "console.listen", url = %format!("{scheme}://{at}/"), "listening for browsers");
         let calls = Calls::new(routes, Arc::clone(&self.keys.gate));
-        let router = console::router(settings, is_encrypted, calls);
-        Ok(Some(web::serve(listener, ends.clone(), self.keys.clone(), router)))
+        let site = console::router(settings, is_encrypted, calls);
+        Ok(Some(Box::pin(web::serve(listener, ends.clone(), self.keys.clone(), site))))
     }
 
     /// Ends the loop with a last snapshot.
