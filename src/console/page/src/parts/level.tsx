@@ -8,10 +8,10 @@ const symbols: Record<Level, string> = {
   [Level.CRITICAL]: "◆",
 };
 
-/** A level by colour, by shape and by word. */
-export function LevelBadge({ level, unknown }: { level: Level; unknown?: boolean }) {
+/** A level by colour, by shape and by word; faint where it is over. */
+export function LevelBadge({ level, unknown, isOver }: { level: Level; unknown?: boolean; isOver?: boolean }) {
   const name = unknown === true ? "unknown" : levelName(level);
-  return <span class={`level ${name}`}><span aria-hidden="true">{unknown === true ? "?" : symbols[level]}</span>{name}</span>;
+  return <span class={`level ${name} ${isOver === true ? "over" : ""}`}><span aria-hidden="true">{unknown === true ? "?" : symbols[level]}</span>{name}</span>;
 }
 
 /** The mark of a drill: not meant. */

@@ -88,5 +88,6 @@ function words(record: ThreatRecord, today: string): string {
   for (const one of threat.suspensions) parts.push(`suspended ${one.from} to ${one.until === "" ? "no date" : one.until}`);
   if (threat.dateRemoved !== "") parts.push(`ends ${threat.dateRemoved}`);
   if (record.nextBoundary !== "") parts.push(`next date ${record.nextBoundary}, ${fromToday(record.nextBoundary, today)}`);
+  if (!record.movesIndices) parts.push("moves no index");
   return parts.join(" · ");
 }

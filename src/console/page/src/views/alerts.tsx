@@ -107,7 +107,7 @@ export function AlertLine({ alert, isSent = true }: { alert: Alert; isSent?: boo
   const line = (
     <>
       <time>{text.minute(alert.eventTime)}</time>
-      {level === Level.UNSPECIFIED ? <span /> : <LevelBadge level={level} />}
+      {level === Level.UNSPECIFIED ? <span /> : <LevelBadge level={level} isOver={alert.level === Level.UNSPECIFIED} />}
       <span class={`kind ${text.kindName(alert.kind)}`}>{text.kindName(alert.kind)}</span>
       <span class="sentence">{alert.exercise && <Drill />}{alert.sentence}</span>
     </>
