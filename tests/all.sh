@@ -2,8 +2,8 @@
 # Installs what the tests need and runs everything: bash tests/all.sh
 #
 # Needs a Rust toolchain with rustfmt and clippy, and network to the package registries. Tools and Python packages go
-# to target/tools, in pinned versions; Debian packages that are missing (gcc, python3-venv, npm, openssl, strace, chromium) are installed
-# where this runs as root; tests/nats-server.sh gets the NATS server. A part that cannot run is an error, never skipped in silence.
+# to target/tools, in pinned versions; Debian packages that are missing (gcc, make, python3-venv, npm, openssl, strace, chromium) are
+# installed where this runs as root; tests/nats-server.sh gets the NATS server. A part that cannot run is an error, never skipped in silence.
 # Quiet on success; of a step that fails, everything it had to say is printed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -101,6 +101,7 @@ check_advisories() {
 command -v cargo >/dev/null || fail "cargo is missing; install a Rust toolchain, of the version in Cargo.toml or later"
 step "rustfmt and clippy (else: rustup component add rustfmt clippy)" cargo clippy --version
 debian gcc cc --version
+debian make make --version
 debian python3 python3 --version
 debian python3-venv python3 -c "import ensurepip"
 debian npm npm --version

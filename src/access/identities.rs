@@ -159,8 +159,8 @@ impl Identities {
     pub fn replace(&mut self, before: &Self) -> Vec<Admission> {
         let mut ended = Vec::new();
         for (identity, entry) in before.all.iter().zip(&before.entries) {
-            let same = self.entries.iter().position(|one| one.name == entry.name);
-            let same = same.filter(|at| self.entries[*at].keeps(entry));
+            let same = |one: &Entry| one.name == entry.name && one.keeps(entry);
+            let same = self.entries.iter().position(same);
             match same.and_then(|at| self.all.get_mut(at)) {
                 Some(kept) => Arc::make_mut(kept).admission = identity.admission.clone(),
                 None => ended.push(identity.admission.clone()),

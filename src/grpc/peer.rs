@@ -135,6 +135,7 @@ impl Peer {
     }
 
     /// It, with the names in the certificate that its connection was proved with.
+    #[must_use]
     pub fn proved(self, certificate: Arc<[String]>) -> Self {
         Self { certificate, ..self }
     }
@@ -190,8 +191,8 @@ impl Peer {
         let connection = &self.connection;
         let own = connection.wasted.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let rate = &connection.addresses.wasted;
-        let room = rate.take(site(connection.address), calls, Instant::now());
-        if room.is_err() && own >= WASTED_MIN {
+        let had_room = rate.owe(site(connection.address), calls, Instant::now());
+        if !had_room && own >= WASTED_MIN {
             connection.is_wasteful.store(true, Ordering::Relaxed);
         }
     }

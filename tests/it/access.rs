@@ -288,8 +288,8 @@ async fn who_is_no_longer_let_in_loses_its_open_streams_and_others_keep_theirs()
     let text = text.replace("\"subscriber\"", "\"late\"").replace("[\"late\"]", "[\"subscriber\"]");
     fs::write(dir.path().join("identities.new"), text).unwrap();
     fs::rename(dir.path().join("identities.new"), dir.path().join("identities.toml")).unwrap();
-    let (.., last) = lost.until(|message| matches!(message, Message::GoAway(_))).await;
-    let Some(Message::GoAway(said)) = last.message else { panic!("{last:?}") };
+    let (.., away) = lost.until(|message| matches!(message, Message::GoAway(_))).await;
+    let Some(Message::GoAway(said)) = away.message else { panic!("{away:?}") };
     assert_eq!(said.reason(), GoAwayReason::Credentials);
     for ended in [until_end(&mut watched).await, until_end(&mut answers).await] {
         assert_eq!(ended.code(), Code::Unavailable);
