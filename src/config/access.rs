@@ -1,7 +1,6 @@
 //! Who is let in and how connections are encrypted: nothing is open to other machines by oversight.
 
 use super::problem::Problems;
-use super::settings::Server;
 use super::table::{Node, Table};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -144,14 +143,15 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
 
 /// Refuses an address that other machines reach without TLS and authentication, with the lines to add.
 pub(super) fn check_exposure(
-    server: &Server,
+    address: Option<SocketAddr>,
     listen: &Node,
+    insecure: bool,
     tls: Option<&Tls>,
     access: &Access,
     problems: &mut Problems,
 ) {
     let is_safe = tls.is_some() && access.identities.is_some();
-    if server.listen.ip().to_canonical().is_loopback() || server.insecure || is_safe {
+    if address.is_none_or(|one| one.ip().to_canonical().is_loopback()) || insecure || is_safe {
         return;
     }
     let mut fault =

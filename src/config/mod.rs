@@ -12,6 +12,7 @@
 //! Only this module reads the environment. The policy takes effect as an entry of the journal, never from here.
 
 mod access;
+mod console;
 mod figure;
 mod journal;
 mod layers;
@@ -24,6 +25,7 @@ mod table;
 mod tests;
 
 pub use access::{Access, Health, Jwt, Metrics, Tls};
+pub use console::Console;
 pub use journal::{Credentials, JetStream, Store};
 pub use layers::{Flags, check, load, token};
 pub use problem::{Problem, Problems};

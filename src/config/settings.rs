@@ -1,6 +1,7 @@
 //! The settings themselves, as the rest of the program gets them.
 
 use super::access::{self, Access, Health, Metrics, Tls, address};
+use super::console::{self, Console};
 use super::figure;
 use super::journal::{self, Store};
 use super::layers;
@@ -31,6 +32,8 @@ pub struct Config {
     pub health: Health,
     /// The port for metrics.
     pub metrics: Metrics,
+    /// The page for people, and gRPC-Web.
+    pub console: Console,
     /// Archive and snapshots.
     pub archive: Archive,
     /// Recent alerts in memory.
@@ -165,6 +168,7 @@ impl Config {
         let access = access::access(root.table("access", problems), problems);
         let health = access::port(root.table("health", problems), problems);
         let metrics = access::port(root.table("metrics", problems), problems);
+        let console = console::console(root.table("console", problems), problems);
         let archive = root.table("archive", problems).and_then(|table| archive(table, problems));
         let fanout = root.table("fanout", problems).and_then(|table| fanout(table, problems));
         let reload = root.table("reload", problems).and_then(|table| reload(table, problems));
@@ -175,7 +179,11 @@ impl Config {
         root.finish(problems);
         let (server, listen) = server?;
         let (tls, access) = (tls.ok()?, access.ok()?);
-        access::check_exposure(&server, &listen, tls.as_ref(), &access, problems);
+        let (console, console_listen) = console.ok()?;
+        let addresses = [(Some(server.listen), &listen), (console.listen, &console_listen)];
+        for (address, node) in addresses {
+            access::check_exposure(address, node, server.insecure, tls.as_ref(), &access, problems);
+        }
         Some(Self {
             data_dir: data_dir?,
             journal: journal?,
@@ -184,6 +192,7 @@ impl Config {
             access,
             health: Health { listen: health.ok()? },
             metrics: Metrics { listen: metrics.ok()? },
+            console,
             archive: archive?,
             fanout: fanout?,
             reload: reload?,

@@ -15,6 +15,7 @@ mod alert_service;
 mod answer;
 mod api;
 mod body;
+mod calls;
 mod counted;
 mod counts;
 mod cursor;
@@ -47,6 +48,7 @@ mod what_if;
 
 pub use answer::answer;
 pub use api::Api;
+pub use calls::Calls;
 pub use limits::{Bounds, Limits};
 pub use market_board::Boards;
 pub use methods::methods;

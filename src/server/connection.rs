@@ -32,10 +32,10 @@ use tonic::service::Routes;
 /// How many bytes a client sends before anything else: `PRI * HTTP/2.0` and some empty lines.
 const PREFACE_BYTES: u64 = 24;
 /// HTTP/2 pings to a silent client, so that a dead one is noticed.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+pub(super) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Calls of one connection besides its streams. Streams are refused by name; over this a client would wait unknowingly.
-const CALLS_PER_CONNECTION: u32 = 100;
+pub(super) const CALLS_PER_CONNECTION: u32 = 100;
 
 /// Serves connections until told to drain, and then until each of them has ended.
 pub(super) async fn serve(

@@ -3,7 +3,7 @@
 
 use crate::grpc::{Addresses, Peer};
 use crate::metrics::Metrics;
-use std::error::Error as _;
+use std::error::{self, Error as _};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +46,8 @@ pub(super) enum Error {
     Socket(#[from] io::Error),
     #[error(transparent)]
     Http(#[from] hyper::Error),
+    #[error(transparent)]
+    Browser(Box<dyn error::Error + Send + Sync>),
     #[error("no TLS handshake or no HTTP in time")]
     Silent,
     #[error("too many of its calls came to nothing (server.wasted_calls_per_second_max)")]

@@ -22,6 +22,8 @@ pub(super) enum Inside {
     Http2,
     /// Pages.
     Http1,
+    /// Pages, and services by gRPC-Web.
+    Either,
 }
 
 impl Inside {
@@ -30,6 +32,7 @@ impl Inside {
         match self {
             Self::Http2 => vec![b"h2".to_vec()],
             Self::Http1 => vec![b"http/1.1".to_vec()],
+            Self::Either => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         }
     }
 }

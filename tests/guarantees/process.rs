@@ -73,6 +73,8 @@ pub(crate) fn program() -> Command {
     for name in OURS {
         command.env_remove(name);
     }
+    // Many run at once.
+    command.env("LODEWATCH_CONSOLE__LISTEN", "");
     command
 }
 

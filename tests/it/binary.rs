@@ -28,6 +28,8 @@ fn without_ours(mut command: Command) -> Command {
     for name in OURS {
         command.env_remove(name);
     }
+    // Many run at once; those that are about the console choose a port of their own.
+    command.env("LODEWATCH_CONSOLE__LISTEN", "");
     command
 }
 

@@ -59,6 +59,7 @@ impl Server {
         change: impl FnOnce(&mut Config),
     ) -> Self {
         let mut config = Config { data_dir: dir.to_owned(), ..Config::built_in() };
+        config.console.listen = None;
         change(&mut config);
         let (clock, hand) = Clock::manual(instant(now));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -13,6 +13,7 @@ import grpc_tools
 from grpc_tools import protoc
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("LODEWATCH_BIN", str(ROOT / "target/debug/lodewatch"))
 FILES = ("types", "feed", "alert", "market", "policy")
 
 
@@ -35,27 +36,29 @@ def stub_module(name):
 
 
 class Server:
-    """`lodewatch serve`, on a port of the system's choice unless one is given."""
+    """`lodewatch serve`, on a port of the system's choice unless one is given; with a console only where one is asked for."""
 
     START_SECONDS_MAX = 30
 
-    def __init__(self, data_dir, listen="127.0.0.1:0"):
-        binary = os.environ.get("LODEWATCH_BIN", str(ROOT / "target/debug/lodewatch"))
+    def __init__(self, data_dir, listen="127.0.0.1:0", console="", **settings):
         clean = {key: value for key, value in os.environ.items() if not key.startswith("LODEWATCH_")}
         self.process = subprocess.Popen(
-            [binary, "serve", "--listen", listen, "--data-dir", str(data_dir)],
+            [BINARY, "serve", "--listen", listen, "--data-dir", str(data_dir)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            env=clean,
+            env={**clean, "LODEWATCH_CONSOLE__LISTEN": console, **settings},
         )
         self.log = []
         self.address = None
+        self.console = None
+        self._wants_console = console != ""
         self._told = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        if not self._told.wait(self.START_SECONDS_MAX) or self.address is None:
+        self._told.wait(self.START_SECONDS_MAX)
+        if self.address is None or (self._wants_console and self.console is None):
             self.kill()
             raise RuntimeError("the server did not say where it listens:\n" + "".join(self.log))
 
@@ -63,8 +66,11 @@ class Server:
         for line in self.process.stderr:
             self.log.append(line)
             found = re.search(r"127\.0\.0\.1:([1-9]\d*)", line)
-            if found and self.address is None:
+            if found and "listening address" in line:
                 self.address = found.group(0)
+            if found and "console.listen" in line:
+                self.console = found.group(0)
+            if self.address and (self.console or not self._wants_console):
                 self._told.set()
         self._told.set()
 

@@ -40,7 +40,10 @@ class Access(unittest.TestCase):
         (self.folder / "bin").mkdir()
         (self.folder / "bin/lodewatch").symlink_to(binary)
         clean = {key: value for key, value in os.environ.items() if not key.startswith("LODEWATCH_")}
-        self.env = clean | {"PATH": f"{self.folder / 'bin'}:{clean['PATH']}"}
+        self.env = clean | {
+            "LODEWATCH_CONSOLE__LISTEN": "",
+            "PATH": f"{self.folder / 'bin'}:{clean['PATH']}",
+        }
         self.port = free_port()
 
     def shell(self, text):

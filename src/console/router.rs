@@ -1,0 +1,45 @@
+//! The page and the services, behind one guard.
+
+use super::files;
+use super::site::{self, Site};
+use crate::config::Console;
+use crate::grpc::Calls;
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::post_service;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method};
+use std::time::Duration;
+use tonic_web::GrpcWebLayer;
+use tower_http::cors::CorsLayer;
+
+/// For how long a browser need not ask again whether a page may call, in seconds.
+const PREFLIGHT_SECONDS: u64 = 3600;
+
+/// Answers browsers: with the page, and with what the services say. Every request carries its [`crate::grpc::Peer`].
+pub fn router(settings: &Console, is_encrypted: bool, calls: Calls) -> Router {
+    let services = post_service(calls).layer(GrpcWebLayer::new());
+    let services = Router::new().route("/{service}/{method}", services).layer(cors(settings));
+    let site = Site::new(is_encrypted, &settings.origins);
+    files::add(services).layer(from_fn_with_state(site, site::guard))
+}
+
+/// Lets pages of the configured origins call the services.
+fn cors(settings: &Console) -> CorsLayer {
+    let name = HeaderName::from_static;
+    let origins = settings.origins.iter().map(|one| {
+        HeaderValue::from_str(one).expect("an origin is plain text; the settings say so")
+    });
+    CorsLayer::new()
+        .allow_origin(origins.collect::<Vec<_>>())
+        .allow_methods([Method::POST])
+        .allow_headers([
+            AUTHORIZATION,
+            CONTENT_TYPE,
+            name("grpc-timeout"),
+            name("x-grpc-web"),
+            name("x-user-agent"),
+        ])
+        .expose_headers(["grpc-status", "grpc-message", "grpc-status-details-bin"].map(name))
+        .max_age(Duration::from_secs(PREFLIGHT_SECONDS))
+}
