@@ -12,11 +12,12 @@ use crate::access::{self, Gate};
 use crate::archive::{self, Archive};
 use crate::clock::{Clock, Jumped};
 use crate::config::{Config, Store};
-use crate::grpc::{self, Api, Boards, Bounds, Credits, Limits};
+use crate::grpc::{self, Addresses, Api, Boards, Bounds, Credits, Limits};
 use crate::journal::{self, Embedded, JetStream, Journal};
 use crate::metrics::{self, Metrics};
 use crate::pipeline::{self, Divergence, Housekeeping, Pipeline, Trouble, View, keep_time};
 use crate::reload::{self, Keeper, Reload};
+use connection::Callers;
 use futures_util::future::OptionFuture;
 use keys::{Files, Keys};
 use port::Ends;
@@ -294,6 +295,8 @@ impl Node {
             what_ifs: Arc::new(Semaphore::new(config.what_ifs_max)),
             refused,
         });
+        let addresses =
+            Addresses::new(config.connections_per_address_max, config.wasted_calls_per_second_max);
         let ends = Ends {
             port: "server.listen",
             connections_max: config.connections_max,
@@ -307,21 +310,25 @@ impl Node {
             let connections_max = OPERATORS_MAX;
             Ends { port, connections_max, limit: port, is_encrypted: false, ..ends.clone() }
         };
-        let streams_max = config.streams_per_connection_max;
+        let callers = Callers {
+            addresses: Arc::new(addresses),
+            streams_max: config.streams_per_connection_max,
+            metrics: Arc::clone(&self.metrics),
+        };
         let standing = Looker::new(&self.config, &api);
         let (routes, health) = grpc::routes(api, config.message_bytes_max).await;
-        let metrics = || Arc::clone(&self.metrics);
         let probes = bind("health.listen", self.config.health.listen).await?.map(|listener| {
             let (keys, ends) =
                 (Keys { encryption: None, ..self.keys.clone() }, of("health.listen"));
-            connection::serve(listener, ends, streams_max, keys, health.prepare(), metrics())
+            connection::serve(listener, ends, callers.clone(), keys, health.prepare())
         });
         let pages = bind("metrics.listen", self.config.metrics.listen).await?.map(|listener| {
             let page = metrics::page(move || standing.text());
-            pages::serve(listener, of("metrics.listen"), None, page, metrics())
+            let metrics = Arc::clone(&self.metrics);
+            pages::serve(listener, of("metrics.listen"), None, page, metrics)
         });
         let (keys, routes) = (self.keys.clone(), routes.prepare());
-        let calls = connection::serve(listener, ends, streams_max, keys, routes, metrics());
+        let calls = connection::serve(listener, ends, callers, keys, routes);
         // Boxed: whoever serves need not carry what the ports take.
         Ok(Box::pin(async {
             tokio::join!(calls, OptionFuture::from(probes), OptionFuture::from(pages));

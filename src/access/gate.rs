@@ -2,7 +2,7 @@
 
 use super::denials::Denials;
 use super::identities::{Identities, Problems};
-use super::identity::Identity;
+use super::identity::{Admission, Identity};
 use super::jwt::Jwt;
 use super::methods::{Who, method};
 use crate::clock::Clock;
@@ -101,14 +101,17 @@ impl Gate {
         Ok(Self { ways: Ways::Known { file, identities, jwt }, denials: Denials::default() })
     }
 
-    /// Reads the file again.
+    /// Reads the file again. Who is no longer let in as before must prove anew who it is.
     ///
     /// # Errors
     ///
     /// When it cannot be used; those before stay.
     pub fn reload(&self) -> Result<(), Error> {
         if let Ways::Known { file, identities, .. } = &self.ways {
-            identities.send_replace(Arc::new(read(file)?));
+            let mut read = read(file)?;
+            let ended = read.replace(&identities.borrow());
+            identities.send_replace(Arc::new(read));
+            ended.iter().for_each(Admission::end);
         }
         Ok(())
     }

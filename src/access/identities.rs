@@ -12,7 +12,7 @@
 //! claims = ["lodewatch-importer"]            # values of the roles claim of JSON web tokens
 //! ```
 
-use super::identity::{Grant, Identity};
+use super::identity::{Admission, Grant, Identity};
 use super::methods::Role;
 use super::token::Hash;
 use crate::domain::slug::ALLOWED;
@@ -30,6 +30,8 @@ const IDENTITIES_MAX: usize = 1000;
 #[derive(Debug, Default)]
 pub struct Identities {
     all: Vec<Arc<Identity>>,
+    /// What the file says of each.
+    entries: Vec<Entry>,
     /// Each with the place of its identity.
     tokens: Vec<(Hash, u32)>,
     certificates: BTreeMap<String, usize>,
@@ -53,7 +55,7 @@ struct File {
     identities: Vec<Entry>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     name: String,
@@ -69,6 +71,21 @@ struct Entry {
     certificates: Vec<String>,
     #[serde(default)]
     claims: Vec<String>,
+}
+
+impl Entry {
+    /// Whether everybody who was let in by another entry would be let in by this, for the same.
+    fn keeps(&self, before: &Self) -> bool {
+        let holds =
+            |these: &[String], those: &[String]| those.iter().all(|one| these.contains(one));
+        self.roles == before.roles
+            && self.feeds == before.feeds
+            && self.minerals == before.minerals
+            && self.others == before.others
+            && holds(&self.token_sha256, &before.token_sha256)
+            && holds(&self.certificates, &before.certificates)
+            && holds(&self.claims, &before.claims)
+    }
 }
 
 impl Identities {
@@ -90,6 +107,7 @@ impl Identities {
             let mut faults = Faults { at, problems: &mut problems };
             known.add(entry, &mut faults);
         }
+        known.entries = file.identities;
         if problems.is_empty() { Ok(known) } else { Err(Problems(problems)) }
     }
 
@@ -127,7 +145,28 @@ impl Identities {
         }
         let roles = roles(entry, faults);
         let name = name.map_or_else(|| Arc::from(""), |name| Arc::from(name.as_str()));
-        self.all.push(Arc::new(Identity { name, roles, grant, proved: true }));
+        self.all.push(Arc::new(Identity {
+            name,
+            roles,
+            grant,
+            proved: true,
+            admission: Admission::default(),
+        }));
+    }
+
+    /// Takes the place of others: who is in both stays in. Gives the admission of those who do not, which ends once these are in
+    /// force.
+    pub fn replace(&mut self, before: &Self) -> Vec<Admission> {
+        let mut ended = Vec::new();
+        for (identity, entry) in before.all.iter().zip(&before.entries) {
+            let same = |one: &Entry| one.name == entry.name && one.keeps(entry);
+            let same = self.entries.iter().position(same);
+            match same.and_then(|at| self.all.get_mut(at)) {
+                Some(kept) => Arc::make_mut(kept).admission = identity.admission.clone(),
+                None => ended.push(identity.admission.clone()),
+            }
+        }
+        ended
     }
 
     /// Whose token this is. Takes as long whoever it is, and nobody's as well.
@@ -247,6 +286,35 @@ mod tests {
         let minerals = by_claims.grant.minerals.as_ref().unwrap();
         assert!(minerals.contains(&Mineral::parse("rare_earths_magnet").unwrap()));
         assert!(!minerals.contains(&Mineral::parse("gallium").unwrap()));
+    }
+
+    #[test]
+    fn who_may_less_or_shows_what_is_no_longer_taken_must_prove_it_anew() {
+        let (first, second) = (Hash::of("first"), Hash::of("second"));
+        let file = |roles: &str, tokens: &str| {
+            let entry = format!(
+                "[[identities]]\nname = \"desk\"\nroles = [{roles}]\ntoken_sha256 = [{tokens}]\n"
+            );
+            Identities::parse(&entry).unwrap()
+        };
+        let (one, two) = (format!("\"{first}\""), format!("\"{second}\""));
+        let both = format!("{one}, {two}");
+        let subscriber = "\"subscriber\"";
+        let ended = |mut now: Identities, before: &Identities| {
+            let ended = now.replace(before).len();
+            let kept = now.all.iter().zip(&before.all);
+            let kept = kept.filter(|(now, before)| {
+                before.admission.end();
+                now.admission.has_ended()
+            });
+            (ended, kept.count())
+        };
+        let kept = |roles, tokens: &str| ended(file(roles, tokens), &file(subscriber, &one));
+        assert_eq!(kept(subscriber, &one), (0, 1));
+        assert_eq!(kept(subscriber, &both), (0, 1));
+        assert_eq!(kept(subscriber, &two), (1, 0));
+        assert_eq!(kept("\"operator\"", &one), (1, 0));
+        assert_eq!(ended(Identities::default(), &file(subscriber, &one)), (1, 0));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::domain::update::{Batch, Confinement, Sender, Update};
 use crate::domain::{Mineral, Slug};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// Somebody that the server knows. Cheap to clone behind an `Arc`; holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,37 @@ pub struct Identity {
     pub grant: Grant,
     /// Whether it was proved; everybody is the same unproved identity where no authentication is configured.
     pub proved: bool,
+    /// Whether it is still who it was let in as.
+    pub admission: Admission,
+}
+
+/// Whether what an identity was let in for still holds. Two identities may be the same whatever their admission.
+#[derive(Debug, Clone, Default)]
+pub struct Admission(CancellationToken);
+
+impl PartialEq for Admission {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Admission {}
+
+impl Admission {
+    /// Whoever was let in must prove anew who it is.
+    pub fn end(&self) {
+        self.0.cancel();
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        self.0.is_cancelled()
+    }
+
+    /// Waits until it ends.
+    pub async fn ended(&self) {
+        self.0.cancelled().await;
+    }
 }
 
 /// For which feeds and minerals a publisher speaks. An operator needs none.
@@ -59,7 +91,13 @@ impl Identity {
     /// Everybody, where no authentication is configured.
     pub fn unproved(name: &str) -> Self {
         let (name, roles) = (Arc::from(name), vec![Role::Operator]);
-        Self { name, roles, grant: Grant::default(), proved: false }
+        Self {
+            name,
+            roles,
+            grant: Grant::default(),
+            proved: false,
+            admission: Admission::default(),
+        }
     }
 
     /// Whether it has a role.

@@ -24,5 +24,5 @@ pub mod token;
 
 pub use gate::{Credentials, Denied, Error, Gate, Malformed};
 pub use identities::{Identities, Problems};
-pub use identity::{Grant, Identity, Overstep};
+pub use identity::{Admission, Grant, Identity, Overstep};
 pub use methods::{METHODS, Method, Role, Who, method};

@@ -60,6 +60,11 @@ pub struct Server {
     pub handshake_ms: u64,
     /// Open connections; one more is closed at once.
     pub connections_max: usize,
+    /// Open connections of one address; one more is closed at once.
+    pub connections_per_address_max: usize,
+    /// Calls of one address that may come to nothing in a second; beyond, its new connections are closed, and those that did
+    /// most of it.
+    pub wasted_calls_per_second_max: u32,
     /// The largest request, in bytes; a larger one is refused with `RESOURCE_EXHAUSTED`.
     pub message_bytes_max: usize,
     /// Open streams in all; one more is refused with `RESOURCE_EXHAUSTED`.
@@ -204,6 +209,10 @@ fn server(mut table: Table, problems: &mut Problems) -> Option<(Server, Node)> {
     };
     let (drain_ms, handshake_ms) = (wait("drain"), wait("handshake"));
     let connections_max = count(&mut table, "connections_max", 1..=1_000_000, problems);
+    let connections_per_address_max =
+        count(&mut table, "connections_per_address_max", 1..=1_000_000, problems);
+    let wasted_calls_per_second_max =
+        count(&mut table, "wasted_calls_per_second_max", 1..=1_000_000, problems);
     let message_bytes_max = count(&mut table, "message_bytes_max", 65_536..=67_108_864, problems);
     let streams_max = count(&mut table, "streams_max", 1..=1_000_000, problems);
     let streams_per_identity_max =
@@ -229,6 +238,8 @@ fn server(mut table: Table, problems: &mut Problems) -> Option<(Server, Node)> {
         drain_ms: drain_ms?,
         handshake_ms: handshake_ms?,
         connections_max: connections_max?,
+        connections_per_address_max: connections_per_address_max?,
+        wasted_calls_per_second_max: wasted_calls_per_second_max?,
         message_bytes_max: message_bytes_max?,
         streams_max: streams_max?,
         streams_per_identity_max: streams_per_identity_max?,

@@ -1,8 +1,8 @@
 //! `AlertService`: what comes out.
 
 use super::api::Api;
-use super::limits::Peer;
 use super::pb::{self, alert_service_server::AlertService};
+use super::peer::Peer;
 use super::{body, page, parse, status, subscription};
 use crate::archive::{self, Query, Record};
 use crate::pipeline::View;

@@ -2,16 +2,16 @@
 
 use super::counted::counted;
 use super::deadline::Deadline;
-use super::limits::Peer;
+use super::peer::Peer;
 use super::status;
-use crate::access::{Credentials, Gate, Malformed};
+use crate::access::{Credentials, Denied, Gate, Malformed};
 use crate::metrics::Calls;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
 use std::sync::Arc;
-use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
+use tonic::{Code, Status};
 use tower_service::Service;
 
 /// Answers one call of a peer, and counts it.
@@ -34,13 +34,17 @@ async fn admit(
     mut peer: Peer,
     mut request: Request<Body>,
 ) -> Response<Body> {
+    let effort = peer.effort();
     let bearer = bearer(request.headers());
     let credentials = Credentials { certificate: &peer.certificate, bearer };
     let path = request.uri().path();
     match gate.admit(path, credentials).await {
         Ok(identity) => peer.identity = identity,
         Err(denied) => {
-            gate.log(&denied, peer.address, path);
+            gate.log(&denied, peer.address(), path);
+            if denied != Denied::Unauthenticated {
+                effort.spent();
+            }
             return status::denied(&denied, path).into_http();
         }
     }
@@ -48,17 +52,31 @@ async fn admit(
     request.headers_mut().remove(AUTHORIZATION);
     let deadline = match Deadline::parse(request.headers()) {
         Ok(deadline) => deadline,
-        Err(violations) => return Status::from(violations).into_http(),
+        Err(violations) => {
+            effort.spent();
+            return Status::from(violations).into_http();
+        }
     };
     request.extensions_mut().insert(peer);
     request.extensions_mut().insert(deadline);
-    tokio::select! {
+    let answer = tokio::select! {
         answer = routes.call(request) => match answer {
             Ok(answer) => status::name_size_limit(answer),
             Err(never) => match never {},
         },
         () = deadline.passed() => status::deadline().into_http(),
+    };
+    if !is_nothing(&answer) {
+        effort.spent();
     }
+    answer
+}
+
+/// Whether an answer says only that the request did not come whole, as where its caller has gone. No service of ours answers so.
+fn is_nothing(answer: &Response<Body>) -> bool {
+    let code =
+        answer.headers().get(Status::GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()));
+    code.is_some_and(|code| matches!(code, Code::Cancelled | Code::Unknown | Code::Internal))
 }
 
 /// The bearer token of a call, if it has one.
@@ -75,6 +93,7 @@ fn bearer(headers: &HeaderMap) -> Option<Result<&str, Malformed>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::peer::Addresses;
     use super::*;
     use crate::clock::Clock;
     use crate::config::Config;
@@ -82,7 +101,6 @@ mod tests {
     use std::future::{Pending, pending};
     use std::net::Ipv4Addr;
     use std::task::{Context, Poll};
-    use tonic::Code;
     use tonic::server::NamedService;
 
     /// Takes calls and answers none.
@@ -110,7 +128,9 @@ mod tests {
     async fn answered(timeout: &str) -> Status {
         let request = Request::post("/lodewatch.v1.PolicyService/GetPolicy");
         let request = request.header("grpc-timeout", timeout).body(Body::empty()).unwrap();
-        let peer = Peer::new(Ipv4Addr::LOCALHOST.into(), Arc::default(), 1);
+        let addresses = Arc::new(Addresses::new(1, 1));
+        let arrival = addresses.arrive(Ipv4Addr::LOCALHOST.into(), 1).unwrap();
+        let peer = arrival.peer();
         let gate = Gate::open(&Config::built_in().access, Clock::system(0), "local").unwrap();
         let calls = Arc::new(Calls::new([]));
         let answer = answer(Routes::new(Silent), &gate, &calls, peer, request).await;

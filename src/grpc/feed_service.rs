@@ -2,8 +2,8 @@
 
 use super::api::Api;
 use super::deadline::Deadline;
-use super::limits::Peer;
 use super::pb::{self, feed_service_server::FeedService};
+use super::peer::Peer;
 use super::publish_stream::{self, PublishStream};
 use super::{parse, render, status};
 use crate::domain::update::{Answer, Batch, Payload, Refusal};

@@ -3,15 +3,15 @@
 //! Architecture invariant: a permit lives inside the stream or the call that it is for, and is given back when that ends,
 //! however it ends.
 
+use super::counts::{Counts, Place};
+use super::peer::{Effort, Peer, StreamPlace, Whose};
+use super::rates::Rates;
 use super::status;
-use crate::access::Identity;
-use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
-use tonic::{Extensions, Status};
+use tonic::Status;
 
 /// The bounds, as configured.
 #[derive(Debug, Clone, Copy)]
@@ -28,51 +28,6 @@ pub struct Bounds {
     pub updates_per_second: u32,
 }
 
-/// Whoever is at the other end of a connection. Every request carries it in its extensions.
-#[derive(Debug, Clone)]
-pub struct Peer {
-    /// The address it comes from.
-    pub(super) address: IpAddr,
-    /// The names in the certificate that the connection was proved with; empty without one.
-    pub(super) certificate: Arc<[String]>,
-    /// Who makes the call; `None` before that is known, and for calls that anyone may make.
-    pub(super) identity: Option<Arc<Identity>>,
-    /// One permit for every stream of the connection.
-    streams: Arc<Semaphore>,
-}
-
-/// Whom limits count for: who it is, where that was proved, or else the address.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Whose {
-    Identity(Arc<str>),
-    Address(IpAddr),
-}
-
-impl Peer {
-    /// A peer whose connection may have so many streams open.
-    pub fn new(address: IpAddr, certificate: Arc<[String]>, streams_max: usize) -> Self {
-        let (address, streams) = (address.to_canonical(), Arc::new(Semaphore::new(streams_max)));
-        Self { address, certificate, identity: None, streams }
-    }
-
-    /// Who publishes.
-    pub(super) fn publisher(&self) -> &Identity {
-        self.identity.as_deref().expect("the gate lets only those publish whom it knows")
-    }
-
-    fn whose(&self) -> Whose {
-        match &self.identity {
-            Some(identity) if identity.proved => Whose::Identity(Arc::clone(&identity.name)),
-            Some(_) | None => Whose::Address(self.address),
-        }
-    }
-
-    /// The peer that sent a request.
-    pub(super) fn of(extensions: &Extensions) -> &Self {
-        extensions.get().expect("the server's connections say who is there")
-    }
-}
-
 /// What is taken at the moment.
 pub struct Limits {
     bounds: Bounds,
@@ -80,20 +35,16 @@ pub struct Limits {
     publish_streams: Arc<Semaphore>,
     /// A permit a byte.
     publish_calls: Arc<Semaphore>,
-    identities: Arc<Identities>,
-    rate: Mutex<BTreeMap<Whose, Instant>>,
+    identities: Arc<Counts<Whose>>,
+    updates: Rates<Whose>,
 }
 
-/// Open streams of every identity that has any.
-#[derive(Default)]
-struct Identities(Mutex<BTreeMap<Whose, usize>>);
-
-/// A stream's place. Dropping it makes room for another.
+/// A stream's place. Dropping it makes room for another; one that its client drops soon came to nothing.
 pub(super) struct StreamPermit {
-    whose: Whose,
-    identities: Arc<Identities>,
+    _effort: Effort,
+    _identity: Place<Whose>,
     _all: OwnedSemaphorePermit,
-    _connection: OwnedSemaphorePermit,
+    _connection: StreamPlace,
 }
 
 /// The place of a stream of batches. Dropping it makes room for another.
@@ -106,9 +57,6 @@ impl Limits {
     /// What a batch counts for at least, in bytes: about what a call takes besides its batch.
     const CALL_BYTES_MIN: u32 = 8192;
 
-    /// Rates of more identities than this are forgotten as soon as they no longer hold anyone back.
-    const RATES_KEPT: usize = 1024;
-
     /// Nothing is taken yet.
     pub fn new(bounds: Bounds) -> Self {
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
@@ -118,7 +66,7 @@ impl Limits {
             publish_streams: semaphore(bounds.publish_streams),
             publish_calls: semaphore(to_usize(bounds.publish_calls_bytes)),
             identities: Arc::default(),
-            rate: Mutex::default(),
+            updates: Rates::new(bounds.updates_per_second, Duration::from_secs(1)),
         }
     }
 
@@ -132,19 +80,16 @@ impl Limits {
         let full = |limit: &str, whose: &str| {
             status::exhausted(limit, &format!("too many open streams {whose}"))
         };
-        let connection = of(&peer.streams)
-            .map_err(|_| full("server.streams_per_connection_max", "on this connection"))?;
+        let connection = peer.stream();
+        let connection = connection
+            .ok_or_else(|| full("server.streams_per_connection_max", "on this connection"))?;
         let all = of(&self.streams).map_err(|_| full("server.streams_max", "in all"))?;
-        let mut open = self.identities.lock();
-        let whose = peer.whose();
-        let count = open.entry(whose.clone()).or_default();
-        if *count >= self.bounds.streams_per_identity {
-            return Err(full("server.streams_per_identity_max", "of this identity"));
-        }
-        *count = count.saturating_add(1);
+        let identity = self.identities.take(peer.whose(), self.bounds.streams_per_identity);
+        let identity =
+            identity.ok_or_else(|| full("server.streams_per_identity_max", "of this identity"))?;
         Ok(StreamPermit {
-            whose,
-            identities: Arc::clone(&self.identities),
+            _effort: peer.effort(),
+            _identity: identity,
             _all: all,
             _connection: connection,
         })
@@ -181,23 +126,9 @@ impl Limits {
     ///
     /// `RESOURCE_EXHAUSTED`, which says when there is room again, where they are too many; nothing is taken then.
     pub(super) fn updates(&self, peer: &Peer, count: usize, now: Instant) -> Result<(), Status> {
-        const SECOND: Duration = Duration::from_secs(1);
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        let cost = SECOND.saturating_mul(count) / self.bounds.updates_per_second;
-        let mut rates = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
-        if rates.len() > Self::RATES_KEPT {
-            rates.retain(|_, free_at| *free_at > now);
-        }
-        // When all that was taken so far will have been earned.
-        let free_at = rates.entry(peer.whose()).or_insert(now);
-        let taken = free_at.saturating_duration_since(now).saturating_add(cost);
-        if taken > SECOND {
-            let limit = "server.updates_per_second_max";
-            let wait = taken.saturating_sub(SECOND);
-            return Err(status::throttled(limit, "too many updates of this identity", wait));
-        }
-        *free_at = now + taken;
-        Ok(())
+        let taken = self.updates.take(peer.whose(), count, now);
+        let limit = "server.updates_per_second_max";
+        taken.map_err(|wait| status::throttled(limit, "too many updates of this identity", wait))
     }
 }
 
@@ -205,26 +136,11 @@ fn to_usize(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-impl Identities {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Whose, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for StreamPermit {
-    fn drop(&mut self) {
-        let mut open = self.identities.lock();
-        let count = open.get_mut(&self.whose).expect("a permit is counted");
-        *count = count.saturating_sub(1);
-        if *count == 0 {
-            open.remove(&self.whose);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::peer::Addresses;
     use super::*;
+    use std::net::IpAddr;
     use tonic_types::StatusExt;
 
     const BOUNDS: Bounds = Bounds {
@@ -236,7 +152,9 @@ mod tests {
     };
 
     fn peer(last: u8) -> Peer {
-        Peer::new(IpAddr::from([192, 0, 2, last]), Arc::default(), 2)
+        let addresses = Arc::new(Addresses::new(1, 1000));
+        let arrival = addresses.arrive(IpAddr::from([192, 0, 2, last]), 2);
+        arrival.unwrap().peer()
     }
 
     fn limit<T>(result: Result<T, Status>) -> String {
@@ -290,31 +208,13 @@ mod tests {
     }
 
     #[test]
-    fn updates_beyond_the_rate_are_refused_until_time_has_earned_them() {
+    fn updates_beyond_the_rate_are_refused_and_say_how_long_to_wait() {
         let (limits, start) = (Limits::new(BOUNDS), Instant::now());
-        let after = |ms: u64| start + Duration::from_millis(ms);
-        limits.updates(&peer(1), 600, start).unwrap();
-        limits.updates(&peer(1), 400, start).unwrap();
+        limits.updates(&peer(1), 1000, start).unwrap();
         let status = limits.updates(&peer(1), 100, start).unwrap_err();
         let wait = status.get_details_retry_info().unwrap().retry_delay;
         assert_eq!(wait, Some(Duration::from_millis(100)));
         assert_eq!(limit(Err::<(), _>(status)), "server.updates_per_second_max");
         limits.updates(&peer(2), 1000, start).unwrap();
-        limits.updates(&peer(1), 100, after(100)).unwrap();
-        limits.updates(&peer(1), 1, after(100)).unwrap_err();
-        limits.updates(&peer(1), 1000, after(1100)).unwrap();
-    }
-
-    #[test]
-    fn identities_that_have_gone_are_forgotten() {
-        let (limits, start) = (Limits::new(BOUNDS), Instant::now());
-        drop(limits.stream(&peer(1)).unwrap());
-        assert!(limits.identities.lock().is_empty());
-        for number in 0..5000_u32 {
-            let peer = Peer::new(IpAddr::from(number.to_be_bytes()), Arc::default(), 1);
-            let now = start + Duration::from_millis(number.into());
-            limits.updates(&peer, 1, now).unwrap();
-        }
-        assert!(limits.rate.lock().unwrap().len() <= Limits::RATES_KEPT + 1);
     }
 }

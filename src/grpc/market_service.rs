@@ -2,10 +2,10 @@
 
 use super::api::Api;
 use super::deadline::Deadline;
-use super::limits::Peer;
 use super::market_view::{Viewpoint, threat_record};
 use super::market_watch::{self, WatchStream};
 use super::pb::{self, market_service_server::MarketService};
+use super::peer::Peer;
 use super::{page, parse, render, status, what_if};
 use crate::domain::policy::Destination;
 use crate::domain::{MarketKey, Slug};
@@ -79,12 +79,15 @@ impl MarketService for Markets {
         if self.0.drain.is_cancelled() {
             return Err(status::draining());
         }
-        let permit = self.0.limits.stream(Peer::of(request.extensions()))?;
+        let peer = Peer::of(request.extensions());
+        let (permit, admission) = (self.0.limits.stream(peer)?, peer.admission());
         let deadline = Deadline::of(request.extensions());
         self.0.settle(&request.get_ref().min_cursor).await?;
         let head = self.0.view.head();
         let first = self.0.boards.look(&self.0, &wanted.destination, head)?;
-        Ok(Response::new(market_watch::open(Arc::clone(&self.0), wanted, first, permit, deadline)))
+        let api = Arc::clone(&self.0);
+        let watch = market_watch::open(api, wanted, first, permit, admission, deadline);
+        Ok(Response::new(watch))
     }
 
     async fn list_threats(

@@ -14,6 +14,7 @@ use super::market_board::{self, Board};
 use super::market_service::viewpoint;
 use super::parse::WatchMarkets;
 use super::{pb, status};
+use crate::access::Admission;
 use crate::domain::MarketKey;
 use futures_core::Stream;
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ pub(super) fn open(
     wanted: WatchMarkets,
     first: Arc<Board>,
     permit: StreamPermit,
+    admission: Admission,
     deadline: Deadline,
 ) -> WatchStream {
     let stream = async_stream::try_stream! {
@@ -72,6 +74,7 @@ pub(super) fn open(
             due = tokio::select! {
                 biased;
                 () = api.drain.cancelled() => Err(status::draining()),
+                () = admission.ended() => Err(status::admission_ended()),
                 () = &mut over => Err(status::deadline()),
                 () = newer => Ok(false),
                 _ = heartbeat.tick() => Ok(true),

@@ -7,14 +7,16 @@
 //!           status: one table from our errors to gRPC codes with google.rpc details
 //! ```
 //!
-//! One file per service; `subscription`, `publish_stream` and `market_watch` are the streams, `limits` bounds them; `what_if`
-//! works on copies of the state; `health` is what load balancers ask; `counted` counts how calls end; `cursor` and `page` are the opaque texts handed out.
+//! One file per service; `subscription`, `publish_stream` and `market_watch` are the streams, `limits` bounds them and `peer` those
+//! who open them; `what_if` works on copies of the state; `health` is what load balancers ask; `counted` counts how calls end;
+//! `cursor` and `page` are the opaque texts handed out.
 
 mod alert_service;
 mod answer;
 mod api;
 mod body;
 mod counted;
+mod counts;
 mod cursor;
 mod deadline;
 mod feed_service;
@@ -31,8 +33,10 @@ mod names;
 mod opaque;
 mod page;
 pub mod parse;
+mod peer;
 mod policy_service;
 mod publish_stream;
+mod rates;
 pub mod render;
 mod replica_service;
 mod status;
@@ -43,9 +47,10 @@ mod what_if;
 
 pub use answer::answer;
 pub use api::Api;
-pub use limits::{Bounds, Limits, Peer};
+pub use limits::{Bounds, Limits};
 pub use market_board::Boards;
 pub use methods::methods;
+pub use peer::{Addresses, Peer, TooMany};
 pub use publish_stream::Credits;
 
 use crate::domain::update::{Cursor, Position};

@@ -10,8 +10,9 @@ use super::api::Api;
 use super::counted::refused;
 use super::deadline::Deadline;
 use super::feed_service::answer;
-use super::limits::{Peer, PublishStreamPermit};
+use super::limits::PublishStreamPermit;
 use super::pb::{self, publish_stream_response::Answer};
+use super::peer::Peer;
 use super::{render, status};
 use futures_core::Stream;
 use futures_util::StreamExt;
@@ -66,6 +67,7 @@ pub(super) fn open(
     let stream = async_stream::try_stream! {
         // Given back when the stream ends, however it ends.
         let _permit = permit;
+        let admission = peer.admission();
         let mut over = pin!(deadline.passed());
         yield pb::PublishStreamResponse { credits: Some(allowed.render()), answer: None };
         // Each is polled for the first time in the order of the batches, and that is when the journal accepts it.
@@ -79,6 +81,7 @@ pub(super) fn open(
                 biased;
                 () = &mut over => Event::Over,
                 () = api.drain.cancelled(), if reading => Event::End(Err(status::draining())),
+                () = admission.ended(), if reading => Event::End(Err(status::admission_ended())),
                 Some(answered) = open.next(), if !open.is_empty() => Event::Answered(answered),
                 batch = batches.message(), if reading && room => match batch {
                     Ok(Some(sent)) => Event::Batch(sent.batch.unwrap_or_default()),

@@ -126,6 +126,14 @@ pub(super) fn draining() -> Status {
     unavailable("DRAINING", "the server is shutting down")
 }
 
+/// What the caller showed is no longer taken.
+pub(super) fn admission_ended() -> Status {
+    unavailable(
+        "CREDENTIALS_CHANGED",
+        "the credentials were revoked or changed; show those that are valid now",
+    )
+}
+
 /// The caller's own deadline has passed.
 pub(super) fn deadline() -> Status {
     let message = "the deadline of the call has passed; a stream goes on from its last cursor";

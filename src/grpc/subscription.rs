@@ -7,8 +7,10 @@ use super::framing::{alerts, frame};
 use super::limits::StreamPermit;
 use super::parse::{self, Subscribe};
 use super::pb::{self, subscribe_response::Message};
+use super::peer::Peer;
 use super::times::{Due, Times};
 use super::{render, status};
+use crate::access::Admission;
 use crate::archive::Record;
 use crate::domain::update::Position;
 use crate::domain::{Filter, Seq};
@@ -19,6 +21,7 @@ use futures_core::Stream;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
 
 /// How long a reader that is sent away should wait before it comes again.
@@ -50,7 +53,8 @@ pub(super) async fn open(
         return Err(status::draining());
     }
     let begin = begin(api, &wanted).await?;
-    Ok(frames(Arc::clone(api), begin, wanted, times, permit))
+    let admission = Peer::of(request.extensions()).admission();
+    Ok(frames(Arc::clone(api), begin, wanted, times, admission, permit))
 }
 
 async fn begin(api: &Api, wanted: &Subscribe) -> Result<Begin, Status> {
@@ -79,6 +83,7 @@ fn frames(
     begin: Begin,
     wanted: Subscribe,
     mut times: Times,
+    admission: Admission,
     permit: StreamPermit,
 ) -> impl Stream<Item = Result<Bytes, Status>> + Send {
     async_stream::try_stream! {
@@ -109,27 +114,32 @@ fn frames(
         };
         let (ring, archive) = (Arc::clone(api.view.ring()), api.view.archive().clone());
         let mut reader = Reader::new(ring, archive, wanted.filter, after);
-        let mut drained = Box::pin(api.drain.clone().cancelled_owned());
+        let mut told = Box::pin(told_to_go(api.drain.clone(), admission.clone()));
         loop {
-            // Asked here as well, since who is behind always has a next step.
-            let step = if times.is_due(Instant::now()) || api.drain.is_cancelled() {
+            let away = if api.drain.is_cancelled() {
+                Some(pb::GoAwayReason::Drain)
+            } else {
+                admission.has_ended().then_some(pb::GoAwayReason::Credentials)
+            };
+            if let Some(reason) = away {
+                yield go_away(&api, reader.position(), reason);
+                break;
+            }
+            // So here, since who is behind always has a next step.
+            let step = if times.is_due(Instant::now()) {
                 None
             } else {
                 tokio::select! {
                     biased;
                     step = reader.next() => Some(step.map_err(|error| status::archive(&error))),
                     () = times.wait() => None,
-                    () = &mut drained => None,
+                    () = &mut told => continue,
                     // Last: everything before the damage is handed over first.
                     trouble = api.view.ended() => Some(Err(status::trouble(&trouble))),
                 }
             };
             match step {
                 Some(step) => yield handed(&api, &reader, step?),
-                None if api.drain.is_cancelled() => {
-                    yield go_away(&api, reader.position(), pb::GoAwayReason::Drain);
-                    break;
-                }
                 None => match times.take_due(Instant::now()) {
                     Due::Nothing => {}
                     Due::Heartbeat => yield beat(&api, &reader),
@@ -141,6 +151,14 @@ fn frames(
                 },
             }
         }
+    }
+}
+
+/// Waits until the server drains, or the reader is no longer who it was let in as.
+async fn told_to_go(drain: CancellationToken, admission: Admission) {
+    tokio::select! {
+        () = drain.cancelled() => {}
+        () = admission.ended() => {}
     }
 }
 

@@ -7,7 +7,7 @@ use super::keys::Keys;
 use super::port::{self, Ends, Error};
 use super::socket::Socket;
 use super::tls::{self, Inside};
-use crate::grpc::{self, Peer};
+use crate::grpc::{self, Addresses, Peer, TooMany};
 use crate::metrics::{self, Metrics};
 use http::Request;
 use hyper::body::Incoming;
@@ -16,11 +16,12 @@ use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::error::Error as _;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::ready;
+use std::task::{Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -38,30 +39,55 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Calls of one connection besides its streams. Streams are refused by name; over this a client would wait unknowingly.
 const CALLS_PER_CONNECTION: u32 = 100;
 
-/// Serves connections until told to drain, and then until each of them has ended. One may have so many streams.
+/// Who may call, and have how much.
+#[derive(Clone)]
+pub(super) struct Callers {
+    /// Connections of one address, and how much of what it asks for may come to nothing.
+    pub(super) addresses: Arc<Addresses>,
+    /// Streams of one connection.
+    pub(super) streams_max: u32,
+    /// Where they are counted.
+    pub(super) metrics: Arc<Metrics>,
+}
+
+/// Serves connections until told to drain, and then until each of them has ended.
 pub(super) async fn serve(
     listener: TcpListener,
     ends: Ends,
-    streams_max: u32,
+    callers: Callers,
     keys: Keys,
     routes: Routes,
-    metrics: Arc<Metrics>,
 ) {
+    let Callers { addresses, streams_max, metrics } = callers;
     let calls = Calls(TaskTracker::new());
     let http2 = http2(calls.clone(), streams_max);
     let (begun, counts) = (ends.clone(), Arc::clone(&metrics.calls));
     let each = move |stream, address: SocketAddr| {
-        let by = Instant::now() + begun.handshake;
-        let streams_max = usize::try_from(streams_max).unwrap_or(usize::MAX);
-        let peer = move |certificate| Peer::new(address.ip(), certificate, streams_max);
         let (http2, ends) = (http2.clone(), begun.clone());
         let (keys, routes, counted) = (keys.clone(), routes.clone(), Arc::clone(&counts));
-        begin(stream, by, Connection { http2, ends, keys, routes, counted }, peer)
+        let connection = Connection { http2, ends, keys, routes, counted };
+        let by = Instant::now() + begun.handshake;
+        let arrival = addresses.arrive(address.ip(), streams_max).map_err(limit);
+        arrival.map(|arrival| async move {
+            let ended = begin(stream, by, connection, arrival.peer()).await;
+            if ended.as_ref().is_err_and(is_breach) {
+                arrival.peer().has_breached();
+            }
+            ended
+        })
     };
     port::serve(listener, ends, &metrics, each).await;
     // Their connections are gone, and so they end.
     calls.0.close();
     calls.0.wait().await;
+}
+
+/// The setting that an address is over.
+fn limit(too_many: TooMany) -> &'static str {
+    match too_many {
+        TooMany::Connections => "server.connections_per_address_max",
+        TooMany::Wasted => "server.wasted_calls_per_second_max",
+    }
 }
 
 fn http2(calls: Calls, streams: u32) -> Builder<Calls> {
@@ -100,10 +126,10 @@ fn begin(
     stream: TcpStream,
     by: Instant,
     connection: Connection,
-    peer: impl FnOnce(Arc<[String]>) -> Peer + Send + 'static,
+    peer: Peer,
 ) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> {
     let Some(encryption) = connection.keys.encryption.clone() else {
-        return Box::pin(connection.run(stream, by, peer(Arc::default())));
+        return Box::pin(connection.run(stream, by, peer));
     };
     Box::pin(async move {
         let handshake = timeout_at(by, encryption.accept(stream, Inside::Http2));
@@ -111,8 +137,8 @@ fn begin(
             () = connection.ends.drain.cancelled() => return Err(Error::Silent),
             stream = Box::pin(handshake) => stream.map_err(|_| Error::Silent)??,
         };
-        let certificate = tls::client_names(&stream);
-        Box::pin(connection.run(stream, by, peer(certificate))).await
+        let peer = peer.proved(tls::client_names(&stream));
+        Box::pin(connection.run(stream, by, peer)).await
     })
 }
 
@@ -123,6 +149,7 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let Self { http2, ends, keys, routes, counted } = self;
+        let this = peer.clone();
         let socket = Socket::new(stream);
         let service = service_fn(move |request: Request<Incoming>| {
             let (routes, gate, peer) = (routes.clone(), Arc::clone(&keys.gate), peer.clone());
@@ -139,6 +166,9 @@ impl Connection {
         loop {
             let turn = poll_fn(|context| {
                 let ended = connection.as_mut().poll(context);
+                if this.is_wasteful() {
+                    return Poll::Ready(Err(Error::Wasteful));
+                }
                 if ended.is_pending() {
                     ready!(socket.end_turn(context))?;
                 }
@@ -166,4 +196,11 @@ async fn silence<S>(socket: &Socket<S>, by: Instant, drain: &CancellationToken) 
     if socket.read() >= PREFACE_BYTES {
         std::future::pending::<()>().await;
     }
+}
+
+/// Whether the client broke the protocol; one that has gone did not.
+fn is_breach(error: &Error) -> bool {
+    let Error::Http(error) = error else { return matches!(error, Error::Silent) };
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(h2::Error::is_library)
 }

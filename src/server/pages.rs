@@ -33,7 +33,7 @@ pub(super) async fn serve(
     metrics: Arc<Metrics>,
 ) {
     let begun = ends.clone();
-    let each = move |stream, _| begin(stream, begun.clone(), encryption.clone(), pages.clone());
+    let each = move |stream, _| Ok(begin(stream, begun.clone(), encryption.clone(), pages.clone()));
     port::serve(listener, ends, &metrics, each).await;
 }
 

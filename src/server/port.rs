@@ -43,14 +43,17 @@ pub(super) enum Error {
     Http(#[from] hyper::Error),
     #[error("no TLS handshake or no HTTP in time")]
     Silent,
+    #[error("too many of its calls came to nothing (server.wasted_calls_per_second_max)")]
+    Wasteful,
 }
 
-/// Has each connection served until told to drain, and then waits until each of them has ended.
+/// Has each connection served until told to drain, and then waits until each of them has ended. Where `each` gives the name of a
+/// limit instead, the connection is closed at once.
 pub(super) async fn serve<F>(
     listener: TcpListener,
     ends: Ends,
     metrics: &Metrics,
-    each: impl Fn(TcpStream, SocketAddr) -> F,
+    each: impl Fn(TcpStream, SocketAddr) -> Result<F, &'static str>,
 ) where
     F: Future<Output = Result<(), Error>> + Send + 'static,
 {
@@ -77,14 +80,23 @@ pub(super) async fn serve<F>(
             tracing::warn!(%address, port, limit, "too many connections; one more is closed");
             continue;
         };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%address, %error, "a connection has failed");
+            continue;
+        }
+        let served = match each(stream, address) {
+            Ok(served) => served,
+            Err(limit) => {
+                metrics.calls.hit(limit);
+                // Said as rarely as it must be: who is refused comes again at once.
+                tracing::debug!(%address, limit, "one more connection is closed");
+                continue;
+            }
+        };
         let open = metrics.connections.open(ends.port, ends.is_encrypted);
-        let begun = stream.set_nodelay(true).map(|()| each(stream, address));
         connections.spawn(async move {
             let _places = (permit, open);
-            let ended = match begun {
-                Ok(served) => served.await,
-                Err(error) => Err(Error::from(error)),
-            };
+            let ended = served.await;
             if let Err(error) = ended {
                 tracing::debug!(%address, %error, "a connection has failed");
             }

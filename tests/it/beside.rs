@@ -46,7 +46,7 @@ impl Attack {
         // SETTINGS_INITIAL_WINDOW_SIZE is 0 for streams that are not read.
         let window: &[u8] =
             if matches!(self, Self::UnreadStreams) { &[0, 4, 0, 0, 0, 0] } else { &[] };
-        let mut raw = Raw::connect(address, window).await;
+        let Ok(mut raw) = Raw::try_connect(address, window).await else { return };
         let mut sent = 0_u32;
         loop {
             let stream = sent * 2 + 1;

@@ -49,6 +49,13 @@ impl Process {
         Self::start(command().args(["serve", "--config"]).arg(config), dir)
     }
 
+    /// The same where the system's authorities are those of a file.
+    pub(crate) fn serve_trusting(dir: &Path, config: &Path, authorities: &Path) -> Self {
+        let mut command = command();
+        command.env("SSL_CERT_FILE", authorities).args(["serve", "--config"]).arg(config);
+        Self::start(&mut command, dir)
+    }
+
     /// The same by a program that runs the rest of its arguments, such as `strace`.
     pub(crate) fn serve_under(program: &[&str], dir: &Path) -> Self {
         let mut command = without_ours(Command::new(program[0]));

@@ -112,6 +112,66 @@ async fn headers_that_never_end_end_the_connection() {
 }
 
 #[tokio::test]
+async fn headers_that_stop_before_their_end_end_the_connection() {
+    let target = Target::start().await;
+    let mut raw = Raw::connect(target.address(), &[]).await;
+    raw.send(&frame(HEADERS, 0, 1, &call(CHECK))).await.unwrap();
+    // Between headers and their end there is no answer to a ping, and the server sends one every 20 s.
+    let ended = async { while raw.next().await.is_some() {} };
+    tokio::time::timeout(2 * PATIENCE, ended).await.expect("the server ends it");
+    target.assert_unharmed().await;
+}
+
+/// Whether a ping is answered; `false` where the server closes.
+async fn is_answered(raw: &mut Raw) -> bool {
+    let answered = async {
+        raw.send(&frame(PING, 0, 0, &[7; 8])).await.ok()?;
+        while raw.next().await?.kind != PING {}
+        Some(())
+    };
+    tokio::time::timeout(PATIENCE, answered).await.expect("it is answered or closed").is_some()
+}
+
+#[tokio::test]
+async fn an_address_whose_calls_come_to_nothing_is_cut_off_for_a_while_and_who_is_connected_goes_on()
+ {
+    let target = Target::start().await;
+    let mut friend = Raw::connect(target.address(), &[]).await;
+    assert!(is_answered(&mut friend).await);
+    let mut connections = 0;
+    // Ten seconds' worth of such calls are let pass: 2000.
+    'attack: loop {
+        let Ok(mut raw) = Raw::try_connect(target.address(), &[]).await else { break };
+        connections += 1;
+        for turn in 0..150_u32 {
+            let stream = turn * 2 + 1;
+            if raw.send(&frame(HEADERS, END_HEADERS, stream, &call(SUBSCRIBE))).await.is_err() {
+                break 'attack;
+            }
+        }
+        // So that the server has seen them.
+        if !is_answered(&mut raw).await {
+            break;
+        }
+    }
+    println!("closed after {connections} connections");
+    assert!(connections < 40, "{connections}");
+    assert!(is_answered(&mut friend).await, "it comes from the same address, and did nothing");
+    target.assert_unharmed().await;
+    let let_in = async {
+        loop {
+            let again = Raw::try_connect(target.address(), &[]).await;
+            if let Ok(mut again) = again
+                && is_answered(&mut again).await
+            {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, let_in).await.expect("the address is let in again");
+}
+
+#[tokio::test]
 async fn headers_larger_than_16_kib_are_refused() {
     let target = Target::start().await;
     let mut raw = Raw::connect(target.address(), &[]).await;

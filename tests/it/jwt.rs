@@ -1,6 +1,8 @@
 //! JSON web tokens of an issuer that the test plays.
 
 use crate::access::identities;
+use crate::binary::Process;
+use crate::certificates::Authority;
 use crate::harness::Server;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -15,12 +17,17 @@ use ring::signature::{
     RsaKeyPair,
 };
 use serde_json::{Value, json};
+use std::fs;
 use std::path::Path;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring as provider;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tonic::Code;
 
 const NOW: i64 = 1_767_225_600; // 2026-01-01
@@ -119,8 +126,12 @@ async fn start(dir: &Path, keys: &str) -> Server {
 }
 
 async fn ask(server: &Server, token: &str) -> Code {
+    ask_at(&server.address, token).await
+}
+
+async fn ask_at(address: &str, token: &str) -> Code {
     let credentials = Credentials { bearer: Bearer::new(token).unwrap(), ..Credentials::default() };
-    let servers = Servers::parse_for([server.address.as_str()], credentials).unwrap();
+    let servers = Servers::parse_for([address], credentials).unwrap();
     let mut client = PolicyServiceClient::new(servers.connect().await.unwrap());
     let asked = client.get_policy(GetPolicyRequest::default()).await;
     asked.map_or_else(|status| status.code(), |_| Code::Ok)
@@ -186,22 +197,79 @@ async fn issuer(keys: watch::Receiver<Option<Value>>, asked: watch::Sender<usize
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
+        while let Ok((stream, _)) = listener.accept().await {
             asked.send_modify(|asked| *asked += 1);
-            let mut request = vec![0; 4096];
-            let _ = stream.read(&mut request).await;
             let keys = keys.borrow().clone();
-            let answer = match keys {
-                None => "HTTP/1.1 503 Away\r\ncontent-length: 0\r\n\r\n".to_owned(),
-                Some(keys) => {
-                    let text = keys.to_string();
-                    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len())
-                }
-            };
-            let _ = stream.write_all(answer.as_bytes()).await;
+            answer(stream, keys.as_ref()).await;
         }
     });
     format!("http://{address}/keys")
+}
+
+/// Answers a request for the keys.
+async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, keys: Option<&Value>) {
+    let mut request = vec![0; 4096];
+    let _ = stream.read(&mut request).await;
+    let answer = match keys {
+        None => "HTTP/1.1 503 Away\r\ncontent-length: 0\r\n\r\n".to_owned(),
+        Some(keys) => {
+            let text = keys.to_string();
+            format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len())
+        }
+    };
+    let _ = stream.write_all(answer.as_bytes()).await;
+    let _ = stream.shutdown().await;
+}
+
+/// Serves a key set by HTTPS, with a certificate of an authority.
+async fn encrypted_issuer(keys: Value, authority: &Authority) -> String {
+    let pair = authority.issue(&["localhost"]);
+    let chain = vec![CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(provider::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if let Ok(stream) = acceptor.accept(stream).await {
+                answer(stream, Some(&keys)).await;
+            }
+        }
+    });
+    format!("https://localhost:{port}/keys")
+}
+
+#[tokio::test]
+async fn keys_come_over_https_from_an_issuer_that_the_systems_authorities_know() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = Key::ec();
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let set = json!({ "keys": [key.public("ec")] });
+    let url = encrypted_issuer(set, &authority).await;
+    let identities = identities(dir.path(), &[READER]);
+    let config = dir.path().join("settings.toml");
+    let settings = format!(
+        "[access]\nidentities = {identities:?}\n[access.jwt]\nissuer = \"https://issuer.test\"\n\
+         audience = \"lodewatch\"\nkeys = {url:?}\n"
+    );
+    fs::write(&config, settings).unwrap();
+    let mut claims = claims();
+    // The binary's clock is the system's.
+    claims["exp"] = json!(4_102_444_800_i64); // 2100-01-01
+    let token = key.sign("ec", &claims);
+    for (trusted, expected) in [(&authority, Code::Ok), (&stranger, Code::Unauthenticated)] {
+        let authorities = dir.path().join("authorities.pem");
+        fs::write(&authorities, trusted.pem()).unwrap();
+        let data = tempfile::tempdir().unwrap();
+        let process = Process::serve_trusting(data.path(), &config, &authorities);
+        assert_eq!(ask_at(&process.address, &token).await, expected);
+    }
 }
 
 #[tokio::test]

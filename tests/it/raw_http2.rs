@@ -1,8 +1,9 @@
 //! HTTP/2 frames made by hand, as no well-meant client sends them.
 
 use std::io;
+use std::net::Ipv4Addr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
@@ -15,6 +16,8 @@ pub(crate) const CONTINUATION: u8 = 9;
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 
+/// Whoever means harm comes from another address than those who mean well.
+const HOSTILE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection that says what it is told to.
@@ -74,11 +77,18 @@ pub(crate) fn call(path: &str) -> Vec<u8> {
 impl Raw {
     /// Connects, and sends the preface and settings.
     pub(crate) async fn connect(address: &str, settings: &[u8]) -> Self {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.write_all(PREFACE).await.unwrap();
-        stream.write_all(&frame(SETTINGS, 0, 0, settings)).await.unwrap();
-        Self(stream)
+        Self::try_connect(address, settings).await.unwrap()
+    }
+
+    /// The same; fails where the server closes at once.
+    pub(crate) async fn try_connect(address: &str, settings: &[u8]) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((HOSTILE, 0).into())?;
+        let mut stream = socket.connect(address.parse().unwrap()).await?;
+        stream.set_nodelay(true)?;
+        stream.write_all(PREFACE).await?;
+        stream.write_all(&frame(SETTINGS, 0, 0, settings)).await?;
+        Ok(Self(stream))
     }
 
     /// Sends bytes; fails once the server has closed.
