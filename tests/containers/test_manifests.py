@@ -75,6 +75,7 @@ class Manifests(unittest.TestCase):
             (lodewatch,) = pods(objects)["lodewatch"]["containers"]
             ports = {each["name"]: each["containerPort"] for each in lodewatch["ports"]}
             self.assertEqual(settings(objects)["server"]["listen"], f"0.0.0.0:{ports['grpc']}")
+            self.assertEqual(settings(objects)["metrics"]["listen"], f"0.0.0.0:{ports['metrics']}")
             self.assertEqual(ports["health"], image.HEALTH_PORT)
 
     def test_nats_takes_its_settings_and_syncs_every_write(self):
