@@ -78,18 +78,18 @@ fn policy(state: &State, shown: &Standing) {
         shown.policy_version.set(adopted.version.0);
         shown.policy_revision.set(adopted.revision);
     }
-    let (mut stale, mut open) = (0_u64, BTreeMap::<Level, u64>::new());
+    let (mut late, mut open) = (0_u64, BTreeMap::<Level, u64>::new());
     let markets = state.markets();
     let all = markets.values().flat_map(Market::standings);
     for one in all.filter(|one| !one.exercise) {
-        stale = stale.saturating_add(u64::from(one.stale));
+        late = late.saturating_add(u64::from(one.stale));
         if let (Some(_), Some(level)) = (one.episode, one.level) {
             let count = open.entry(level).or_default();
             *count = count.saturating_add(1);
         }
     }
     shown.markets.set(u64::try_from(markets.len()).unwrap_or(u64::MAX));
-    shown.stale(stale);
+    shown.stale(late);
     for level in Level::ALL {
         shown.open(level.name(), open.get(level).copied().unwrap_or(0));
     }
