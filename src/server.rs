@@ -297,19 +297,7 @@ impl Node {
             what_ifs: Arc::new(Semaphore::new(config.what_ifs_max)),
             refused,
         });
-        let addresses =
-            Addresses::new(config.connections_per_address_max, config.wasted_calls_per_second_max);
-        let ends = Ends {
-            port: "server.listen",
-            connections_max: config.connections_max,
-            limit: "server.connections_max",
-            addresses: Arc::new(addresses),
-            streams_max: config.streams_per_connection_max,
-            is_encrypted: self.keys.encryption.is_some(),
-            handshake: Duration::from_millis(config.handshake_ms),
-            drain,
-            cut,
-        };
+        let ends = self.ends(drain, cut);
         let of = |port| {
             // Of their own: whoever probes may share an address with somebody hostile.
             let addresses = Arc::new(Addresses::new(OPERATORS_MAX, u32::MAX));
@@ -336,6 +324,24 @@ impl Node {
             let (probes, pages) = (OptionFuture::from(probes), OptionFuture::from(pages));
             tokio::join!(calls, probes, pages, OptionFuture::from(console));
         }))
+    }
+
+    /// How connections to the server's port begin and end.
+    fn ends(&self, drain: CancellationToken, cut: CancellationToken) -> Ends {
+        let config = &self.config.server;
+        let addresses =
+            Addresses::new(config.connections_per_address_max, config.wasted_calls_per_second_max);
+        Ends {
+            port: "server.listen",
+            connections_max: config.connections_max,
+            limit: "server.connections_max",
+            addresses: Arc::new(addresses),
+            streams_max: config.streams_per_connection_max,
+            is_encrypted: self.keys.encryption.is_some(),
+            handshake: Duration::from_millis(config.handshake_ms),
+            drain,
+            cut,
+        }
     }
 
     /// Answers browsers, where that is wanted.
