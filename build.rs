@@ -9,7 +9,7 @@ use std::path::PathBuf;
 )]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     const FILES: [&str; 7] = ["types", "feed", "alert", "market", "policy", "journal", "replica"];
-    println!("cargo:rustc-env=LODEWATCH_RUSTC={}", compiler()?);
+    println!("cargo:rustc-env=BUILT_BY_RUSTC={}", compiler()?);
     // tonic-prost-build does not say which files it depends on.
     println!("cargo:rerun-if-changed=proto");
     let paths = FILES.map(|file| format!("proto/lodewatch/v1/{file}.proto"));

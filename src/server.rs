@@ -34,6 +34,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 
 /// Connections to a port for operators, as for probes; one more is closed at once.
 const OPERATORS_MAX: usize = 100;
@@ -296,19 +297,7 @@ impl Node {
             what_ifs: Arc::new(Semaphore::new(config.what_ifs_max)),
             refused,
         });
-        let addresses =
-            Addresses::new(config.connections_per_address_max, config.wasted_calls_per_second_max);
-        let ends = Ends {
-            port: "server.listen",
-            connections_max: config.connections_max,
-            limit: "server.connections_max",
-            addresses: Arc::new(addresses),
-            streams_max: config.streams_per_connection_max,
-            is_encrypted: self.keys.encryption.is_some(),
-            handshake: Duration::from_millis(config.handshake_ms),
-            drain,
-            cut,
-        };
+        let ends = self.ends(drain, cut);
         let of = |port| {
             // Of their own: whoever probes may share an address with somebody hostile.
             let addresses = Arc::new(Addresses::new(OPERATORS_MAX, u32::MAX));
@@ -327,13 +316,7 @@ impl Node {
             let page = metrics::page(move || standing.text());
             pages::serve(listener, of("metrics.listen"), None, page, metrics())
         });
-        let console = bind("console.listen", self.config.console.listen).await?.map(|listener| {
-            let (keys, settings) = (self.keys.clone(), &self.config.console);
-            let ends = Ends { port: "console.listen", ..ends.clone() };
-            let calls = Calls::new(routes.clone(), Arc::clone(&keys.gate), &self.metrics);
-            let site = console::router(settings, ends.is_encrypted, calls);
-            web::serve(listener, ends, keys, site, metrics())
-        });
+        let console = self.console(ends.clone(), &routes).await?;
         let (keys, routes) = (self.keys.clone(), routes.prepare());
         let calls = connection::serve(listener, ends, keys, routes, metrics());
         // Boxed: whoever serves need not carry what the ports take.
@@ -341,6 +324,41 @@ impl Node {
             let (probes, pages) = (OptionFuture::from(probes), OptionFuture::from(pages));
             tokio::join!(calls, probes, pages, OptionFuture::from(console));
         }))
+    }
+
+    /// How connections to the server's port begin and end.
+    fn ends(&self, drain: CancellationToken, cut: CancellationToken) -> Ends {
+        let config = &self.config.server;
+        let addresses =
+            Addresses::new(config.connections_per_address_max, config.wasted_calls_per_second_max);
+        Ends {
+            port: "server.listen",
+            connections_max: config.connections_max,
+            limit: "server.connections_max",
+            addresses: Arc::new(addresses),
+            streams_max: config.streams_per_connection_max,
+            is_encrypted: self.keys.encryption.is_some(),
+            handshake: Duration::from_millis(config.handshake_ms),
+            drain,
+            cut,
+        }
+    }
+
+    /// Answers browsers, where that is wanted.
+    async fn console(
+        &self,
+        ends: Ends,
+        routes: &Routes,
+    ) -> Result<Option<impl Future<Output = ()> + use<>>, Error> {
+        let settings = &self.config.console;
+        let Some(listener) = bind("console.listen", settings.listen).await? else {
+            return Ok(None);
+        };
+        let ends = Ends { port: "console.listen", ..ends };
+        let keys = self.keys.clone();
+        let calls = Calls::new(routes.clone(), Arc::clone(&keys.gate), &self.metrics);
+        let site = console::router(settings, ends.is_encrypted, calls);
+        Ok(Some(web::serve(listener, ends, keys, site, Arc::clone(&self.metrics))))
     }
 
     /// Ends the loop with a last snapshot.

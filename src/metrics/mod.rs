@@ -63,7 +63,7 @@ impl Metrics {
         #[cfg(target_os = "linux")]
         registry.register_collector(Box::new(process::Process));
         let ours = registry.sub_registry_with_prefix("lodewatch");
-        let build = [("version", env!("CARGO_PKG_VERSION")), ("rustc", env!("LODEWATCH_RUSTC"))];
+        let build = [("version", env!("CARGO_PKG_VERSION")), ("rustc", env!("BUILT_BY_RUSTC"))];
         ours.register("build", "What runs, and what it was built with", Info::new(build));
         let connections = Connections::default();
         let (journal, pipeline) = (Journal::default(), Pipeline::default());

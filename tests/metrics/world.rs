@@ -45,6 +45,7 @@ impl World {
     pub(crate) async fn start(change: impl FnOnce(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config { data_dir: dir.path().to_owned(), ..Config::built_in() };
+        config.console.listen = None;
         let metrics = free();
         config.metrics.listen = Some(metrics);
         change(&mut config);

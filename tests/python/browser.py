@@ -59,6 +59,12 @@ class Browser:
 
         self.until(f"{url} to be drawn", drawn)
 
+    def leave(self):
+        """Leaves the page, and forgets what it asked for."""
+        self.driver.get("about:blank")
+        self.complaints()
+        self.requested()
+
     def run(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
 

@@ -82,6 +82,7 @@ class InBrowser(WithServer):
 
     def setUp(self):
         self.browser = BROWSER
+        self.browser.leave()
         self.browser.width(1280, 800)
 
     def tearDown(self):
