@@ -120,9 +120,12 @@ async fn forward(servers: Servers, arguments: Forward) -> Result<(), Error> {
         To::Alertmanager(to) => alertmanager::run(servers, &clock, to_alertmanager(to)?).await,
         To::Webhook(to) => webhook::run(servers, &clock, to_webhook(to)?).await,
     };
-    ended.map_err(|error| match error {
-        forward::Error::Subscription(status) => Error::refused("reading alerts")(*status),
-        error => Error::Forward(error),
+    ended.map_err(|error| {
+        if let forward::Error::Subscription(status) = error {
+            Error::refused("reading alerts")(*status)
+        } else {
+            Error::Forward(error)
+        }
     })
 }
 

@@ -18,7 +18,6 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
@@ -148,8 +147,8 @@ impl Alertmanager {
     /// Tries until one of them has taken it.
     async fn tell(&mut self, fires: &[Fire]) -> Result<(), Error> {
         for part in fires.chunks(ALERTS_MAX) {
-            let alerts: Vec<Value> =
-                part.iter().map(|fire| fire.render(self.link.as_deref())).collect();
+            let alerts = part.iter().map(|fire| fire.render(self.link.as_deref()));
+            let alerts = alerts.collect::<Vec<_>>();
             let body = serde_json::to_vec(&alerts).expect("alerts have a JSON form");
             self.post(&Bytes::from(body), part.len()).await?;
         }

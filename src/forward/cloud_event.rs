@@ -1,4 +1,4 @@
-//! An alert as an event of CloudEvents 1.0, in its structured JSON form. Handed out, so nothing of it changes its meaning.
+//! An alert as an event of `CloudEvents` 1.0, in its structured JSON form. Handed out, so nothing of it changes its meaning.
 
 use super::fields::{event_time, name, stage};
 use crate::grpc::json::to_json;

@@ -10,7 +10,6 @@ use crate::domain::Timestamp;
 use crate::grpc::pb::{Alert, AlertKind, CauseKind, Interval, Level};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long what stands alone fires, a notice above all: nothing ever clears it. In milliseconds: an hour.
@@ -33,6 +32,19 @@ pub(super) struct Fire {
     since: Timestamp,
     /// `None` while it is not known.
     until: Option<Timestamp>,
+}
+
+/// The same in the words of Alertmanager's API.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Rendered<'a> {
+    labels: &'a BTreeMap<String, String>,
+    annotations: &'a BTreeMap<String, String>,
+    starts_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends_at: Option<String>,
+    #[serde(rename = "generatorURL", skip_serializing_if = "Option::is_none")]
+    generator_url: Option<String>,
 }
 
 impl Firing {
@@ -93,19 +105,15 @@ impl Fire {
     }
 
     /// As Alertmanager's API has it. `{sequence}` in the link stands for the alert's.
-    pub(super) fn render(&self, link: Option<&str>) -> Value {
-        let mut value = json!({
-            "labels": self.labels,
-            "annotations": self.annotations,
-            "startsAt": self.since.to_string(),
-        });
-        if let Some(until) = self.until {
-            value["endsAt"] = until.to_string().into();
+    pub(super) fn render(&self, link: Option<&str>) -> Rendered<'_> {
+        let sequence = self.sequence.to_string();
+        Rendered {
+            labels: &self.labels,
+            annotations: &self.annotations,
+            starts_at: self.since.to_string(),
+            ends_at: self.until.map(|until| until.to_string()),
+            generator_url: link.map(|link| link.replace("{sequence}", &sequence)),
         }
-        if let Some(link) = link {
-            value["generatorURL"] = link.replace("{sequence}", &self.sequence.to_string()).into();
-        }
-        value
     }
 }
 

@@ -1,4 +1,4 @@
-//! Webhooks: one POST an alert, as an event of CloudEvents 1.0, signed as Standard Webhooks has it.
+//! Webhooks: one POST an alert, as an event of `CloudEvents` 1.0, signed as Standard Webhooks has it.
 //!
 //! ```text
 //! content-type: application/cloudevents+json

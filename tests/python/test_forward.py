@@ -89,8 +89,13 @@ class Receiver:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_):
+                """A client that was killed is part of the test."""
+
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -150,6 +155,7 @@ class Program:
         return next(line for line in self.log if words in line)
 
     def kill(self):
+        """Ends it as a power cut would, unless it has ended."""
         self.process.kill()
         return self.ended()
 
@@ -220,7 +226,7 @@ class Forwarding(unittest.TestCase):
     def forward(self, *arguments):
         command = [binary(), "forward", *arguments, "--state", self.state]
         program = Program(*command, "--address", self.server.address)
-        self.addCleanup(program.process.kill)
+        self.addCleanup(program.kill)
         return program
 
     # Webhooks.
@@ -326,7 +332,7 @@ class Forwarding(unittest.TestCase):
 
     def alertmanager(self, port=0):
         program = Alertmanager(self.folder, self.receiver, port)
-        self.addCleanup(program.process.kill)
+        self.addCleanup(program.kill)
         return program
 
     def paged(self, status, **labels):
