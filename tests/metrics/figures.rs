@@ -45,7 +45,7 @@ fn of_dashboard() -> Vec<String> {
                 }
             }
             serde_json::Value::Array(all) => all.iter().for_each(|one| collect(one, queries)),
-            _ => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
     let dashboard = serde_json::from_str(&read("deploy/grafana/dashboard.json")).unwrap();
