@@ -3,6 +3,7 @@
 use crate::tools::promtool;
 use crate::world::{PUBLISHED, World, swing};
 use lodewatch::access::token::Hash;
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
@@ -34,9 +35,9 @@ fn of_rules() -> Vec<String> {
 
 /// The queries of the dashboard, with its variables as Grafana would set them.
 fn of_dashboard() -> Vec<String> {
-    fn collect(json: &serde_json::Value, queries: &mut Vec<String>) {
+    fn collect(json: &Value, queries: &mut Vec<String>) {
         match json {
-            serde_json::Value::Object(fields) => {
+            Value::Object(fields) => {
                 for (name, field) in fields {
                     match field.as_str() {
                         Some(query) if name == "expr" => queries.push(query.to_owned()),
@@ -44,7 +45,7 @@ fn of_dashboard() -> Vec<String> {
                     }
                 }
             }
-            serde_json::Value::Array(all) => all.iter().for_each(|one| collect(one, queries)),
+            Value::Array(all) => all.iter().for_each(|one| collect(one, queries)),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
