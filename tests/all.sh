@@ -142,6 +142,7 @@ step "promtool: cases of the rules" "$tools/promtool" test rules deploy/promethe
 step "promtool: configuration" "$tools/promtool" check config deploy/prometheus/prometheus.yaml
 step "cargo fmt" cargo fmt --check
 step "buf lint" buf lint --config .buf.yaml
+step "buf breaking" buf breaking --config .buf.yaml --against tests/fixtures/released/lodewatch.v1.binpb
 step "the console's page" make_console
 step "cargo fetch" cargo fetch --locked
 step "cargo fetch: fuzz" cargo fetch --locked --manifest-path fuzz/Cargo.toml
