@@ -62,8 +62,8 @@ pub enum Error {
     /// Certificates and keys cannot be used.
     #[error("connections cannot be encrypted")]
     Tls(#[from] tls::Error),
-    /// A port for operators cannot be had.
-    #[error("{address}, {port}, cannot be listened on")]
+    /// A port besides the main one cannot be had.
+    #[error("{address}, {port}, cannot be listened on; \"\" turns it off")]
     Port {
         /// The setting that says where it is.
         port: &'static str,
@@ -383,7 +383,7 @@ async fn bind(
     let unable = |source| Error::Port { port, address, source };
     let listener = TcpListener::bind(address).await.map_err(unable)?;
     let address = listener.local_addr().map_err(unable)?;
-    tracing::info!(port, %address, "listening for operators");
+    tracing::info!(port, %address, "also listening");
     Ok(Some(listener))
 }
 
