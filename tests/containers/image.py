@@ -14,7 +14,7 @@ import stand_ins
 # As deploy/compose.yaml and deploy/kubernetes name it.
 NAME = "localhost/lodewatch:0.1.0"
 PROGRAM = "/usr/local/bin/lodewatch"
-HEALTH_PORT = 50062
+HEALTH_PORT = 50063
 # Enough for an alert.
 REPORT = {
     "mineral": "gallium",
