@@ -1,13 +1,11 @@
 #!/usr/bin/env bash
 # Gets Prometheus and its promtool for the tests of metrics, at target/tools/{prometheus,promtool}: bash tests/prometheus.sh
 #
-# Those on the PATH where they are there, else Debian's: downloaded from this machine's own mirror, checked with Debian's keys,
-# unpacked and not installed. So no service starts, and nothing else changes on this machine.
+# Those on the PATH where they are there, else Debian's, which are not installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 tools=$PWD/target/tools
-unpacked=$tools/prometheus-package
 
 fail() {
     printf 'tests/prometheus.sh: %s\n' "$*" >&2
@@ -20,17 +18,9 @@ run() {
 }
 
 download() {
-    command -v apt-get >/dev/null || fail "there is none, and no apt-get to get it with"
-    rm -rf "$unpacked"
-    mkdir -p "$unpacked"
-    cd "$unpacked"
-    apt-get -q -o APT::Sandbox::User= download prometheus ||
-        { apt-get -q update && apt-get -q -o APT::Sandbox::User= download prometheus; } ||
-        fail "Debian's prometheus cannot be downloaded"
-    dpkg-deb --extract prometheus_*.deb .
-    rm -f prometheus_*.deb
+    bash tests/unpack.sh prometheus || fail "there is none"
     for program in prometheus promtool; do
-        ln -sf "prometheus-package/usr/bin/$program" "$tools/$program"
+        ln -sf "prometheus.deb/usr/bin/$program" "$tools/$program"
     done
 }
 
