@@ -22,6 +22,16 @@ pub struct Bounds {
     pub time: Duration,
 }
 
+/// Makes connections, encrypted where an address begins with `https`; trusts the system's authorities.
+///
+/// # Errors
+///
+/// Where they cannot be read.
+pub fn connector() -> Result<HttpsConnector<HttpConnector>, std::io::Error> {
+    let connector = HttpsConnectorBuilder::new().with_native_roots()?;
+    Ok(connector.https_or_http().enable_http1().build())
+}
+
 /// What an address answers to `GET`, by connections of a kind: in the clear, or encrypted.
 ///
 /// # Errors
@@ -57,9 +67,7 @@ impl Sender {
     ///
     /// Where they cannot be read.
     pub fn new() -> Result<Self, std::io::Error> {
-        let connector = HttpsConnectorBuilder::new().with_native_roots()?;
-        let connector = connector.https_or_http().enable_http1().build();
-        Ok(Self(Client::builder(TokioExecutor::new()).build(connector)))
+        Ok(Self(Client::builder(TokioExecutor::new()).build(connector()?)))
     }
 
     /// What is answered to a request, whatever its status; redirects are not followed. An answer of too many bytes is taken

@@ -314,7 +314,7 @@ impl Node {
         });
         let pages = bind("metrics.listen", self.config.metrics.listen).await?.map(|listener| {
             let page = metrics::page(move || standing.text());
-            pages::serve(listener, of("metrics.listen"), None, page, metrics())
+            pages::serve(listener, of("metrics.listen"), page, metrics())
         });
         let console = self.console(ends.clone(), &routes).await?;
         let (keys, routes) = (self.keys.clone(), routes.prepare());

@@ -1,7 +1,6 @@
 //! The keys of an issuer of JSON web tokens: kept, and read again when a token names one that is not among them.
 
 use crate::fetch::{self, Bounds};
-use hyper_rustls::HttpsConnectorBuilder;
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{JwkSet, PublicKeyUse};
 use std::sync::Arc;
@@ -92,9 +91,8 @@ impl KeySet {
 
     async fn fetch(&self) -> Result<JwkSet, String> {
         let uri = self.from.parse().map_err(|error| format!("{}: {error}", self.from))?;
-        let connector = HttpsConnectorBuilder::new().with_native_roots();
+        let connector = fetch::connector();
         let connector = connector.map_err(|error| format!("the system's authorities: {error}"))?;
-        let connector = connector.https_or_http().enable_http1().build();
         let bounds = Bounds { bytes: BYTES_MAX, time: PATIENCE };
         let answer = fetch::get(connector, uri, bounds).await;
         parse(&self.from, &answer.map_err(|why| format!("{}: {why}", self.from))?)

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::forward::alertmanager::{self, Alertmanager};
 use crate::forward::webhook::{self, Webhook};
 use crate::forward::{self, Place, Receiver, Secrets};
-use crate::grpc::pb::{AlertFilter, Exercises, SubscribeRequest};
+use crate::grpc::pb::SubscribeRequest;
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -133,16 +133,17 @@ fn to_alertmanager(to: ToAlertmanager) -> Result<Alertmanager, Error> {
     let authorization = to.handing.authorization_file.as_deref().map(read).transpose()?;
     let receiver = |url: &String| Receiver::new(url, authorization.as_deref());
     let receivers = to.url.iter().map(receiver).collect::<Result<_, _>>();
-    let mut filter = AlertFilter {
-        minerals: to.mineral,
-        stages: watch::stages(&to.stage)?,
-        destinations: to.destination,
-        rules: to.rule,
-        ..AlertFilter::default()
-    };
-    if to.drills {
-        filter.set_exercises(Exercises::Include);
-    }
+    // By what may change while an episode is open, nothing is left out: its end would not be heard.
+    let filter = watch::filter(&Filter {
+        mineral: to.mineral,
+        stage: to.stage,
+        country: Vec::new(),
+        destination: to.destination,
+        rule: to.rule,
+        min_level: None,
+        kind: Vec::new(),
+        drills: to.drills,
+    })?;
     Ok(Alertmanager {
         receivers: receivers.map_err(Error::Forward)?,
         place: Place::new(to.handing.state),

@@ -4,7 +4,7 @@ use super::counted::counted;
 use super::deadline::Deadline;
 use super::peer::Peer;
 use super::status;
-use crate::access::{Credentials, Denied, Gate, Malformed};
+use crate::access::{Credentials, Gate, Malformed};
 use crate::metrics::Calls;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
@@ -22,8 +22,12 @@ pub async fn answer(
     peer: Peer,
     request: Request<Body>,
 ) -> Response<Body> {
-    let call = calls.begin(request.uri().path());
-    counted(admit(routes, gate, peer, request).await, call)
+    let (call, effort) = (calls.begin(request.uri().path()), peer.effort());
+    let answer = admit(routes, gate, peer, request).await;
+    if !comes_to_nothing(answer.headers()) {
+        effort.spent();
+    }
+    counted(answer, call)
 }
 
 /// Answers one call of a peer, where the gate lets it pass. One that takes longer than its caller waits is dropped; once a
@@ -34,7 +38,6 @@ async fn admit(
     mut peer: Peer,
     mut request: Request<Body>,
 ) -> Response<Body> {
-    let effort = peer.effort();
     let bearer = bearer(request.headers());
     let credentials = Credentials { certificate: &peer.certificate, bearer };
     let path = request.uri().path();
@@ -42,9 +45,6 @@ async fn admit(
         Ok(identity) => peer.identity = identity,
         Err(denied) => {
             gate.log(&denied, peer.address(), path);
-            if denied != Denied::Unauthenticated {
-                effort.spent();
-            }
             return status::denied(&denied, path).into_http();
         }
     }
@@ -52,31 +52,24 @@ async fn admit(
     request.headers_mut().remove(AUTHORIZATION);
     let deadline = match Deadline::parse(request.headers()) {
         Ok(deadline) => deadline,
-        Err(violations) => {
-            effort.spent();
-            return Status::from(violations).into_http();
-        }
+        Err(violations) => return Status::from(violations).into_http(),
     };
     request.extensions_mut().insert(peer);
     request.extensions_mut().insert(deadline);
-    let answer = tokio::select! {
+    tokio::select! {
         answer = routes.call(request) => match answer {
             Ok(answer) => status::name_size_limit(answer),
             Err(never) => match never {},
         },
         () = deadline.passed() => status::deadline().into_http(),
-    };
-    if !is_nothing(&answer) {
-        effort.spent();
     }
-    answer
 }
 
-/// Whether an answer says only that the request did not come whole, as where its caller has gone. No service of ours answers so.
-fn is_nothing(answer: &Response<Body>) -> bool {
-    let code =
-        answer.headers().get(Status::GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()));
-    code.is_some_and(|code| matches!(code, Code::Cancelled | Code::Unknown | Code::Internal))
+/// Whether an answer says that nobody known asked, or only that the request did not come whole, as where its caller has gone: no
+/// service of ours answers so.
+fn comes_to_nothing(headers: &HeaderMap) -> bool {
+    let nothing = [Code::Unauthenticated, Code::Cancelled, Code::Unknown, Code::Internal];
+    status::code(headers).is_some_and(|code| nothing.contains(&code))
 }
 
 /// The bearer token of a call, if it has one.

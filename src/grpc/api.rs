@@ -43,6 +43,11 @@ pub struct Api {
 }
 
 impl Api {
+    /// Whether calls should be sent here: the journal is in reach, and can be applied.
+    pub fn is_ready(&self) -> bool {
+        *self.journal.reach().borrow() && !self.view.is_ended()
+    }
+
     /// The cursor after an entry.
     pub(super) fn cursor(&self, entry: Seq) -> String {
         self.cursor_at(Position::at(entry))

@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 
 /// The answer, with a body that ends the call.
 pub(super) fn counted(answer: Response<Body>, call: Call) -> Response<Body> {
-    match code(answer.headers()) {
+    match status::code(answer.headers()) {
         // It has no body.
         Some(code) => {
             end(call, code, answer.headers());
@@ -53,7 +53,7 @@ impl http_body::Body for Counted {
                 if let Some(trailers) = frame.trailers_ref()
                     && let Some(call) = self.call.take()
                 {
-                    end(call, code(trailers).unwrap_or(Code::Unknown), trailers);
+                    end(call, status::code(trailers).unwrap_or(Code::Unknown), trailers);
                 }
             }
             Some(Err(status)) => {
@@ -83,11 +83,6 @@ fn end(call: Call, code: Code, headers: &HeaderMap) {
         refused(call.calls(), &status);
     }
     call.end(name(code));
-}
-
-/// The code of a status in headers or trailers, where there is one.
-fn code(headers: &HeaderMap) -> Option<Code> {
-    headers.get(Status::GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
 }
 
 /// The name of a code, as other servers' metrics have it.

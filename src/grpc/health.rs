@@ -36,8 +36,7 @@ pub(super) async fn keep(health: HealthReporter, api: Arc<Api>) {
 /// Says how things are.
 pub(super) async fn tell(health: &HealthReporter, api: &Api) {
     health.set_service_status(LIVE, ServingStatus::Serving).await;
-    let is_ready = *api.journal.reach().borrow() && !api.view.is_ended();
-    health.set_service_status("", status(is_ready)).await;
+    health.set_service_status("", status(api.is_ready())).await;
     let is_durable = *api.journal.durability().borrow();
     health.set_service_status(DURABILITY, status(is_durable)).await;
 }

@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Duration;
 use tonic::body::Body;
-use tonic::codegen::http::Response;
+use tonic::codegen::http::{HeaderMap, Response};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
@@ -119,6 +119,11 @@ pub(super) fn name_size_limit(mut response: Response<Body>) -> Response<Body> {
         response = too_large(status).into_http();
     }
     response
+}
+
+/// The code of a status in headers or trailers, where there is one.
+pub(super) fn code(headers: &HeaderMap) -> Option<Code> {
+    headers.get(Status::GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
 }
 
 /// The server shuts down.

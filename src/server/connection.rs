@@ -6,7 +6,7 @@
 use super::keys::Keys;
 use super::port::{self, Ends, Error};
 use super::socket::Socket;
-use super::tls::{self, Inside};
+use super::tls::Inside;
 use crate::grpc::{self, Peer};
 use crate::metrics::{self, Metrics};
 use http::Request;
@@ -23,7 +23,7 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::body::Body;
@@ -102,12 +102,9 @@ fn begin(
         return Box::pin(connection.run(stream, by, peer));
     };
     Box::pin(async move {
-        let handshake = timeout_at(by, encryption.accept(stream, Inside::Http2));
-        let stream = tokio::select! {
-            () = connection.ends.drain.cancelled() => return Err(Error::Silent),
-            stream = Box::pin(handshake) => stream.map_err(|_| Error::Silent)??,
-        };
-        let peer = peer.proved(tls::client_names(&stream));
+        let drain = &connection.ends.drain;
+        let encrypted = port::encrypt(stream, &encryption, Inside::Http2, by, drain, peer);
+        let (stream, peer) = encrypted.await?;
         Box::pin(connection.run(stream, by, peer)).await
     })
 }

@@ -1,6 +1,7 @@
 //! Ports: whoever comes is counted and served, every connection has an end, and those that are left are cut when the drain is
-//! over. What is spoken on them, `connection` and `pages` know.
+//! over. What is spoken on them, `connection`, `web` and `pages` know.
 
+use super::tls::{self, Encryption, Inside};
 use crate::grpc::{Addresses, Peer};
 use crate::metrics::Metrics;
 use std::error::{self, Error as _};
@@ -10,7 +11,8 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 /// After a connection could not be accepted, as when there are no file descriptors left.
@@ -61,6 +63,24 @@ impl Error {
         let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
         cause.is_some_and(h2::Error::is_library)
     }
+}
+
+/// Makes a connection an encrypted one, by this instant and unless the server drains; its peer is whom the certificate proves.
+pub(super) async fn encrypt(
+    stream: TcpStream,
+    encryption: &Encryption,
+    inside: Inside,
+    by: Instant,
+    drain: &CancellationToken,
+    peer: Peer,
+) -> Result<(TlsStream<TcpStream>, Peer), Error> {
+    let handshake = timeout_at(by, encryption.accept(stream, inside));
+    let stream = tokio::select! {
+        () = drain.cancelled() => return Err(Error::Silent),
+        stream = Box::pin(handshake) => stream.map_err(|_| Error::Silent)??,
+    };
+    let peer = peer.proved(tls::client_names(&stream));
+    Ok((stream, peer))
 }
 
 /// Has each connection served until told to drain, and then waits until each of them has ended.

@@ -39,10 +39,9 @@ impl Looker {
 
     fn health(&self, standing: &Standing) {
         let Api { journal, view, clock, .. } = &*self.api;
-        let is_in_reach = *journal.reach().borrow();
         let is = i64::from;
-        standing.in_reach.set(is(is_in_reach));
-        standing.ready.set(is(is_in_reach && !view.is_ended()));
+        standing.in_reach.set(is(*journal.reach().borrow()));
+        standing.ready.set(is(self.api.is_ready()));
         standing.durable.set(is(*journal.durability().borrow()));
         let trouble = view.trouble();
         standing.damaged.set(is(matches!(trouble, Some(Trouble::Damaged(_)))));

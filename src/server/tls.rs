@@ -15,26 +15,23 @@ use tokio_rustls::rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
+/// What is spoken inside, as TLS names it (ALPN).
+const HTTP_2: &[u8] = b"h2";
+const HTTP_1: &[u8] = b"http/1.1";
+
 /// What connections speak inside, and nothing else.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Inside {
     /// gRPC.
     Http2,
-    /// Pages.
-    Http1,
     /// Pages, and services by gRPC-Web.
     Either,
 }
 
-impl Inside {
-    /// Its name in TLS (ALPN).
-    fn alpn(self) -> Vec<Vec<u8>> {
-        match self {
-            Self::Http2 => vec![b"h2".to_vec()],
-            Self::Http1 => vec![b"http/1.1".to_vec()],
-            Self::Either => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-        }
-    }
+/// What the files amount to.
+struct Configs {
+    http2: Arc<ServerConfig>,
+    either: Arc<ServerConfig>,
 }
 
 /// Why connections cannot be encrypted. Never shows what is in a file.
@@ -77,7 +74,7 @@ pub enum Error {
 /// How connections are encrypted at the moment.
 pub(super) struct Encryption {
     files: Tls,
-    config: watch::Sender<Arc<ServerConfig>>,
+    configs: watch::Sender<Configs>,
 }
 
 impl Encryption {
@@ -87,8 +84,8 @@ impl Encryption {
     ///
     /// When one of them cannot be used.
     pub(super) fn open(files: Tls) -> Result<Self, Error> {
-        let config = watch::Sender::new(read(&files)?);
-        Ok(Self { files, config })
+        let configs = watch::Sender::new(read(&files)?);
+        Ok(Self { files, configs })
     }
 
     /// Reads the files again, for connections to come.
@@ -97,7 +94,7 @@ impl Encryption {
     ///
     /// When one of them cannot be used; those before stay.
     pub(super) fn reload(&self) -> Result<(), Error> {
-        self.config.send_replace(read(&self.files)?);
+        self.configs.send_replace(read(&self.files)?);
         Ok(())
     }
 
@@ -107,11 +104,13 @@ impl Encryption {
         stream: TcpStream,
         inside: Inside,
     ) -> io::Result<TlsStream<TcpStream>> {
-        let mut config = Arc::clone(&self.config.borrow());
-        let alpn = inside.alpn();
-        if config.alpn_protocols != alpn {
-            Arc::make_mut(&mut config).alpn_protocols = alpn;
-        }
+        let config = {
+            let configs = self.configs.borrow();
+            Arc::clone(match inside {
+                Inside::Http2 => &configs.http2,
+                Inside::Either => &configs.either,
+            })
+        };
         TlsAcceptor::from(config).accept(stream).await
     }
 }
@@ -129,7 +128,7 @@ pub(super) fn client_names(stream: &TlsStream<TcpStream>) -> Arc<[String]> {
     uris.chain(names).map(str::to_owned).collect()
 }
 
-fn read(files: &Tls) -> Result<Arc<ServerConfig>, Error> {
+fn read(files: &Tls) -> Result<Configs, Error> {
     let provider = Arc::new(ring::default_provider());
     let chain = certificates(&files.certificate)?;
     let key = PrivateKeyDer::from_pem_file(&files.key)
@@ -142,12 +141,16 @@ fn read(files: &Tls) -> Result<Arc<ServerConfig>, Error> {
         Some(path) => builder.with_client_cert_verifier(verifier(path, provider)?),
     };
     let config = builder.with_single_cert(chain, key);
-    let mut config = config.map_err(|source| {
+    let config = config.map_err(|source| {
         let (certificate, key) = (files.certificate.clone(), files.key.clone());
         Error::Pair { certificate, key, source }
     })?;
-    config.alpn_protocols = Inside::Http2.alpn();
-    Ok(Arc::new(config))
+    let speaking = |names: &[&[u8]]| {
+        let mut config = config.clone();
+        config.alpn_protocols = names.iter().map(|name| name.to_vec()).collect();
+        Arc::new(config)
+    };
+    Ok(Configs { http2: speaking(&[HTTP_2]), either: speaking(&[HTTP_2, HTTP_1]) })
 }
 
 /// Takes certificates of these authorities, and clients that show none: those must show a token at every call.

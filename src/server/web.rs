@@ -3,7 +3,7 @@
 use super::connection::{CALLS_PER_CONNECTION, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
 use super::keys::Keys;
 use super::port::{self, Ends, Error};
-use super::tls::{self, Inside};
+use super::tls::Inside;
 use crate::grpc::Peer;
 use crate::metrics::Metrics;
 use axum::Router;
@@ -16,7 +16,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::time::Instant;
 use tower_service::Service;
 
 /// The most that is read ahead of a request of HTTP/1.1, its headers included, in bytes; one with more headers is refused with 431.
@@ -44,12 +44,9 @@ async fn begin(
     peer: Peer,
 ) -> Result<(), Error> {
     let Some(encryption) = keys.encryption else { return run(stream, ends, router, peer).await };
-    let handshake = timeout(ends.handshake, encryption.accept(stream, Inside::Either));
-    let stream = tokio::select! {
-        () = ends.drain.cancelled() => return Err(Error::Silent),
-        stream = handshake => stream.map_err(|_| Error::Silent)??,
-    };
-    let peer = peer.proved(tls::client_names(&stream));
+    let by = Instant::now() + ends.handshake;
+    let encrypted = port::encrypt(stream, &encryption, Inside::Either, by, &ends.drain, peer);
+    let (stream, peer) = encrypted.await?;
     run(stream, ends, router, peer).await
 }
 
