@@ -136,5 +136,6 @@ fn payload() -> Payload {
         exercise: false,
         updates,
         sender: None,
+        trace: None,
     })
 }

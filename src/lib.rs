@@ -44,3 +44,5 @@ pub mod server;
 pub mod sqlite;
 // Logs.
 pub mod telemetry;
+// What became of a batch, told to a collector of traces.
+pub mod traces;

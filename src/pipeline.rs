@@ -5,17 +5,18 @@
 
 mod digest;
 mod outcome;
+mod ticks;
 
 pub use digest::Divergence;
+pub use ticks::keep_time;
 
 use crate::archive::{self, Archive, Record, Snapshot};
-use crate::clock::Clock;
-use crate::domain::update::Payload;
 use crate::domain::{Alert, Entry, Facets, Seq, Timestamp};
 use crate::engine::State;
 use crate::fanout::{self, Frame, Ring};
 use crate::journal::{self, Ahead, Journal, Tail};
 use crate::metrics;
+use crate::traces::Traces;
 use bytes::Bytes;
 use digest::Digests;
 use std::io;
@@ -200,6 +201,7 @@ pub struct Pipeline {
     /// The last entry that was there before this start.
     recovered: Seq,
     metrics: metrics::Pipeline,
+    traces: Traces,
 }
 
 impl Pipeline {
@@ -244,6 +246,7 @@ impl Pipeline {
             last_snapshot: after,
             recovered,
             metrics: metrics::Pipeline::default(),
+            traces: Traces::default(),
         })
     }
 
@@ -254,6 +257,12 @@ impl Pipeline {
         metrics.snapshot(entry.0, at.millis());
         self.metrics = metrics;
         self
+    }
+
+    /// Goes on in the traces of what it applies.
+    #[must_use]
+    pub fn traced(self, traces: Traces) -> Self {
+        Self { traces, ..self }
     }
 
     /// What others may see.
@@ -307,7 +316,10 @@ impl Pipeline {
         }
         let records: Vec<Record> =
             frames.iter().flat_map(|frame| &frame.records).cloned().collect();
+        let trails = frames.iter().filter_map(|frame| frame.trail.as_ref());
+        let archiving: Vec<_> = trails.map(|trail| trail.archive()).collect();
         self.commit(last.seq, &records).await?;
+        drop(archiving);
         // First the deadline: who sees that an entry is applied sees what is due after it, and appends no tick twice.
         let next_deadline = self.view.look(State::next_deadline);
         self.deadline
@@ -347,6 +359,9 @@ impl Pipeline {
         let mut frames = Vec::new();
         let since = Instant::now();
         for entry in entries {
+            // What a start replays was told when it was new.
+            let traced = outcome::trace(entry).filter(|_| entry.seq > self.recovered);
+            let mut work = traced.and_then(|trace| self.traces.apply(trace, entry.seq));
             // Held for one entry at a time, so that readers get their turn.
             let (applied, answered) = {
                 let mut state = self.view.state.write().unwrap_or_else(PoisonError::into_inner);
@@ -359,8 +374,12 @@ impl Pipeline {
             if entry.seq > self.recovered {
                 outcome::count(&self.metrics, entry, &applied.alerts, answered.as_deref());
             }
+            if let Some(work) = &mut work {
+                work.alerts(records.len());
+            }
             if !records.is_empty() {
-                frames.push(Frame { entry: entry.seq, since, records });
+                let trail = work.as_ref().map(|work| Arc::new(work.trail()));
+                frames.push(Frame { entry: entry.seq, since, records, trail });
             }
         }
         self.metrics.applied(entries.len(), since.elapsed());
@@ -424,70 +443,4 @@ fn newest_snapshot(archive: &Archive) -> Result<(State, u64), Error> {
             Ok((State::default(), 0))
         }
     }
-}
-
-/// Appends a tick whenever something is due, so that time alone raises and clears alerts. While the disk is full or the
-/// clock shows a time that it jumped to, the tick waits.
-///
-/// # Errors
-///
-/// When the journal has failed.
-pub async fn keep_time(
-    journal: Arc<dyn Journal>,
-    view: View,
-    clock: Clock,
-    stop: CancellationToken,
-) -> Result<(), journal::Error> {
-    let mut deadlines = view.next_deadline.clone();
-    let mut is_told = false;
-    loop {
-        deadlines.mark_unchanged();
-        // From the state, which is told of before the watch is: else what was just done would be due again.
-        let due = view.look(State::next_deadline);
-        let wait = async {
-            match due {
-                Some(due) => clock.sleep_until(due).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            // The loop has ended: whoever waits for it says why.
-            changed = deadlines.changed() => if changed.is_err() { return stopped(&stop).await },
-            () = wait => {
-                let due = due.expect("a wait that ends has a deadline");
-                let stamp = clock.stamp();
-                if let (Err(jumped), false) = (stamp, is_told) {
-                    tracing::error!(error = %jumped, "what is due does not happen");
-                }
-                is_told = stamp.is_err();
-                let Ok(now) = stamp else {
-                    tokio::time::sleep(RETRY).await;
-                    continue;
-                };
-                let name = format!("tick-{}", due.millis());
-                match journal.append_once(&name, now, Payload::Tick { due }).await {
-                    Ok(entry) => applied(&view, entry).await,
-                    Err(journal::Error::Full { .. } | journal::Error::Unreachable { .. }) => {
-                        tokio::time::sleep(RETRY).await;
-                    }
-                    // Told to everyone who writes; who reads is still served.
-                    Err(journal::Error::Gone { .. }) => return stopped(&stop).await,
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-    }
-}
-
-/// Waits until an entry is applied, however long that takes.
-async fn applied(view: &View, entry: Seq) {
-    while view.wait_for(entry).await.is_err() {
-        tokio::time::sleep(RETRY).await;
-    }
-}
-
-async fn stopped(stop: &CancellationToken) -> Result<(), journal::Error> {
-    stop.cancelled().await;
-    Ok(())
 }

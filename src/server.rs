@@ -19,6 +19,7 @@ use crate::journal::{self, Embedded, JetStream, Journal};
 use crate::metrics::{self, Metrics};
 use crate::pipeline::{self, Divergence, Housekeeping, Pipeline, Trouble, View, keep_time};
 use crate::reload::{self, Keeper, Reload};
+use crate::traces::{self, Traces};
 use futures_util::future::OptionFuture;
 use keys::{Files, Keys};
 use port::Ends;
@@ -62,6 +63,9 @@ pub enum Error {
     /// Certificates and keys cannot be used.
     #[error("connections cannot be encrypted")]
     Tls(#[from] tls::Error),
+    /// Nobody can be told of traces.
+    #[error("nothing can be traced")]
+    Traces(#[from] traces::Error),
     /// A port besides the main one cannot be had.
     #[error("{address}, {port}, cannot be listened on; \"\" turns it off")]
     Port {
@@ -96,6 +100,7 @@ pub struct Node {
     files: Option<Files>,
     told: Arc<Notify>,
     metrics: Arc<Metrics>,
+    traces: Traces,
 }
 
 impl Node {
@@ -111,15 +116,8 @@ impl Node {
         let dir = config.data_dir.clone();
         let archive_error = |source| Error::Archive { dir: dir.clone(), source };
         let metrics = Arc::new(Metrics::new(grpc::methods()));
-        let counted = metrics.journal.clone();
-        let journal: Arc<dyn Journal> = match &config.journal {
-            Store::Embedded => Arc::new(Embedded::open_counted(&config.data_dir, counted)?),
-            Store::JetStream(settings) => {
-                // Boxed: what connecting takes is given back once it is done.
-                let open = JetStream::open_counted(settings, &config.data_dir, counted);
-                Arc::new(Box::pin(open).await?)
-            }
-        };
+        let traces = Traces::open(&config.traces)?;
+        let journal = open_journal(&config, metrics.journal.clone()).await?;
         let archive = Archive::open(&config.data_dir, journal.epoch(), *journal.head().borrow())
             .map_err(archive_error)?;
         let housekeeping = Housekeeping {
@@ -130,7 +128,7 @@ impl Node {
         };
         let encoding = grpc::encoding(journal.epoch());
         let pipeline = Pipeline::open(Arc::clone(&journal), archive, encoding, housekeeping)?;
-        let pipeline = pipeline.counted(metrics.pipeline.clone());
+        let pipeline = pipeline.counted(metrics.pipeline.clone()).traced(traces.clone());
         let view = pipeline.view();
         let stop = CancellationToken::new();
         let mut ended = spawn_loop(pipeline, stop.clone())?;
@@ -142,8 +140,20 @@ impl Node {
         };
         check_archive(&view)?;
         let (reload, told) = (None, Arc::default());
-        let node =
-            Self { journal, view, clock, stop, ended, config, reload, keys, files, told, metrics };
+        let node = Self {
+            journal,
+            view,
+            clock,
+            stop,
+            ended,
+            config,
+            reload,
+            keys,
+            files,
+            told,
+            metrics,
+            traces,
+        };
         match reached {
             Ok(()) => {
                 tracing::info!(entry = recovered.0, epoch = %node.journal.epoch(), "recovered");
@@ -259,10 +269,10 @@ impl Node {
             kept = time, if !is_ended => kept.map_err(Error::from),
             kept = keep_policy(keeper, self.stop.clone()), if !is_ended => kept.map_err(|error| self.reload_error(error)),
         };
-        if !self.ended.is_terminated() {
-            self.close().await?;
-        }
-        result
+        let traces = self.traces.clone();
+        let closed = if self.ended.is_terminated() { Ok(()) } else { self.close().await };
+        traces.close().await;
+        closed.and(result)
     }
 
     /// Answers calls until told to drain and every connection has ended.
@@ -293,6 +303,7 @@ impl Node {
             },
             boards: Boards::default(),
             metrics: Arc::clone(&self.metrics),
+            traces: self.traces.clone(),
             stream_age_max: config.stream_age_max,
             what_ifs: Arc::new(Semaphore::new(config.what_ifs_max)),
             refused,
@@ -402,6 +413,21 @@ fn open_keys(config: &Config, clock: &Clock) -> Result<Keys, Error> {
     let gate = Arc::new(Gate::open(&config.access, clock.clone(), unproved)?);
     let encryption = config.tls.clone().map(Encryption::open).transpose()?.map(Arc::new);
     Ok(Keys { gate, encryption })
+}
+
+/// Opens the journal, wherever it is.
+async fn open_journal(
+    config: &Config,
+    counted: metrics::Journal,
+) -> Result<Arc<dyn Journal>, journal::Error> {
+    Ok(match &config.journal {
+        Store::Embedded => Arc::new(Embedded::open_counted(&config.data_dir, counted)?),
+        Store::JetStream(settings) => {
+            // Boxed: what connecting takes is given back once it is done.
+            let open = JetStream::open_counted(settings, &config.data_dir, counted);
+            Arc::new(Box::pin(open).await?)
+        }
+    })
 }
 
 /// Runs the loop on a thread of its own, since it blocks on the disk.

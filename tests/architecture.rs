@@ -5,7 +5,7 @@
 //!    ↖ access (who may do what) ↗
 //! ```
 //!
-//! `clock`, `config`, `fetch`, `metrics`, `sqlite` and `telemetry` are leaves, which domain and engine may not use; `feeds` turns files into
+//! `clock`, `config`, `fetch`, `metrics`, `sqlite`, `telemetry` and `traces` are leaves, which domain and engine may not use; `feeds` turns files into
 //! domain values. What a module may use is what [`MAY_USE`] says, and nothing else.
 
 mod sources;
@@ -22,20 +22,24 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fetch", &[]),
     ("sqlite", &[]),
     ("telemetry", &["config"]),
+    ("traces", &["domain", "config"]),
     ("metrics", &[]),
     ("feeds", &["domain"]),
     ("journal", &["domain", "engine", "clock", "config", "fetch", "metrics", "sqlite"]),
     ("archive", &["domain", "engine", "clock", "config", "sqlite"]),
-    ("fanout", &["domain", "engine", "journal", "archive", "clock", "config"]),
+    ("fanout", &["domain", "engine", "journal", "archive", "clock", "config", "traces"]),
     (
         "pipeline",
-        &["domain", "engine", "journal", "archive", "fanout", "clock", "config", "metrics"],
+        &[
+            "domain", "engine", "journal", "archive", "fanout", "clock", "config", "metrics",
+            "traces",
+        ],
     ),
     (
         "grpc",
         &[
             "domain", "access", "engine", "journal", "archive", "fanout", "pipeline", "feeds",
-            "clock", "config", "metrics",
+            "clock", "config", "metrics", "traces",
         ],
     ),
     ("console", &["domain", "config", "grpc"]),
@@ -60,6 +64,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "config",
             "telemetry",
             "metrics",
+            "traces",
         ],
     ),
     (
@@ -96,6 +101,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
         &["grpc", "server", "client", "forward", "cli"],
         "only the edge and its ends know gRPC",
     ),
+    ("opentelemetry", &["traces"], "only traces knows OpenTelemetry"),
     ("std::env", &["config"], "only config reads the environment"),
     ("SystemTime", &["clock"], "only clock reads the time"),
     ("std::time::Instant", &["clock"], "only clock reads the time"),

@@ -29,4 +29,4 @@ pub use console::Console;
 pub use journal::{Credentials, JetStream, Store};
 pub use layers::{Flags, check, load, token};
 pub use problem::{Problem, Problems};
-pub use settings::{Archive, Clock, Config, Fanout, Log, LogFormat, Reload, Server};
+pub use settings::{Archive, Clock, Config, Fanout, Log, LogFormat, Reload, Server, Traces};

@@ -44,6 +44,8 @@ pub struct Config {
     pub clock: Clock,
     /// Logs.
     pub log: Log,
+    /// Traces.
+    pub traces: Traces,
     /// The number that orders the policy among those before and after it; 0 without one.
     pub policy_revision: u64,
     /// Rules, blocs, sources and weights; an entry of the journal brings them into force.
@@ -135,6 +137,17 @@ pub struct Log {
     pub format: LogFormat,
 }
 
+/// What becomes of batches, told to a collector of OpenTelemetry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traces {
+    /// Where OTLP is spoken, over gRPC; `None`: nothing is told.
+    pub endpoint: Option<String>,
+    /// Of the batches whose publisher follows no trace, so many parts per million are traced.
+    pub ratio_ppm: u32,
+    /// Of one entry so many deliveries are told.
+    pub deliveries_max: u32,
+}
+
 /// How a line of the log looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -174,6 +187,7 @@ impl Config {
         let reload = root.table("reload", problems).and_then(|table| reload(table, problems));
         let clock = root.table("clock", problems).and_then(|table| clock(table, problems));
         let log = root.table("log", problems).and_then(|table| log(table, problems));
+        let traces = root.table("traces", problems).and_then(|table| traces(table, problems));
         let policy_revision = count(&mut root, "policy_revision", 0..=u64::MAX >> 1, problems);
         let policy = policy::parse(&mut root, problems);
         root.finish(problems);
@@ -198,6 +212,7 @@ impl Config {
             reload: reload?,
             clock: clock?,
             log: log?,
+            traces: traces?,
             policy_revision: policy_revision?,
             policy: policy?,
         })
@@ -313,6 +328,34 @@ fn log(mut table: Table, problems: &mut Problems) -> Option<Log> {
     });
     table.finish(problems);
     Some(Log { level: level?, format: format? })
+}
+
+fn traces(mut table: Table, problems: &mut Problems) -> Option<Traces> {
+    let endpoint = table.required("endpoint", problems);
+    let endpoint = endpoint.and_then(|node| node.read(problems, endpoint_of_traces));
+    let ratio = table.required("ratio", problems);
+    let ratio_ppm = ratio.and_then(|node| {
+        node.read(problems, |text| {
+            let parts = figure::parts(text, 1_000_000)?;
+            let allowed = u32::try_from(parts).ok().filter(|parts| *parts <= 1_000_000);
+            allowed.ok_or_else(|| "must be from 0 to 1".to_owned())
+        })
+    });
+    let deliveries_max = count(&mut table, "deliveries_max", 0..=100_000, problems);
+    table.finish(problems);
+    Some(Traces { endpoint: endpoint?, ratio_ppm: ratio_ppm?, deliveries_max: deliveries_max? })
+}
+
+fn endpoint_of_traces(text: &str) -> Result<Option<String>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let uri = text.parse::<http::Uri>().ok().filter(|uri| {
+        uri.authority().is_some() && matches!(uri.scheme_str(), Some("http" | "https"))
+    });
+    uri.map(|_| Some(text.to_owned())).ok_or_else(|| {
+        "must be empty, or a URL with http:// or https://, such as http://collector:4317".to_owned()
+    })
 }
 
 pub(super) fn count<N>(

@@ -45,6 +45,25 @@ pub struct Batch {
     /// Who sent it; `None` before that was kept. Not part of the content: the journal keeps it beside.
     #[serde(skip)]
     pub sender: Option<Sender>,
+    /// Where its trace goes on; `None` where it is not traced. Kept beside the content too.
+    #[serde(skip)]
+    pub trace: Option<Trace>,
+}
+
+/// A place in a trace that is told to somebody, by W3C Trace Context. Persisted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trace {
+    /// The trace. Not 0.
+    pub id: u128,
+    /// The piece of work that what comes next is part of. Not 0.
+    pub span: u64,
+}
+
+impl Trace {
+    /// The trace's id as people look for it: 32 hexadecimal digits.
+    pub fn id_text(self) -> String {
+        format!("{:032x}", self.id)
+    }
 }
 
 /// Who sent a batch, as the server knew it. Persisted.

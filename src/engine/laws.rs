@@ -123,6 +123,7 @@ fn play(batches: &[Vec<Update>], cut: Option<usize>) -> (State, Vec<Alert>) {
             exercise: false,
             updates,
             sender: None,
+            trace: None,
         })
     });
     for (at, payload) in (0_usize..).zip(std::iter::once(adopted).chain(batches)) {

@@ -3,6 +3,7 @@
 use crate::archive::Record;
 use crate::domain::update::Position;
 use crate::domain::{Filter, Seq};
+use crate::traces::Trail;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -20,6 +21,8 @@ pub struct Frame {
     pub since: Instant,
     /// Its alerts, in order; at least one.
     pub records: Vec<Record>,
+    /// Where its trace goes on, if it has one.
+    pub trail: Option<Arc<Trail>>,
 }
 
 impl Frame {
@@ -39,6 +42,8 @@ pub struct Slice {
     pub alerts: u64,
     /// When the oldest of them was read from the journal; `None` for what the archive has.
     pub since: Option<Instant>,
+    /// Those of their entries that are traced.
+    pub trails: Vec<Arc<Trail>>,
 }
 
 /// Messages in order, and how each ends.
@@ -46,6 +51,8 @@ pub struct Slice {
 pub(super) struct Messages {
     bytes: Bytes,
     ends: Vec<End>,
+    /// Of the entries that are traced: few, or none.
+    trails: Vec<(Seq, Arc<Trail>)>,
 }
 
 /// How a message ends.
@@ -75,13 +82,17 @@ impl Messages {
         let added = frames.clone().map(Frame::bytes).fold(0, usize::saturating_add);
         let mut bytes = BytesMut::with_capacity(self.bytes.len().saturating_add(added));
         bytes.extend_from_slice(&self.bytes);
-        let mut ends = self.ends.clone();
+        let (mut ends, mut trails) = (self.ends.clone(), self.trails.clone());
         for frame in frames {
             let wanted = (0..).zip(&frame.records);
             let wanted = wanted.filter(|(_, record)| filter.wants(&record.facets));
+            let before = ends.len();
             add(&mut bytes, &mut ends, wanted, frame, write);
+            if ends.len() > before {
+                trails.extend(frame.trail.clone().map(|trail| (frame.entry, trail)));
+            }
         }
-        Self { bytes: bytes.freeze(), ends }
+        Self { bytes: bytes.freeze(), ends, trails }
     }
 
     /// All messages that end after a place; `None` where there are none.
@@ -95,7 +106,13 @@ impl Messages {
             messages: number(self.ends.len().saturating_sub(behind)),
             alerts: last.alerts.saturating_sub(alerts),
             since: Some(first.since),
+            trails: self.trails(position),
         })
+    }
+
+    fn trails(&self, after: Position) -> Vec<Arc<Trail>> {
+        let after = self.trails.iter().filter(|(entry, _)| Position::at(*entry) > after);
+        after.map(|(_, trail)| Arc::clone(trail)).collect()
     }
 
     /// How much memory they take, in bytes.
@@ -115,7 +132,13 @@ pub(super) fn of_page(records: &[Record], reached: Position, write: &Write) -> S
         write(&mut bytes, &alerts.iter().collect::<Vec<_>>(), end);
         messages += 1;
     }
-    Slice { bytes: bytes.freeze(), messages, alerts: number(records.len()), since: None }
+    Slice {
+        bytes: bytes.freeze(),
+        messages,
+        alerts: number(records.len()),
+        since: None,
+        trails: Vec::new(),
+    }
 }
 
 fn number(count: usize) -> u64 {

@@ -45,7 +45,12 @@ impl Pushed {
                 records.push(Record::sample(self.head, sequence, MINERALS[*mineral], bytes));
             }
             if !records.is_empty() {
-                frames.push(Frame { entry: self.head, since: Instant::now(), records });
+                frames.push(Frame {
+                    entry: self.head,
+                    since: Instant::now(),
+                    records,
+                    trail: None,
+                });
             }
         }
         self.ring.push(frames, self.head);

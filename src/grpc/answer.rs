@@ -6,6 +6,7 @@ use super::peer::Peer;
 use super::status;
 use crate::access::{Credentials, Gate, Malformed};
 use crate::metrics::Calls;
+use crate::traces::{self, Caller};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
 use std::sync::Arc;
@@ -38,13 +39,15 @@ async fn admit(
     mut peer: Peer,
     mut request: Request<Body>,
 ) -> Response<Body> {
+    peer.caller = Caller::of(request.headers());
     let bearer = bearer(request.headers());
     let credentials = Credentials { certificate: &peer.certificate, bearer };
     let path = request.uri().path();
     match gate.admit(path, credentials).await {
         Ok(identity) => peer.identity = identity,
         Err(denied) => {
-            gate.log(&denied, peer.address(), path);
+            let log = || gate.log(&denied, peer.address(), path);
+            traces::logged(peer.caller.as_ref().map(Caller::trace)).in_scope(log);
             return status::denied(&denied, path).into_http();
         }
     }

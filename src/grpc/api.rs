@@ -10,6 +10,7 @@ use crate::domain::update::{Cursor, Position};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::pipeline::View;
+use crate::traces::Traces;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
@@ -38,6 +39,8 @@ pub struct Api {
     pub refused: watch::Receiver<String>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Who is told what became of batches.
+    pub traces: Traces,
     /// How old a subscription may become, give or take; then it is asked to come again.
     pub stream_age_max: Option<Duration>,
 }

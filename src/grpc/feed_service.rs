@@ -2,16 +2,22 @@
 
 use super::api::Api;
 use super::deadline::Deadline;
-use super::pb::{self, feed_service_server::FeedService};
+use super::pb::{
+    self,
+    feed_service_server::{FeedService, FeedServiceServer},
+};
 use super::peer::Peer;
 use super::publish_stream::{self, PublishStream};
 use super::{parse, render, status};
 use crate::domain::update::{Answer, Batch, Payload, Refusal};
 use crate::engine::Answered;
+use crate::traces::{self, Caller, Work};
 use prost::Message;
 use std::sync::Arc;
 use tokio::time::Instant;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::server::NamedService;
+use tonic::{Code, Request, Response, Status, Streaming};
+use tracing::Instrument;
 use uuid::Uuid;
 
 /// Takes batches of updates.
@@ -27,7 +33,7 @@ impl FeedService for Feed {
         let request = request.into_inner();
         // Given back when the call ends, however it ends.
         let _room = self.0.limits.publish_call(request.encoded_len())?;
-        answer(&self.0, &peer, request).await.map(Response::new)
+        answer(&self.0, &peer, "Publish", request).await.map(Response::new)
     }
 
     type PublishStreamStream = PublishStream;
@@ -50,12 +56,38 @@ impl FeedService for Feed {
 pub(super) async fn answer(
     api: &Api,
     peer: &Peer,
+    method: &'static str,
     request: pb::PublishRequest,
+) -> Result<pb::PublishResponse, Status> {
+    let caller = peer.caller.as_ref();
+    let mut work = api.traces.call(FeedServiceServer::<Feed>::NAME, method, caller);
+    let trace = work.as_ref().map(Work::trace).or_else(|| caller.map(Caller::trace));
+    let logged = traces::logged(trace);
+    let answer = take(api, peer, request, work.as_ref()).instrument(logged.clone()).await;
+    logged.in_scope(|| match &answer {
+        Ok(answer) => tracing::debug!(request_id = answer.request_id, "published"),
+        Err(status) => {
+            tracing::debug!(code = ?status.code(), why = status.message(), "not published");
+        }
+    });
+    if let Some(work) = &mut work {
+        let status = answer.as_ref().err();
+        work.ended(status.map_or(Code::Ok, Status::code).into(), status.and_then(status::fault));
+    }
+    answer
+}
+
+async fn take(
+    api: &Api,
+    peer: &Peer,
+    request: pb::PublishRequest,
+    work: Option<&Work>,
 ) -> Result<pb::PublishResponse, Status> {
     let mut batch = parse::publish(&request, Uuid::new_v4)?;
     let publisher = peer.publisher();
     publisher.check(&batch).map_err(|overstep| status::overstep(&overstep))?;
     batch.sender = Some(publisher.sender());
+    batch.trace = work.map(Work::trace);
     if api.drain.is_cancelled() {
         return Err(status::draining());
     }
@@ -63,7 +95,7 @@ pub(super) async fn answer(
     let (id, digest) = (batch.request_id, batch.digest);
     let answered = match api.view.look(|state| state.requests().get(id).cloned()) {
         Some(answered) => answered,
-        None => append(api, batch).await?,
+        None => append(api, batch, work).await?,
     };
     if answered.digest != digest {
         return Err(status::refused(&[Refusal::RequestIdReused { first: answered.entry }]));
@@ -84,13 +116,15 @@ pub(super) async fn answer(
 }
 
 /// Appends a batch, waits until it is durable and applied, and takes its answer from the state.
-async fn append(api: &Api, batch: Batch) -> Result<Arc<Answered>, Status> {
+async fn append(api: &Api, batch: Batch, work: Option<&Work>) -> Result<Arc<Answered>, Status> {
     let id = batch.request_id;
     if let Some(trouble) = api.view.trouble() {
         return Err(status::trouble(&trouble));
     }
     let now = api.clock.stamp().map_err(|jumped| status::clock(&jumped))?;
+    let part = work.and_then(|work| work.part("append"));
     let appended = api.journal.append(now, Payload::Batch(batch)).await;
+    drop(part);
     let entry = appended.map_err(|error| status::journal(&error))?;
     api.reach(entry).await?;
     let answered = api.view.look(|state| state.requests().get(id).cloned());

@@ -13,6 +13,7 @@
 use super::counts::{Counts, Place};
 use super::rates::Rates;
 use crate::access::{Admission, Identity};
+use crate::traces::Caller;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -69,6 +70,8 @@ pub struct Peer {
     pub(super) certificate: Arc<[String]>,
     /// Who makes the call; `None` before that is known, and for calls that anyone may make.
     pub(super) identity: Option<Arc<Identity>>,
+    /// Where the call stands in its caller's trace.
+    pub(super) caller: Option<Caller>,
 }
 
 /// What the calls of a connection have in common.
@@ -126,7 +129,7 @@ impl Addresses {
             is_wasteful: AtomicBool::new(false),
         };
         let connection = Arc::new(connection);
-        let peer = Peer { connection, certificate: Arc::default(), identity: None };
+        let peer = Peer { connection, certificate: Arc::default(), identity: None, caller: None };
         Ok(Arrival { peer, _place: place })
     }
 }
@@ -158,6 +161,11 @@ impl Peer {
     /// Who publishes.
     pub(super) fn publisher(&self) -> &Identity {
         self.identity.as_deref().expect("the gate lets only those publish whom it knows")
+    }
+
+    /// Who it is, for what is told of it.
+    pub(super) fn name(&self) -> Arc<str> {
+        self.identity.as_ref().map(|identity| Arc::clone(&identity.name)).unwrap_or_default()
     }
 
     /// Until when it may go on; for ever where nobody must prove anything.

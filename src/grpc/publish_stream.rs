@@ -113,7 +113,7 @@ pub(super) fn open(
 
 async fn take(api: Arc<Api>, peer: Peer, batch: pb::PublishRequest, bytes: usize) -> Answered {
     let request_id = batch.request_id.clone();
-    let result = answer(&api, &peer, batch).await;
+    let result = answer(&api, &peer, "PublishStream", batch).await;
     (request_id, bytes, result)
 }
 

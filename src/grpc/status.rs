@@ -126,6 +126,19 @@ pub(super) fn code(headers: &HeaderMap) -> Option<Code> {
     headers.get(Status::GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
 }
 
+/// What a status says, where the server is at fault, as OpenTelemetry's conventions for servers have it.
+pub(super) fn fault(status: &Status) -> Option<&str> {
+    let faults = [
+        Code::Unknown,
+        Code::DeadlineExceeded,
+        Code::Unimplemented,
+        Code::Internal,
+        Code::Unavailable,
+        Code::DataLoss,
+    ];
+    faults.contains(&status.code()).then(|| status.message())
+}
+
 /// The server shuts down.
 pub(super) fn draining() -> Status {
     unavailable("DRAINING", "the server is shutting down")

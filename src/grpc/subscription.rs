@@ -53,8 +53,9 @@ pub(super) async fn open(
         return Err(status::draining());
     }
     let begin = begin(api, &wanted).await?;
-    let admission = Peer::of(request.extensions()).admission();
-    Ok(frames(Arc::clone(api), begin, wanted, times, admission, permit))
+    let peer = Peer::of(request.extensions());
+    let reading = (peer.name(), peer.admission());
+    Ok(frames(Arc::clone(api), begin, wanted, times, reading, permit))
 }
 
 async fn begin(api: &Api, wanted: &Subscribe) -> Result<Begin, Status> {
@@ -83,7 +84,7 @@ fn frames(
     begin: Begin,
     wanted: Subscribe,
     mut times: Times,
-    admission: Admission,
+    (name, admission): (Arc<str>, Admission),
     permit: StreamPermit,
 ) -> impl Stream<Item = Result<Bytes, Status>> + Send {
     async_stream::try_stream! {
@@ -134,7 +135,7 @@ fn frames(
                 }
             };
             match step {
-                Some(step) => yield handed(&api, &reader, step?),
+                Some(step) => yield handed(&api, &reader, &name, step?),
                 None => match times.take_due(Instant::now()) {
                     Due::Nothing => {}
                     Due::Heartbeat => yield beat(&api, &reader),
@@ -166,12 +167,15 @@ async fn told_to_go(drain: CancellationToken, admission: Admission) {
 }
 
 /// The frames of a step.
-fn handed(api: &Api, reader: &Reader, step: Step) -> Bytes {
+fn handed(api: &Api, reader: &Reader, name: &str, step: Step) -> Bytes {
     let say = |what| message(api.cursor_at(reader.position()), what);
     match step {
         Step::Messages(messages) => {
             let waited = messages.since.map(|since| since.elapsed());
             api.metrics.delivery.handed(messages.messages, messages.alerts, waited);
+            for trail in messages.trails {
+                trail.delivered(name);
+            }
             messages.bytes
         }
         Step::CaughtUp => say(Message::CaughtUp(pb::CaughtUp {})),

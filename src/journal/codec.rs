@@ -4,9 +4,10 @@
 //! byte 0    format
 //! byte 1 …  1: the payload in postcard's encoding, nothing after it
 //!           2: who sent the batch, then the payload
+//!           3: who sent the batch, if that is known, where its trace goes on, then the payload
 //! ```
 //!
-//! Format 2 is written where there is a sender to keep, and format 1 otherwise.
+//! Format 3 is written where a batch is traced, format 2 where there is only a sender to keep, and format 1 otherwise.
 //!
 //! Enums are written by position, so variants are only ever appended; any other change of a persisted type is a new
 //! format here, which reads the old one too. The bytes in `fixtures/` keep us honest.
@@ -18,6 +19,8 @@ use crate::domain::{Batch, Payload};
 const PLAIN: u8 = 1;
 /// The format of a batch with its sender.
 const SENT: u8 = 2;
+/// The format of a batch that is traced.
+const TRACED: u8 = 3;
 
 /// Why bytes are no entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +29,7 @@ pub enum DecodeError {
     #[error("it is empty")]
     Empty,
     /// A format of a later version.
-    #[error("it has format {0}; this version reads formats {PLAIN} and {SENT}")]
+    #[error("it has format {0}; this version reads formats {PLAIN} to {TRACED}")]
     Format(u8),
     /// Not a payload.
     #[error("{0}")]
@@ -43,6 +46,9 @@ pub enum DecodeError {
 /// [`Error::TooLarge`] beyond [`ENTRY_BYTES_MAX`].
 pub fn encode(payload: &Payload) -> Result<Vec<u8>, Error> {
     let bytes = match payload {
+        Payload::Batch(Batch { sender, trace: Some(trace), .. }) => {
+            postcard::to_stdvec(&(TRACED, sender, trace, payload))
+        }
         Payload::Batch(Batch { sender: Some(sender), .. }) => {
             postcard::to_stdvec(&(SENT, sender, payload))
         }
@@ -69,17 +75,24 @@ pub fn decode(bytes: &[u8]) -> Result<Payload, DecodeError> {
         Some((&PLAIN, rest)) => whole(rest),
         Some((&SENT, rest)) => {
             let (sender, rest) = postcard::take_from_bytes(rest).map_err(DecodeError::Payload)?;
-            match whole(rest)? {
-                Payload::Batch(batch) => {
-                    Ok(Payload::Batch(Batch { sender: Some(sender), ..batch }))
-                }
-                // Nobody sends them.
-                Payload::PolicyAdopted(_)
-                | Payload::PolicyRevised { .. }
-                | Payload::Tick { .. } => Err(DecodeError::Payload(postcard::Error::SerdeDeCustom)),
-            }
+            Ok(Payload::Batch(Batch { sender: Some(sender), ..batch(rest)? }))
+        }
+        Some((&TRACED, rest)) => {
+            let ((sender, trace), rest) =
+                postcard::take_from_bytes(rest).map_err(DecodeError::Payload)?;
+            Ok(Payload::Batch(Batch { sender, trace: Some(trace), ..batch(rest)? }))
         }
         Some((&format, _)) => Err(DecodeError::Format(format)),
+    }
+}
+
+/// The batch that somebody has sent: nobody sends anything else.
+fn batch(bytes: &[u8]) -> Result<Batch, DecodeError> {
+    match whole(bytes)? {
+        Payload::Batch(batch) => Ok(batch),
+        Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } | Payload::Tick { .. } => {
+            Err(DecodeError::Payload(postcard::Error::SerdeDeCustom))
+        }
     }
 }
 
@@ -112,12 +125,16 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_with_its_sender_is_read_for_ever() {
-        let (payload, text) = (samples::sent(), include_str!("fixtures/v2-batch.hex"));
-        let written = hex(&encode(&payload).unwrap());
-        let bytes = unhex(text);
-        assert_eq!(written, hex(&bytes), "other bytes need another format");
-        assert_eq!(decode(&bytes), Ok(payload), "format 2 must stay readable");
+    fn a_batch_with_what_is_kept_beside_it_is_read_for_ever() {
+        for (format, text, payload) in [
+            (2, include_str!("fixtures/v2-batch.hex"), samples::sent()),
+            (3, include_str!("fixtures/v3-batch.hex"), samples::traced()),
+        ] {
+            let written = hex(&encode(&payload).unwrap());
+            let bytes = unhex(text);
+            assert_eq!(written, hex(&bytes), "other bytes need another format");
+            assert_eq!(decode(&bytes), Ok(payload), "format {format} must stay readable");
+        }
     }
 
     #[test]
@@ -126,7 +143,7 @@ mod tests {
         longer.push(0);
         for (bytes, error) in [
             (&[][..], DecodeError::Empty),
-            (&[3, 2, 0], DecodeError::Format(3)),
+            (&[4, 2, 0], DecodeError::Format(4)),
             (&[1, 9], DecodeError::Payload(postcard::Error::SerdeDeCustom)),
             (&longer, DecodeError::LeftOver(1)),
         ] {

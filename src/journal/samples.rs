@@ -6,7 +6,7 @@ use crate::domain::policy::{Blocs, Destination, Level, Place};
 use crate::domain::rule::{Flapping, Metric, Threshold};
 use crate::domain::share::{Weight, Wgi};
 use crate::domain::threat::{Authority, Confidence, EndUse, Evidence, Measure, Quota, Scope};
-use crate::domain::update::{Confinement, Removal, RequestId, Sender};
+use crate::domain::update::{Confinement, Removal, RequestId, Sender, Trace};
 use crate::domain::{
     Batch, Country, Day, MarketKey, Mineral, Payload, Policy, Ppm, Report, Rule, Slug, Stage,
     Threat, Timestamp, Update,
@@ -29,7 +29,8 @@ pub(crate) fn batch() -> Payload {
         Update::Removal(Removal { threat: slug("DRILL-1"), revision: Some(3) }),
     ];
     let (request_id, feed) = (RequestId(0x0123_4567_89ab_cdef), slug("desk"));
-    Payload::Batch(Batch { request_id, digest: 77, feed, exercise: false, updates, sender: None })
+    let (sender, trace) = (None, None);
+    Payload::Batch(Batch { request_id, digest: 77, feed, exercise: false, updates, sender, trace })
 }
 
 /// The batch with its sender.
@@ -38,6 +39,14 @@ pub(crate) fn sent() -> Payload {
     let minerals = Some(BTreeSet::from([Mineral::parse("gallium").unwrap()]));
     let confined = Some(Confinement { minerals });
     Payload::Batch(Batch { sender: Some(Sender { name: "desk/alice".into(), confined }), ..batch })
+}
+
+/// The same, traced.
+pub(crate) fn traced() -> Payload {
+    let Payload::Batch(batch) = sent() else { unreachable!() };
+    let trace =
+        Trace { id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, span: 0x00f0_67aa_0ba9_02b7 };
+    Payload::Batch(Batch { trace: Some(trace), ..batch })
 }
 
 pub(crate) fn policy() -> Payload {
@@ -77,10 +86,12 @@ pub(crate) fn payloads() -> impl Strategy<Value = Payload> {
         },
     );
     let sender = option::of(senders);
-    let batch = (any::<u128>(), any::<u128>(), any::<bool>(), vec(updates(), 1..8), sender);
-    let batch = batch.prop_map(|(id, digest, exercise, updates, sender)| {
+    let traces = (1..u128::MAX, 1..u64::MAX).prop_map(|(id, span)| Trace { id, span });
+    let beside = (sender, option::of(traces));
+    let batch = (any::<u128>(), any::<u128>(), any::<bool>(), vec(updates(), 1..8), beside);
+    let batch = batch.prop_map(|(id, digest, exercise, updates, (sender, trace))| {
         let (request_id, feed) = (RequestId(id), slug("feed"));
-        Payload::Batch(Batch { request_id, digest, feed, exercise, updates, sender })
+        Payload::Batch(Batch { request_id, digest, feed, exercise, updates, sender, trace })
     });
     prop_oneof![
         4 => batch,

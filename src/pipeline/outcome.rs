@@ -1,7 +1,7 @@
 //! What came of an entry.
 
 use crate::domain::policy::Level;
-use crate::domain::update::{Answer, Outcome};
+use crate::domain::update::{Answer, Outcome, Trace};
 use crate::domain::{Alert, Entry, Payload};
 use crate::engine::{Answered, State};
 use crate::metrics::Pipeline;
@@ -11,6 +11,14 @@ use std::sync::Arc;
 pub(super) fn answer(state: &State, entry: &Entry) -> Option<Arc<Answered>> {
     match &entry.payload {
         Payload::Batch(batch) => state.requests().get(batch.request_id).cloned(),
+        Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } | Payload::Tick { .. } => None,
+    }
+}
+
+/// Where the trace of an entry's batch goes on.
+pub(super) fn trace(entry: &Entry) -> Option<Trace> {
+    match &entry.payload {
+        Payload::Batch(batch) => batch.trace,
         Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } | Payload::Tick { .. } => None,
     }
 }

@@ -81,7 +81,7 @@ impl Process {
             let line = line.unwrap();
             before.push_str(&line);
             before.push('\n');
-            line.split_once("listening address=").map(|(_, rest)| rest.to_owned())
+            listening(&line)
         });
         let Some(address) = listening else { panic!("the server does not listen:\n{before}") };
         // Read on, so that the server can always write.
@@ -167,6 +167,16 @@ pub(crate) fn json_lines(output: &Output) -> Vec<Value> {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = std::str::from_utf8(&output.stdout).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Where a server listens, where a line of its log, of either format, says so.
+fn listening(line: &str) -> Option<String> {
+    if let Some((_, address)) = line.split_once("listening address=") {
+        return Some(address.to_owned());
+    }
+    let line: Value = serde_json::from_str(line).ok()?;
+    let address = line.get("address").filter(|_| line["message"] == "listening")?;
+    address.as_str().map(str::to_owned)
 }
 
 /// A file of the reference data, where it is at hand.

@@ -23,6 +23,9 @@
 
 #[path = "../guarantees/check.rs"]
 mod check;
+#[path = "../it/collector.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod collector;
 mod faults;
 #[path = "../it/harness.rs"]
 #[allow(dead_code, reason = "shared with other tests")]

@@ -1,6 +1,7 @@
 //! What replicas promise besides: they act as one. In one process, with clocks that are driven by hand.
 
 use crate::PATIENCE;
+use crate::collector::Collector;
 use crate::harness::{Server, batch};
 use crate::nats::Nats;
 use crate::process::program;
@@ -316,4 +317,29 @@ async fn a_subscriber_is_told_that_the_journal_is_out_of_reach_and_misses_nothin
     let published = first.alert_sequences.iter().chain(&second.alert_sequences);
     assert_eq!(sequences.collect::<Vec<_>>(), published.copied().collect::<Vec<_>>());
     all.stop().await;
+}
+
+#[tokio::test]
+async fn a_trace_goes_on_at_every_replica() {
+    let (mut all, collector) = (Together::start().await, Collector::start().await);
+    let endpoint = || Some(collector.endpoint.clone());
+    for number in 0..REPLICAS {
+        all.restart(number, |config| config.traces.endpoint = endpoint()).await;
+    }
+    let from_head = SubscribeRequest { start: Start::Head.into(), ..SubscribeRequest::default() };
+    let mut alerts = all.servers[2].subscribe(from_head).await.unwrap();
+    alerts.until_caught_up().await;
+    let published = all.servers[0].publish(vec![swing("gallium", 0)]).await.unwrap();
+    alerts.until_alert(*published.alert_sequences.last().unwrap()).await;
+    all.assert_all_say_the_same().await;
+    all.stop().await;
+    let (call, deliver) =
+        (collector.only("lodewatch.v1.FeedService/Publish"), collector.only("deliver"));
+    assert_ne!(call.instance, deliver.instance);
+    let told = collector.told();
+    let applied: Vec<_> = told.iter().filter(|span| span.name == "apply").collect();
+    assert_eq!(applied.len(), REPLICAS);
+    assert!(applied.iter().all(|apply| apply.parent == call.span));
+    assert!(applied.iter().any(|apply| apply.span == deliver.parent));
+    assert!(told.iter().all(|span| span.trace == call.trace));
 }

@@ -3,7 +3,7 @@
 use super::path::Path;
 use super::publish;
 use super::violations::{Checks, Violations};
-use crate::domain::update::{Confinement, Sender};
+use crate::domain::update::{Confinement, Sender, Trace};
 use crate::domain::{Entry, Mineral, Payload, Seq, Timestamp};
 use crate::grpc::pb;
 use crate::journal::codec;
@@ -29,10 +29,11 @@ pub fn entry(sent: &pb::JournalEntry, after: (Seq, Timestamp)) -> Result<Entry, 
     }
     let mut payload = payload(&mut checks, sent.payload.as_ref())?;
     let sender = sent.sender.as_ref().and_then(|sent| sender(&mut checks, sent));
+    let trace = sent.trace.as_ref().and_then(|sent| trace(&mut checks, sent));
     if let Some(Payload::Batch(batch)) = &mut payload {
-        batch.sender = sender;
-    } else if sent.sender.is_some() {
-        checks.add("sender", "only batches have one");
+        (batch.sender, batch.trace) = (sender, trace);
+    } else if sent.sender.is_some() || sent.trace.is_some() {
+        checks.add("sender", "only batches have one, and a trace");
     }
     checks.finish(at.zip(payload).map(|(at, payload)| Entry { seq, at, payload }))
 }
@@ -83,6 +84,21 @@ fn sender(checks: &mut Checks, sent: &pb::Sender) -> Option<Sender> {
     }
     let confinement = Confinement { minerals: (!read.is_empty()).then_some(read) };
     Some(Sender { name: name.as_str().into(), confined: confined.then_some(confinement) })
+}
+
+fn trace(checks: &mut Checks, sent: &pb::Trace) -> Option<Trace> {
+    let read = |text: &str, digits| {
+        let number = u128::from_str_radix(text, 16).ok();
+        number.filter(|number| *number > 0 && text.len() == digits)
+    };
+    let id = checks.require(read(&sent.trace_id, 32), "trace.trace_id", || {
+        "must be 32 hexadecimal digits, not all of them 0".to_owned()
+    });
+    let span = read(&sent.span_id, 16).and_then(|span| u64::try_from(span).ok());
+    let span = checks.require(span, "trace.span_id", || {
+        "must be 16 hexadecimal digits, not all of them 0".to_owned()
+    });
+    Some(Trace { id: id?, span: span? })
 }
 
 /// An instant in whole milliseconds, between the years 1 and 9999.

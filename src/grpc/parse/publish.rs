@@ -27,7 +27,15 @@ pub fn publish(
         let (feed, updates, exercise) = (feed?, updates?, sent.exercise);
         let content = postcard::to_stdvec(&(&feed, exercise, &updates));
         let digest = xxh3_128(&content.expect("an update has nothing that cannot be written"));
-        Some(Batch { request_id: request_id?, digest, feed, exercise, updates, sender: None })
+        Some(Batch {
+            request_id: request_id?,
+            digest,
+            feed,
+            exercise,
+            updates,
+            sender: None,
+            trace: None,
+        })
     };
     let batch = batch();
     checks.finish(batch)

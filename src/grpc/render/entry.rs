@@ -1,7 +1,7 @@
 //! Entries of the journal, for export.
 
 use super::{policy, timestamp, update};
-use crate::domain::update::Sender;
+use crate::domain::update::{Sender, Trace};
 use crate::domain::{Batch, Entry, Payload};
 use crate::grpc::pb;
 use crate::journal::codec;
@@ -21,12 +21,14 @@ pub fn entry(entry: &Entry) -> pb::JournalEntry {
         }
         Payload::Tick { due } => Wire::Tick(pb::Tick { due: Some(timestamp(*due)) }),
     };
-    let sender = match &entry.payload {
-        Payload::Batch(batch) => batch.sender.as_ref().map(sender),
-        Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } | Payload::Tick { .. } => None,
+    let (sender, trace) = match &entry.payload {
+        Payload::Batch(batch) => (batch.sender.as_ref().map(sender), batch.trace.map(trace)),
+        Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } | Payload::Tick { .. } => {
+            (None, None)
+        }
     };
     let (time, payload) = (Some(timestamp(entry.at)), Some(payload));
-    pb::JournalEntry { entry: entry.seq.0, time, payload, sender }
+    pb::JournalEntry { entry: entry.seq.0, time, payload, sender, trace }
 }
 
 fn sender(sender: &Sender) -> pb::Sender {
@@ -36,6 +38,10 @@ fn sender(sender: &Sender) -> pb::Sender {
         confined: sender.confined.is_some(),
         minerals: minerals.into_iter().flatten().map(ToString::to_string).collect(),
     }
+}
+
+fn trace(trace: Trace) -> pb::Trace {
+    pb::Trace { trace_id: trace.id_text(), span_id: format!("{:016x}", trace.span) }
 }
 
 fn batch(batch: &Batch) -> pb::PublishRequest {

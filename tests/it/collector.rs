@@ -1,0 +1,105 @@
+//! A collector of traces, as OpenTelemetry's own is one: it takes OTLP over gRPC.
+
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status};
+
+/// A span, as far as tests look at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) trace: String,
+    pub(crate) span: String,
+    pub(crate) parent: String,
+    pub(crate) name: String,
+    pub(crate) attributes: BTreeMap<String, String>,
+    /// From when to when, in nanoseconds.
+    pub(crate) time: (u64, u64),
+    /// Which process told it.
+    pub(crate) instance: String,
+}
+
+/// A running collector, and what it was told.
+pub(crate) struct Collector {
+    pub(crate) endpoint: String,
+    told: Arc<Mutex<Vec<Told>>>,
+}
+
+struct Receiver(Arc<Mutex<Vec<Told>>>);
+
+#[tonic::async_trait]
+impl TraceService for Receiver {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        for of_process in request.into_inner().resource_spans {
+            let resource = attributes(&of_process.resource.unwrap().attributes);
+            assert_eq!(resource["service.name"], "lodewatch");
+            let instance = &resource["service.instance.id"];
+            let spans = of_process.scope_spans.into_iter().flat_map(|scope| scope.spans);
+            self.0.lock().unwrap().extend(spans.map(|span| told(span, instance)));
+        }
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+impl Collector {
+    pub(crate) async fn start() -> Self {
+        let told = Arc::default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let service = TraceServiceServer::new(Receiver(Arc::clone(&told)));
+        let server = tonic::transport::Server::builder().add_service(service);
+        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        Self { endpoint, told }
+    }
+
+    /// What it was told so far, in the order in which it began. A server that has stopped has told everything.
+    pub(crate) fn told(&self) -> Vec<Told> {
+        let mut told = self.told.lock().unwrap().clone();
+        told.sort_by_key(|span| span.time);
+        told
+    }
+
+    /// The only span of a name.
+    pub(crate) fn only(&self, name: &str) -> Told {
+        let mut spans = self.told();
+        spans.retain(|span| span.name == name);
+        assert_eq!(spans.len(), 1, "{name}: {spans:?}");
+        spans.remove(0)
+    }
+}
+
+fn told(span: Span, instance: &str) -> Told {
+    let hex =
+        |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+    Told {
+        trace: hex(&span.trace_id),
+        span: hex(&span.span_id),
+        parent: hex(&span.parent_span_id),
+        attributes: attributes(&span.attributes),
+        name: span.name,
+        time: (span.start_time_unix_nano, span.end_time_unix_nano),
+        instance: instance.to_owned(),
+    }
+}
+
+fn attributes(attributes: &[KeyValue]) -> BTreeMap<String, String> {
+    let text = |value: &AnyValue| match value.value.as_ref().unwrap() {
+        Value::StringValue(text) => text.clone(),
+        Value::IntValue(number) => number.to_string(),
+        other => format!("{other:?}"),
+    };
+    attributes.iter().map(|one| (one.key.clone(), text(one.value.as_ref().unwrap()))).collect()
+}
