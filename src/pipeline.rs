@@ -375,7 +375,7 @@ impl Pipeline {
                 outcome::count(&self.metrics, entry, &applied.alerts, answered.as_deref());
             }
             if let Some(work) = &mut work {
-                work.alerts(records.len());
+                work.alerts(records.first().map(|first| first.sequence), records.len());
             }
             if !records.is_empty() {
                 let trail = work.as_ref().map(|work| Arc::new(work.trail()));

@@ -85,6 +85,7 @@ impl Traces {
         method: &'static str,
         caller: Option<&Caller>,
     ) -> Option<Work> {
+        let collector = self.0.as_ref()?;
         let attributes = [
             KeyValue::new("rpc.system", "grpc"),
             KeyValue::new("rpc.service", service),
@@ -92,16 +93,17 @@ impl Traces {
         ];
         let work = SpanBuilder::from_name(format!("{service}/{method}"));
         let work = work.with_kind(SpanKind::Server).with_attributes(attributes);
-        self.0.as_ref()?.begin(work, caller.map(|caller| &caller.0))
+        collector.begin(work, caller.map(|caller| &caller.0))
     }
 
     /// An entry that is applied here, whichever replica it came from.
     pub fn apply(&self, of: Trace, entry: Seq) -> Option<Work> {
+        let collector = self.0.as_ref()?;
         let (id, span) = (TraceId::from(of.id), SpanId::from(of.span));
         let context = SpanContext::new(id, span, TraceFlags::SAMPLED, true, TraceState::NONE);
         let work = SpanBuilder::from_name("apply");
         let work = work.with_attributes([number("lodewatch.entry", entry.0)]);
-        self.0.as_ref()?.begin(work, Some(&context))
+        collector.begin(work, Some(&context))
     }
 
     /// Tells what is left. What is not taken within two seconds is lost.
@@ -149,10 +151,13 @@ impl Work {
         }
     }
 
-    /// What came of an entry: so many alerts.
-    pub fn alerts(&mut self, count: usize) {
+    /// What came of an entry: so many alerts, from this sequence on.
+    pub fn alerts(&mut self, first: Option<u64>, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         self.span.set_attribute(number("lodewatch.alerts", count));
+        if let Some(first) = first {
+            self.span.set_attribute(number("lodewatch.first_alert", first));
+        }
     }
 
     /// The way of an entry's alerts from here.

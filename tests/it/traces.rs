@@ -50,6 +50,7 @@ async fn one_trace_shows_an_update_from_its_publisher_to_the_subscriber_of_its_a
     let (append, apply) = (collector.only("append"), collector.only("apply"));
     assert_eq!((&append.parent, &apply.parent), (&call.span, &call.span));
     assert_eq!(apply.attributes["lodewatch.alerts"], sequences.len().to_string());
+    assert_eq!(apply.attributes["lodewatch.first_alert"], sequences[0].to_string());
     let (archive, deliver) = (collector.only("archive"), collector.only("deliver"));
     assert_eq!((&archive.parent, &deliver.parent), (&apply.span, &apply.span));
     assert_eq!(deliver.attributes["lodewatch.subscriber"], "local");
