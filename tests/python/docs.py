@@ -13,7 +13,7 @@ import harness
 
 SECONDS_MAX = 120
 # What stands in a clone, for commands that are typed there.
-CLONE = ("deploy", "examples", "proto", "src", "tests")
+CLONE = ("deploy", "examples", "fuzz", "proto", "src", "tests")
 
 
 @dataclasses.dataclass
@@ -60,6 +60,10 @@ class Terminal:
         clean = {key: value for key, value in os.environ.items() if not key.startswith("LODEWATCH_")}
         self.environment = clean | {"PATH": f"{programs}:{clean['PATH']}"}
         self.namespace = self.network()
+
+    def provide(self, name, source):
+        """A copy of a file, by the name under which the pages speak of it."""
+        shutil.copyfile(source, self.folder / name)
 
     def network(self):
         script = "ip link set lo up && echo up && exec sleep infinity"
@@ -112,9 +116,3 @@ class Terminal:
                 threading.Thread(target=lambda: list(process.stdout), daemon=True).start()
                 return
         self.case.fail(f"{command}\nended without {ready!r}:\n{said}")
-
-
-def provide(terminal, files):
-    """Puts files into the folder, by the names under which the pages speak of them."""
-    for name, source in files.items():
-        shutil.copyfile(source, terminal.folder / name)
