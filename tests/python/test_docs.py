@@ -11,6 +11,7 @@ import re
 import subprocess
 import unittest
 
+import api_reference
 import docs
 import harness
 
@@ -143,6 +144,11 @@ class Documents(unittest.TestCase):
         unused = [words for words in [*starts, *INSTEAD, *FILES, *REAL_FILES] if words not in typed]
         self.assertEqual(unused, [])
         self.assertLessEqual(set(PAGES_ELSEWHERE), set(pages()))
+
+    def test_the_api_reference_is_what_the_protos_say(self):
+        page = api_reference.PAGE.read_text(encoding="utf-8")
+        hint = "run `python tests/python/api_reference.py`, read the difference and commit it"
+        self.assertTrue(page == api_reference.render(), hint)
 
     def test_every_link_within_the_tree_leads_somewhere(self):
         for page in pages():
