@@ -123,7 +123,10 @@ debian mount mount --version
 debian podman podman --version
 debian runc runc --version
 debian catatonit catatonit --version
+debian iproute2 ip -V
 debian iptables iptables --version
+debian jq jq --version
+debian util-linux nsenter --version
 debian netavark test -x /usr/lib/podman/netavark
 debian aardvark-dns test -x /usr/lib/podman/aardvark-dns
 debian golang-go go version

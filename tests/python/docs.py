@@ -108,11 +108,15 @@ class Terminal:
         self.case.addCleanup(process.stdout.close)
         self.case.addCleanup(process.wait)
         self.case.addCleanup(process.kill)
+        late = threading.Timer(SECONDS_MAX, process.kill)
+        late.start()
+        self.case.addCleanup(late.cancel)
         said = ""
         # An end without the word is the end of what it says.
         for line in process.stdout:
             said += line
             if ready in line:
+                late.cancel()
                 threading.Thread(target=lambda: list(process.stdout), daemon=True).start()
                 return
         self.case.fail(f"{command}\nended without {ready!r}:\n{said}")

@@ -1,14 +1,13 @@
 """Every command of the documents, run as it is typed: a test for each section of each page.
 
-A `sh` block is run line by line in the order of the section, each section in a folder and a network of its own. What a `text` block
-after it shows must be in what it printed. A `toml` block must be sound; one that begins with its name, `# rule.toml`, is there for the
+A `sh` block is run line by line in the order of the section, each section in a folder and a network of its own. What a `text` or
+`json` block after it shows must be in what it printed. A `toml` block must be sound; one that begins with its name, `# rule.toml`, is there for the
 commands after it. What is not run here is in the tables below, with the reason; nothing else is left out.
 """
 
 import os
 import pathlib
 import re
-import subprocess
 import unittest
 
 import api_reference
@@ -60,8 +59,8 @@ REAL_FILES = {
 
 
 def pages():
-    listed = subprocess.run(["git", "ls-files", "*.md"], cwd=harness.ROOT, capture_output=True, text=True, check=True)
-    return listed.stdout.split()
+    found = [path for pattern in ("*.md", "deploy/**/*.md", "examples/*.md") for path in harness.ROOT.glob(pattern)]
+    return sorted(str(path.relative_to(harness.ROOT)) for path in found)
 
 
 def commands(text):
@@ -100,7 +99,7 @@ class Documents(unittest.TestCase):
                     said = self.run_block(terminal, block.text)
                 elif block.kind == "toml":
                     self.check_settings(terminal, block.text)
-                elif block.kind == "text" and said:
+                elif block.kind in ("text", "json") and said:
                     self.compare(block.text, said)
                     said = ""
 
@@ -144,6 +143,13 @@ class Documents(unittest.TestCase):
         unused = [words for words in [*starts, *INSTEAD, *FILES, *REAL_FILES] if words not in typed]
         self.assertEqual(unused, [])
         self.assertLessEqual(set(PAGES_ELSEWHERE), set(pages()))
+
+    def test_every_command_that_is_named_in_passing_exists(self):
+        known = re.findall(r"^  ([a-z]\S*)", docs.Terminal(self).run("lodewatch --help"), re.MULTILINE)
+        for page in pages():
+            text = (harness.ROOT / page).read_text(encoding="utf-8")
+            for name in re.findall(r"`lodewatch\s([a-z][a-z-]*)", text):
+                self.assertIn(name, known, page)
 
     def test_the_api_reference_is_what_the_protos_say(self):
         page = api_reference.PAGE.read_text(encoding="utf-8")
