@@ -78,4 +78,5 @@ for (let start = 0; start < lines.length; start += BATCH) {
     fail(`${where}: ${ConnectError.from(error).message}`);
   }
 }
+// A connection that is kept open would keep the program running.
 process.exit(0);
