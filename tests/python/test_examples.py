@@ -44,6 +44,8 @@ class Example(test_client.WithServer):
         if cls.language is None:
             raise unittest.SkipTest("no language by itself")
         *build, start = shell_blocks(cls.language)
+        # Where cargo builds into another folder than the page's.
+        start = start.replace("target/debug", str(pathlib.Path(harness.BINARY).parent))
         subscribe, publish = start.splitlines()
         cls.subscribe = subscribe.removesuffix(f" cursor {SERVER}")
         cls.publish_file = publish.removesuffix(f" my-feed examples/updates.jsonl {SERVER}")
