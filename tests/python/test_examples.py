@@ -82,6 +82,7 @@ class Subscriber:
             stdout=subprocess.PIPE,
             text=True,
         )
+        self.process = process
         reader = threading.Thread(target=self.read, args=(process,), daemon=True)
         reader.start()
 
@@ -104,6 +105,7 @@ class Subscriber:
         """Until the example keeps this cursor, or any: it has handled all before it. One without waits for its snapshot."""
         end = time.monotonic() + SECONDS_MAX
         while not self.cursor.exists() or cursor not in (None, self.cursor.read_text()):
+            self.assertIsNone(self.process.poll(), "the example runs")
             self.assertLess(time.monotonic(), end, "the cursor is kept")
             with self.news:
                 self.news.wait(0.02)
