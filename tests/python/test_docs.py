@@ -1,8 +1,8 @@
 """Every command of the documents, run as it is typed: a test for each section of each page.
 
-A `sh` block is run line by line in the order of the section, each section in a folder and a network of its own. What a `text` or
-`json` block after it shows must be in what it printed. A `toml` block must be sound; one that begins with its name, `# rule.toml`, is there for the
-commands after it. What is not run here is in the tables below, with the reason; nothing else is left out.
+`sh` blocks are run in order, each section in a folder and a network of its own. What a `text` or `json` block after one shows must
+be in what it printed. A `toml` block must be sound; one that begins with its name, `# rule.toml`, is there for the commands after
+it. What is not run here is in the tables below, with the reason; nothing else is left out.
 """
 
 import os
@@ -29,7 +29,6 @@ ELSEWHERE = {
     "podman ": "tests/containers runs it",
     "docker compose ": "tests/containers runs it",
     "kubectl ": "there is no cluster; tests/containers applies the same manifests to podman",
-    "printf 'nats-": "makes a Secret for kubectl",
     "lodewatch forward ": "test_forward.py runs it against a real Alertmanager and a receiver",
 }
 # Pages that are run elsewhere.
