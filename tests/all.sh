@@ -2,8 +2,8 @@
 # Installs what the tests need and runs everything: bash tests/all.sh
 #
 # Needs a Rust toolchain with rustfmt and clippy, and network to the package registries. Tools and Python packages go
-# to target/tools, in pinned versions; Debian packages that are missing (gcc, make, python3-venv, npm, openssl, strace, chromium, podman
-# and what it needs) are installed where this runs as root; servers and what only trixie has are fetched and not installed. A part
+# to target/tools, in pinned versions; Debian packages that are missing (gcc, make, python3-venv, npm, openssl, strace, golang, chromium,
+# podman and what it needs) are installed where this runs as root; servers and what only trixie has are fetched and not installed. A part
 # that cannot run is an error, never skipped in silence.
 # Quiet on success; of a step that fails, everything it had to say is printed.
 set -euo pipefail
@@ -128,9 +128,17 @@ debian mount mount --version
 debian podman podman --version
 debian runc runc --version
 debian catatonit catatonit --version
+debian iproute2 ip -V
 debian iptables iptables --version
+debian jq jq --version
+debian util-linux nsenter --version
 debian netavark test -x /usr/lib/podman/netavark
 debian aardvark-dns test -x /usr/lib/podman/aardvark-dns
+debian golang-go go version
+debian golang-github-golang-protobuf-1-5-dev test -e /usr/share/gocode/src/github.com/golang/protobuf/proto/wire.go
+debian golang-google-grpc-dev test -d /usr/share/gocode/src/google.golang.org/grpc
+debian protoc-gen-go protoc-gen-go --version
+debian protoc-gen-go-grpc protoc-gen-go-grpc --version
 debian chromium chromium --version
 debian chromium-driver chromedriver --version
 step "tools" install_tools
@@ -156,8 +164,8 @@ step "cargo deny: licences, bans, sources" \
 check_advisories
 step "cargo clippy" cargo clippy --locked --all-targets -- -D warnings
 step "cargo doc" env RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps
-step "cargo build" cargo build --locked
-step "Python and buf against the server" env LODEWATCH_BIN="$built/debug/lodewatch" \
+step "cargo build" cargo build --locked --bins --examples
+step "Python and buf against the server, documents and examples" env LODEWATCH_BIN="$built/debug/lodewatch" \
     "$python/python" -m unittest discover -s tests/python
 step "containers, with a release build" "$python/python" -m unittest discover -s tests/containers
 grep -oE '(image|ready|roll)[: ].*' "$log"

@@ -3,7 +3,7 @@
 //! # The loop, in any language
 //!
 //! A server promises that the alerts after a cursor are always the same, and that every message says where to resume from.
-//! So a client that misses nothing and sees nothing twice is this loop; `examples/subscribe.py` is it in Python.
+//! So a client that misses nothing and sees nothing twice is this loop; `examples` has it in Python, TypeScript and Go.
 //!
 //! ```text
 //! cursor = what was stored, or empty                      # empty: begin with what is open now

@@ -1,17 +1,16 @@
 """Prints alerts as they come, each once, over restarts and lost connections: the loop of every subscriber.
 
-    python examples/subscribe.py CURSOR_FILE HOST:PORT [HOST:PORT ...]
+    python subscribe.py CURSOR_FILE HOST:PORT [HOST:PORT ...]
 
-Needs grpcio, and stubs made from proto/ with `python -m grpc_tools.protoc`, on the PYTHONPATH. The cursor is kept
-in CURSOR_FILE, so that the next run goes on where this one stopped; without the file it begins with what is open now.
+The cursor is kept in CURSOR_FILE, so that the next run goes on where this one stopped; without the file it begins with
+what is open now. README.md beside this folder says how to get grpcio and the stubs.
 """
 
+import asyncio
 import itertools
 import pathlib
 import random
 import sys
-import threading
-import time
 
 import grpc
 from lodewatch.v1 import alert_pb2, alert_pb2_grpc
@@ -28,46 +27,38 @@ PASSING = {
 }
 
 
-def messages(servers, cursor, heartbeat_seconds=HEARTBEAT_SECONDS):
+async def messages(servers, cursor):
     """Messages, over any number of streams. A message counts as handled when the next one is asked for."""
     wait = WAIT_SECONDS_MIN
     for server in itertools.cycle(servers):
         try:
-            with grpc.insecure_channel(server) as channel:
-                request = alert_pb2.SubscribeRequest(cursor=cursor, heartbeat_seconds=heartbeat_seconds)
+            async with grpc.aio.insecure_channel(server) as channel:
+                request = alert_pb2.SubscribeRequest(cursor=cursor, heartbeat_seconds=HEARTBEAT_SECONDS)
                 stream = alert_pb2_grpc.AlertServiceStub(channel).Subscribe(request)
-                for message in unless_silent(stream, 2 * heartbeat_seconds):
+                while True:
+                    # Two missing heartbeats mean a dead stream.
+                    message = await asyncio.wait_for(stream.read(), 2 * HEARTBEAT_SECONDS)
+                    if message is grpc.aio.EOF:
+                        break
                     wait = WAIT_SECONDS_MIN
                     yield message
                     # Empty until the end of a snapshot: one that is cut off is sent again as a whole.
                     cursor = message.cursor or cursor
                     if message.HasField("go_away"):
                         wait = message.go_away.reconnect_after_ms / 1000
-        except grpc.RpcError as error:
+        except asyncio.TimeoutError:
+            pass
+        except grpc.aio.AioRpcError as error:
             if error.code() not in PASSING:
                 raise
-        time.sleep(wait * random.uniform(1, 2))
+        await asyncio.sleep(wait * random.uniform(1, 2))
         wait = min(wait * 2, WAIT_SECONDS_MAX)
 
 
-def unless_silent(stream, seconds):
-    """The messages of a stream, which is cancelled when none comes for so long."""
-    while True:
-        timer = threading.Timer(seconds, stream.cancel)
-        timer.start()
-        try:
-            message = next(stream, None)
-        finally:
-            timer.cancel()
-        if message is None:
-            return
-        yield message
-
-
-def main():
+async def main():
     path, servers = pathlib.Path(sys.argv[1]), sys.argv[2:]
     cursor = path.read_text() if path.exists() else ""
-    for message in messages(servers, cursor):
+    async for message in messages(servers, cursor):
         for alert in message.alerts.alerts:
             print(alert.sequence, alert.sentence, flush=True)
         if message.cursor:
@@ -78,4 +69,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(main())

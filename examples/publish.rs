@@ -1,0 +1,81 @@
+//! Publishes a feed: JSON lines, each a `lodewatch.v1.Update`, in batches that are applied once, whatever fails meanwhile.
+//!
+//!     cargo run --example publish -- FEED FILE HOST:PORT [HOST:PORT ...]
+//!
+//! A batch that is not answered is sent again under its `request_id`, to the next server. What is refused is named, field by
+//! field.
+#![allow(clippy::print_stdout, reason = "that is what it is for")]
+
+use lodewatch::client::{Publisher, Servers};
+use lodewatch::grpc::json;
+use lodewatch::grpc::pb::{Outcome, PublishRequest, PublishResponse, Update};
+use std::process::ExitCode;
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+/// Updates in one batch, at most 1,000.
+const BATCH: usize = 100;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match publish_file().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn publish_file() -> Result<(), String> {
+    let mut arguments = std::env::args().skip(1);
+    let feed = arguments.next().ok_or("usage: publish FEED FILE HOST:PORT [HOST:PORT ...]")?;
+    let path = arguments.next().ok_or("which file?")?;
+    let servers = arguments.collect::<Vec<_>>();
+    let servers = Servers::parse(servers.iter().map(String::as_str));
+    let mut publisher = Publisher::new(servers.map_err(|error| error.to_string())?);
+    for batch in read(&path)?.chunks(BATCH) {
+        let request = PublishRequest {
+            request_id: Uuid::new_v4().to_string(),
+            feed: feed.clone(),
+            updates: batch.iter().map(|(_, update)| update.clone()).collect(),
+            exercise: false,
+        };
+        let number = |line: Option<&(usize, Update)>| line.map_or(0, |(number, _)| *number);
+        let place = format!("lines {} to {}", number(batch.first()), number(batch.last()));
+        let answer = publish(&mut publisher, request).await;
+        // Names every bad field; updates[0] is the first line of the batch.
+        let answer = answer.map_err(|status| format!("{place}: {}", status.message()))?;
+        let applied = answer.results.iter().filter(|result| result.outcome() == Outcome::Applied);
+        let (applied, alerts) = (applied.count(), answer.alert_sequences.len());
+        println!("{place}: {applied} applied, {alerts} alerts");
+    }
+    Ok(())
+}
+
+/// The answer to a batch: it is durable and applied. An error says that it was refused.
+async fn publish(
+    publisher: &mut Publisher,
+    request: PublishRequest,
+) -> Result<PublishResponse, Status> {
+    loop {
+        // The publisher itself tries for about half a minute.
+        match publisher.publish(request.clone()).await {
+            Err(status) if status.code() == Code::Unavailable => {
+                eprintln!("{}; the batch is sent again", status.message());
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// The updates of a file, each with its line.
+fn read(path: &str) -> Result<Vec<(usize, Update)>, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+    let parsed = lines.map(|(number, line)| match json::from_json(line) {
+        Ok(update) => Ok((number, update)),
+        Err(error) => Err(format!("{path}:{number}: {error}")),
+    });
+    parsed.collect()
+}

@@ -1,0 +1,51 @@
+//! Prints alerts as they come, each once, over restarts and lost connections.
+//!
+//!     cargo run --example subscribe -- CURSOR_FILE HOST:PORT [HOST:PORT ...]
+//!
+//! The cursor is kept in `CURSOR_FILE`, so that the next run goes on where this one stopped; without the file it begins with
+//! what is open now. The loop itself is [`Subscription`].
+
+use lodewatch::client::{Resumed, Servers, Subscription};
+use lodewatch::grpc::pb::SubscribeRequest;
+use lodewatch::grpc::pb::subscribe_response::Message;
+use std::error::Error;
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let path = arguments.next().map(PathBuf::from).ok_or("which file keeps the cursor?")?;
+    let servers = arguments.collect::<Vec<_>>();
+    let servers = Servers::parse(servers.iter().map(String::as_str))?;
+    let cursor = match std::fs::read_to_string(&path) {
+        Ok(cursor) => cursor,
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let request = SubscribeRequest { cursor, ..SubscribeRequest::default() };
+    let mut subscription = Subscription::new(servers, request);
+    loop {
+        // A message counts as handled when the next one is asked for.
+        let message = match subscription.next().await? {
+            Resumed::Message(message) => message,
+            Resumed::Lost(status) => {
+                eprintln!("{}; going on from the cursor", status.message());
+                continue;
+            }
+        };
+        if let Some(Message::Alerts(alerts)) = &message.message {
+            let mut out = std::io::stdout().lock();
+            for alert in &alerts.alerts {
+                writeln!(out, "{} {}", alert.sequence, alert.sentence)?;
+            }
+        }
+        // Empty until the end of a snapshot: one that is cut off is sent again as a whole.
+        if !message.cursor.is_empty() {
+            // Whole or not at all. Where alerts go to a database, keep the cursor there, in the same transaction.
+            let new = path.with_extension("new");
+            std::fs::write(&new, &message.cursor)?;
+            std::fs::rename(&new, &path)?;
+        }
+    }
+}

@@ -1,0 +1,72 @@
+// Prints alerts as they come, each once, over restarts and lost connections: the loop of every subscriber.
+//
+//     node dist/subscribe.js CURSOR_FILE HOST:PORT [HOST:PORT ...]
+//
+// The cursor is kept in CURSOR_FILE, so that the next run goes on where this one stopped; without the file it begins with
+// what is open now.
+
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { AlertService, type SubscribeResponse } from "./generated/lodewatch/v1/alert_pb.js";
+
+const HEARTBEAT_SECONDS = 15;
+const WAIT_MS_MIN = 100;
+const WAIT_MS_MAX = 5000;
+/** A lost connection shows as any of several codes. */
+const PASSING = new Set([
+  Code.Unavailable, Code.Canceled, Code.Unknown, Code.Internal, Code.Aborted, Code.DeadlineExceeded, Code.ResourceExhausted,
+]);
+
+/** Messages, over any number of streams. A message counts as handled when the next one is asked for. */
+async function* messages(servers: string[], cursor: string): AsyncGenerator<SubscribeResponse> {
+  const clients = servers.map((server) => createClient(AlertService, createGrpcTransport({ baseUrl: `http://${server}` })));
+  let wait = WAIT_MS_MIN;
+  for (let turn = 0; ; turn++) {
+    const client = clients[turn % clients.length]!;
+    const stop = new AbortController();
+    // Two missing heartbeats mean a dead stream.
+    const alarm = () => setTimeout(() => stop.abort(), 2000 * HEARTBEAT_SECONDS);
+    let silence = alarm();
+    try {
+      for await (const message of client.subscribe({ cursor, heartbeatSeconds: HEARTBEAT_SECONDS }, { signal: stop.signal })) {
+        clearTimeout(silence);
+        wait = WAIT_MS_MIN;
+        yield message;
+        // Empty until the end of a snapshot: one that is cut off is sent again as a whole.
+        cursor = message.cursor || cursor;
+        if (message.message.case === "goAway") {
+          wait = message.message.value.reconnectAfterMs;
+        }
+        silence = alarm();
+      }
+    } catch (error) {
+      if (!PASSING.has(ConnectError.from(error).code)) {
+        throw error;
+      }
+    } finally {
+      clearTimeout(silence);
+    }
+    await sleep(wait * (1 + Math.random()));
+    wait = Math.min(2 * wait, WAIT_MS_MAX);
+  }
+}
+
+const [path, ...servers] = process.argv.slice(2);
+if (path === undefined || servers.length === 0) {
+  throw new Error("usage: node dist/subscribe.js CURSOR_FILE HOST:PORT [HOST:PORT ...]");
+}
+const kept = existsSync(path) ? readFileSync(path, "utf8") : "";
+for await (const message of messages(servers, kept)) {
+  if (message.message.case === "alerts") {
+    for (const alert of message.message.value.alerts) {
+      console.log(`${alert.sequence} ${alert.sentence}`);
+    }
+  }
+  if (message.cursor !== "") {
+    // Whole or not at all. Where alerts go to a database, keep the cursor there, in the same transaction.
+    writeFileSync(`${path}.new`, message.cursor);
+    renameSync(`${path}.new`, path);
+  }
+}

@@ -1,0 +1,149 @@
+"""The API reference, made of the protos and their comments: `python tests/python/api_reference.py` writes it anew."""
+
+import pathlib
+import tempfile
+
+import grpc_tools
+from google.protobuf import descriptor_pb2
+from grpc_tools import protoc
+
+import harness
+
+PAGE = harness.ROOT / "deploy/docs/API.md"
+# Where the table of errors stands.
+STATUS = harness.ROOT / "src/grpc/status.rs"
+# In reading order.
+FILES = {
+    "feed": "What goes in",
+    "alert": "What comes out",
+    "market": "What is so now",
+    "policy": "The rules, and what would be if",
+    "types": "What they have in common",
+    "journal": "The journal as JSON lines",
+    "replica": "Between replicas",
+}
+HEAD = """\
+# API reference
+
+Package `lodewatch.v1`. [CONCEPTS.md](CONCEPTS.md) says what the words mean. In JSON, as `lodewatch publish` takes it and `--output json`
+prints it, names are in lowerCamelCase, enums by name, and 64-bit integers are text.
+
+This page is made of [`proto/lodewatch/v1`](../../proto/lodewatch/v1) by `python tests/python/api_reference.py`, and a test fails where it
+is not up to date.
+
+## Errors
+
+Every status has `google.rpc` details: `ErrorInfo` with a reason of the domain `lodewatch.v1`, and `BadRequest`, `RetryInfo` or
+`QuotaFailure` where they apply. The message says all of it in words. A connection that is lost shows as `UNAVAILABLE`, `CANCELLED`,
+`UNKNOWN` or `INTERNAL`, as the client's library has it.
+
+"""
+Field = descriptor_pb2.FieldDescriptorProto
+# The numbers by which source locations name parts of a file, message, enum and service.
+MESSAGES, ENUMS, SERVICES = 4, 5, 6
+FIELDS = VALUES = METHODS = 2
+
+
+def descriptors():
+    bundled = pathlib.Path(grpc_tools.__file__).parent / "_proto"
+    with tempfile.NamedTemporaryFile() as out:
+        arguments = ["protoc", f"-I{harness.ROOT / 'proto'}", f"-I{bundled}", "--include_source_info", f"-o{out.name}"]
+        if protoc.main(arguments + [f"lodewatch/v1/{name}.proto" for name in FILES]) != 0:
+            raise RuntimeError("the protos do not compile")
+        files = descriptor_pb2.FileDescriptorSet.FromString(pathlib.Path(out.name).read_bytes()).file
+    return {pathlib.PurePath(file.name).stem: file for file in files}
+
+
+class Chapter:
+    """One file of the protos."""
+
+    def __init__(self, title, file):
+        self.lines = ["", f"## {title}"]
+        self.comments = {tuple(place.path): place.leading_comments for place in file.source_code_info.location}
+        for index, service in enumerate(file.service):
+            self.add_service(service, (SERVICES, index))
+        for index, message in enumerate(file.message_type):
+            self.add_message(message, (MESSAGES, index))
+        for index, enum in enumerate(file.enum_type):
+            self.add_enum(enum, (ENUMS, index))
+
+    def paragraphs(self, place):
+        text = self.comments[place].replace("<", "&lt;")
+        return [" ".join(part.split()) for part in text.split("\n\n")]
+
+    def cell(self, place):
+        return " ".join(self.paragraphs(place)).replace("|", "\\|")
+
+    def add_heading(self, title, place):
+        self.lines += ["", title]
+        for paragraph in self.paragraphs(place):
+            self.lines += ["", paragraph]
+
+    def add_table(self, *rows):
+        head, *rest = rows
+        self.lines += ["", *(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rest))]
+
+    def add_service(self, service, place):
+        self.add_heading(f"### {service.name}", place)
+        for index, method in enumerate(service.method):
+            asked = stream(method.client_streaming) + link(method.input_type)
+            answered = stream(method.server_streaming) + link(method.output_type)
+            self.add_heading(f"#### {method.name}", (*place, METHODS, index))
+            self.lines += ["", f"{asked} → {answered}"]
+
+    def add_message(self, message, place):
+        self.add_heading(f"### {message.name}", place)
+        rows = [
+            (f"`{field.name}`", kind(message, field), str(field.number), self.cell((*place, FIELDS, index)))
+            for index, field in enumerate(message.field)
+        ]
+        if rows:
+            self.add_table(("field", "type", "no.", "what it is"), *rows)
+
+    def add_enum(self, enum, place):
+        self.add_heading(f"### {enum.name}", place)
+        rows = [
+            (f"`{value.name}`", str(value.number), self.cell((*place, VALUES, index)))
+            for index, value in enumerate(enum.value)
+        ]
+        self.add_table(("value", "no.", "what it means"), *rows)
+
+
+def stream(streams):
+    return "stream of " if streams else ""
+
+
+def link(name):
+    """A type of ours as a link within the page, `google.protobuf`'s as a word."""
+    short = name.removeprefix(".lodewatch.v1.")
+    return f"`{short.strip('.')}`" if "." in short else f"[{short}](#{short.lower()})"
+
+
+def kind(message, field):
+    named = field.type in (Field.TYPE_MESSAGE, Field.TYPE_ENUM)
+    text = link(field.type_name) if named else Field.Type.Name(field.type).removeprefix("TYPE_").lower()
+    if field.label == Field.LABEL_REPEATED:
+        return f"list of {text}"
+    if field.proto3_optional:
+        return f"{text}, optional"
+    if field.HasField("oneof_index"):
+        return f"{text}, one of `{message.oneof_decl[field.oneof_index].name}`"
+    return text
+
+
+def errors():
+    """The table of the errors' own module."""
+    lines = STATUS.read_text(encoding="utf-8").splitlines()
+    return [line.removeprefix("//! ") for line in lines if line.startswith("//! |")]
+
+
+def render():
+    files = descriptors()
+    lines = errors()
+    for name, title in FILES.items():
+        lines += Chapter(title, files[name]).lines
+    return HEAD + "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), encoding="utf-8")
