@@ -9,6 +9,7 @@
 //!
 //! - `faults`: what may fail, and what must hold all the same: `LODEWATCH_FAULT_ROUNDS=N` goes through all of it so often
 //! - `together`: that replicas act as one, with clocks that are driven by hand
+//! - `majority`: what is said while most of the servers are gone
 //! - `servers`: that servers and the network do what they are told
 //! - `world`: replicas, servers and the network between them · `load`: who publishes and subscribes meanwhile
 
@@ -31,6 +32,7 @@ mod faults;
 #[allow(dead_code, reason = "shared with other tests")]
 mod harness;
 mod load;
+mod majority;
 #[path = "../nats/mod.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod nats;

@@ -1,0 +1,65 @@
+//! What is said while most of the NATS servers are gone: the one that is left answers questions, and can take nothing.
+
+use crate::PATIENCE;
+use crate::load::request;
+use crate::world::{STREAM, World};
+use lodewatch::client::connect;
+use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+use tonic::Code;
+use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+/// Longer than it takes until the one that is left misses the others.
+const MISSED: Duration = Duration::from_secs(8);
+/// Longer than it takes until that one no longer leads.
+const LONG: Duration = Duration::from_secs(15);
+
+async fn until(channel: &Channel, wanted: ServingStatus) {
+    let mut health = HealthClient::new(channel.clone());
+    let mut said = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    let reached = async { while said.message().await.unwrap().unwrap().status() != wanted {} };
+    timeout(PATIENCE, reached).await.unwrap();
+}
+
+async fn assert_refused(channel: &Channel) {
+    let mut feed = FeedServiceClient::new(channel.clone());
+    let refused = timeout(PATIENCE, feed.publish(request("nickel", 0))).await;
+    assert_eq!(refused.unwrap().unwrap_err().code(), Code::Unavailable);
+}
+
+#[tokio::test]
+async fn a_replica_is_not_ready_for_as_long_as_most_of_the_servers_are_gone() {
+    let world = World::start().await;
+    let leader = world.cluster.leader(STREAM).await;
+    let followers = || (0..world.cluster.servers.len()).filter(|number| *number != leader);
+    let mut channels = Vec::new();
+    for replica in &world.replicas {
+        channels.push(connect(replica.address()).await.unwrap());
+    }
+    followers().for_each(|number| world.cluster.servers[number].stop());
+    let begun = Instant::now();
+    while begun.elapsed() < MISSED {
+        assert_refused(&channels[0]).await;
+    }
+    for channel in &channels {
+        until(channel, ServingStatus::NotServing).await;
+    }
+    let begun = Instant::now();
+    while begun.elapsed() < LONG {
+        assert_refused(&channels[0]).await;
+        for channel in &channels {
+            let mut health = HealthClient::new(channel.clone());
+            let said = health.check(HealthCheckRequest::default()).await.unwrap().into_inner();
+            let after = begun.elapsed();
+            assert_eq!(said.status(), ServingStatus::NotServing, "after {after:?}");
+        }
+    }
+    followers().for_each(|number| world.cluster.servers[number].go_on());
+    for channel in &channels {
+        until(channel, ServingStatus::Serving).await;
+    }
+}
