@@ -5,17 +5,23 @@ use super::trail::Trail;
 use crate::config;
 use crate::domain::Seq;
 use crate::domain::update::Trace;
+use http::Uri;
+use http::uri::Scheme;
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags,
     TraceId, TraceState, Tracer, TracerProvider,
 };
 use opentelemetry::{Context, KeyValue, Value};
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig};
+use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
+
+/// How long a collector may take to agree on encryption.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// How long the last spans may take to be told when the server stops.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -56,9 +62,14 @@ impl Traces {
     /// Where the endpoint cannot be one.
     pub fn open(settings: &config::Traces) -> Result<Self, Error> {
         let Some(endpoint) = &settings.endpoint else { return Ok(Self::default()) };
-        let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build();
+        let mut exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint);
+        if endpoint.parse::<Uri>().is_ok_and(|uri| uri.scheme() == Some(&Scheme::HTTPS)) {
+            // By itself the library knows no authority, so that it trusts no collector, and waits for one without end.
+            let tls = ClientTlsConfig::new().with_native_roots().timeout(HANDSHAKE);
+            exporter = exporter.with_tls_config(tls);
+        }
         let unusable = |source| Error { endpoint: endpoint.clone(), source };
-        let exporter = exporter.map_err(unusable)?;
+        let exporter = exporter.build().map_err(unusable)?;
         // What else describes a process comes from OTEL_RESOURCE_ATTRIBUTES, as everywhere.
         let resource = Resource::builder()
             .with_service_name("lodewatch")

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
 /// A span, as far as tests look at it.
@@ -56,11 +57,21 @@ impl TraceService for Receiver {
 
 impl Collector {
     pub(crate) async fn start() -> Self {
+        Self::start_on("http", Server::builder()).await
+    }
+
+    /// The same over TLS, with a certificate and its key, in PEM.
+    pub(crate) async fn start_encrypted(certificate: &str, key: &str) -> Self {
+        let tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
+        Self::start_on("https", Server::builder().tls_config(tls).unwrap()).await
+    }
+
+    async fn start_on(scheme: &str, mut server: Server) -> Self {
         let told = Arc::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let endpoint = format!("{scheme}://{}", listener.local_addr().unwrap());
         let service = TraceServiceServer::new(Receiver(Arc::clone(&told)));
-        let server = tonic::transport::Server::builder().add_service(service);
+        let server = server.add_service(service);
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
         Self { endpoint, told }
     }

@@ -1,6 +1,7 @@
 //! What whoever follows a trace is promised: from the update to the alert, in one trace.
 
 use crate::binary::{Process, command, json_lines};
+use crate::certificates::Authority;
 use crate::collector::Collector;
 use crate::harness::{Server, batch};
 use crate::samples::{report, swing};
@@ -125,6 +126,29 @@ async fn a_collector_that_is_not_there_holds_up_nobody() {
         server.publish(vec![swing("gallium", turn)]).await.unwrap();
     }
     server.stop().await;
+}
+
+/// Of more than one thread: the collector answers while the process is waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_is_told_over_https_if_the_systems_authorities_know_it() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let pair = authority.issue(&["127.0.0.1"]);
+    let collector = Collector::start_encrypted(&pair.certificate, &pair.key).await;
+    for (trusted, spans) in [(stranger, 0), (authority, 1)] {
+        let dir = tempfile::tempdir().unwrap();
+        let (config, authorities) = (dir.path().join("settings.toml"), dir.path().join("ca.crt"));
+        std::fs::write(&config, format!("traces.endpoint = {:?}", collector.endpoint)).unwrap();
+        std::fs::write(&authorities, trusted.pem()).unwrap();
+        let data_dir = dir.path().join("data");
+        let mut process = Process::serve_trusting(&data_dir, &config, &authorities);
+        let address = format!("http://{}", process.address);
+        let mut feed = FeedServiceClient::connect(address).await.unwrap();
+        feed.publish(batch(vec![swing("gallium", 0)])).await.unwrap();
+        drop(feed);
+        process.stop();
+        process.ended();
+        assert_eq!(collector.told().iter().filter(|span| span.name == PUBLISH).count(), spans);
+    }
 }
 
 #[tokio::test]
