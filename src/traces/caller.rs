@@ -11,11 +11,15 @@ use tracing::Span;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Caller(pub(super) SpanContext);
 
+/// A longer header is passed over, in bytes. Every span of a call carries the `tracestate`, so that a long one would make messages
+/// that no collector takes; the standard asks for so many.
+const HEADER_BYTES_MAX: usize = 512;
+
 struct Headers<'a>(&'a HeaderMap);
 
 impl Extractor for Headers<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
+        self.0.get(key)?.to_str().ok().filter(|text| text.len() <= HEADER_BYTES_MAX)
     }
 
     fn keys(&self) -> Vec<&str> {
@@ -77,5 +81,19 @@ mod tests {
             assert_eq!(caller(nothing), None, "{nothing}");
         }
         assert_eq!(Caller::of(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn what_else_tracers_say_is_carried_on_up_to_a_bound() {
+        for (length, carried) in [(HEADER_BYTES_MAX, true), (HEADER_BYTES_MAX + 1, false)] {
+            let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+            let begin = format!("desk={},feed=", "x".repeat(250));
+            let tracestate = format!("{begin}{}", "x".repeat(length - begin.len()));
+            let mut headers = HeaderMap::new();
+            headers.insert("traceparent", traceparent.parse().unwrap());
+            headers.insert("tracestate", tracestate.parse().unwrap());
+            let caller = Caller::of(&headers).expect("its place is sound");
+            assert_eq!(caller.0.trace_state().header() == tracestate, carried, "{length}");
+        }
     }
 }
