@@ -32,8 +32,13 @@ pub fn entry(sent: &pb::JournalEntry, after: (Seq, Timestamp)) -> Result<Entry, 
     let trace = sent.trace.as_ref().and_then(|sent| trace(&mut checks, sent));
     if let Some(Payload::Batch(batch)) = &mut payload {
         (batch.sender, batch.trace) = (sender, trace);
-    } else if sent.sender.is_some() || sent.trace.is_some() {
-        checks.add("sender", "only batches have one, and a trace");
+    } else {
+        let beside = [("sender", sent.sender.is_some()), ("trace", sent.trace.is_some())];
+        for (field, is_there) in beside {
+            if is_there {
+                checks.add(field, "only batches have one");
+            }
+        }
     }
     checks.finish(at.zip(payload).map(|(at, payload)| Entry { seq, at, payload }))
 }
@@ -88,8 +93,10 @@ fn sender(checks: &mut Checks, sent: &pb::Sender) -> Option<Sender> {
 
 fn trace(checks: &mut Checks, sent: &pb::Trace) -> Option<Trace> {
     let read = |text: &str, digits| {
+        // A sign would be read too.
+        let is_whole = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let number = u128::from_str_radix(text, 16).ok();
-        number.filter(|number| *number > 0 && text.len() == digits)
+        number.filter(|number| is_whole && *number > 0)
     };
     let id = checks.require(read(&sent.trace_id, 32), "trace.trace_id", || {
         "must be 32 hexadecimal digits, not all of them 0".to_owned()
@@ -158,7 +165,8 @@ mod tests {
     #[test]
     fn every_kind_of_entry_is_exported_and_imported() {
         let at = Timestamp::from_millis(1_733_216_400_123);
-        for payload in [samples::batch(), samples::sent(), samples::policy(), samples::tick()] {
+        let batches = [samples::batch(), samples::sent(), samples::traced()];
+        for payload in batches.into_iter().chain([samples::policy(), samples::tick()]) {
             let before = Entry { seq: Seq(9), at, payload };
             let sent = json::from_json(&json::to_json(&render::entry(&before))).unwrap();
             let after = entry(&sent, (Seq(8), at)).unwrap();
@@ -179,5 +187,27 @@ mod tests {
         let empty = entry(&pb::JournalEntry::default(), (Seq(3), at(1))).unwrap_err();
         let fields: Vec<_> = empty.iter().map(|fault| fault.field.as_str()).collect();
         assert_eq!(fields, ["time", "payload"]);
+    }
+
+    #[test]
+    fn a_trace_is_whole_and_beside_a_batch() {
+        let faults = |payload, (trace_id, span_id): (&str, &str)| {
+            let at = Timestamp::from_millis(1);
+            let mut sent = render::entry(&Entry { seq: Seq(4), at, payload });
+            sent.trace = Some(pb::Trace { trace_id: trace_id.into(), span_id: span_id.into() });
+            let faults = entry(&sent, (Seq(3), at)).unwrap_err();
+            faults.iter().map(|fault| fault.field.clone()).collect::<Vec<_>>()
+        };
+        let sound = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
+        assert_eq!(faults(samples::tick(), sound), ["trace"]);
+        let both = ["trace.trace_id", "trace.span_id"];
+        for faulty in [
+            ("", ""),
+            ("4bf92f", "00f067aa0ba902b700"),
+            ("00000000000000000000000000000000", "0000000000000000"),
+            ("+bf92f3577b34da6a3ce929d0e0e4736", "+0f067aa0ba902b7"),
+        ] {
+            assert_eq!(faults(samples::batch(), faulty), both, "{faulty:?}");
+        }
     }
 }
