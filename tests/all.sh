@@ -167,7 +167,7 @@ step "cargo doc" env RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps
 step "cargo build" cargo build --locked --bins --examples
 step "Python and buf against the server, documents and examples" env LODEWATCH_BIN="$built/debug/lodewatch" \
     "$python/python" -m unittest discover -s tests/python
-step "containers, with a release build" "$python/python" -m unittest discover -s tests/containers
+step "containers, with a build of their own" "$python/python" -m unittest discover -s tests/containers
 grep -oE '(image|ready|roll)[: ].*' "$log"
 step "doc tests" cargo test --locked --doc
 step "cargo nextest: build" cargo nextest run --locked --no-run
