@@ -167,10 +167,11 @@ step "cargo doc" env RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps
 step "cargo build" cargo build --locked --bins --examples
 step "Python and buf against the server, documents and examples" env LODEWATCH_BIN="$built/debug/lodewatch" \
     "$python/python" -m unittest discover -s tests/python
-step "containers, with a release build" "$python/python" -m unittest discover -s tests/containers
+step "containers, with a build of their own" "$python/python" -m unittest discover -s tests/containers
 grep -oE '(image|ready|roll)[: ].*' "$log"
 step "doc tests" cargo test --locked --doc
 step "cargo nextest: build" cargo nextest run --locked --no-run
-LODEWATCH_NATS_SERVER=$tools/nats-server cargo nextest run --locked --cargo-quiet 2>&1 </dev/null | tee "$log"
+# Most tests wait for something most of their time.
+LODEWATCH_NATS_SERVER=$tools/nats-server cargo nextest run --locked --cargo-quiet --test-threads "$((2 * $(nproc)))" 2>&1 </dev/null | tee "$log"
 say "all steps passed, in $SECONDS s"
 grep -F Summary "$log"

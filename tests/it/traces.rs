@@ -9,6 +9,7 @@ use lodewatch::config::Config;
 use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
 use lodewatch::grpc::pb::{PublishStreamRequest, Start, SubscribeRequest};
 use std::path::Path;
+use tokio::task::spawn_blocking;
 use tonic::{Code, Request};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -187,8 +188,12 @@ async fn lines_about_a_call_have_the_id_of_its_trace() {
         let status = feed.publish(refused).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument);
         drop(feed);
-        process.stop();
-        let (_, log) = process.ended();
+        // Elsewhere, so that the connection can end meanwhile.
+        let ended = spawn_blocking(move || {
+            process.stop();
+            process.ended()
+        });
+        let (_, log) = ended.await.unwrap();
         let lines: Vec<_> = log.lines().filter(|line| line.contains("published")).collect();
         let expected = match format {
             "text" => format!("call{{trace_id={TRACE}}}"),
