@@ -351,10 +351,13 @@ fn endpoint_of_traces(text: &str) -> Result<Option<String>, String> {
         return Ok(None);
     }
     let uri = text.parse::<http::Uri>().ok().filter(|uri| {
-        uri.authority().is_some() && matches!(uri.scheme_str(), Some("http" | "https"))
+        // What is in front of the host would stand in logs.
+        let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'));
+        authority.is_some() && matches!(uri.scheme_str(), Some("http" | "https"))
     });
     uri.map(|_| Some(text.to_owned())).ok_or_else(|| {
-        "must be empty, or a URL with http:// or https://, such as http://collector:4317".to_owned()
+        "must be empty, or a URL with http:// or https:// and without a password, such as http://collector:4317"
+            .to_owned()
     })
 }
 

@@ -111,8 +111,8 @@ impl Messages {
     }
 
     fn trails(&self, after: Position) -> Vec<Arc<Trail>> {
-        let after = self.trails.iter().filter(|(entry, _)| Position::at(*entry) > after);
-        after.map(|(_, trail)| Arc::clone(trail)).collect()
+        let behind = self.trails.partition_point(|(entry, _)| Position::at(*entry) <= after);
+        self.trails.iter().skip(behind).map(|(_, trail)| Arc::clone(trail)).collect()
     }
 
     /// How much memory they take, in bytes.
