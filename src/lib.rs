@@ -34,6 +34,8 @@ pub mod grpc;
 pub mod journal;
 // How it is, in numbers: what Prometheus reads.
 pub mod metrics;
+// How far a program is, in a file.
+pub mod place;
 // The one loop: tail, apply, archive, fan out.
 pub mod pipeline;
 // Other rules while running.

@@ -41,7 +41,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("console", &["domain", "config", "grpc"]),
     ("reload", &["domain", "engine", "journal", "pipeline", "clock", "config"]),
     ("client", &["domain", "grpc", "clock"]),
-    ("forward", &["domain", "grpc", "client", "fetch", "clock"]),
+    ("place", &[]),
+    ("forward", &["domain", "grpc", "client", "fetch", "place", "clock"]),
     (
         "server",
         &[
@@ -78,6 +79,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "server",
             "client",
             "forward",
+            "place",
             "clock",
             "config",
             "telemetry",
