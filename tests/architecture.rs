@@ -1,11 +1,11 @@
 //! The walls of the house. One package has no crate walls, so this reads the sources and holds them to the picture:
 //!
 //! ```text
-//! domain ← engine ← journal, archive ← fanout ← pipeline ← grpc ← server, client, forward, cli ← main
+//! domain ← engine ← journal, archive ← fanout ← pipeline ← grpc ← server, client, forward, intake, cli ← main
 //!    ↖ access (who may do what) ↗
 //! ```
 //!
-//! `clock`, `config`, `fetch`, `metrics`, `sqlite` and `telemetry` are leaves, which domain and engine may not use; `feeds` turns files into
+//! `clock`, `config`, `fetch`, `metrics`, `place`, `sqlite` and `telemetry` are leaves, which domain and engine may not use; `feeds` turns files into
 //! domain values. What a module may use is what [`MAY_USE`] says, and nothing else.
 
 mod sources;
@@ -44,6 +44,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("place", &[]),
     ("forward", &["domain", "grpc", "client", "fetch", "place", "clock"]),
     (
+        "intake",
+        &["domain", "feeds", "grpc", "client", "fetch", "place", "clock", "config", "metrics"],
+    ),
+    (
         "server",
         &[
             "domain",
@@ -79,10 +83,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "server",
             "client",
             "forward",
+            "intake",
             "place",
             "clock",
             "config",
             "telemetry",
+            "metrics",
         ],
     ),
     ("main", &["cli", "config", "telemetry"]),
@@ -95,7 +101,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("prost_reflect", &["grpc"], "only grpc knows protobuf"),
     (
         "tonic",
-        &["grpc", "server", "client", "forward", "cli"],
+        &["grpc", "server", "client", "forward", "intake", "cli"],
         "only the edge and its ends know gRPC",
     ),
     ("std::env", &["config"], "only config reads the environment"),
