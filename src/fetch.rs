@@ -1,9 +1,15 @@
 //! A small answer over HTTP, as a whole: bounded in bytes and in time.
 //!
-//! [`get`] fetches what somebody has; a [`Sender`] posts to somebody again and again, over connections that it keeps.
+//! [`get`] fetches what somebody has, a [`Poller`] what has changed since it was there last; a [`Sender`] posts to somebody again
+//! and again, over connections that it keeps.
+
+mod poller;
+
+pub use poller::{Failure, Poller, Validators};
 
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt, Empty, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -12,6 +18,11 @@ use hyper_util::rt::TokioExecutor;
 use std::error::Error;
 use std::time::Duration;
 use tokio::time::timeout;
+
+/// The longest that somebody may ask to wait; what is longer is taken for this.
+const RETRY_AFTER_MAX: Duration = Duration::from_mins(5);
+/// Who asks: some servers refuse whoever does not say.
+pub const AGENT: &str = concat!("lodewatch/", env!("CARGO_PKG_VERSION"));
 
 /// How much of an answer is read, and how long it may take.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +65,19 @@ where
         body.map(http_body_util::Collected::to_bytes).map_err(|error| text(&*error))
     };
     timeout(bounds.time, fetch).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
+}
+
+/// The one line of a file, as the value of an `authorization` header; `None` where it cannot be one.
+pub fn authorization(file: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(file.trim()).ok().filter(|value| !value.is_empty())?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// How long an answer asks to wait, in seconds as nearly everybody writes it; at most five minutes.
+pub fn retry_after(headers: &HeaderMap) -> Duration {
+    let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(0)).min(RETRY_AFTER_MAX)
 }
 
 /// Connections over which requests are sent, encrypted where an address begins with `https`. Cheap to clone; clones share them.
@@ -101,4 +125,18 @@ fn with_causes(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn somebody_may_ask_to_wait_within_bounds() {
+        let asks = |value: &str| {
+            let value = value.parse().unwrap();
+            retry_after(&HeaderMap::from_iter([(RETRY_AFTER, value)])).as_secs()
+        };
+        assert_eq!((asks("7"), asks("86400"), asks("tomorrow")), (7, 300, 0));
+    }
 }

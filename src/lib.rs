@@ -30,10 +30,14 @@ pub mod fetch;
 pub mod forward;
 // The edge: the only place that knows protobuf and gRPC.
 pub mod grpc;
+// Files and addresses kept in sync with a server: what they say is published when it changes.
+pub mod intake;
 // What is true: the durable, ordered record of inputs.
 pub mod journal;
 // How it is, in numbers: what Prometheus reads.
 pub mod metrics;
+// How far a program is, in a file.
+pub mod place;
 // The one loop: tail, apply, archive, fan out.
 pub mod pipeline;
 // Other rules while running.

@@ -9,6 +9,8 @@ mod standing;
 mod tls;
 mod web;
 
+pub use pages::serve_alone;
+
 use crate::access::{self, Gate};
 use crate::archive::{self, Archive};
 use crate::clock::{Clock, Jumped};

@@ -1,11 +1,11 @@
 //! The walls of the house. One package has no crate walls, so this reads the sources and holds them to the picture:
 //!
 //! ```text
-//! domain ← engine ← journal, archive ← fanout ← pipeline ← grpc ← server, client, forward, cli ← main
+//! domain ← engine ← journal, archive ← fanout ← pipeline ← grpc ← server, client, forward, intake, cli ← main
 //!    ↖ access (who may do what) ↗
 //! ```
 //!
-//! `clock`, `config`, `fetch`, `metrics`, `sqlite`, `telemetry` and `traces` are leaves, which domain and engine may not use; `feeds` turns files into
+//! `clock`, `config`, `fetch`, `metrics`, `place`, `sqlite`, `telemetry` and `traces` are leaves, which domain and engine may not use; `feeds` turns files into
 //! domain values. What a module may use is what [`MAY_USE`] says, and nothing else.
 
 mod sources;
@@ -45,7 +45,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("console", &["domain", "config", "grpc"]),
     ("reload", &["domain", "engine", "journal", "pipeline", "clock", "config"]),
     ("client", &["domain", "grpc", "clock"]),
-    ("forward", &["domain", "grpc", "client", "fetch", "clock"]),
+    ("place", &[]),
+    ("forward", &["domain", "grpc", "client", "fetch", "place", "clock"]),
+    (
+        "intake",
+        &["domain", "feeds", "grpc", "client", "fetch", "place", "clock", "config", "metrics"],
+    ),
     (
         "server",
         &[
@@ -83,9 +88,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "server",
             "client",
             "forward",
+            "intake",
+            "place",
             "clock",
             "config",
             "telemetry",
+            "metrics",
         ],
     ),
     ("main", &["cli", "config", "telemetry"]),
@@ -98,7 +106,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("prost_reflect", &["grpc"], "only grpc knows protobuf"),
     (
         "tonic",
-        &["grpc", "server", "client", "forward", "cli"],
+        &["grpc", "server", "client", "forward", "intake", "cli"],
         "only the edge and its ends know gRPC",
     ),
     ("opentelemetry", &["traces"], "only traces knows OpenTelemetry"),

@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use super::feed::Feed;
 use super::forward::Forward;
 use crate::config::{self, Config, Flags, Problems};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -81,6 +82,8 @@ pub enum Command {
     /// The same file twice changes nothing. A measure that a newer list tells otherwise gets its next revision; what a newer
     /// file no longer names stays as it is.
     Import(Import),
+    /// Keep files, folders and addresses in sync with a server, for as long as it runs: what has changed is published.
+    Feed(Feed),
     /// Ask a server whether it is ready: exit code 0 where it is, 1 where it is not or nobody answers.
     Health(Health),
     /// Read a configuration and say what it means, or all that is wrong with it.

@@ -1,6 +1,6 @@
 //! What the user reads when something did not work: what was tried, why it failed, what to do.
 
-use crate::{archive, client, config, feeds, forward, journal, server};
+use crate::{archive, client, config, feeds, forward, intake, journal, server};
 use std::fmt::Write;
 use std::path::PathBuf;
 use tonic::{Code, Status};
@@ -55,7 +55,7 @@ pub enum Error {
         why: String,
     },
     /// A file to import is not what it should be.
-    #[error("{} cannot be imported", path.display())]
+    #[error("{} cannot be used", path.display())]
     Import {
         /// Which file.
         path: PathBuf,
@@ -68,6 +68,9 @@ pub enum Error {
     /// Alerts cannot be handed on.
     #[error(transparent)]
     Forward(forward::Error),
+    /// Sources cannot be kept in sync.
+    #[error(transparent)]
+    Intake(#[from] intake::Error),
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] config::Problems),

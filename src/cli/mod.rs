@@ -9,6 +9,7 @@ mod credentials;
 mod demo;
 mod error;
 mod explain;
+mod feed;
 mod forward;
 mod health;
 mod import;
@@ -19,6 +20,7 @@ mod progress;
 mod publish;
 mod sbom;
 mod serve;
+mod standings;
 mod taken;
 mod threats;
 mod watch;
@@ -39,7 +41,7 @@ use arguments::{Show, TokenCommand};
 /// What the user should read.
 pub async fn run(arguments: Arguments) -> Result<(), Error> {
     let Arguments { command, address, credentials, output } = arguments;
-    if matches!(command, Command::Forward(_)) {
+    if matches!(command, Command::Forward(_) | Command::Feed(_)) {
         telemetry::start(&Config::built_in().log);
     } else if !matches!(command, Command::Serve(_)) {
         telemetry::start(&Log::quiet());
@@ -62,6 +64,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Simulate(arguments) => what_if::simulate(&servers()?, output, &arguments).await,
         Command::Backtest(arguments) => what_if::backtest(&servers()?, output, &arguments).await,
         Command::Import(arguments) => import::run(&servers()?, output, &arguments).await,
+        Command::Feed(arguments) => feed::run(servers()?, output, arguments).await,
         Command::Health(arguments) => health::run(&servers()?, &arguments).await,
         Command::CheckConfig { file } => check_config::run(&file),
         Command::Journal(arguments) => journal::run(output, &arguments),

@@ -4,8 +4,8 @@ use super::arguments::{Output, Publish};
 use super::error::Error;
 use super::{output, progress};
 use crate::client::{Publisher, Servers};
-use crate::grpc::json;
-use crate::grpc::pb::{Outcome, PublishRequest, PublishResponse, Update};
+use crate::grpc::pb::{PublishRequest, Update};
+use crate::intake::{Outcomes, json_lines};
 use std::io::Read;
 use std::path::Path;
 use uuid::Uuid;
@@ -48,7 +48,7 @@ impl Shipment<'_> {
         servers.connect().await?;
         let mut publisher = Publisher::new(servers.clone());
         let bar = progress::bar("publishing", self.updates.len());
-        let mut sent = Sent::new(output);
+        let mut outcomes = Outcomes::default();
         for batch in self.updates.chunks(self.batch) {
             let request = PublishRequest {
                 request_id: Uuid::new_v4().to_string(),
@@ -58,11 +58,17 @@ impl Shipment<'_> {
             };
             let response = publisher.publish(request).await;
             let response = response.map_err(Error::refused(self.doing(batch)))?;
-            bar.suspend(|| sent.add(&response))?;
+            outcomes.add(&response);
+            if output == Output::Json {
+                bar.suspend(|| output::json(&response))?;
+            }
             bar.inc(u64::try_from(batch.len()).unwrap_or(u64::MAX));
         }
         drop(bar);
-        sent.finish()
+        if output == Output::Table {
+            output::line(&outcomes.to_string())?;
+        }
+        Ok(())
     }
 
     fn doing(&self, batch: &[(usize, Update)]) -> String {
@@ -72,68 +78,19 @@ impl Shipment<'_> {
     }
 }
 
-/// What became of all batches.
-struct Sent {
-    output: Output,
-    applied: usize,
-    unchanged: usize,
-    superseded: usize,
-    alerts: usize,
-}
-
-impl Sent {
-    fn new(output: Output) -> Self {
-        Self { output, applied: 0, unchanged: 0, superseded: 0, alerts: 0 }
-    }
-
-    fn add(&mut self, response: &PublishResponse) -> Result<(), Error> {
-        for result in &response.results {
-            match result.outcome() {
-                Outcome::Applied => self.applied += 1,
-                Outcome::Superseded => self.superseded += 1,
-                Outcome::Unchanged | Outcome::Unspecified => self.unchanged += 1,
-            }
-        }
-        self.alerts += response.alert_sequences.len();
-        if self.output == Output::Json {
-            output::json(response)?;
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> Result<(), Error> {
-        if self.output == Output::Table {
-            let Self { applied, unchanged, superseded, alerts, .. } = self;
-            output::line(&format!(
-                "{applied} applied, {unchanged} unchanged, {superseded} superseded; {alerts} alerts"
-            ))?;
-        }
-        Ok(())
-    }
-}
-
 /// The updates of a file, each with its line.
 pub(super) fn read(path: &Path) -> Result<Vec<(usize, Update)>, Error> {
-    let mut text = String::new();
+    let unusable = |source| Error::Import { path: path.to_owned(), source };
+    json_lines(&bytes(path)?).map_err(unusable)
+}
+
+/// All of a file; `-` is standard input.
+pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, Error> {
     let read = if path == Path::new("-") {
-        std::io::stdin().read_to_string(&mut text)
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
     } else {
-        std::fs::read_to_string(path).map(|content| {
-            text = content;
-            text.len()
-        })
+        std::fs::read(path)
     };
-    read.map_err(|source| Error::Read { path: path.to_owned(), source })?;
-    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
-    lines
-        .map(|(line, json)| {
-            let update = json::from_json::<Update>(json);
-            let unreadable = |why: json::Error| Error::Line {
-                path: path.to_owned(),
-                line,
-                why: why.to_string(),
-            };
-            Ok((line, update.map_err(unreadable)?))
-        })
-        .collect()
+    read.map_err(|source| Error::Read { path: path.to_owned(), source })
 }

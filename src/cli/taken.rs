@@ -1,16 +1,9 @@
 //! What an importer took and what it left, as people read it on standard error.
 
 use crate::feeds::Skipped;
+use crate::intake::Taken;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-
-/// What was taken, for people.
-pub(super) struct Taken {
-    /// How much: `158 reports of 79 markets`.
-    pub(super) count: String,
-    /// Everything by name: markets with their periods, or ids.
-    pub(super) names: Vec<String>,
-}
 
 /// What was taken as one line; then how much was left out, by reason, the most frequent first. With `named`, both are
 /// followed by everything that they are about.

@@ -3,8 +3,7 @@
 use super::arguments::{Output, Threats};
 use super::error::Error;
 use super::{output, watch};
-use crate::client::{Connection, Servers};
-use crate::grpc::pb::market_service_client::MarketServiceClient;
+use crate::client::{self, Servers};
 use crate::grpc::pb::{ListThreatsRequest, Scope, ThreatRecord, ThreatStatus};
 
 /// Prints threats.
@@ -24,30 +23,13 @@ pub(super) async fn run(
         page_size: 1000,
         ..ListThreatsRequest::default()
     };
-    let records = all(servers.connect().await?, request).await?;
+    let records = client::all_threats(servers.connect().await?, request).await;
+    let records = records.map_err(Error::refused("listing threats"))?;
     match output {
         Output::Json => records.iter().try_for_each(output::json)?,
         Output::Table => print(&records)?,
     }
     Ok(())
-}
-
-/// All pages.
-pub(super) async fn all(
-    channel: Connection,
-    mut request: ListThreatsRequest,
-) -> Result<Vec<ThreatRecord>, Error> {
-    let mut client = MarketServiceClient::new(channel);
-    let mut records = Vec::new();
-    loop {
-        let response = client.list_threats(request.clone()).await;
-        let page = response.map_err(Error::refused("listing threats"))?.into_inner();
-        records.extend(page.threats);
-        if page.next_page_token.is_empty() {
-            return Ok(records);
-        }
-        request.page_token = page.next_page_token;
-    }
 }
 
 fn print(records: &[ThreatRecord]) -> std::io::Result<()> {

@@ -31,16 +31,19 @@
 //! - [`Servers`]: where to connect to; [`Credentials`]: as whom
 //! - [`Subscription`]: the loop
 //! - [`Publisher`]: the same for batches, which are safe to send again under their `request_id`
-//! - [`Backoff`]: the waits of both
+//! - [`Backoff`]: the waits of both, [`passing`]: for what
+//! - [`all_threats`]: all pages of a list
 
 mod backoff;
 mod credentials;
 mod publisher;
 mod servers;
 mod subscription;
+mod threats;
 
-pub use backoff::Backoff;
+pub use backoff::{Backoff, passing};
 pub use credentials::{Bearer, Credentials};
 pub use publisher::Publisher;
 pub use servers::{Connection, Error, Servers, connect};
 pub use subscription::{Resumed, Subscription};
+pub use threats::all_threats;

@@ -119,16 +119,15 @@ impl Servers {
     }
 
     /// A connection to the server whose turn it is; turns go round.
-    pub(super) async fn connect_turn(
-        &self,
-        turn: usize,
-    ) -> Result<Connection, tonic::transport::Error> {
-        self.turn(turn).connect().await.map(|channel| self.showing(channel))
+    pub(super) async fn connect_turn(&self, turn: usize) -> Result<Connection, Error> {
+        let server = self.turn(turn);
+        let connected = server.endpoint.connect().await.map(|channel| self.showing(channel));
+        connected.map_err(|source| Error::Connect { addresses: server.address.clone(), source })
     }
 
-    fn turn(&self, turn: usize) -> &Endpoint {
+    fn turn(&self, turn: usize) -> &Server {
         let at = turn.checked_rem(self.all.len()).expect("there is at least one server");
-        &self.all.get(at).expect("a remainder is less").endpoint
+        self.all.get(at).expect("a remainder is less")
     }
 
     fn showing(&self, channel: Channel) -> Connection {
@@ -186,7 +185,8 @@ mod tests {
     #[test]
     fn addresses_are_given_one_by_one_or_with_commas() {
         let servers = Servers::parse(["a:1, http://b:2", "[::1]:3"]).unwrap();
-        let uris: Vec<String> = (0..4).map(|turn| servers.turn(turn).uri().to_string()).collect();
+        let uris: Vec<String> =
+            (0..4).map(|turn| servers.turn(turn).endpoint.uri().to_string()).collect();
         assert_eq!(uris, ["http://a:1/", "http://b:2/", "http://[::1]:3/", "http://a:1/"]);
         for bad in ["", "host", "a:1,", "a:1,b", "://", "a:99999"] {
             assert!(matches!(Servers::parse([bad]), Err(Error::Address { .. })), "{bad}");
@@ -199,7 +199,10 @@ mod tests {
         let uris = |credentials: Credentials| {
             let addresses = "far:1,127.0.0.1:2,[::1]:3,localhost:4,http://far:5";
             let servers = Servers::parse_for([addresses], credentials).unwrap();
-            (0..5).map(|turn| servers.turn(turn).uri().to_string()).collect::<Vec<_>>().join(" ")
+            (0..5)
+                .map(|turn| servers.turn(turn).endpoint.uri().to_string())
+                .collect::<Vec<_>>()
+                .join(" ")
         };
         let token = Credentials { bearer: Bearer::new("abc").unwrap(), ..Credentials::default() };
         assert_eq!(

@@ -59,7 +59,7 @@ pub(super) fn read(
     let mut problems = Problems::default();
     let mut merged = ::config::Config::builder()
         .add_source(File::from_str(BUILT_IN, FileFormat::Toml))
-        .add_source(file.map_or_else(Layer::default, |path| file_layer(path, &mut problems)));
+        .add_source(Layer(file.map_or_else(Map::new, |path| file_values(path, &mut problems))));
     if let Some(environment) = environment {
         merged = merged.add_source(environment_layer(environment, &mut problems));
     }
@@ -89,8 +89,9 @@ impl Source for Layer {
     }
 }
 
-/// Read here and not by the config crate, which would also take a file of a similar name, and bytes that are not UTF-8.
-fn file_layer(path: &Path, problems: &mut Problems) -> Layer {
+/// What a file says, each value with where it was written. Read here and not by the config crate, which would also take a file of
+/// a similar name, and bytes that are not UTF-8.
+pub(super) fn file_values(path: &Path, problems: &mut Problems) -> Map<String, Value> {
     let origin = path.display().to_string();
     let read = std::fs::read_to_string(path)
         .map_err(|error| format!("cannot be read: {error}"))
@@ -100,13 +101,13 @@ fn file_layer(path: &Path, problems: &mut Problems) -> Layer {
                 .map_err(|error| format!("is not TOML: {error}"))
         });
     match read {
-        Ok(values) => Layer(
-            values.into_iter().map(|(key, value)| (key, with_origin(value, &origin))).collect(),
-        ),
+        Ok(values) => {
+            values.into_iter().map(|(key, value)| (key, with_origin(value, &origin))).collect()
+        }
         Err(fault) => {
             let origin = Origin::File(origin);
             problems.push(Problem { key: String::new(), given: None, origin, fault });
-            Layer::default()
+            Map::new()
         }
     }
 }

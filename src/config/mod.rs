@@ -13,6 +13,7 @@
 
 mod access;
 mod console;
+mod feeds;
 mod figure;
 mod journal;
 mod layers;
@@ -26,6 +27,7 @@ mod tests;
 
 pub use access::{Access, Health, Jwt, Metrics, Tls};
 pub use console::Console;
+pub use feeds::{Feed, FeedFormat, FeedSource, feeds};
 pub use journal::{Credentials, JetStream, Store};
 pub use layers::{Flags, check, load, token};
 pub use problem::{Problem, Problems};

@@ -51,6 +51,16 @@ pub enum Error {
         /// The first line that is not.
         line: u64,
     },
+    /// A line is not the JSON of an update.
+    #[error("line {line}{}: {why}", at(*.column))]
+    Json {
+        /// Which line.
+        line: u64,
+        /// The byte of the line at which that shows, from 1; 0 where it shows nowhere.
+        column: usize,
+        /// Why.
+        why: String,
+    },
     /// A mapping cannot be used.
     #[error("the mapping cannot be used; `lodewatch import csv --help` shows one{}", lines(.0, 0))]
     Mapping(
@@ -89,6 +99,11 @@ pub enum Error {
         /// What should be there.
         expected: String,
     },
+}
+
+/// Where in a line.
+fn at(column: usize) -> String {
+    if column == 0 { String::new() } else { format!(", column {column}") }
 }
 
 /// One a line.

@@ -6,15 +6,15 @@ use super::Error;
 const SAID_MAX: usize = 50;
 
 /// The faults found so far.
-#[derive(Default)]
-pub(super) struct Faults {
+#[derive(Debug, Default)]
+pub struct Faults {
     said: Vec<Error>,
     more: usize,
 }
 
 impl Faults {
     /// Notes a fault.
-    pub(super) fn add(&mut self, fault: Error) {
+    pub fn add(&mut self, fault: Error) {
         if self.said.len() < SAID_MAX {
             self.said.push(fault);
         } else {
@@ -23,12 +23,16 @@ impl Faults {
     }
 
     /// The value; where there is none, its fault is noted.
-    pub(super) fn take<T>(&mut self, result: Result<T, Error>) -> Option<T> {
+    pub fn take<T>(&mut self, result: Result<T, Error>) -> Option<T> {
         result.map_err(|fault| self.add(fault)).ok()
     }
 
     /// The value, if nothing was wrong.
-    pub(super) fn finish<T>(mut self, value: T) -> Result<T, Error> {
+    ///
+    /// # Errors
+    ///
+    /// Everything that was.
+    pub fn finish<T>(mut self, value: T) -> Result<T, Error> {
         match (self.said.pop(), self.said.is_empty()) {
             (None, _) => Ok(value),
             (Some(only), true) => Err(only),

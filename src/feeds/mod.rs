@@ -27,8 +27,10 @@ mod taken;
 pub mod usgs;
 
 pub use error::Error;
+pub use faults::Faults;
 #[cfg(test)]
 use real_data::real_data;
+pub use sheet::utf8;
 pub use taken::{Reports, Skipped, Threats};
 
 /// A hint at the known names nearest to an unknown one; empty where none is near.

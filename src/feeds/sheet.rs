@@ -126,8 +126,17 @@ fn decode(bytes: &[u8]) -> Result<String, Error> {
     }
 }
 
+/// The text that bytes are.
+///
+/// # Errors
+///
+/// Where they are no UTF-8.
+pub fn utf8(bytes: &[u8]) -> Result<&str, Error> {
+    str::from_utf8(bytes).map_err(|_| Error::NotUtf8 { line: first_bad_line(bytes) })
+}
+
 /// The first line that is no UTF-8, from 1.
-pub(super) fn first_bad_line(bytes: &[u8]) -> u64 {
+fn first_bad_line(bytes: &[u8]) -> u64 {
     let bad = bytes
         .split(|byte| *byte == b'\n')
         .position(|line| std::str::from_utf8(line).is_err())

@@ -7,13 +7,14 @@
 //! An episode that opened and closed while no Alertmanager could be reached is sent, and mostly pages nobody: Alertmanager sends
 //! only what still fires when its `group_wait` is over. `lodewatch alerts` has it all.
 
+use super::Error;
 use super::firing::{Fire, Firing};
 use super::receiver::{Failure, Receiver, wait};
-use super::{Error, Place};
 use crate::client::{Backoff, Resumed, Servers, Subscription};
 use crate::clock::Clock;
 use crate::grpc::pb::subscribe_response::Message;
 use crate::grpc::pb::{Alert, AlertFilter, OnGap, Start, SubscribeRequest, SubscribeResponse};
+use crate::place::Place;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::HeaderMap;

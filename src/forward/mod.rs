@@ -13,22 +13,19 @@
 //! - [`alertmanager`]: what is open, repeated while it is, resolved when it clears
 //! - [`webhook`]: one event an alert
 //! - `receiver`: where to post to, and what its answers mean
-//! - `place`: the file
 
 pub mod alertmanager;
 mod cloud_event;
 mod fields;
 mod firing;
-mod place;
 mod receiver;
 mod signature;
 pub mod webhook;
 
-pub use place::Place;
 pub use receiver::Receiver;
 pub use signature::Secrets;
 
-use std::path::PathBuf;
+use crate::place;
 use tonic::Status;
 
 /// Why nothing more is handed on.
@@ -56,22 +53,9 @@ pub enum Error {
          echo \"whsec_$(openssl rand -base64 32)\""
     )]
     Secret,
-    /// The file of the place is not one.
-    #[error("{} is no file that this forwarder has written: {why}", path.display())]
-    Place {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: serde_json::Error,
-    },
-    /// The file of the place cannot be read or written.
-    #[error("{} cannot be read and written", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    /// How far it is cannot be kept.
+    #[error(transparent)]
+    Place(#[from] place::Error),
     /// The server refused.
     #[error("the server refused: {}", .0.message())]
     Subscription(Box<Status>),

@@ -2,9 +2,9 @@
 
 use super::Error;
 use crate::client::Backoff;
-use crate::fetch::{Bounds, Sender};
+use crate::fetch::{self, Bounds, Sender};
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::request::Builder;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 use std::fmt;
@@ -12,8 +12,6 @@ use std::time::Duration;
 
 /// How long one request may take, and how much of its answer is read.
 const BOUNDS: Bounds = Bounds { bytes: 65_536, time: Duration::from_secs(10) };
-/// The longest that a receiver may ask to wait; what is longer is taken for this.
-const RETRY_AFTER_MAX: Duration = Duration::from_mins(5);
 /// Characters of an answer that are told.
 const TOLD_MAX: usize = 300;
 
@@ -58,12 +56,8 @@ impl Receiver {
         if parsed.authority().is_some_and(|authority| authority.as_str().contains('@')) {
             return Err(refused("name a file with --authorization-file instead of a password"));
         }
-        let authorization = authorization.map(|line| {
-            let value = HeaderValue::from_str(line.trim()).ok().filter(|value| !value.is_empty());
-            let mut value = value.ok_or(Error::Authorization)?;
-            value.set_sensitive(true);
-            Ok::<_, Error>(value)
-        });
+        let authorization =
+            authorization.map(|line| fetch::authorization(line).ok_or(Error::Authorization));
         let authorization = authorization.transpose()?;
         let sender = Sender::new().map_err(Error::Authorities)?;
         Ok(Self { url: parsed, authorization, sender, is_lost: false })
@@ -92,7 +86,7 @@ impl Receiver {
             Ok(answer) => {
                 let why = told(answer.status(), answer.body());
                 if is_passing(answer.status()) {
-                    (Failure::Passing(asked(answer.headers())), why)
+                    (Failure::Passing(fetch::retry_after(answer.headers())), why)
                 } else {
                     (Failure::Refused(format!("{} answered {why}", self.host())), why)
                 }
@@ -114,8 +108,7 @@ impl Receiver {
         let base = self.url.to_string();
         let url =
             if path.is_empty() { base } else { format!("{}{path}", base.trim_end_matches('/')) };
-        let agent = concat!("lodewatch/", env!("CARGO_PKG_VERSION"));
-        let request = Request::post(url).header(USER_AGENT, agent);
+        let request = Request::post(url).header(USER_AGENT, fetch::AGENT);
         match &self.authorization {
             Some(value) => request.header(AUTHORIZATION, value),
             None => request,
@@ -135,12 +128,6 @@ fn is_passing(status: StatusCode) -> bool {
             status,
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
         )
-}
-
-/// How long the receiver asks to wait, in seconds as nearly everybody writes it.
-fn asked(headers: &HeaderMap) -> Duration {
-    let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    Duration::from_secs(seconds.unwrap_or(0)).min(RETRY_AFTER_MAX)
 }
 
 fn told(status: StatusCode, body: &[u8]) -> String {
@@ -167,12 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_may_ask_to_wait_within_bounds() {
-        let asks = |value: &str| {
-            let value = value.parse().unwrap();
-            asked(&HeaderMap::from_iter([(RETRY_AFTER, value)])).as_secs()
-        };
-        assert_eq!((asks("7"), asks("86400"), asks("tomorrow")), (7, 300, 0));
+    fn what_is_wrong_with_the_request_does_not_pass_by_itself() {
         let passing = [408, 425, 429, 500, 503];
         let refused = [301, 400, 401, 404, 410, 413, 422];
         let passes = |status: &u16| is_passing(StatusCode::from_u16(*status).unwrap());

@@ -12,11 +12,12 @@
 
 use super::cloud_event;
 use super::receiver::{Failure, Receiver, wait};
-use super::{Error, Place, Secrets};
+use super::{Error, Secrets};
 use crate::client::{Backoff, Resumed, Servers, Subscription};
 use crate::clock::Clock;
 use crate::grpc::pb::subscribe_response::Message;
 use crate::grpc::pb::{Alert, Start, SubscribeRequest};
+use crate::place::Place;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};

@@ -14,6 +14,15 @@ static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
 #[error("{0}")]
 pub struct Error(#[from] serde_json::Error);
 
+impl Error {
+    /// What is wrong, and the byte of the line at which that shows, from 1; 0 where it shows nowhere.
+    pub fn in_line(&self) -> (String, usize) {
+        let (text, column) = (self.0.to_string(), self.0.column());
+        let at = format!(" at line {} column {column}", self.0.line());
+        (text.strip_suffix(&at).unwrap_or(&text).to_owned(), column)
+    }
+}
+
 /// A message of the protocol, which has a JSON form.
 pub trait Mapped: Message + Name {}
 

@@ -6,6 +6,7 @@
 //! - [`Calls`]: what is asked of the server, and what it refuses · [`Connections`]: who is connected
 //! - [`Journal`]: appending · [`Pipeline`]: applying · [`Delivery`]: handing over
 //! - [`Standing`]: what is looked up when Prometheus asks
+//! - [`Feeds`]: what a process does that keeps feeds in sync, which has none of the others
 //! - `process`: the process, under the names that every exporter gives these figures
 //! - [`page`]: where Prometheus asks
 //!
@@ -15,6 +16,7 @@
 mod calls;
 mod connections;
 mod delivery;
+mod feeds;
 mod histogram;
 mod journal;
 mod page;
@@ -26,6 +28,7 @@ mod standing;
 pub use calls::{Call, Calls, Method};
 pub use connections::{Connection, Connections};
 pub use delivery::Delivery;
+pub use feeds::Feeds;
 pub use histogram::Histogram;
 pub use journal::Journal;
 pub use page::page;
@@ -57,14 +60,10 @@ pub struct Metrics {
 impl Metrics {
     /// All at zero. Calls of these methods are told apart, all others are one.
     pub fn new(methods: impl IntoIterator<Item = Method>) -> Self {
-        let mut registry = Registry::default();
+        let mut registry = registry();
         let calls = Arc::new(Calls::new(methods));
         calls.register(&mut registry);
-        #[cfg(target_os = "linux")]
-        registry.register_collector(Box::new(process::Process));
         let ours = registry.sub_registry_with_prefix("lodewatch");
-        let build = [("version", env!("CARGO_PKG_VERSION")), ("rustc", env!("BUILT_BY_RUSTC"))];
-        ours.register("build", "What runs, and what it was built with", Info::new(build));
         let connections = Connections::default();
         let (journal, pipeline) = (Journal::default(), Pipeline::default());
         let (delivery, standing) = (Delivery::default(), Standing::default());
@@ -84,4 +83,15 @@ impl Metrics {
         written.expect("a text can be written to");
         text
     }
+}
+
+/// With what every process of ours tells of itself.
+fn registry() -> Registry {
+    let mut registry = Registry::default();
+    #[cfg(target_os = "linux")]
+    registry.register_collector(Box::new(process::Process));
+    let build = [("version", env!("CARGO_PKG_VERSION")), ("rustc", env!("BUILT_BY_RUSTC"))];
+    let help = "What runs, and what it was built with";
+    registry.sub_registry_with_prefix("lodewatch").register("build", help, Info::new(build));
+    registry
 }

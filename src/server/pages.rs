@@ -4,6 +4,8 @@
 //! handshake, and so may a connection that is kept for another request.
 
 use super::port::{self, Ends, Error};
+use super::{OPERATORS_MAX, bind};
+use crate::grpc::Addresses;
 use crate::metrics::Metrics;
 use axum::Router;
 use http::Request;
@@ -11,20 +13,51 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_io_timeout::TimeoutStream;
+use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 /// The headers of a request, in bytes; one with more is refused with 431.
 const HEADER_BYTES_MAX: usize = 16 * 1024;
+/// Where no setting says it: how long a connection may take to begin, and to take what it asked for.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Serves connections, in the clear, until told to drain, and then until each of them has ended.
 pub(super) async fn serve(listener: TcpListener, ends: Ends, pages: Router, metrics: Arc<Metrics>) {
     let begun = ends.clone();
     let each = move |stream, _| run(stream, begun.clone(), pages.clone());
     port::serve(listener, ends, &metrics, each).await;
+}
+
+/// Serves pages of a process that is no server, where its flag says, for as long as it lives.
+///
+/// # Errors
+///
+/// Where the port cannot be had.
+pub async fn serve_alone(
+    flag: &'static str,
+    address: SocketAddr,
+    pages: Router,
+) -> Result<impl Future<Output = ()>, super::Error> {
+    let listener = bind(flag, Some(address)).await?.expect("there is an address");
+    let ends = Ends {
+        port: flag,
+        connections_max: OPERATORS_MAX,
+        limit: flag,
+        addresses: Arc::new(Addresses::new(OPERATORS_MAX, u32::MAX)),
+        streams_max: 1,
+        is_encrypted: false,
+        handshake: HANDSHAKE,
+        drain: CancellationToken::new(),
+        cut: CancellationToken::new(),
+    };
+    // Its own connections are not among what it tells.
+    Ok(serve(listener, ends, pages, Arc::new(Metrics::new([]))))
 }
 
 async fn run(stream: TcpStream, ends: Ends, pages: Router) -> Result<(), Error> {

@@ -305,7 +305,7 @@ fn errors_say_what_was_tried_why_it_failed_and_what_to_do() {
     check(r#"{"removal":{"threatId":"T"}}"#, &["publishing lines 1 to 1", "there is no threat T"]);
     check(
         "{\"removal\":{\"threatId\":\"T\"}}\n{\"report\":{\"mineral\":\"gal",
-        &["updates.jsonl, line 2", "EOF"],
+        &["updates.jsonl cannot be used", "line 2, column", "EOF"],
     );
     check(r#"{"removal":{"threat":"T"}}"#, &["line 1", "threat"]);
     let output = run(&["markets", "--address", "127.0.0.1:1"]);

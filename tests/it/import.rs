@@ -178,7 +178,7 @@ fn a_file_or_mapping_that_is_wrong_names_itself_and_all_its_faults() {
     ]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    for part in ["bad.toml cannot be imported", "source = \"x y\"", "mineral: is missing"] {
+    for part in ["bad.toml cannot be used", "source = \"x y\"", "mineral: is missing"] {
         assert!(said.contains(part), "{said}");
     }
     let large = dir.path().join("large.csv");

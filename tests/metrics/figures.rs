@@ -3,10 +3,12 @@
 use crate::tools::promtool;
 use crate::world::{PUBLISHED, World, swing};
 use lodewatch::access::token::Hash;
+use lodewatch::metrics::Feeds;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
+use std::time::Duration;
 use tonic::{Code, Request};
 
 /// The value of a series as it is written, with its labels.
@@ -137,7 +139,10 @@ async fn they_say_what_was_done() {
 #[tokio::test]
 async fn rules_and_dashboard_ask_for_what_there_is_in_words_that_prometheus_understands() {
     let (world, _stream) = World::busy().await;
-    let text = world.text().await;
+    let feeds = Feeds::default();
+    feeds.begins("usgs", Duration::from_secs(10), 0);
+    feeds.published("usgs", [("applied", 1), ("unchanged", 2), ("superseded", 3)], 0);
+    let text = world.text().await + &feeds.text();
     let there_are = names(&text);
     let queries = [of_rules(), of_dashboard()].concat();
     assert!(queries.len() > 70, "{} queries were found", queries.len());

@@ -1,7 +1,7 @@
 //! Where everything is in a table.
 
 use super::super::number::Whole;
-use super::super::sheet::first_bad_line;
+use super::super::sheet::utf8;
 use super::super::{Error, near};
 use super::section::{Section, text};
 use crate::domain::market::{Denominator, Period};
@@ -77,9 +77,7 @@ impl Mapping {
     ///
     /// [`Error::NotUtf8`], or [`Error::Mapping`] with everything that is wrong, each fault with its key and what is allowed.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        let text =
-            str::from_utf8(bytes).map_err(|_| Error::NotUtf8 { line: first_bad_line(bytes) })?;
-        let values = text.parse().map_err(|error: toml::de::Error| {
+        let values = utf8(bytes)?.parse().map_err(|error: toml::de::Error| {
             Error::Mapping(vec![error.to_string().trim_end().replace('\n', "\n  ")])
         })?;
         let mut faults = Vec::new();

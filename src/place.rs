@@ -1,6 +1,5 @@
-//! How far a forwarder is, in a file that is replaced as a whole. Persisted, as JSON.
+//! How far a program is, in a file that is replaced as a whole. Persisted, as JSON.
 
-use super::Error;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{self, File};
@@ -8,9 +7,30 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// The file, of one forwarder alone.
+/// The file, of one process alone.
 #[derive(Debug, Clone)]
 pub struct Place(PathBuf);
+
+/// Why it is not known how far.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It is something else.
+    #[error("{} is no file that this program has written: {why}", path.display())]
+    NotOurs {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: serde_json::Error,
+    },
+    /// It cannot be read or written.
+    #[error("{} cannot be read and written", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
 
 impl Place {
     /// At a path; its directory must exist.
@@ -19,17 +39,25 @@ impl Place {
     }
 
     /// What was kept last; the beginning where nothing was.
-    pub(super) fn read<T: DeserializeOwned + Default>(&self) -> Result<T, Error> {
+    ///
+    /// # Errors
+    ///
+    /// Where there is something else.
+    pub fn read<T: DeserializeOwned + Default>(&self) -> Result<T, Error> {
         match fs::read(&self.0) {
             Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|why| Error::Place { path: self.0.clone(), why }),
+                .map_err(|why| Error::NotOurs { path: self.0.clone(), why }),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(T::default()),
             Err(source) => Err(self.error(source)),
         }
     }
 
     /// Keeps something: once this returns it is on the disk, and at no moment the file is half of it.
-    pub(super) fn keep<T: Serialize>(&self, what: &T) -> Result<(), Error> {
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written; what was kept before is still there.
+    pub fn keep<T: Serialize>(&self, what: &T) -> Result<(), Error> {
         let bytes = serde_json::to_vec(what).expect("a place has a JSON form");
         self.replace(&bytes).map_err(|source| self.error(source))
     }
@@ -62,7 +90,7 @@ mod tests {
         place.keep(&[3]).unwrap();
         assert_eq!(place.read::<Vec<u64>>().unwrap(), [3]);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
-        assert!(matches!(place.read::<u64>(), Err(Error::Place { .. })));
+        assert!(matches!(place.read::<u64>(), Err(Error::NotOurs { .. })));
         let nowhere = Place::new(dir.path().join("no").join("place"));
         assert!(matches!(nowhere.keep(&1), Err(Error::File { .. })));
     }

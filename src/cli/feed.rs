@@ -1,0 +1,85 @@
+//! `feed`: files, folders and addresses kept in sync with a server.
+
+use super::arguments::Output;
+use super::error::Error;
+use super::{output, standings};
+use crate::client::Servers;
+use crate::clock::Clock;
+use crate::config;
+use crate::intake::{self, Checkpoints, Format, Rounds};
+use crate::place::Place;
+use crate::{metrics, server};
+use clap::Args;
+use futures_util::future::OptionFuture;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tokio::signal::unix::{SignalKind, signal};
+
+const FILE: &str = concat!("A file of feeds:\n\n", include_str!("../../deploy/feeds.toml"));
+
+/// Arguments of `feed`.
+#[derive(Debug, Args)]
+#[command(after_long_help = FILE)]
+pub struct Feed {
+    /// The file of feeds, in TOML; `lodewatch feed --help` shows one.
+    pub file: PathBuf,
+    /// The file that keeps what was published, of this process alone; made where it does not exist. Its directory must be writable.
+    #[arg(long, value_name = "FILE", required_unless_present = "check")]
+    pub state: Option<PathBuf>,
+    /// Where Prometheus gets metrics, in the clear, such as `127.0.0.1:9465`; port 0 lets the system choose.
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "once")]
+    pub metrics_listen: Option<SocketAddr>,
+    /// Look at everything once, and end: exit code 1 where not everything is in sync.
+    #[arg(long)]
+    pub once: bool,
+    /// Print how each source stands, from the file of the state, and end: exit code 1 where not everything is in sync.
+    #[arg(long, conflicts_with_all = ["once", "metrics_listen"])]
+    pub status: bool,
+    /// Read the file of feeds and the mappings that it names, say what is wrong with them, and end.
+    #[arg(long, conflicts_with_all = ["state", "once", "status", "metrics_listen"])]
+    pub check: bool,
+}
+
+/// Keeps feeds in sync until something ends it; SIGINT and SIGTERM are no failure.
+pub(super) async fn run(servers: Servers, output: Output, arguments: Feed) -> Result<(), Error> {
+    let Feed { file, state, metrics_listen, once, status, check } = arguments;
+    let feeds = config::feeds(&file)?;
+    let Some(state) = state.filter(|_| !check) else {
+        feeds.iter().try_for_each(|feed| Format::open(&feed.format).map(|_| ()))?;
+        return Ok(output::line(&format!(
+            "{}: no problems, {} feeds",
+            file.display(),
+            feeds.len()
+        ))?);
+    };
+    let place = Place::new(state);
+    if status {
+        return standings::print(output, &feeds, place.read().map_err(intake::Error::Place)?);
+    }
+    let names = feeds.iter().map(|feed| &feed.name);
+    let checkpoints = Checkpoints::open(place, names).map_err(intake::Error::Place)?;
+    // It is read, and stamps nothing.
+    let clock = Clock::system(0);
+    let rounds = if once { Rounds::One } else { Rounds::Endless };
+    let metrics = metrics::Feeds::default();
+    let page = match metrics_listen {
+        Some(address) => {
+            let counted = metrics.clone();
+            let page = metrics::page(move || counted.text());
+            Some(server::serve_alone("--metrics-listen", address, page).await?)
+        }
+        None => None,
+    };
+    let told = |kind| {
+        let doing = "signals cannot be heard".to_owned();
+        signal(kind).map_err(|source| Error::System { doing, source })
+    };
+    let (mut interrupt, mut terminate) =
+        (told(SignalKind::interrupt())?, told(SignalKind::terminate())?);
+    tokio::select! {
+        ended = intake::run(servers, &clock, feeds, checkpoints, rounds, &metrics) => Ok(ended?),
+        Some(()) = OptionFuture::from(page) => unreachable!("a page is served for as long as the process lives"),
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+    }
+}
