@@ -36,7 +36,7 @@ impl Backoff {
 
 /// Whether the same call may succeed later or elsewhere, and how long the server asks to wait at least. A connection that is
 /// lost shows as any of several codes.
-pub(super) fn passing(status: &Status) -> Option<Duration> {
+pub fn passing(status: &Status) -> Option<Duration> {
     let asked = status.get_details_retry_info().and_then(|info| info.retry_delay);
     let lost = matches!(
         status.code(),

@@ -1,6 +1,7 @@
 //! Where to connect to.
 
 use super::credentials::{Bearer, Credentials};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,14 +35,12 @@ pub enum Error {
     #[error("the connection cannot be encrypted as asked for")]
     Tls(#[source] tonic::transport::Error),
     /// Nobody answers.
-    #[error(
-        "no connection to {addresses}; is a server running there? start one with `lodewatch serve`"
-    )]
+    #[error("no connection to {addresses}: {why}; {}", advice(why))]
     Connect {
         /// As given, with commas where they are several.
         addresses: String,
         /// Why the last of them could not be reached.
-        source: tonic::transport::Error,
+        why: String,
     },
 }
 
@@ -113,26 +112,37 @@ impl Servers {
                 Err(error) => failed = Some(error),
             }
         }
-        let addresses: Vec<&str> = self.all.iter().map(|server| server.address.as_str()).collect();
-        let source = failed.expect("there is at least one server");
-        Err(Error::Connect { addresses: addresses.join(", "), source })
+        let failed = failed.expect("there is at least one server");
+        Err(Error::Connect { addresses: self.to_string(), why: first_cause(&failed) })
     }
 
     /// A connection to the server whose turn it is; turns go round.
-    pub(super) async fn connect_turn(
-        &self,
-        turn: usize,
-    ) -> Result<Connection, tonic::transport::Error> {
-        self.turn(turn).connect().await.map(|channel| self.showing(channel))
+    pub(super) async fn connect_turn(&self, turn: usize) -> Result<Connection, Error> {
+        let Server { address, endpoint } = self.turn(turn);
+        match endpoint.connect().await {
+            Ok(channel) => Ok(self.showing(channel)),
+            Err(error) => {
+                let why = first_cause(&error);
+                Err(Error::Connect { addresses: address.clone(), why })
+            }
+        }
     }
 
-    fn turn(&self, turn: usize) -> &Endpoint {
+    fn turn(&self, turn: usize) -> &Server {
         let at = turn.checked_rem(self.all.len()).expect("there is at least one server");
-        &self.all.get(at).expect("a remainder is less").endpoint
+        self.all.get(at).expect("a remainder is less")
     }
 
     fn showing(&self, channel: Channel) -> Connection {
         InterceptedService::new(channel, self.bearer.clone())
+    }
+}
+
+/// Their addresses as given, with commas where they are several.
+impl fmt::Display for Servers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let addresses: Vec<&str> = self.all.iter().map(|server| server.address.as_str()).collect();
+        f.write_str(&addresses.join(", "))
     }
 }
 
@@ -174,6 +184,32 @@ fn server(address: &str, credentials: &Credentials) -> Result<Server, Error> {
     Ok(Server { address: address.to_owned(), endpoint })
 }
 
+/// What is at the bottom of an error; what is above it says no more than that there is one.
+fn first_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+/// What to do where there is no connection, by the words of the libraries underneath.
+fn advice(why: &str) -> &'static str {
+    if why.contains("InvalidContentType") {
+        "what answers there does not speak TLS: write http://HOST:PORT, or leave out the authority and the certificate"
+    } else if why.contains("UnknownIssuer") {
+        "name the authority of its certificate with --ca"
+    } else if why.contains("invalid peer certificate") {
+        "its certificate has to be valid, and for the name in the address"
+    } else if why.contains("reset by peer") {
+        "what answers there hung up: https:// is for servers with TLS, http:// for those without"
+    } else if why.contains("failed to lookup address") {
+        "is the host's name right?"
+    } else {
+        "is a server running there? start one with `lodewatch serve`"
+    }
+}
+
 fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
@@ -186,7 +222,8 @@ mod tests {
     #[test]
     fn addresses_are_given_one_by_one_or_with_commas() {
         let servers = Servers::parse(["a:1, http://b:2", "[::1]:3"]).unwrap();
-        let uris: Vec<String> = (0..4).map(|turn| servers.turn(turn).uri().to_string()).collect();
+        let uris: Vec<String> =
+            (0..4).map(|turn| servers.turn(turn).endpoint.uri().to_string()).collect();
         assert_eq!(uris, ["http://a:1/", "http://b:2/", "http://[::1]:3/", "http://a:1/"]);
         for bad in ["", "host", "a:1,", "a:1,b", "://", "a:99999"] {
             assert!(matches!(Servers::parse([bad]), Err(Error::Address { .. })), "{bad}");
@@ -199,7 +236,10 @@ mod tests {
         let uris = |credentials: Credentials| {
             let addresses = "far:1,127.0.0.1:2,[::1]:3,localhost:4,http://far:5";
             let servers = Servers::parse_for([addresses], credentials).unwrap();
-            (0..5).map(|turn| servers.turn(turn).uri().to_string()).collect::<Vec<_>>().join(" ")
+            (0..5)
+                .map(|turn| servers.turn(turn).endpoint.uri().to_string())
+                .collect::<Vec<_>>()
+                .join(" ")
         };
         let token = Credentials { bearer: Bearer::new("abc").unwrap(), ..Credentials::default() };
         assert_eq!(
