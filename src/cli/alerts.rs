@@ -2,10 +2,10 @@
 
 use super::arguments::{Alerts, Output};
 use super::error::Error;
-use super::{output, watch};
+use super::{alert_line, output, watch};
 use crate::client::Servers;
 use crate::grpc::pb::alert_service_client::AlertServiceClient;
-use crate::grpc::pb::{ListAlertsRequest, Order};
+use crate::grpc::pb::{Alert, ListAlertsRequest, Order};
 
 /// Alerts asked for at once.
 const PAGE: usize = 1000;
@@ -26,15 +26,13 @@ pub(super) async fn run(
         page_size: u32::try_from(arguments.limit.clamp(1, PAGE)).unwrap_or(1),
         ..ListAlertsRequest::default()
     };
+    output::begin::<Alert>(output)?;
     let mut left = arguments.limit;
     while left > 0 {
         let response = client.list_alerts(request.clone()).await;
         let page = response.map_err(Error::refused("listing alerts"))?.into_inner();
         for alert in page.alerts.iter().take(left) {
-            match output {
-                Output::Json => output::json(alert)?,
-                Output::Table => output::line(&output::alert(alert))?,
-            }
+            output::row(output, alert, alert_line::dated)?;
         }
         left = left.saturating_sub(page.alerts.len());
         if page.next_page_token.is_empty() {

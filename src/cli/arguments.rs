@@ -1,9 +1,15 @@
 //! What can be typed.
 
+use super::columns::{self, MarketRow};
 use super::feed::Feed;
 use super::forward::Forward;
+use super::journal::Journal;
+use super::market::OneMarket;
+use super::top::Top;
 use crate::config::{self, Config, Flags, Problems};
+use crate::grpc::pb::{Alert, Market, ThreatRecord};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use std::path::PathBuf;
 
 /// Alerts the moment the supply of a critical mineral becomes too concentrated.
@@ -25,7 +31,7 @@ pub struct Arguments {
     /// As whom to talk to it.
     #[command(flatten)]
     pub credentials: Credentials,
-    /// How to print: tables for people, or protobuf's JSON mapping, one object a line.
+    /// How to print: tables for people, protobuf's JSON mapping, one object a line, or CSV with one row of headings.
     #[arg(long, global = true, value_enum, default_value_t = Output::Table)]
     pub output: Output,
 }
@@ -54,6 +60,8 @@ pub enum Output {
     Table,
     /// One JSON object a line.
     Json,
+    /// Comma-separated values, of what is a list: `help COMMAND` names the columns.
+    Csv,
 }
 
 /// What to do.
@@ -64,18 +72,28 @@ pub enum Command {
     /// Publish updates from a file of JSON lines, one `lodewatch.v1.Update` each.
     Publish(Publish),
     /// Print alerts as they come; resumes by itself when the connection is lost.
+    #[command(after_long_help = columns::help::<Alert>())]
     Watch(Watch),
+    /// Markets, alerts and threats as they stand, live in the terminal.
+    Top(Top),
     /// Hand alerts on to Alertmanager or to a webhook, for as long as it runs; goes on where it stopped.
     Forward(Forward),
     /// List markets: who supplies, and how concentrated it is.
+    #[command(after_long_help = columns::help::<Market>())]
     Markets(Markets),
+    /// One market: its suppliers, how it stands with the rules, the measures that bear on it and its latest alerts.
+    #[command(after_long_help = columns::help::<MarketRow>())]
+    Market(OneMarket),
     /// List threats and where they stand.
+    #[command(after_long_help = columns::help::<ThreatRecord>())]
     Threats(Threats),
     /// List alerts of the past, or those open now.
+    #[command(after_long_help = columns::help::<Alert>())]
     Alerts(Alerts),
     /// What would happen if: markets before and after, and the alerts that would be sent. Touches nothing.
     Simulate(Simulate),
     /// What other rules would have told since the journal began. Touches nothing.
+    #[command(after_long_help = columns::help::<Alert>())]
     Backtest(Backtest),
     /// Read files of others and publish what they say.
     ///
@@ -101,10 +119,50 @@ pub enum Command {
         #[command(subcommand)]
         command: TokenCommand,
     },
+    /// Print what a shell needs to complete commands and options.
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+    /// Print the manual page, or write one for every command into a folder.
+    Man {
+        /// The folder; made where it does not exist.
+        dir: Option<PathBuf>,
+    },
     /// Print what this program was built of, as a `CycloneDX` bill of materials.
     Sbom,
     /// Four years of export controls in some seconds, on a server of its own.
     Demo(Demo),
+}
+
+impl Command {
+    /// Whether it lists what has rows and columns.
+    pub(super) fn prints_rows(&self) -> bool {
+        match self {
+            Self::Watch(_)
+            | Self::Market(_)
+            | Self::Threats(_)
+            | Self::Backtest(_)
+            | Self::Demo(_) => true,
+            Self::Markets(markets) => markets.diff.is_none(),
+            Self::Alerts(alerts) => alerts.show.is_none(),
+            Self::Journal(journal) => journal.command.prints_rows(),
+            Self::Serve(_)
+            | Self::Publish(_)
+            | Self::Top(_)
+            | Self::Forward(_)
+            | Self::Simulate(_)
+            | Self::Import(_)
+            | Self::Feed(_)
+            | Self::Health(_)
+            | Self::CheckConfig { .. }
+            | Self::Archive(_)
+            | Self::Token { .. }
+            | Self::Completions { .. }
+            | Self::Man { .. }
+            | Self::Sbom => false,
+        }
+    }
 }
 
 /// What can be done with tokens.
@@ -199,6 +257,12 @@ pub struct Watch {
     /// Where to start: `snapshot` (what is open now, then live), `head`, `oldest`, or a cursor.
     #[arg(long, default_value = "snapshot", value_name = "START")]
     pub from: String,
+    /// Why, below each alert: before and after, threshold, cause, measures that count, source.
+    #[arg(long, short)]
+    pub verbose: bool,
+    /// When it was, instead of how long ago; always so where the output is no terminal.
+    #[arg(long)]
+    pub absolute: bool,
 }
 
 /// Arguments of `markets`.
@@ -383,53 +447,6 @@ impl DataDir {
         let flags = Flags { data_dir: self.data_dir.clone(), listen: None };
         config::load(self.config.as_deref(), &flags)
     }
-}
-
-/// Arguments of `journal`.
-#[derive(Debug, Args)]
-pub struct Journal {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: JournalCommand,
-    /// Where.
-    #[command(flatten)]
-    pub place: DataDir,
-}
-
-/// What can be done with a journal. All but `restore` and `import` only read it, also while a server has it open.
-#[derive(Debug, Subcommand)]
-pub enum JournalCommand {
-    /// Read everything and prove that it is what was written; changes nothing.
-    Verify,
-    /// Copy the journal, also while it is served; every entry is proved on the way.
-    Backup {
-        /// A directory without a journal.
-        #[arg(value_name = "DIR")]
-        to: PathBuf,
-    },
-    /// Copy a backup into a data directory without a journal. It is a new journal: cursors of the old one are refused.
-    Restore {
-        /// The directory of the backup.
-        #[arg(value_name = "DIR")]
-        from: PathBuf,
-    },
-    /// Copy what is whole before the first damage, as a new journal, and say what is lost.
-    Salvage {
-        /// A directory without a journal.
-        #[arg(value_name = "DIR")]
-        to: PathBuf,
-    },
-    /// Print every entry as a line of JSON, a `lodewatch.v1.JournalEntry` each.
-    Export,
-    /// Make a new journal out of lines that `export` printed.
-    Import {
-        /// JSON lines; `-` reads standard input.
-        file: PathBuf,
-    },
-    /// Print who changed what and when, as the server knew it: every batch and every policy.
-    Audit,
-    /// Apply every entry and print the alerts, as a server would send them: the form of a bug report.
-    Replay,
 }
 
 /// Arguments of `archive`.

@@ -1,8 +1,9 @@
 //! `journal audit`: who changed what and when.
 
 use super::arguments::Output;
+use super::columns::Columns;
 use super::error::Error;
-use super::output;
+use super::{output, progress};
 use crate::domain::update::{Answer, Outcome, Update};
 use crate::domain::{Batch, Entry, Payload};
 use crate::engine::State;
@@ -12,7 +13,7 @@ use std::path::Path;
 
 /// One change. Its fields are the JSON's.
 #[derive(Serialize)]
-struct Change {
+pub(super) struct Change {
     entry: u64,
     time: String,
     /// Who sent it; `-` where that was not kept, `settings` for a policy.
@@ -24,10 +25,25 @@ struct Change {
     what: Vec<String>,
 }
 
+impl Columns for Change {
+    const NAMES: &'static [&'static str] = &["entry", "time", "sender", "feed", "outcome", "what"];
+
+    fn fields(&self) -> Vec<String> {
+        let Self { entry, time, sender, feed, outcome, what } = self;
+        let [time, sender, feed, outcome] = [time, sender, feed, outcome].map(String::clone);
+        vec![entry.to_string(), time, sender, feed, outcome, what.join(", ")]
+    }
+}
+
 /// Prints a line an entry, without those that only say that time has passed.
 pub(super) fn run(dir: &Path, output: Output) -> Result<(), Error> {
+    let reading = Reading::open(dir)?;
+    if output == Output::Csv {
+        output::csv(Change::NAMES)?;
+    }
     let mut state = State::default();
-    for entry in Reading::open(dir)? {
+    let bar = progress::bar_beside_output("reading", reading.head().0);
+    for entry in bar.wrap_iter(reading) {
         let entry = entry?;
         state.apply(&entry);
         let Some(change) = change(&entry, &state) else { continue };
@@ -36,6 +52,7 @@ pub(super) fn run(dir: &Path, output: Output) -> Result<(), Error> {
                 let text = serde_json::to_string(&change).expect("plain text can be written");
                 output::line(&text)?;
             }
+            Output::Csv => output::csv(&change.fields())?,
             Output::Table => {
                 let Change { entry, time, sender, feed, outcome, what } = change;
                 let what = what.join(", ");

@@ -2,7 +2,7 @@
 
 use super::arguments::{Demo, Output};
 use super::error::Error;
-use super::{markets, output};
+use super::{alert_line, markets, output};
 use crate::client::{Connection, Publisher, Resumed, Servers, Subscription};
 use crate::clock::{Clock, ManualClock};
 use crate::config::{Config, Console};
@@ -45,6 +45,7 @@ pub(super) async fn run(output: Output, arguments: &Demo) -> Result<(), Error> {
     if output == Output::Table {
         output::line(INTRODUCTION)?;
     }
+    output::begin::<Alert>(output)?;
     let (told, printer) = stage.listen(output);
     stage.play().await?;
     stage.wait_until_told(output, told).await?;
@@ -205,7 +206,7 @@ impl Stage {
 /// Which alerts are printed: all for programs, those of two buyers for people.
 fn shown(output: Output) -> AlertFilter {
     let destinations = match output {
-        Output::Json => Vec::new(),
+        Output::Json | Output::Csv => Vec::new(),
         Output::Table => BUYERS.map(str::to_owned).to_vec(),
     };
     AlertFilter { destinations, ..AlertFilter::default() }
@@ -217,7 +218,9 @@ fn print(output: Output, alerts: &[Alert]) -> std::io::Result<()> {
     let by_shares =
         |alert: &Alert| alert.cause.as_ref().is_some_and(|cause| cause.kind() == CauseKind::Data);
     match output {
-        Output::Json => alerts.iter().try_for_each(output::json),
+        Output::Json | Output::Csv => {
+            alerts.iter().try_for_each(|alert| output::row(output, alert, alert_line::dated))
+        }
         Output::Table if alerts.iter().all(by_shares) => {
             let count = |level| alerts.iter().filter(|alert| alert.level() == level).count();
             output::line(&format!(
@@ -230,7 +233,9 @@ fn print(output: Output, alerts: &[Alert]) -> std::io::Result<()> {
                 count(Level::Unspecified),
             ))
         }
-        Output::Table => alerts.iter().try_for_each(|alert| output::line(&output::alert(alert))),
+        Output::Table => {
+            alerts.iter().try_for_each(|alert| output::line(&alert_line::dated(alert)))
+        }
     }
 }
 

@@ -26,6 +26,17 @@ pub enum Error {
         /// What it says of itself.
         status: &'static str,
     },
+    /// CSV was asked for where there is no list.
+    #[error(
+        "--output csv is for lists, and this is none: json is possible, and table where it prints for people"
+    )]
+    NoRows,
+    /// The board was asked for where it cannot be drawn.
+    #[error(
+        "top draws on a terminal, and this is none: `lodewatch markets` prints the same markets, `lodewatch watch` alerts as they \
+         come"
+    )]
+    NoTerminal,
     /// A file cannot be read.
     #[error("{} cannot be read", path.display())]
     Read {
@@ -112,6 +123,18 @@ impl Error {
         move |status| Self::Refused { doing, status: Box::new(status) }
     }
 
+    /// Whether the same may succeed later.
+    pub(super) fn may_pass(&self) -> bool {
+        let refused = |status: &Status| client::passing(status).is_some();
+        matches!(self, Self::Client(client::Error::Connect { .. }))
+            || matches!(self, Self::Refused { status, .. } if refused(status))
+    }
+
+    /// Whether something was asked for that cannot be.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::NoRows | Self::NoTerminal)
+    }
+
     /// Whether the reader of our output has gone, which is no failure.
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
@@ -126,7 +149,7 @@ fn explain(status: &Status) -> String {
     if fields.is_empty() {
         text.push_str(status.message());
     } else {
-        text.push_str("refused, nothing was applied");
+        text.push_str("refused");
         for field in fields {
             // Writing to a string cannot fail.
             let _ = write!(text, "\n  {}: {}", field.field, field.description);
@@ -141,16 +164,17 @@ fn explain(status: &Status) -> String {
             "\n  name a token with --token-file or LODEWATCH_TOKEN, or a certificate with --cert and --key"
         }
         Code::PermissionDenied => "\n  ask whoever keeps the server's file of identities",
+        Code::Cancelled | Code::Unknown | Code::Internal => {
+            "\n  the connection was cut before an answer: try again; where the server speaks TLS, write https://HOST:PORT or \
+             name its authority with --ca"
+        }
         Code::Ok
-        | Code::Cancelled
-        | Code::Unknown
         | Code::InvalidArgument
         | Code::DeadlineExceeded
         | Code::NotFound
         | Code::AlreadyExists
         | Code::Aborted
         | Code::Unimplemented
-        | Code::Internal
         | Code::DataLoss => "",
     });
     text

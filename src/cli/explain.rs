@@ -2,12 +2,12 @@
 
 use super::arguments::Output;
 use super::error::Error;
-use super::output;
+use super::figures::{Unit, decimal};
+use super::{alert_line, output};
 use crate::client::Servers;
 use crate::domain::Country;
 use crate::grpc::pb::alert_service_client::AlertServiceClient;
 use crate::grpc::pb::{Alert, AlertKind, Bearing, Cause, CauseKind, GetAlertRequest, Metric, Part};
-use rust_decimal::Decimal;
 use std::fmt::Write;
 
 /// Prints one alert.
@@ -19,14 +19,14 @@ pub(super) async fn run(servers: &Servers, output: Output, sequence: u64) -> Res
     let alert = response.into_inner().alert.unwrap_or_default();
     match output {
         Output::Json => output::json(&alert)?,
-        Output::Table => output::line(&explained(&alert))?,
+        Output::Table | Output::Csv => output::line(&explained(&alert))?,
     }
     Ok(())
 }
 
 /// What happened, why, and how the value comes about.
 fn explained(alert: &Alert) -> String {
-    let mut text = format!("{}\n\n{}\n\n", output::alert(alert), arithmetic(alert));
+    let mut text = format!("{}\n\n{}\n\n", alert_line::dated(alert), arithmetic(alert));
     let mut fact = |name: &str, value: String| {
         if !value.is_empty() {
             // Writing to a string cannot fail.
@@ -35,10 +35,7 @@ fn explained(alert: &Alert) -> String {
     };
     fact("cause", alert.cause.as_ref().map(cause).unwrap_or_default());
     fact("counting", alert.bearings.iter().map(bearing).collect::<Vec<_>>().join("\n           "));
-    let report = alert.report.as_ref();
-    let report =
-        report.map(|one| format!("{} {}, released {}", one.source, one.period, one.vintage));
-    fact("report", report.unwrap_or_default());
+    fact("report", alert.report.as_ref().map(output::report).unwrap_or_default());
     let flags = alert.flags().map(|flag| output::name(flag.as_str_name(), "FLAG_"));
     fact("flags", flags.collect::<Vec<_>>().join(", "));
     let before = match alert.previous_sequence {
@@ -103,7 +100,8 @@ fn holder(part: &Part) -> String {
     }
 }
 
-fn cause(cause: &Cause) -> String {
+/// Why a value changed, and who said so.
+pub(super) fn cause(cause: &Cause) -> String {
     let by = match (cause.feed.as_str(), cause.request_id.as_str()) {
         ("", _) => String::new(),
         (feed, request) => format!(", from feed {feed} in request {request}"),
@@ -125,7 +123,8 @@ fn cause(cause: &Cause) -> String {
     format!("{what}{by}")
 }
 
-fn bearing(one: &Bearing) -> String {
+/// A measure, and how it counts.
+pub(super) fn bearing(one: &Bearing) -> String {
     let status = output::name(one.status().as_str_name(), "THREAT_STATUS_");
     let scope = output::name(one.scope_match().as_str_name(), "SCOPE_MATCH_");
     let reached = match one.reached.as_slice() {
@@ -136,57 +135,9 @@ fn bearing(one: &Bearing) -> String {
     format!("{id} of {by}: {status}, weight {weight}, {scope} match{reached}")
 }
 
-/// How amounts of a metric are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unit {
-    Share,
-    Points,
-    Governance,
-}
-
-impl Unit {
-    fn of(metric: Metric) -> Self {
-        match metric {
-            Metric::Hhi | Metric::HhiT | Metric::AnnouncedHhiT => Self::Points,
-            Metric::HhiWgiT => Self::Governance,
-            Metric::Unspecified
-            | Metric::Top1Share
-            | Metric::Cr3
-            | Metric::CountryShare
-            | Metric::GroupShare
-            | Metric::RestrictedShare
-            | Metric::AvailableShare
-            | Metric::NMinus1
-            | Metric::AnnouncedRestrictedShare => Self::Share,
-        }
-    }
-
-    /// An amount to its last unit.
-    fn exact(self, amount: i64) -> String {
-        match self {
-            Self::Share => format!("{} %", decimal(amount, 4)),
-            Self::Points => decimal(amount, 11).to_string(),
-            Self::Governance => decimal(amount, 17).to_string(),
-        }
-    }
-
-    /// A figure that is sent as a double.
-    fn double(self, figure: f64) -> String {
-        let figure = Decimal::try_from(figure).unwrap_or_default();
-        match self {
-            Self::Share => format!("{} %", (figure * Decimal::ONE_HUNDRED).normalize()),
-            Self::Points | Self::Governance => figure.normalize().to_string(),
-        }
-    }
-}
-
 /// What is left of the whole, in ppm.
 fn rest(amount: i64) -> i64 {
     1_000_000_i64.saturating_sub(amount)
-}
-
-fn decimal(number: i64, decimals: u32) -> Decimal {
-    Decimal::new(number, decimals).normalize()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::arguments::Filter;
 use super::error::Error;
+use super::signals::Signals;
 use super::watch;
 use crate::client::Servers;
 use crate::clock::Clock;
@@ -13,7 +14,6 @@ use crate::place::Place;
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Arguments of `forward`.
 #[derive(Debug, Args)]
@@ -104,13 +104,10 @@ pub struct ToWebhook {
 
 /// Hands alerts on until something ends it; SIGINT and SIGTERM are no failure.
 pub(super) async fn run(servers: Servers, arguments: Forward) -> Result<(), Error> {
-    let told = |kind| signal(kind).map_err(|source| system("signals cannot be heard", source));
-    let (mut interrupt, mut terminate) =
-        (told(SignalKind::interrupt())?, told(SignalKind::terminate())?);
+    let mut signals = Signals::hear()?;
     tokio::select! {
         ended = forward(servers, arguments) => ended,
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
+        _ = signals.next() => Ok(()),
     }
 }
 
@@ -173,8 +170,4 @@ fn to_webhook(to: ToWebhook) -> Result<Webhook, Error> {
 
 fn read(path: &Path) -> Result<String, Error> {
     std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })
-}
-
-fn system(doing: &str, source: std::io::Error) -> Error {
-    Error::System { doing: doing.to_owned(), source }
 }

@@ -3,7 +3,7 @@
 use super::arguments::{Import, ImportFile, Output};
 use super::error::Error;
 use super::publish::{self, Shipment};
-use super::{output, taken};
+use super::{output, progress, taken};
 use crate::client::Servers;
 use crate::feeds;
 use crate::feeds::table::Mapping;
@@ -26,7 +26,10 @@ pub(super) async fn run(
         ImportFile::Events { file } => (Format::Events, file),
         ImportFile::Jsonl { file } => (Format::Jsonl, file),
     };
-    let mut read = format.read(&bytes(file)?).map_err(unusable(file))?;
+    let spinner = progress::spinner(format!("reading {}", file.display()));
+    let read = bytes(file).and_then(|bytes| format.read(&bytes).map_err(unusable(file)));
+    drop(spinner);
+    let mut read = read?;
     let summary = taken::summary(&read.taken, &read.skipped, arguments.verbose);
     anstream::eprint!("{summary}");
     if arguments.dry_run {

@@ -1,18 +1,84 @@
 //! `journal`: look after the files of a journal, without a server.
 
-use super::arguments::{Journal, JournalCommand, Output};
+use super::arguments::{DataDir, Output};
+use super::audit::Change;
 use super::error::Error;
-use super::{audit, output};
+use super::{alert_line, audit, columns, output, progress};
 use crate::archive::Archive;
 use crate::config::Store;
 use crate::domain::{Entry, Seq, Timestamp};
 use crate::engine::State;
-use crate::grpc::pb::JournalEntry;
+use crate::grpc::pb::{Alert, JournalEntry};
 use crate::grpc::{self, json, parse, render};
 use crate::journal::{Error as JournalError, Reading, write_new};
+use clap::{Args, Subcommand};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Arguments of `journal`.
+#[derive(Debug, Args)]
+pub struct Journal {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: JournalCommand,
+    /// Where.
+    #[command(flatten)]
+    pub place: DataDir,
+}
+
+/// What can be done with a journal. All but `restore` and `import` only read it, also while a server has it open.
+#[derive(Debug, Subcommand)]
+pub enum JournalCommand {
+    /// Read everything and prove that it is what was written; changes nothing.
+    Verify,
+    /// Copy the journal, also while it is served; every entry is proved on the way.
+    Backup {
+        /// A directory without a journal.
+        #[arg(value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Copy a backup into a data directory without a journal. It is a new journal: cursors of the old one are refused.
+    Restore {
+        /// The directory of the backup.
+        #[arg(value_name = "DIR")]
+        from: PathBuf,
+    },
+    /// Copy what is whole before the first damage, as a new journal, and say what is lost.
+    Salvage {
+        /// A directory without a journal.
+        #[arg(value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Print every entry as a line of JSON, a `lodewatch.v1.JournalEntry` each.
+    Export,
+    /// Make a new journal out of lines that `export` printed.
+    Import {
+        /// JSON lines; `-` reads standard input.
+        file: PathBuf,
+    },
+    /// Print who changed what and when, as the server knew it: every batch and every policy.
+    #[command(after_long_help = columns::help::<Change>())]
+    Audit,
+    /// Apply every entry and print the alerts, as a server would send them: the form of a bug report.
+    #[command(after_long_help = columns::help::<Alert>())]
+    Replay,
+}
+
+impl JournalCommand {
+    /// Whether it lists what has rows and columns.
+    pub(super) fn prints_rows(&self) -> bool {
+        match self {
+            Self::Audit | Self::Replay => true,
+            Self::Verify
+            | Self::Backup { .. }
+            | Self::Restore { .. }
+            | Self::Salvage { .. }
+            | Self::Export
+            | Self::Import { .. } => false,
+        }
+    }
+}
 
 /// Does what is asked on the data directory of the configuration.
 pub(super) fn run(output: Output, arguments: &Journal) -> Result<(), Error> {
@@ -23,9 +89,11 @@ pub(super) fn run(output: Output, arguments: &Journal) -> Result<(), Error> {
     let dir = config.data_dir;
     match &arguments.command {
         JournalCommand::Verify => verify(&dir, output),
-        JournalCommand::Backup { to } => tell(&write_new::<Error>(to, whole(&dir)?)?, to),
+        JournalCommand::Backup { to } => {
+            tell(&write_new::<Error>(to, whole("backing up", &dir)?)?, to)
+        }
         JournalCommand::Restore { from } => {
-            let written = write_new::<Error>(&dir, whole(from)?)?;
+            let written = write_new::<Error>(&dir, whole("restoring", from)?)?;
             Archive::remove(&dir)?;
             tell(&written, &dir)
         }
@@ -42,8 +110,13 @@ pub(super) fn run(output: Output, arguments: &Journal) -> Result<(), Error> {
 }
 
 /// Every entry of a journal; ends with an error where it is damaged.
-fn whole(dir: &Path) -> Result<impl Iterator<Item = Result<Entry, Error>>, Error> {
-    Ok(Reading::open(dir)?.map(|entry| entry.map_err(Error::from)))
+fn whole(
+    doing: &'static str,
+    dir: &Path,
+) -> Result<impl Iterator<Item = Result<Entry, Error>>, Error> {
+    let reading = Reading::open(dir)?;
+    let bar = progress::bar(doing, reading.head().0);
+    Ok(bar.wrap_iter(reading).map(|entry| entry.map_err(Error::from)))
 }
 
 fn tell((epoch, head): &(crate::domain::Epoch, Seq), dir: &Path) -> Result<(), Error> {
@@ -52,9 +125,13 @@ fn tell((epoch, head): &(crate::domain::Epoch, Seq), dir: &Path) -> Result<(), E
 }
 
 fn verify(dir: &Path, output: Output) -> Result<(), Error> {
-    let reading = Reading::open(dir)?;
+    let mut reading = Reading::open(dir)?;
     let (epoch, head) = (reading.epoch(), reading.head());
-    if let Err(error) = reading.verify() {
+    let bar = progress::bar("verifying", head.0);
+    let damaged = bar.wrap_iter(reading.by_ref()).find_map(Result::err);
+    drop(bar);
+    // What is left to prove is that the pages hang together.
+    if let Err(error) = damaged.map_or_else(|| reading.verify(), Err) {
         if matches!(error, JournalError::Damaged { .. }) {
             anstream::eprintln!(
                 "restore a backup, or copy what is whole into a new journal: lodewatch journal salvage DIR"
@@ -63,7 +140,9 @@ fn verify(dir: &Path, output: Output) -> Result<(), Error> {
         return Err(error.into());
     }
     match output {
-        Output::Table => output::line(&format!("{head} entries of journal {epoch}: all whole"))?,
+        Output::Table | Output::Csv => {
+            output::line(&format!("{head} entries of journal {epoch}: all whole"))?;
+        }
         Output::Json => {
             let found = serde_json::json!({ "entries": head.0, "journal": epoch.to_string() });
             output::line(&found.to_string())?;
@@ -100,7 +179,9 @@ fn salvage(dir: &Path, to: &Path) -> Result<(), Error> {
 }
 
 fn export(dir: &Path) -> Result<(), Error> {
-    for entry in Reading::open(dir)? {
+    let reading = Reading::open(dir)?;
+    let bar = progress::bar_beside_output("exporting", reading.head().0);
+    for entry in bar.wrap_iter(reading) {
         output::json(&render::entry(&entry?))?;
     }
     Ok(())
@@ -129,14 +210,13 @@ fn lines(path: &Path) -> Result<impl Iterator<Item = Result<Entry, Error>>, Erro
 fn replay(dir: &Path, output: Output) -> Result<(), Error> {
     let reading = Reading::open(dir)?;
     let encode = grpc::encoding(reading.epoch()).alert;
+    output::begin::<Alert>(output)?;
     let mut state = State::default();
-    for entry in reading {
+    let bar = progress::bar_beside_output("replaying", reading.head().0);
+    for entry in bar.wrap_iter(reading) {
         for alert in state.apply(&entry?).alerts {
             let alert = grpc::decode(&encode(&alert));
-            match output {
-                Output::Json => output::json(&alert)?,
-                Output::Table => output::line(&output::alert(&alert))?,
-            }
+            output::row(output, &alert, alert_line::dated)?;
         }
     }
     Ok(())

@@ -1,13 +1,12 @@
 //! `markets`: who supplies, and how concentrated it is.
 
 use super::arguments::{Markets, Output};
+use super::columns::Columns;
 use super::error::Error;
-use super::{output, watch};
+use super::{figures, output, watch};
 use crate::client::{Connection, Servers};
 use crate::grpc::pb::market_service_client::MarketServiceClient;
-use crate::grpc::pb::{
-    Flag, Interval, ListMarketsRequest, Market, MarketChange, MarketState, Metric,
-};
+use crate::grpc::pb::{Flag, ListMarketsRequest, Market, MarketChange, MarketState, Metric};
 
 /// Prints markets.
 pub(super) async fn run(
@@ -33,6 +32,10 @@ pub(super) async fn run(
     match output {
         Output::Json => markets.iter().try_for_each(output::json)?,
         Output::Table => print(markets, &arguments.destination)?,
+        Output::Csv => {
+            output::begin::<Market>(output)?;
+            markets.iter().try_for_each(|market| output::csv(&market.fields()))?;
+        }
     }
     Ok(())
 }
@@ -56,7 +59,7 @@ fn diff(
                 output::json(&MarketChange { before, after: Some(after) })?;
             }
         }
-        Output::Table => print_changes(&changes, destination)?,
+        Output::Table | Output::Csv => print_changes(&changes, destination)?,
     }
     Ok(())
 }
@@ -88,10 +91,10 @@ pub(super) fn print_changes(
         table.add_row([
             after.name.clone(),
             output::stage_name(after.stage()),
-            change(&|market| percent(value(market, Metric::Top1Share))),
-            change(&|market| points(value(market, Metric::Hhi))),
-            change(&|market| points(value(market, Metric::HhiT))),
-            change(&|market| percent(value(market, Metric::RestrictedShare))),
+            change(&|market| figures::written(market, Metric::Top1Share)),
+            change(&|market| figures::written(market, Metric::Hhi)),
+            change(&|market| figures::written(market, Metric::HhiT)),
+            change(&|market| figures::written(market, Metric::RestrictedShare)),
             change(&|market| market.threats.len().to_string()),
             change(&|market| {
                 market.standings.iter().filter(|one| one.episode > 0).count().to_string()
@@ -124,7 +127,7 @@ pub(super) async fn all(
 
 /// Prints a table, the most concentrated first.
 pub(super) fn print(mut markets: Vec<Market>, destination: &str) -> std::io::Result<()> {
-    let hhi = |market: &Market| value(market, Metric::Hhi).map_or(-1.0, |hhi| hhi.lower);
+    let hhi = |market: &Market| figures::value(market, Metric::Hhi).map_or(-1.0, |hhi| hhi.lower);
     markets.sort_by(|one, other| hhi(other).total_cmp(&hhi(one)));
     let restricted = format!("restricted for {destination}");
     let headings = [
@@ -150,10 +153,10 @@ pub(super) fn print(mut markets: Vec<Market>, destination: &str) -> std::io::Res
             } else {
                 market.leaders.join(" = ")
             },
-            percent(value(market, Metric::Top1Share)),
-            points(value(market, Metric::Hhi)),
-            points(value(market, Metric::HhiT)),
-            percent(value(market, Metric::RestrictedShare)),
+            figures::written(market, Metric::Top1Share),
+            figures::written(market, Metric::Hhi),
+            figures::written(market, Metric::HhiT),
+            figures::written(market, Metric::RestrictedShare),
             if report.is_some() {
                 format!("{:.1} %", market.residual * 100.0)
             } else {
@@ -166,28 +169,8 @@ pub(super) fn print(mut markets: Vec<Market>, destination: &str) -> std::io::Res
     output::line(&table.to_string())
 }
 
-fn value(market: &Market, metric: Metric) -> Option<Interval> {
-    market.metrics.iter().find(|one| one.metric() == metric)?.value
-}
-
-fn flags(market: &Market) -> String {
-    let name = |flag: Flag| {
-        flag.as_str_name().trim_start_matches("FLAG_").to_lowercase().replace('_', " ")
-    };
+/// What to know of the figures: `estimated, withheld`.
+pub(super) fn flags(market: &Market) -> String {
+    let name = |flag: Flag| output::name(flag.as_str_name(), "FLAG_");
     market.flags().map(name).collect::<Vec<_>>().join(", ")
-}
-
-fn percent(value: Option<Interval>) -> String {
-    let figure = |part: f64| format!("{:.1}", part * 100.0);
-    bounds(value, figure, " %")
-}
-
-fn points(value: Option<Interval>) -> String {
-    bounds(value, |points| format!("{points:.0}"), "")
-}
-
-fn bounds(value: Option<Interval>, figure: impl Fn(f64) -> String, unit: &str) -> String {
-    let Some(value) = value else { return String::new() };
-    let (lower, upper) = (figure(value.lower), figure(value.upper));
-    if lower == upper { format!("{lower}{unit}") } else { format!("{lower}–{upper}{unit}") }
 }

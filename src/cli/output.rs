@@ -1,14 +1,46 @@
-//! Printing: tables for people, JSON for programs, colours where a terminal wants them.
+//! Printing: tables for people, JSON for programs, CSV for spreadsheets, colours where a terminal wants them.
 
+use super::arguments::Output;
+use super::columns::Columns;
 use crate::grpc::json::{Mapped, to_json};
-use crate::grpc::pb::{Alert, AlertKind, Level, Stage, Timestamp};
-use anstyle::{AnsiColor, Style};
+use crate::grpc::pb::{Level, ReportName, Stage, Timestamp};
 use comfy_table::{Table, presets};
-use std::io::{self, Write};
+use ratatui::crossterm::terminal;
+use std::io::{self, IsTerminal, Write};
 
 /// Prints one message as a line of JSON.
 pub(super) fn json<M: Mapped>(message: &M) -> io::Result<()> {
     line(&to_json(message))
+}
+
+/// Begins a list: CSV says what its columns are, whether rows follow or not.
+pub(super) fn begin<R: Columns>(output: Output) -> io::Result<()> {
+    match output {
+        Output::Csv => csv(R::NAMES),
+        Output::Table | Output::Json => Ok(()),
+    }
+}
+
+/// Prints one of a list; for people the line that `told` makes of it.
+pub(super) fn row<R: Columns + Mapped>(
+    output: Output,
+    row: &R,
+    told: impl FnOnce(&R) -> String,
+) -> io::Result<()> {
+    match output {
+        Output::Table => line(&told(row)),
+        Output::Json => json(row),
+        Output::Csv => csv(&row.fields()),
+    }
+}
+
+/// Prints fields as a line of CSV. What others wrote may have lines and a terminal's codes in it: they become blanks.
+pub(super) fn csv(fields: &[impl AsRef<str>]) -> io::Result<()> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer
+        .write_record(fields.iter().map(|field| field.as_ref().replace(char::is_control, " ")))?;
+    let text = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
+    line(String::from_utf8_lossy(&text).trim_end_matches('\n'))
 }
 
 /// Prints one line.
@@ -20,28 +52,44 @@ pub(super) fn line(text: &str) -> io::Result<()> {
 
 /// A table without lines, with headings.
 pub(super) fn table(headings: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
+    let mut table = facts();
     table.set_header(headings);
     table
 }
 
-/// One alert as a line: day, what happened, level, sentence.
-pub(super) fn alert(alert: &Alert) -> String {
-    let time = alert.event_time.as_ref().map(day).unwrap_or_default();
-    let kind = alert.kind().as_str_name().trim_start_matches("ALERT_KIND_");
-    let level =
-        if alert.level() == Level::Unspecified { alert.previous_level() } else { alert.level() };
-    let style = style(alert.kind(), level);
-    let level = level_name(level);
-    let text = format!("{kind:<13} {level:<8}");
-    format!("{time}  {style}{text}{style:#}  {}", alert.sentence)
+/// A table without lines and headings.
+pub(super) fn facts() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table
+}
+
+/// The columns of the terminal that standard output is; `None` where it is none.
+pub(super) fn terminal_columns() -> Option<usize> {
+    let is_terminal = io::stdout().is_terminal();
+    let (columns, _) = is_terminal.then(terminal::size)?.ok()?;
+    Some(usize::from(columns))
+}
+
+/// An instant, to the second.
+pub(super) fn instant(sent: &Timestamp) -> crate::domain::Timestamp {
+    crate::domain::Timestamp::from_millis(sent.seconds.saturating_mul(1000))
+}
+
+/// `2026-11-28 07:53 UTC`.
+pub(super) fn minute(instant: crate::domain::Timestamp) -> String {
+    let text = instant.to_string();
+    format!("{} UTC", text.get(..16).unwrap_or(&text).replace('T', " "))
 }
 
 /// The day of an instant, in UTC.
-pub(super) fn day(instant: &Timestamp) -> String {
-    let instant = crate::domain::Timestamp::from_millis(instant.seconds.saturating_mul(1000));
-    instant.day().to_string()
+pub(super) fn day(sent: &Timestamp) -> String {
+    instant(sent).day().to_string()
+}
+
+/// `USGS 2025, released 2026-02-06`.
+pub(super) fn report(name: &ReportName) -> String {
+    format!("{} {}, released {}", name.source, name.period, name.vintage)
 }
 
 /// An enum's name without its prefix: `in force`.
@@ -66,18 +114,5 @@ pub(super) fn stage_name(stage: Stage) -> String {
         Stage::Mining | Stage::Refining => {
             stage.as_str_name().trim_start_matches("STAGE_").to_lowercase()
         }
-    }
-}
-
-fn style(kind: AlertKind, level: Level) -> Style {
-    let color = |color: AnsiColor| Style::new().fg_color(Some(color.into()));
-    match (kind, level) {
-        (AlertKind::Notice | AlertKind::Indeterminate | AlertKind::Stale, _) => {
-            color(AnsiColor::Magenta)
-        }
-        (AlertKind::Cleared | AlertKind::Deescalated, _) => color(AnsiColor::Green),
-        (_, Level::Critical) => color(AnsiColor::Red).bold(),
-        (_, Level::Warning) => color(AnsiColor::Yellow),
-        (_, Level::Watch | Level::Unspecified) => color(AnsiColor::Cyan),
     }
 }

@@ -47,7 +47,8 @@ impl Shipment<'_> {
         // Says at once when nobody is there.
         servers.connect().await?;
         let mut publisher = Publisher::new(servers.clone());
-        let bar = progress::bar("publishing", self.updates.len());
+        let bar =
+            progress::bar("publishing", u64::try_from(self.updates.len()).unwrap_or(u64::MAX));
         let mut outcomes = Outcomes::default();
         for batch in self.updates.chunks(self.batch) {
             let request = PublishRequest {
@@ -74,7 +75,7 @@ impl Shipment<'_> {
     fn doing(&self, batch: &[(usize, Update)]) -> String {
         let number = |update: Option<&(usize, Update)>| update.map_or(0, |(number, _)| *number);
         let (first, last, unit) = (number(batch.first()), number(batch.last()), self.unit);
-        format!("publishing {unit}s {first} to {last} (updates[0] is {unit} {first})")
+        format!("publishing {unit}s {first} to {last}, all or none (updates[0] is {unit} {first})")
     }
 }
 

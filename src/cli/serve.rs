@@ -2,6 +2,7 @@
 
 use super::arguments::Serve;
 use super::error::Error;
+use super::signals::Signals;
 use crate::clock::Clock;
 use crate::config::{self, Flags};
 use crate::reload::Reload;
@@ -25,7 +26,7 @@ pub(super) async fn run(arguments: &Serve) -> Result<(), Error> {
     let listener = listener.map_err(unable(format!("{wanted} cannot be listened on")))?;
     let address = listener.local_addr().map_err(unable("the address is not known".to_owned()))?;
     let drain = CancellationToken::new();
-    on_signal(drain.clone()).map_err(unable("signals cannot be heard".to_owned()))?;
+    on_signal(Signals::hear()?, drain.clone());
     let (told, told_keys) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     on_hangup([Arc::clone(&told), Arc::clone(&told_keys)])
         .map_err(unable("signals cannot be heard".to_owned()))?;
@@ -53,21 +54,12 @@ fn on_hangup(told: [Arc<Notify>; 2]) -> std::io::Result<()> {
 }
 
 /// Cancels at the first SIGINT or SIGTERM, and ends the process at the second.
-fn on_signal(drain: CancellationToken) -> std::io::Result<()> {
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+fn on_signal(mut signals: Signals, drain: CancellationToken) {
     tokio::spawn(async move {
-        let mut told = async || {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        };
-        told().await;
+        signals.next().await;
         drain.cancel();
-        told().await;
+        signals.next().await;
         tracing::warn!("told to stop again; ending at once");
         std::process::exit(1);
     });
-    Ok(())
 }

@@ -36,7 +36,7 @@ pub(super) fn print(output: Output, feeds: &[Feed], mut sources: Sources) -> Res
                 output::line(&json(standing).to_string())?;
             }
         }
-        Output::Table => output::line(&table(&standings))?,
+        Output::Table | Output::Csv => output::line(&table(&standings))?,
     }
     let troubled = standings.iter().filter(|standing| standing.entry.trouble.is_some());
     let troubled: BTreeSet<&str> = troubled.map(|standing| standing.feed.as_str()).collect();

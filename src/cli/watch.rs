@@ -1,15 +1,29 @@
 //! `watch`: alerts as they come.
 
+use super::alert_line::{self, Look};
 use super::arguments::{Filter, Output, Watch};
 use super::error::Error;
 use super::output;
+use super::signals::Signals;
 use crate::client::{Resumed, Servers, Subscription};
+use crate::clock::Clock;
+use crate::domain::Timestamp;
 use crate::grpc::pb::subscribe_response::Message;
-use crate::grpc::pb::{AlertFilter, AlertKind, Exercises, Level, Stage, Start, SubscribeRequest};
-use tonic::Status;
+use crate::grpc::pb::{
+    Alert, AlertFilter, AlertKind, Exercises, Level, Stage, Start, SubscribeRequest,
+};
+use tonic::{Code, Status};
 
-/// Prints alerts until interrupted.
+/// Prints alerts until it is told to stop, which is no failure.
 pub(super) async fn run(servers: &Servers, output: Output, arguments: &Watch) -> Result<(), Error> {
+    let mut signals = Signals::hear()?;
+    tokio::select! {
+        ended = watch(servers, output, arguments) => ended,
+        _ = signals.next() => Ok(()),
+    }
+}
+
+async fn watch(servers: &Servers, output: Output, arguments: &Watch) -> Result<(), Error> {
     let (start, cursor) = start(&arguments.from);
     let request = SubscribeRequest {
         filter: Some(filter(&arguments.filter)?),
@@ -19,15 +33,29 @@ pub(super) async fn run(servers: &Servers, output: Output, arguments: &Watch) ->
     };
     // Says at once when nobody is there; once it runs, it waits for somebody.
     servers.connect().await?;
+    // It is read, and stamps nothing.
+    let clock = Clock::system(0);
+    output::begin::<Alert>(output)?;
     let mut subscription = Subscription::new(servers.clone(), request);
-    let mut lost = false;
+    let (mut heard, mut lost) = (false, false);
     loop {
-        match subscription.next().await.map_err(Error::refused("watching"))? {
+        match subscription.next().await.map_err(Error::refused(doing(&arguments.from)))? {
             Resumed::Message(message) => {
+                heard = true;
                 if std::mem::take(&mut lost) {
                     note("connected again, going on where it stopped");
                 }
-                show(output, message.message)?;
+                show(output, arguments, clock.now(), message.message)?;
+            }
+            // Somebody takes connections who never answers a call: not the server that is meant, or not in its way.
+            Resumed::Lost(status)
+                if !heard
+                    && matches!(
+                        status.code(),
+                        Code::Cancelled | Code::Unknown | Code::Internal
+                    ) =>
+            {
+                return Err(Error::refused("watching")(status));
             }
             Resumed::Lost(status) => {
                 if !std::mem::replace(&mut lost, true) {
@@ -38,14 +66,19 @@ pub(super) async fn run(servers: &Servers, output: Output, arguments: &Watch) ->
     }
 }
 
-fn show(output: Output, message: Option<Message>) -> Result<(), Error> {
+fn show(
+    output: Output,
+    arguments: &Watch,
+    now: Timestamp,
+    message: Option<Message>,
+) -> Result<(), Error> {
     match message {
         Some(Message::Alerts(alerts)) => {
+            let width = output::terminal_columns();
+            let is_relative = width.is_some() && !arguments.absolute;
+            let look = Look { now: is_relative.then_some(now), width, verbose: arguments.verbose };
             for alert in &alerts.alerts {
-                match output {
-                    Output::Json => output::json(alert)?,
-                    Output::Table => output::line(&output::alert(alert))?,
-                }
+                output::row(output, alert, |alert| alert_line::arrived(alert, look))?;
             }
         }
         Some(Message::SnapshotEnd(end)) if output == Output::Table => {
@@ -64,6 +97,18 @@ fn note(text: &str) {
         anstyle::Style::new().dimmed(),
         anstyle::Style::new().dimmed()
     );
+}
+
+/// What is being done, for errors.
+fn doing(from: &str) -> String {
+    match start(from) {
+        (Start::Cursor, cursor) => {
+            format!(
+                "watching from {cursor:?}, a cursor, since it is none of snapshot, head, oldest"
+            )
+        }
+        _ => "watching".to_owned(),
+    }
 }
 
 /// Where to start, as it was typed.
@@ -87,10 +132,10 @@ pub(super) fn filter(typed: &Filter) -> Result<AlertFilter, Error> {
     };
     filter.stages = stages(&typed.stage)?;
     if let Some(level) = &typed.min_level {
-        filter.set_minimum_level(choice("--min-level", "LEVEL", level, Level::from_str_name)?);
+        filter.set_minimum_level(choice("--min-level", "LEVEL_", level, Level::as_str_name)?);
     }
     for kind in &typed.kind {
-        filter.kinds.push(choice("--kind", "ALERT_KIND", kind, AlertKind::from_str_name)?.into());
+        filter.kinds.push(choice("--kind", "ALERT_KIND_", kind, AlertKind::as_str_name)?.into());
     }
     if typed.drills {
         filter.set_exercises(Exercises::Include);
@@ -100,19 +145,28 @@ pub(super) fn filter(typed: &Filter) -> Result<AlertFilter, Error> {
 
 /// The stages that were typed.
 pub(super) fn stages(typed: &[String]) -> Result<Vec<i32>, Error> {
-    let stage = |text: &String| Ok(choice("--stage", "STAGE", text, Stage::from_str_name)?.into());
-    typed.iter().map(stage).collect()
+    typed.iter().map(|text| Ok(stage("--stage", text)?.into())).collect()
+}
+
+/// A stage that was typed.
+pub(super) fn stage(place: &str, typed: &str) -> Result<Stage, Error> {
+    choice(place, "STAGE_", typed, Stage::as_str_name)
 }
 
 /// One of an enum's names, without its prefix.
-pub(super) fn choice<T>(
-    flag: &str,
+pub(super) fn choice<T: TryFrom<i32>>(
+    place: &str,
     prefix: &str,
     typed: &str,
-    parse: impl FnOnce(&str) -> Option<T>,
+    name: impl Fn(&T) -> &'static str,
 ) -> Result<T, Error> {
-    let name = format!("{prefix}_{}", typed.to_uppercase());
-    let unknown =
-        || Status::invalid_argument(format!("{typed:?} is none of its values; see --help"));
-    parse(&name).ok_or_else(|| Error::refused(flag)(unknown()))
+    let is_it = |one: &T| name(one).trim_start_matches(prefix).eq_ignore_ascii_case(typed);
+    // The values of an enum of the protocol follow each other; 0 is not set.
+    let all = || (1..).map_while(|number| T::try_from(number).ok());
+    all().find(is_it).ok_or_else(|| {
+        let allowed = all().map(|one| output::name(name(&one), prefix).replace(' ', "_"));
+        let allowed = allowed.collect::<Vec<_>>().join(", ");
+        let unknown = Status::invalid_argument(format!("{typed:?} is none of {allowed}"));
+        Error::refused(place)(unknown)
+    })
 }

@@ -2,15 +2,14 @@
 
 use super::arguments::{Backtest, Output, Simulate};
 use super::error::Error;
-use super::{markets, output, publish, watch};
+use super::{alert_line, markets, output, progress, publish, watch};
 use crate::client::Servers;
 use crate::config;
 use crate::domain::{Seq, Timestamp};
 use crate::grpc::pb::backtest_response::Message;
 use crate::grpc::pb::policy_service_client::PolicyServiceClient;
-use crate::grpc::pb::{self, BacktestProgress, BacktestRequest, SimulateRequest};
+use crate::grpc::pb::{self, Alert, BacktestProgress, BacktestRequest, SimulateRequest};
 use crate::grpc::render;
-use indicatif::{ProgressBar, ProgressStyle};
 use std::path::Path;
 
 /// Prints markets before and after, and the alerts that would be sent.
@@ -44,7 +43,7 @@ pub(super) async fn simulate(
     markets::print_changes(&changes.collect::<Vec<_>>(), &arguments.market_destination)?;
     output::line("")?;
     for alert in &response.alerts {
-        output::line(&output::alert(alert))?;
+        output::line(&alert_line::dated(alert))?;
     }
     let left_out = response
         .alerts_total
@@ -74,7 +73,8 @@ pub(super) async fn backtest(
     let doing = || Error::refused("backtesting");
     let mut client = PolicyServiceClient::new(servers.connect().await?);
     let mut stream = client.backtest(request).await.map_err(doing())?.into_inner();
-    let bar = ProgressBar::new(0).with_style(style());
+    let bar = progress::bar("backtesting", 0);
+    output::begin::<Alert>(output)?;
     let mut told = 0_usize;
     let mut last = BacktestProgress::default();
     while let Some(response) = stream.message().await.map_err(doing())? {
@@ -82,10 +82,7 @@ pub(super) async fn backtest(
             Some(Message::Alerts(alerts)) => {
                 told = told.saturating_add(alerts.alerts.len());
                 for alert in &alerts.alerts {
-                    match output {
-                        Output::Json => output::json(alert)?,
-                        Output::Table => bar.suspend(|| output::line(&output::alert(alert)))?,
-                    }
+                    bar.suspend(|| output::row(output, alert, alert_line::dated))?;
                 }
             }
             Some(Message::Progress(progress)) => {
@@ -117,9 +114,4 @@ pub(super) async fn backtest(
 fn policy(file: &Path) -> Result<pb::Policy, Error> {
     let policy = config::check(Some(file))?.policy;
     Ok(render::policy(&policy, Seq::ZERO, Timestamp::default()))
-}
-
-fn style() -> ProgressStyle {
-    let template = "{bar:40} {human_pos} of {human_len} entries, {eta} left";
-    ProgressStyle::with_template(template).expect("the template is sound")
 }

@@ -29,21 +29,25 @@
 //! `Opened` on.
 //!
 //! - [`Servers`]: where to connect to; [`Credentials`]: as whom
-//! - [`Subscription`]: the loop
+//! - [`Subscription`]: the loop; [`MarketWatch`]: the same for markets, which begin with all of them at every resume
 //! - [`Publisher`]: the same for batches, which are safe to send again under their `request_id`
-//! - [`Backoff`]: the waits of both, [`passing`]: for what
+//! - [`Backoff`]: the waits of all of them, [`passing`]: for what
 //! - [`all_threats`]: all pages of a list
 
 mod backoff;
 mod credentials;
+mod market_watch;
 mod publisher;
 mod servers;
+mod streams;
 mod subscription;
 mod threats;
 
 pub use backoff::{Backoff, passing};
 pub use credentials::{Bearer, Credentials};
+pub use market_watch::MarketWatch;
 pub use publisher::Publisher;
 pub use servers::{Connection, Error, Servers, connect};
-pub use subscription::{Resumed, Subscription};
+pub use streams::Resumed;
+pub use subscription::Subscription;
 pub use threats::all_threats;

@@ -1,6 +1,7 @@
 //! Where to connect to.
 
 use super::credentials::{Bearer, Credentials};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,14 +35,12 @@ pub enum Error {
     #[error("the connection cannot be encrypted as asked for")]
     Tls(#[source] tonic::transport::Error),
     /// Nobody answers.
-    #[error(
-        "no connection to {addresses}; is a server running there? start one with `lodewatch serve`"
-    )]
+    #[error("no connection to {addresses}: {why}; {}", advice(why))]
     Connect {
         /// As given, with commas where they are several.
         addresses: String,
         /// Why the last of them could not be reached.
-        source: tonic::transport::Error,
+        why: String,
     },
 }
 
@@ -113,16 +112,20 @@ impl Servers {
                 Err(error) => failed = Some(error),
             }
         }
-        let addresses: Vec<&str> = self.all.iter().map(|server| server.address.as_str()).collect();
-        let source = failed.expect("there is at least one server");
-        Err(Error::Connect { addresses: addresses.join(", "), source })
+        let failed = failed.expect("there is at least one server");
+        Err(Error::Connect { addresses: self.to_string(), why: first_cause(&failed) })
     }
 
     /// A connection to the server whose turn it is; turns go round.
     pub(super) async fn connect_turn(&self, turn: usize) -> Result<Connection, Error> {
-        let server = self.turn(turn);
-        let connected = server.endpoint.connect().await.map(|channel| self.showing(channel));
-        connected.map_err(|source| Error::Connect { addresses: server.address.clone(), source })
+        let Server { address, endpoint } = self.turn(turn);
+        match endpoint.connect().await {
+            Ok(channel) => Ok(self.showing(channel)),
+            Err(error) => {
+                let why = first_cause(&error);
+                Err(Error::Connect { addresses: address.clone(), why })
+            }
+        }
     }
 
     fn turn(&self, turn: usize) -> &Server {
@@ -132,6 +135,14 @@ impl Servers {
 
     fn showing(&self, channel: Channel) -> Connection {
         InterceptedService::new(channel, self.bearer.clone())
+    }
+}
+
+/// Their addresses as given, with commas where they are several.
+impl fmt::Display for Servers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let addresses: Vec<&str> = self.all.iter().map(|server| server.address.as_str()).collect();
+        f.write_str(&addresses.join(", "))
     }
 }
 
@@ -171,6 +182,32 @@ fn server(address: &str, credentials: &Credentials) -> Result<Server, Error> {
         _ => endpoint,
     };
     Ok(Server { address: address.to_owned(), endpoint })
+}
+
+/// What is at the bottom of an error; what is above it says no more than that there is one.
+fn first_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+/// What to do where there is no connection, by the words of the libraries underneath.
+fn advice(why: &str) -> &'static str {
+    if why.contains("InvalidContentType") {
+        "what answers there does not speak TLS: write http://HOST:PORT, or leave out the authority and the certificate"
+    } else if why.contains("UnknownIssuer") {
+        "name the authority of its certificate with --ca"
+    } else if why.contains("invalid peer certificate") {
+        "its certificate has to be valid, and for the name in the address"
+    } else if why.contains("reset by peer") {
+        "what answers there hung up: https:// is for servers with TLS, http:// for those without"
+    } else if why.contains("failed to lookup address") {
+        "is the host's name right?"
+    } else {
+        "is a server running there? start one with `lodewatch serve`"
+    }
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -2,14 +2,15 @@
 
 use crate::harness::{PATIENCE, Server, batch};
 use crate::samples::{removal, report, swing};
-use lodewatch::client::{Publisher, Resumed, Servers, Subscription};
+use lodewatch::client::{MarketWatch, Publisher, Resumed, Servers, Subscription};
 use lodewatch::grpc::pb::subscribe_response::Message;
-use lodewatch::grpc::pb::{Start, SubscribeRequest};
-use tokio::net::TcpListener;
+use lodewatch::grpc::pb::{Start, SubscribeRequest, SubscribeResponse, WatchMarketsRequest};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 use tonic::{Code, Status};
 
 /// The next thing that a subscription hands over.
-async fn next(subscription: &mut Subscription) -> Result<Resumed, Status> {
+async fn next(subscription: &mut Subscription) -> Result<Resumed<SubscribeResponse>, Status> {
     tokio::time::timeout(PATIENCE, subscription.next()).await.expect("something in time")
 }
 
@@ -78,6 +79,39 @@ async fn a_refused_subscription_is_not_tried_again_and_a_full_server_is() {
         let Resumed::Message(message) = next(&mut waiting).await.unwrap() else { continue };
         assert!(matches!(message.message, Some(Message::Opened(_))));
         break;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_watch_of_markets_resumes_by_itself_with_all_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), "2026-01-01").await;
+    server.publish(vec![swing("gallium", 0), swing("indium", 0)]).await.unwrap();
+    // Between both, so that the connection can be cut.
+    let between = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let servers = Servers::parse([between.local_addr().unwrap().to_string().as_str()]).unwrap();
+    let mut watch = MarketWatch::new(servers, WatchMarketsRequest::default());
+    for turn in 0..3 {
+        let address = server.address.clone();
+        let carried = async {
+            let (mut client, _) = between.accept().await.unwrap();
+            let mut server = TcpStream::connect(address).await.unwrap();
+            // Ends with an error where it is cut.
+            let _ = copy_bidirectional(&mut client, &mut server).await;
+        };
+        let told = async {
+            let told = tokio::time::timeout(PATIENCE, watch.next());
+            told.await.expect("something in time").unwrap()
+        };
+        let first = tokio::select! {
+            () = carried => panic!("cut before anything was told"),
+            first = told => first,
+        };
+        let Resumed::Message(message) = first else { panic!("{turn}: {first:?}") };
+        assert_eq!(message.markets.len(), 2, "all of them, though nothing has changed");
+        let lost = tokio::time::timeout(PATIENCE, watch.next()).await.expect("word in time");
+        assert!(matches!(lost.unwrap(), Resumed::Lost(_)), "{turn}");
     }
     server.stop().await;
 }

@@ -40,6 +40,7 @@ mod samples;
 mod soak;
 mod stream_end;
 mod subscribe;
+mod terminal;
 mod tls;
 mod traces;
 mod watch_markets;

@@ -29,6 +29,8 @@ ELSEWHERE = {
     "podman ": "tests/containers runs it",
     "docker compose ": "tests/containers runs it",
     "kubectl ": "there is no cluster; tests/containers applies the same manifests to podman",
+    "lodewatch top": "test_top.py draws it on a terminal",
+    "lodewatch feed ": "test_feed.py runs it over files, folders and addresses",
     "lodewatch forward ": "test_forward.py runs it against a real Alertmanager and a receiver",
 }
 # Pages that are run elsewhere.

@@ -31,7 +31,9 @@ pub(super) fn country(checks: &mut Checks, field: Path<'_>, text: &str) -> Optio
 /// A country or the name of a bloc.
 pub(super) fn place(checks: &mut Checks, field: Path<'_>, text: &str) -> Option<Place> {
     checks.require(Place::parse(text), field, || {
-        format!("{} is neither a country nor the name of a bloc, such as EU", quoted(text))
+        let what =
+            format!("{} is neither a country nor the name of a bloc, such as EU", quoted(text));
+        nearest(&what, &Country::near(text))
     })
 }
 
@@ -41,10 +43,11 @@ pub(super) fn destination(checks: &mut Checks, field: Path<'_>, text: &str) -> O
         return Some(Destination::All);
     }
     checks.require(Destination::parse(text), field, || {
-        format!(
+        let what = format!(
             "{} is no destination: all, any, a country or the name of a bloc, such as EU",
             quoted(text)
-        )
+        );
+        nearest(&what, &Country::near(text))
     })
 }
 
