@@ -107,6 +107,13 @@ make_console() {
     fi
 }
 
+# Each file by itself: they wait most of their time.
+run_python() (
+    cd tests/python
+    printf '%s\n' test_*.py |
+        xargs -P 4 -n 1 env LODEWATCH_BIN="$built/debug/lodewatch" "$python/python" -m unittest
+)
+
 # Known vulnerabilities are listed in a repository that not every network reaches; where it is not, this says so.
 check_advisories() {
     if timeout 120 cargo deny fetch db >"$log" 2>&1 </dev/null; then
@@ -166,8 +173,7 @@ check_advisories
 step "cargo clippy" cargo clippy --locked --all-targets -- -D warnings
 step "cargo doc" env RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps
 step "cargo build" cargo build --locked --bins --examples
-step "Python and buf against the server, documents and examples" env LODEWATCH_BIN="$built/debug/lodewatch" \
-    bash -c 'cd tests/python && printf "%s\n" test_*.py | xargs -P 4 -n 1 "$0" -m unittest' "$python/python"
+step "Python and buf against the server, documents and examples" run_python
 step "containers, with a build of their own" "$python/python" -m unittest discover -s tests/containers
 grep -oE '(image|ready|roll)[: ].*' "$log"
 step "doc tests" cargo test --locked --doc
