@@ -51,6 +51,7 @@ async def messages(servers, cursor):
         except grpc.aio.AioRpcError as error:
             if error.code() not in PASSING:
                 raise
+            print(f"{server}: {error.code().name}; going on from the cursor", file=sys.stderr)
         await asyncio.sleep(wait * random.uniform(1, 2))
         wait = min(wait * 2, WAIT_SECONDS_MAX)
 

@@ -61,7 +61,7 @@ pub(super) fn told(alert: &Alert, columns: usize) -> String {
     if fits { alert.sentence.clone() } else { cut(&brief(alert), columns) }
 }
 
-/// The sentence in short: `Gallium refining for USA: 0.0 % → 99.0 % restricted share`. A notice has no shorter one.
+/// The sentence in short: `Gallium refining for USA: 0.0 % → 99.0 % prohibited-share`. A notice has no shorter one.
 fn brief(alert: &Alert) -> String {
     if alert.kind() == AlertKind::Notice {
         return alert.sentence.clone();
@@ -74,7 +74,7 @@ fn brief(alert: &Alert) -> String {
         "" => String::new(),
         name => format!(" for {name}"),
     };
-    format!("{drill}{market}{buyer}: {} {}", movement(alert), figures::metric_name(alert.metric()))
+    format!("{drill}{market}{buyer}: {} {}", movement(alert), alert.rule)
 }
 
 /// `0.0 % → 99.0 %`, or the value where there was none before.

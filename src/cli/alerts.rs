@@ -28,17 +28,23 @@ pub(super) async fn run(
     };
     output::begin::<Alert>(output)?;
     let mut left = arguments.limit;
-    while left > 0 {
+    let has_more = loop {
         let response = client.list_alerts(request.clone()).await;
         let page = response.map_err(Error::refused("listing alerts"))?.into_inner();
         for alert in page.alerts.iter().take(left) {
             output::row(output, alert, alert_line::dated)?;
         }
+        let has_more = page.alerts.len() > left || !page.next_page_token.is_empty();
         left = left.saturating_sub(page.alerts.len());
-        if page.next_page_token.is_empty() {
-            break;
+        if left == 0 || !has_more {
+            break has_more;
         }
         request.page_token = page.next_page_token;
+    };
+    if left == arguments.limit {
+        output::note("no alert is like this");
+    } else if has_more {
+        output::note(&format!("there are more than these {}: see --limit", arguments.limit));
     }
     Ok(())
 }

@@ -279,7 +279,7 @@ pub struct Markets {
     /// As of the end of a day, such as 2024-12-04, or of a cursor, by what the journal knew then.
     #[arg(long, value_name = "WHEN")]
     pub as_of: Option<String>,
-    /// Only what is not as it was: compared with a day, a cursor, or `now`.
+    /// Only what is not the same then: at the end of a day, at a cursor, or `now`. Values go from --as-of to there.
     #[arg(long, value_name = "WHEN")]
     pub diff: Option<String>,
 }

@@ -141,6 +141,12 @@ impl Error {
     }
 }
 
+/// Whether a cursor was shown to a server that has another journal.
+fn is_of_another_journal(status: &Status) -> bool {
+    let info = status.get_details_error_info();
+    info.is_some_and(|info| info.reason == "CURSOR_OF_ANOTHER_JOURNAL")
+}
+
 /// The server's words, every bad field on a line of its own, and what to do.
 fn explain(status: &Status) -> String {
     let mut text = String::new();
@@ -157,6 +163,9 @@ fn explain(status: &Status) -> String {
     }
     text.push_str(match status.code() {
         Code::Unavailable => "\n  try again in a moment, or at another server",
+        Code::FailedPrecondition if is_of_another_journal(status) => {
+            "\n  begin anew, with a snapshot; where that is not meant: is it the right server, on the right data?"
+        }
         Code::FailedPrecondition => "\n  read it again, then retry",
         Code::OutOfRange => "\n  start from the oldest cursor named, or with a snapshot",
         Code::ResourceExhausted => "\n  slow down, then retry",

@@ -21,7 +21,7 @@ const FILE: &str = concat!("A file of feeds:\n\n", include_str!("../../deploy/fe
 #[derive(Debug, Args)]
 #[command(after_long_help = FILE)]
 pub struct Feed {
-    /// The file of feeds, in TOML; `lodewatch feed --help` shows one.
+    /// The file of feeds, in TOML; at the end of `lodewatch feed --help` there is one.
     pub file: PathBuf,
     /// The file that keeps what was published, of this process alone; made where it does not exist. Its directory must be writable.
     #[arg(long, value_name = "FILE", required_unless_present = "check")]

@@ -50,6 +50,15 @@ pub(super) fn line(text: &str) -> io::Result<()> {
     out.flush()
 }
 
+/// A word to the person, not part of the data.
+pub(super) fn note(text: &str) {
+    anstream::eprintln!(
+        "{}{text}{:#}",
+        anstyle::Style::new().dimmed(),
+        anstyle::Style::new().dimmed()
+    );
+}
+
 /// A table without lines, with headings.
 pub(super) fn table(headings: &[&str]) -> Table {
     let mut table = facts();

@@ -23,7 +23,8 @@ pub(super) async fn run(arguments: &Serve) -> Result<(), Error> {
     let wanted = config.server.listen;
     let unable = |doing: String| move |source| Error::System { doing, source };
     let listener = TcpListener::bind(wanted).await;
-    let listener = listener.map_err(unable(format!("{wanted} cannot be listened on")))?;
+    let listener =
+        listener.map_err(unable(format!("{wanted}, server.listen, cannot be listened on")))?;
     let address = listener.local_addr().map_err(unable("the address is not known".to_owned()))?;
     let drain = CancellationToken::new();
     on_signal(Signals::hear()?, drain.clone());

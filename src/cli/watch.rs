@@ -43,7 +43,7 @@ async fn watch(servers: &Servers, output: Output, arguments: &Watch) -> Result<(
             Resumed::Message(message) => {
                 heard = true;
                 if std::mem::take(&mut lost) {
-                    note("connected again, going on where it stopped");
+                    output::note("connected again, going on where it stopped");
                 }
                 show(output, arguments, clock.now(), message.message)?;
             }
@@ -59,7 +59,7 @@ async fn watch(servers: &Servers, output: Output, arguments: &Watch) -> Result<(
             }
             Resumed::Lost(status) => {
                 if !std::mem::replace(&mut lost, true) {
-                    note(&format!("connection lost ({}), trying again", status.message()));
+                    output::note(&format!("connection lost ({}), trying again", status.message()));
                 }
             }
         }
@@ -82,21 +82,12 @@ fn show(
             }
         }
         Some(Message::SnapshotEnd(end)) if output == Output::Table => {
-            note(&format!("{} open; waiting for news", end.count));
+            output::note(&format!("{} open; waiting for news", end.count));
         }
-        Some(Message::GoAway(_)) => note("the server is going away; resuming"),
+        Some(Message::GoAway(_)) => output::note("the server is going away; resuming"),
         Some(_) | None => {}
     }
     Ok(())
-}
-
-/// A word to the person, not part of the data.
-fn note(text: &str) {
-    anstream::eprintln!(
-        "{}{text}{:#}",
-        anstyle::Style::new().dimmed(),
-        anstyle::Style::new().dimmed()
-    );
 }
 
 /// What is being done, for errors.

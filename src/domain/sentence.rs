@@ -56,6 +56,10 @@ fn crossing(alert: &Alert) -> String {
                 name(alert.level)
             )
         }
+        // The value may be where it was: it is the rule that is another one, or gone.
+        Kind::Cleared if matches!(alert.cause, Cause::Policy) => {
+            format!("{} is no longer held", name(alert.previous_level))
+        }
         Kind::Cleared => format!("clear of {} ({threshold})", name(alert.previous_level)),
         Kind::Indeterminate => {
             format!(

@@ -85,6 +85,7 @@ impl Traces {
             .build();
         let tracer = provider.tracer("lodewatch");
         let deliveries_max = settings.deliveries_max;
+        tracing::info!(endpoint, "spans are told to traces.endpoint");
         Ok(Self(Some(Arc::new(Collector { provider, tracer, deliveries_max }))))
     }
 

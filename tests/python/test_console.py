@@ -180,13 +180,16 @@ class Views(InBrowser):
         self.assertEqual(self.browser.count("main img"), 0)
 
     def test_nothing_is_wider_than_a_phone_and_dark_is_dark(self):
-        self.browser.width(390, 844)
+        self.browser.width(360, 780)
         ready = {"": ".square", "markets/gallium/refining": ".uplot", "alerts": ".alert", "threats": "[data-threat]", "what-if": "form"}
         for view, selector in ready.items():
             self.live(view)
             self.browser.find(selector)
             beyond = self.browser.run("return document.documentElement.scrollWidth - innerWidth")
             self.assertLessEqual(beyond, 0, view)
+            if view == "":
+                cut = "return [...document.querySelectorAll('.who')].filter((who) => who.scrollWidth > who.clientWidth).length"
+                self.assertEqual(self.browser.run(cut), 0, "names of countries are whole")
         ground = "return getComputedStyle(document.body).backgroundColor"
         self.browser.scheme("light")
         light = self.browser.run(ground)

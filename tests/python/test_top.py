@@ -66,7 +66,7 @@ class InATerminal(unittest.TestCase):
         top = self.open("top", "--destination", "USA")
         top.shows("Gallium refining   ", "critical", "CHN 99.0 ", "live")
         self.publish(BAN)
-        top.shows("14702", "CHN-GA", "2090-01-31", "restricted share")
+        top.shows("14702", "CHN-GA", "2090-01-31", "restricted-share")
         self.server.kill()
         top.shows("CONNECTION LOST", "Connection refused", "Gallium refining")
         self.server = harness.Server(self.data_dir, listen=self.address)
@@ -120,7 +120,7 @@ class InATerminal(unittest.TestCase):
         text = watch.shows("2 open; waiting for news")
         lines = text.split("\n")
         for line, told in zip(lines, ("RAISED        critical  Gallium", "INDETERMINATE warning   Indium")):
-            self.assertRegex(line, rf"^ *(now|\d+ (s|min) ago)  {told} refining: .* HHI *$")
+            self.assertRegex(line, rf"^ *(now|\d+ (s|min) ago)  {told} refining: .* hhi *$")
         self.assertIn("2 open", lines[2])
         absolute = self.open("watch", "--rule", "hhi", "--absolute", "--verbose")
         absolute.shows("T", "Z  RAISED", "source     USGS 2025, released 2026-02-06")
