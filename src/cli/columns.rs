@@ -2,7 +2,9 @@
 
 use super::figures;
 use super::output;
-use crate::grpc::pb::{Alert, Interval, Market, Metric, Part, Supplier, ThreatRecord, Timestamp};
+use crate::grpc::pb::{
+    Alert, Flag, Interval, Market, Metric, Part, Supplier, ThreatRecord, Timestamp,
+};
 
 /// What can be a row.
 pub(super) trait Columns {
@@ -61,8 +63,7 @@ impl Columns for Alert {
         let report = self.report.clone().unwrap_or_default();
         let [value_lower, value_upper] = bounds(self.value);
         let [before_lower, before_upper] = bounds(self.previous_value);
-        let threats = self.bearings.iter().map(|one| one.threat_id.clone()).collect::<Vec<_>>();
-        let flags = self.flags().map(|flag| word(flag.as_str_name(), "FLAG_")).collect::<Vec<_>>();
+        let threats = self.bearings.iter().map(|one| one.threat_id.clone());
         vec![
             self.sequence.to_string(),
             time(self.event_time.as_ref()),
@@ -90,8 +91,8 @@ impl Columns for Alert {
             report.period,
             report.vintage,
             self.leaders.join(" "),
-            threats.join(" "),
-            flags.join(" "),
+            list(threats),
+            flags(self.flags()),
             self.episode.to_string(),
             self.previous_sequence.to_string(),
             self.policy_version.to_string(),
@@ -142,8 +143,7 @@ impl Columns for Market {
         let [announced_lower, announced_upper] = interval(Metric::AnnouncedHhiT);
         let [restricted_lower, restricted_upper] = interval(Metric::RestrictedShare);
         let [will_be_lower, will_be_upper] = interval(Metric::AnnouncedRestrictedShare);
-        let threats = self.threats.iter().map(|one| one.threat_id.clone()).collect::<Vec<_>>();
-        let flags = self.flags().map(|flag| word(flag.as_str_name(), "FLAG_")).collect::<Vec<_>>();
+        let threats = self.threats.iter().map(|one| one.threat_id.clone());
         let is_known = self.report.is_some();
         vec![
             self.mineral.clone(),
@@ -165,11 +165,11 @@ impl Columns for Market {
             if is_known { self.residual.to_string() } else { String::new() },
             output::level_name(figures::level(self)),
             figures::open(self).to_string(),
-            threats.join(" "),
+            list(threats),
             report.source,
             report.period,
             report.vintage,
-            flags.join(" "),
+            flags(self.flags()),
         ]
     }
 }
@@ -204,14 +204,11 @@ impl Columns for ThreatRecord {
     fn fields(&self) -> Vec<String> {
         let threat = self.threat.clone().unwrap_or_default();
         let toward = threat.destination.clone().unwrap_or_default();
-        let stages = threat.stages().map(output::stage_name).collect::<Vec<_>>();
         let suspensions = threat.suspensions.iter();
-        let suspensions =
-            suspensions.map(|one| format!("{}/{}", one.from, one.until)).collect::<Vec<_>>();
+        let suspensions = suspensions.map(|one| format!("{}/{}", one.from, one.until));
         let markets = self.markets.iter();
-        let markets = markets
-            .map(|one| format!("{}/{}", one.mineral, output::stage_name(one.stage())))
-            .collect::<Vec<_>>();
+        let markets =
+            markets.map(|one| format!("{}/{}", one.mineral, output::stage_name(one.stage())));
         vec![
             threat.id.clone(),
             word(self.status().as_str_name(), "THREAT_STATUS_"),
@@ -221,16 +218,16 @@ impl Columns for ThreatRecord {
             toward.except.join(" "),
             word(threat.measure().as_str_name(), "MEASURE_"),
             threat.minerals.join(" "),
-            stages.join(" "),
+            list(threat.stages().map(output::stage_name)),
             word(threat.end_use().as_str_name(), "END_USE_"),
             word(threat.confidence().as_str_name(), "CONFIDENCE_"),
             self.moves_indices.to_string(),
             threat.date_announced.clone(),
             threat.date_effective.clone(),
-            suspensions.join(" "),
+            list(suspensions),
             threat.date_removed.clone(),
             threat.superseded_by.clone(),
-            markets.join(" "),
+            list(markets),
             threat.revision.to_string(),
             self.feed.clone(),
             time(self.accepted_at.as_ref()),
@@ -298,6 +295,16 @@ impl Columns for MarketRow<'_> {
             part.map(|part| part.upper_only.to_string()).unwrap_or_default(),
         ]
     }
+}
+
+/// A list, with blanks between.
+fn list(parts: impl Iterator<Item = String>) -> String {
+    parts.collect::<Vec<_>>().join(" ")
+}
+
+/// What is to be known of a value.
+fn flags(flags: impl Iterator<Item = Flag>) -> String {
+    list(flags.map(|flag| word(flag.as_str_name(), "FLAG_")))
 }
 
 /// An enum's name as the protocol writes it, in small letters and without its prefix; nothing where it is not set.

@@ -2,6 +2,7 @@
 
 use super::arguments::Output;
 use super::error::Error;
+use super::signals::Signals;
 use super::{output, standings};
 use crate::client::Servers;
 use crate::clock::Clock;
@@ -13,7 +14,6 @@ use clap::Args;
 use futures_util::future::OptionFuture;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use tokio::signal::unix::{SignalKind, signal};
 
 const FILE: &str = concat!("A file of feeds:\n\n", include_str!("../../deploy/feeds.toml"));
 
@@ -70,16 +70,10 @@ pub(super) async fn run(servers: Servers, output: Output, arguments: Feed) -> Re
         }
         None => None,
     };
-    let told = |kind| {
-        let doing = "signals cannot be heard".to_owned();
-        signal(kind).map_err(|source| Error::System { doing, source })
-    };
-    let (mut interrupt, mut terminate) =
-        (told(SignalKind::interrupt())?, told(SignalKind::terminate())?);
+    let mut signals = Signals::hear()?;
     tokio::select! {
         ended = intake::run(servers, &clock, feeds, checkpoints, rounds, &metrics) => Ok(ended?),
         Some(()) = OptionFuture::from(page) => unreachable!("a page is served for as long as the process lives"),
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
+        _ = signals.next() => Ok(()),
     }
 }

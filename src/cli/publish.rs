@@ -5,7 +5,7 @@ use super::error::Error;
 use super::{output, progress};
 use crate::client::{Publisher, Servers};
 use crate::grpc::pb::{PublishRequest, Update};
-use crate::intake::{Outcomes, json_lines};
+use crate::intake::{Outcomes, json_lines, numbers};
 use std::io::Read;
 use std::path::Path;
 use uuid::Uuid;
@@ -73,8 +73,7 @@ impl Shipment<'_> {
     }
 
     fn doing(&self, batch: &[(usize, Update)]) -> String {
-        let number = |update: Option<&(usize, Update)>| update.map_or(0, |(number, _)| *number);
-        let (first, last, unit) = (number(batch.first()), number(batch.last()), self.unit);
+        let (unit, (first, last)) = (self.unit, numbers(batch));
         format!("publishing {unit}s {first} to {last}, all or none (updates[0] is {unit} {first})")
     }
 }

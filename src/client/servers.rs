@@ -113,19 +113,14 @@ impl Servers {
             }
         }
         let failed = failed.expect("there is at least one server");
-        Err(Error::Connect { addresses: self.to_string(), why: first_cause(&failed) })
+        Err(unreached(self.to_string(), &failed))
     }
 
     /// A connection to the server whose turn it is; turns go round.
     pub(super) async fn connect_turn(&self, turn: usize) -> Result<Connection, Error> {
         let Server { address, endpoint } = self.turn(turn);
-        match endpoint.connect().await {
-            Ok(channel) => Ok(self.showing(channel)),
-            Err(error) => {
-                let why = first_cause(&error);
-                Err(Error::Connect { addresses: address.clone(), why })
-            }
-        }
+        let connected = endpoint.connect().await.map(|channel| self.showing(channel));
+        connected.map_err(|error| unreached(address.clone(), &error))
     }
 
     fn turn(&self, turn: usize) -> &Server {
@@ -184,13 +179,13 @@ fn server(address: &str, credentials: &Credentials) -> Result<Server, Error> {
     Ok(Server { address: address.to_owned(), endpoint })
 }
 
-/// What is at the bottom of an error; what is above it says no more than that there is one.
-fn first_cause(error: &dyn std::error::Error) -> String {
+/// Nobody answers at these addresses, for what is at the bottom of an error; what is above it says no more than that there is one.
+fn unreached(addresses: String, error: &dyn std::error::Error) -> Error {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    cause.to_string()
+    Error::Connect { addresses, why: cause.to_string() }
 }
 
 /// What to do where there is no connection, by the words of the libraries underneath.

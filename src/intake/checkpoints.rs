@@ -121,9 +121,9 @@ impl Checkpoints {
         Ok(Self { place, sources: Mutex::new(sources) })
     }
 
-    /// Everything.
-    pub fn all(&self) -> Sources {
-        self.look(Clone::clone)
+    /// What is known of a feed.
+    pub(super) fn entries(&self, feed: &Slug) -> BTreeMap<String, Entry> {
+        self.look(|sources| sources.get(feed.as_str()).cloned()).unwrap_or_default()
     }
 
     /// How much of a feed is in trouble.
@@ -234,8 +234,8 @@ mod tests {
         checkpoints.change(own, "b.csv", |entry| entry.trouble = None).unwrap();
         assert_eq!(kept(), KEPT, "an entry that says nothing is none");
         assert_eq!(checkpoints.forget(own, str::is_empty).unwrap(), ["a.csv"]);
-        assert_eq!(open(&names).unwrap().all()["own"].len(), 0);
-        assert_eq!(open(&names[..1]).unwrap().all().len(), 1);
+        assert_eq!(open(&names).unwrap().look(|sources| sources["own"].len()), 0);
+        assert_eq!(open(&names[..1]).unwrap().look(Sources::len), 1);
         assert!(!kept().contains("web"));
     }
 

@@ -272,7 +272,7 @@ mod tests {
         async fn look(&mut self) -> Vec<String> {
             let Source::Path(path) = self.follower.source.clone() else { panic!("it is a path") };
             self.follower.look_at_files(&path).await.unwrap();
-            let entries = self.checkpoints.all().remove("test").unwrap_or_default();
+            let entries = self.checkpoints.entries(&Slug::parse("test").unwrap());
             let why = |(name, entry): (String, super::super::Entry)| {
                 entry.trouble.map(|trouble| format!("{name}: {}", trouble.why))
             };

@@ -32,7 +32,7 @@ pub use checkpoints::{Checkpoints, Entry, Sources};
 pub use file::BYTES_MAX;
 pub use format::{Format, Read, Taken, json_lines};
 pub use outcomes::Outcomes;
-pub use send::BATCH;
+pub use send::{BATCH, numbers};
 
 use crate::client::Servers;
 use crate::clock::Clock;

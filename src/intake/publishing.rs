@@ -69,7 +69,7 @@ impl Publishing {
 
     /// By what it can be known, without reading it, that a name still says what was published; of all names of which it can.
     pub(super) fn in_sync(&self) -> BTreeMap<String, Version> {
-        let entries = self.checkpoints.all().remove(self.feed.as_str()).unwrap_or_default();
+        let entries = self.checkpoints.entries(&self.feed);
         let is_in_sync = |entry: &Entry| entry.sending.is_none() && entry.trouble.is_none();
         let version = |(name, entry): (String, Entry)| {
             let published = entry.published.clone().filter(|_| is_in_sync(&entry))?;

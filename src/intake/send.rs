@@ -46,9 +46,10 @@ pub(super) async fn send(
             exercise: false,
         };
         request.request_id = request_id(key, at, &request).to_string();
-        let response = publisher.publish(request).await.map_err(|status| Refusal {
-            status: Box::new(status),
-            of: numbers(read.unit, batch),
+        let response = publisher.publish(request).await.map_err(|status| {
+            let (unit, (first, last)) = (read.unit, numbers(batch));
+            let of = format!("{unit}s {first} to {last} (updates[0] is {unit} {first}): ");
+            Refusal { status: Box::new(status), of }
         })?;
         outcomes.add(&response);
     }
@@ -61,11 +62,10 @@ fn request_id(key: Uuid, at: usize, request: &PublishRequest) -> Uuid {
     Builder::from_custom_bytes(xxh3_128(text.as_bytes()).to_be_bytes()).into_uuid()
 }
 
-/// `lines 1 to 100 (updates[0] is line 1)`
-fn numbers(unit: &str, batch: &[(usize, Update)]) -> String {
+/// The numbers of the first and the last update of a batch.
+pub fn numbers(batch: &[(usize, Update)]) -> (usize, usize) {
     let number = |update: Option<&(usize, Update)>| update.map_or(0, |(number, _)| *number);
-    let (first, last) = (number(batch.first()), number(batch.last()));
-    format!("{unit}s {first} to {last} (updates[0] is {unit} {first}): ")
+    (number(batch.first()), number(batch.last()))
 }
 
 impl Refusal {

@@ -1,7 +1,6 @@
 """The documents' own commands: read from the pages, and run as they are typed, in a folder and a network of their own."""
 
 import dataclasses
-import os
 import pathlib
 import re
 import shutil
@@ -57,7 +56,7 @@ class Terminal:
         (programs / "lodewatch").symlink_to(harness.BINARY)
         for name in CLONE:
             (self.folder / name).symlink_to(harness.ROOT / name)
-        clean = {key: value for key, value in os.environ.items() if not key.startswith("LODEWATCH_")}
+        clean = harness.environment()
         self.environment = clean | {"PATH": f"{programs}:{clean['PATH']}"}
         self.namespace = self.network()
 
@@ -77,34 +76,28 @@ class Terminal:
     def command(self, script):
         return ["nsenter", self.namespace, "bash", "-euo", "pipefail", "-c", script]
 
+    def surroundings(self):
+        """Of everything that is run: nothing to read, and one place for all that is said."""
+        return {
+            "cwd": self.folder,
+            "env": self.environment,
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.STDOUT,
+            "text": True,
+            # openssl dumps bytes as they are.
+            "errors": "replace",
+        }
+
     def run(self, script):
         """Runs it to its end, and gives what it printed."""
-        done = subprocess.run(
-            self.command(script),
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            # openssl dumps bytes as they are.
-            errors="replace",
-            timeout=SECONDS_MAX,
-        )
+        done = subprocess.run(self.command(script), **self.surroundings(), timeout=SECONDS_MAX)
         self.case.assertEqual(done.returncode, 0, f"{script}\n{done.stdout}")
         return done.stdout
 
     def stay(self, command, ready):
         """Starts what stays until the section is over, and waits until it says that it is ready."""
-        process = subprocess.Popen(
-            self.command(f"exec {command}"),
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        process = subprocess.Popen(self.command(f"exec {command}"), **self.surroundings())
         self.case.addCleanup(process.stdout.close)
         self.case.addCleanup(process.wait)
         self.case.addCleanup(process.kill)

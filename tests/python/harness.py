@@ -1,5 +1,6 @@
 """The real server as a process, and stubs generated from the protos: all that a client in another language has."""
 
+import http.server
 import importlib
 import os
 import pathlib
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import unittest
 
 import grpc_tools
 from grpc_tools import protoc
@@ -15,6 +17,11 @@ from grpc_tools import protoc
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("LODEWATCH_BIN", str(ROOT / "target/debug/lodewatch"))
 FILES = ("types", "feed", "alert", "market", "policy")
+
+
+def environment():
+    """Without the settings of the tests, which are none of the program's."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("LODEWATCH_")}
 
 
 def generate_stubs():
@@ -35,20 +42,51 @@ def stub_module(name):
     return importlib.import_module(f"lodewatch.v1.{name}")
 
 
+class WebServer(http.server.ThreadingHTTPServer):
+    """Answers HTTP on a port of the system's choice, by a handler of its own kind, until it is closed."""
+
+    daemon_threads = True
+
+    def __init__(self, handler):
+        super().__init__(("127.0.0.1", 0), handler)
+        self.address = f"http://127.0.0.1:{self.server_port}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def handle_error(self, *_):
+        """A client that was killed is part of the test."""
+
+    def close(self):
+        self.shutdown()
+        self.server_close()
+
+
+class WebHandler(http.server.BaseHTTPRequestHandler):
+    """Answers whole, and says nothing besides."""
+
+    def answer(self, status, headers, content=b""):
+        self.send_response(status)
+        for name, value in {**headers, "content-length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_):
+        pass
+
+
 class Server:
     """`lodewatch serve`, on a port of the system's choice unless one is given; with a console only where one is asked for."""
 
     START_SECONDS_MAX = 30
 
     def __init__(self, data_dir, listen="127.0.0.1:0", console="", **settings):
-        clean = {key: value for key, value in os.environ.items() if not key.startswith("LODEWATCH_")}
         self.process = subprocess.Popen(
             [BINARY, "serve", "--listen", listen, "--data-dir", str(data_dir)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            env={**clean, "LODEWATCH_CONSOLE__LISTEN": console, **settings},
+            env={**environment(), "LODEWATCH_CONSOLE__LISTEN": console, **settings},
         )
         self.log = []
         self.address = None
@@ -80,3 +118,33 @@ class Server:
         self.process.wait()
         self._reader.join()
         self.process.stderr.close()
+
+
+class Case(unittest.TestCase):
+    """A folder of its own, a server on it, and the program as that one's client."""
+
+    SECONDS_MAX = 90
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.serve()
+
+    def serve(self, **settings):
+        self.server = Server(self.folder / "data", **settings)
+        self.addCleanup(self.server.kill)
+
+    def run_program(self, *arguments):
+        return subprocess.run(
+            [BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=self.SECONDS_MAX, env=environment()
+        )
+
+    def lodewatch(self, *arguments):
+        return self.printed(*arguments, "--address", self.server.address)
+
+    def printed(self, *arguments):
+        """What it prints where all is well."""
+        done = self.run_program(*arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout

@@ -1,6 +1,5 @@
 """`lodewatch feed`: files, folders and addresses kept in sync with a real server, whatever happens to either."""
 
-import http.server
 import json
 import os
 import pathlib
@@ -8,13 +7,12 @@ import re
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import unittest
 import urllib.request
 
 import harness
-from test_forward import Program, binary, environment, report
+from test_forward import Program, report
 
 SECONDS_MAX = 90
 
@@ -37,7 +35,7 @@ class Web:
         self.changed = threading.Condition()
         web = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Handler(harness.WebHandler):
             def do_GET(self):
                 with web.changed:
                     known = self.headers["if-none-match"]
@@ -48,26 +46,11 @@ class Web:
                     web.asked.append((self.path, known, status))
                     web.authorization = self.headers["authorization"]
                     web.changed.notify_all()
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("content-length", str(len(content) if status == 200 else 0))
-                self.end_headers()
-                if status == 200:
-                    self.wfile.write(content)
+                self.answer(status, headers, content if status == 200 else b"")
 
-            def log_message(self, *_):
-                pass
-
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_):
-                """A client that was killed is part of the test."""
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/figures"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.server = harness.WebServer(Handler)
+        self.url = f"{self.server.address}/figures"
+        self.close = self.server.close
 
     def replace(self, content):
         with self.changed:
@@ -80,10 +63,6 @@ class Web:
             if not self.changed.wait_for(answered, SECONDS_MAX):
                 raise AssertionError(f"not in time; there were {self.asked}")
             return list(self.asked)
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
 
 
 class Holding:
@@ -118,18 +97,11 @@ class Holding:
         self.listener.close()
 
 
-class Feeding(unittest.TestCase):
+class Feeding(harness.Case):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
+        super().setUp()
         self.source = self.folder / "source"
         self.source.mkdir()
-        self.serve()
-
-    def serve(self, listen="127.0.0.1:0"):
-        self.server = harness.Server(self.folder / "data", listen)
-        self.addCleanup(self.server.kill)
 
     def feeds(self, **feeds):
         """Writes the file: each feed's format, source, and whatever else."""
@@ -142,17 +114,15 @@ class Feeding(unittest.TestCase):
 
     def command(self, *arguments, address=None):
         state = ["--state", str(self.folder / "state"), "--address", address or self.server.address]
-        return [binary(), "feed", str(self.folder / "feeds.toml"), *state, *map(str, arguments)]
+        return ["feed", str(self.folder / "feeds.toml"), *state, *map(str, arguments)]
 
     def feed(self, *arguments, address=None):
-        program = Program(*self.command(*arguments, address=address))
+        program = Program(harness.BINARY, *self.command(*arguments, address=address))
         self.addCleanup(program.kill)
         return program
 
     def run_to_its_end(self, *arguments):
-        done = subprocess.run(
-            self.command(*arguments), capture_output=True, text=True, timeout=SECONDS_MAX, env=environment()
-        )
+        done = self.run_program(*self.command(*arguments))
         return done.returncode, done.stdout, done.stderr
 
     def put(self, name, content):
@@ -161,29 +131,14 @@ class Feeding(unittest.TestCase):
         hidden.write_text(content)
         hidden.rename(self.source / name)
 
-    def lodewatch(self, *arguments):
-        command = [binary(), *map(str, arguments), "--address", self.server.address]
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=SECONDS_MAX, env=environment()
-        )
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout
-
     def markets(self):
         text = self.lodewatch("markets", "--output", "json")
         return {json.loads(line)["mineral"] for line in text.splitlines()}
 
     def batches(self):
         """What every batch of the journal came from, and how many updates it has."""
-        done = subprocess.run(
-            [binary(), "journal", "export", "--data-dir", str(self.folder / "data")],
-            capture_output=True,
-            text=True,
-            timeout=SECONDS_MAX,
-            env=environment(),
-        )
-        self.assertEqual(done.returncode, 0, done.stderr)
-        entries = [json.loads(line) for line in done.stdout.splitlines()]
+        exported = self.printed("journal", "export", "--data-dir", self.folder / "data")
+        entries = [json.loads(line) for line in exported.splitlines()]
         batches = [entry["batch"] for entry in entries if "batch" in entry]
         return [(batch["feed"], len(batch["updates"])) for batch in batches]
 
@@ -314,32 +269,24 @@ class Feeding(unittest.TestCase):
         self.feeds(own=("jsonl", "source"))
         program = self.feed(address=address)
         self.assertIn("the server takes nothing", program.wait_for("not in sync"))
-        self.serve(address)
+        self.serve(listen=address)
         program.wait_for("published")
         self.server.kill()
         self.put("a.jsonl", share("gallium", 0.5))
         self.put("b.jsonl", share("tin", 0.5))
-        self.serve(address)
+        self.serve(listen=address)
         program.wait_for('published feed=own file="b.jsonl"')
         program.process.send_signal(signal.SIGTERM)
         self.assertEqual(program.ended()[0], 0)
         self.assertEqual(self.batches(), [("own", 1)] * 3)
 
     def test_what_the_server_refuses_is_named_and_tried_again_when_it_may_be_otherwise(self):
-        token = subprocess.run(
-            [binary(), "token", "new", "feeder", "--role", "publisher", "--feed", "other"],
-            capture_output=True,
-            text=True,
-            timeout=SECONDS_MAX,
-            env=environment(),
-        )
+        token = self.run_program("token", "new", "feeder", "--role", "publisher", "--feed", "other")
         (self.folder / "token").write_text(token.stdout)
         identities = self.folder / "identities.toml"
         identities.write_text(token.stderr)
         self.server.kill()
-        settings = {"LODEWATCH_ACCESS__IDENTITIES": str(identities), "LODEWATCH_RELOAD__EVERY": "1s"}
-        self.server = harness.Server(self.folder / "data", **settings)
-        self.addCleanup(self.server.kill)
+        self.serve(LODEWATCH_ACCESS__IDENTITIES=str(identities), LODEWATCH_RELOAD__EVERY="1s")
         self.put("a.jsonl", share("unobtainium", 0.9))
         self.put("b.jsonl", share("gallium", 0.9))
         self.feeds(own=("jsonl", "source"))

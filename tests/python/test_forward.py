@@ -3,10 +3,7 @@
 import base64
 import hashlib
 import hmac
-import http.server
 import json
-import os
-import pathlib
 import signal
 import subprocess
 import tempfile
@@ -54,14 +51,6 @@ def threat(mineral, effective):
     }
 
 
-def binary():
-    return os.environ.get("LODEWATCH_BIN", str(harness.ROOT / "target/debug/lodewatch"))
-
-
-def environment():
-    return {key: value for key, value in os.environ.items() if not key.startswith("LODEWATCH_")}
-
-
 class Receiver:
     """An HTTP server that keeps what is posted to it, and answers what it was told to: 200 where it was told nothing."""
 
@@ -71,7 +60,7 @@ class Receiver:
         self.changed = threading.Condition()
         receiver = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Handler(harness.WebHandler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self):
@@ -80,24 +69,11 @@ class Receiver:
                     status, more = receiver.answers.pop(0) if receiver.answers else (200, {})
                     receiver.posts.append((status, dict(self.headers), body))
                     receiver.changed.notify_all()
-                self.send_response(status)
-                for name, value in more.items():
-                    self.send_header(name, value)
-                self.send_header("content-length", "0")
-                self.end_headers()
+                self.answer(status, more)
 
-            def log_message(self, *_):
-                pass
-
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_):
-                """A client that was killed is part of the test."""
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.server = harness.WebServer(Handler)
+        self.url = f"{self.server.address}/hook"
+        self.close = self.server.close
 
     def wait_for(self, is_there):
         """Waits until what was posted so far is enough."""
@@ -120,10 +96,6 @@ class Receiver:
 
         self.wait_for(has_come)
 
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
-
 
 class Program:
     """A process of which the test reads what it says."""
@@ -137,7 +109,7 @@ class Program:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment(),
+            env=harness.environment(),
         )
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -193,24 +165,12 @@ class Alertmanager(Program):
         self.url = f"http://127.0.0.1:{self.port}"
 
 
-class Forwarding(unittest.TestCase):
+class Forwarding(harness.Case):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
+        super().setUp()
         self.state = self.folder / "state"
-        self.server = harness.Server(self.folder / "data")
-        self.addCleanup(self.server.kill)
         self.receiver = Receiver()
         self.addCleanup(self.receiver.close)
-
-    def lodewatch(self, *arguments):
-        command = [binary(), *map(str, arguments), "--address", self.server.address]
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=SECONDS_MAX, env=environment()
-        )
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout
 
     def publish(self, *updates, drill=False):
         """Publishes one batch; gives the sequence of the last alert there is."""
@@ -224,7 +184,7 @@ class Forwarding(unittest.TestCase):
         return [json.loads(line) for line in lines.splitlines()]
 
     def forward(self, *arguments):
-        command = [binary(), "forward", *arguments, "--state", self.state]
+        command = [harness.BINARY, "forward", *arguments, "--state", self.state]
         program = Program(*command, "--address", self.server.address)
         self.addCleanup(program.kill)
         return program

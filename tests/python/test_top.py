@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import tempfile
 import unittest
 
 import harness
@@ -33,13 +32,9 @@ BAN = {
 }
 
 
-class InATerminal(unittest.TestCase):
+class InATerminal(harness.Case):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.data_dir = folder.name
-        self.server = harness.Server(self.data_dir)
-        self.addCleanup(lambda: self.server.kill())
+        super().setUp()
         self.address = self.server.address
         self.publish(report("gallium", 0.99), report("indium", 0.7), report("cadmium", 0.3))
 
@@ -69,7 +64,7 @@ class InATerminal(unittest.TestCase):
         top.shows("14702", "CHN-GA", "2090-01-31", "restricted-share")
         self.server.kill()
         top.shows("CONNECTION LOST", "Connection refused", "Gallium refining")
-        self.server = harness.Server(self.data_dir, listen=self.address)
+        self.serve(listen=self.address)
         top.shows("live", "connected again")
         self.publish(report("gallium", 0.2, "2026-02-07"))
         top.shows("CLEARED", "CHN 20.0 ")

@@ -2,6 +2,7 @@
 
 use crate::PATIENCE;
 use crate::load::request;
+use crate::together::until_ready;
 use crate::world::{STREAM, World};
 use lodewatch::client::connect;
 use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
@@ -17,13 +18,6 @@ use tonic_health::pb::health_client::HealthClient;
 const MISSED: Duration = Duration::from_secs(8);
 /// Longer than it takes until that one no longer leads.
 const LONG: Duration = Duration::from_secs(15);
-
-async fn until(channel: &Channel, wanted: ServingStatus) {
-    let mut health = HealthClient::new(channel.clone());
-    let mut said = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
-    let reached = async { while said.message().await.unwrap().unwrap().status() != wanted {} };
-    timeout(PATIENCE, reached).await.unwrap();
-}
 
 async fn assert_refused(channel: &Channel) {
     let mut feed = FeedServiceClient::new(channel.clone());
@@ -46,7 +40,7 @@ async fn a_replica_is_not_ready_for_as_long_as_most_of_the_servers_are_gone() {
         assert_refused(&channels[0]).await;
     }
     for channel in &channels {
-        until(channel, ServingStatus::NotServing).await;
+        until_ready(channel, false).await;
     }
     let begun = Instant::now();
     while begun.elapsed() < LONG {
@@ -60,6 +54,6 @@ async fn a_replica_is_not_ready_for_as_long_as_most_of_the_servers_are_gone() {
     }
     followers().for_each(|number| world.cluster.servers[number].go_on());
     for channel in &channels {
-        until(channel, ServingStatus::Serving).await;
+        until_ready(channel, true).await;
     }
 }

@@ -21,6 +21,7 @@ use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tonic::Code;
+use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -115,9 +116,9 @@ fn settings(nats: &Nats) -> Settings {
 }
 
 /// Waits until a replica says that it is ready, or that it is not.
-async fn until_ready(server: &Server, is_ready: bool) {
+pub(crate) async fn until_ready(channel: &Channel, is_ready: bool) {
     let wanted = if is_ready { ServingStatus::Serving } else { ServingStatus::NotServing };
-    let mut health = HealthClient::new(server.channel.clone());
+    let mut health = HealthClient::new(channel.clone());
     let mut said = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
     let reached = async { while said.message().await.unwrap().unwrap().status() != wanted {} };
     timeout(PATIENCE, reached).await.unwrap();
@@ -267,7 +268,7 @@ async fn a_replica_that_another_contradicts_serves_nobody_and_says_where() {
     wrong.append(now, Payload::Tick { due: now }).await.unwrap();
     for server in &all.servers {
         let trouble = timeout(PATIENCE, server.view.ended()).await.unwrap();
-        until_ready(server, false).await;
+        until_ready(&server.channel, false).await;
         assert!(trouble.to_string().contains(&format!("up to entry {at}")), "{trouble}");
         let request = ListAlertsRequest {
             min_cursor: published.cursor.clone(),
@@ -302,7 +303,7 @@ async fn a_subscriber_is_told_that_the_journal_is_out_of_reach_and_misses_nothin
     assert!(nothing.is_empty());
     let Some(Message::Heartbeat(heartbeat)) = beat.message else { panic!("{beat:?}") };
     assert_eq!(heartbeat.head_cursor, "", "nobody knows");
-    until_ready(&all.servers[1], false).await;
+    until_ready(&all.servers[1].channel, false).await;
     // What is known is told on, and what is not durable is not taken.
     assert_eq!(all.servers[1].all_alerts().await, before);
     let request = batch(vec![swing("gallium", 1)]);
@@ -312,7 +313,7 @@ async fn a_subscriber_is_told_that_the_journal_is_out_of_reach_and_misses_nothin
     // It may have come all the same; under its request id it counts once.
     let second = Publisher::new(all.servers[2].servers()).publish(request).await.unwrap();
     let (after, _) = stream.until(|message| is_out_of_reach(message) == Some(false)).await;
-    until_ready(&all.servers[1], true).await;
+    until_ready(&all.servers[1].channel, true).await;
     let sequences = before.iter().chain(&after).map(|alert| alert.sequence);
     let published = first.alert_sequences.iter().chain(&second.alert_sequences);
     assert_eq!(sequences.collect::<Vec<_>>(), published.copied().collect::<Vec<_>>());
