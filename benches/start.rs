@@ -80,7 +80,7 @@ fn engine_alone(dir: &Path) {
 /// The policy, then reports.
 fn journal(entries: u64) -> impl Iterator<Item = Result<Entry, Error>> {
     let at: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    let policy = Payload::PolicyAdopted(Arc::new(Config::built_in().policy));
+    let policy = Payload::PolicyAdopted { revision: 0, policy: Arc::new(Config::built_in().policy) };
     let minerals: Vec<Mineral> = Mineral::all().take(40).collect();
     let reports: Vec<Payload> = (0..80).map(|which| report(&minerals, which)).collect();
     (1..=entries).map(move |seq| {

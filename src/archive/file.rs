@@ -11,7 +11,7 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
 
 /// The version of the tables and of the bytes in them; kept in `user_version`. 0 is an empty file.
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 1;
 
 const PRAGMAS: &str = "
     PRAGMA journal_mode = WAL;

@@ -66,7 +66,7 @@ pub(super) fn run(dir: &Path, output: Output) -> Result<(), Error> {
 fn change(entry: &Entry, state: &State) -> Option<Change> {
     let (sender, feed, outcome, what) = match &entry.payload {
         Payload::Tick { .. } => return None,
-        Payload::PolicyAdopted(policy) | Payload::PolicyRevised { policy, .. } => {
+        Payload::PolicyAdopted { policy, .. } => {
             let rules = policy.rules.iter().map(|rule| format!("rule {}", rule.name)).collect();
             ("settings".to_owned(), "-".to_owned(), "policy adopted".to_owned(), rules)
         }

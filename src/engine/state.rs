@@ -148,8 +148,7 @@ impl State {
         self.now = entry.at;
         match &entry.payload {
             Payload::Batch(batch) => self.take_batch(batch, &mut alerts),
-            Payload::PolicyAdopted(policy) => self.adopt(0, policy, &mut alerts),
-            Payload::PolicyRevised { revision, policy } => {
+            Payload::PolicyAdopted { revision, policy } => {
                 self.adopt(*revision, policy, &mut alerts);
             }
             Payload::Tick { .. } => {}

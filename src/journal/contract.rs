@@ -120,7 +120,7 @@ async fn concurrent_appends_are_each_in_the_journal_once(journal: Arc<dyn Journa
     let entries = read(&mut *journal.tail(Seq::ZERO).unwrap(), 64 * 20).await;
     let read = entries.iter().map(|entry| match entry.payload {
         Payload::Tick { due } => (entry.seq, due),
-        Payload::Batch(_) | Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } => {
+        Payload::Batch(_) | Payload::PolicyAdopted { .. } => {
             panic!("only ticks were appended")
         }
     });

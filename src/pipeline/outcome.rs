@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub(super) fn answer(state: &State, entry: &Entry) -> Option<Arc<Answered>> {
     match &entry.payload {
         Payload::Batch(batch) => state.requests().get(batch.request_id).cloned(),
-        Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } | Payload::Tick { .. } => None,
+        Payload::PolicyAdopted { .. } | Payload::Tick { .. } => None,
     }
 }
 
@@ -19,7 +19,7 @@ pub(super) fn answer(state: &State, entry: &Entry) -> Option<Arc<Answered>> {
 pub(super) fn trace(entry: &Entry) -> Option<Trace> {
     match &entry.payload {
         Payload::Batch(batch) => batch.trace,
-        Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } | Payload::Tick { .. } => None,
+        Payload::PolicyAdopted { .. } | Payload::Tick { .. } => None,
     }
 }
 

@@ -188,7 +188,7 @@ async fn a_rolling_change_of_the_policy_ends_with_the_newest_and_nobody_takes_tu
     all.restart(2, newest).await;
     all.assert_all_say_the_same().await;
     let is_policy = |entry: &&Entry| match entry.payload {
-        Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } => true,
+        Payload::PolicyAdopted { .. } => true,
         Payload::Batch(_) | Payload::Tick { .. } => false,
     };
     let entries = all.entries().await;

@@ -52,7 +52,7 @@ fn payload(checks: &mut Checks, sent: Option<&Wire>) -> Result<Option<Payload>, 
             publish(batch, Uuid::nil).map(|batch| Some(Payload::Batch(batch)))
         }
         Some(Wire::Policy(adopted)) => match codec::decode(&adopted.exact) {
-            Ok(policy @ (Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. })) => {
+            Ok(policy @ Payload::PolicyAdopted { .. }) => {
                 Ok(Some(policy))
             }
             Ok(Payload::Batch(_) | Payload::Tick { .. }) => {

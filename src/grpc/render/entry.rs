@@ -12,7 +12,7 @@ use uuid::Uuid;
 pub fn entry(entry: &Entry) -> pb::JournalEntry {
     let payload = match &entry.payload {
         Payload::Batch(one) => Wire::Batch(batch(one)),
-        Payload::PolicyAdopted(one) | Payload::PolicyRevised { policy: one, .. } => {
+        Payload::PolicyAdopted { policy: one, .. } => {
             Wire::Policy(pb::AdoptedPolicy {
                 policy: Some(policy(one, entry.seq, entry.at)),
                 exact: codec::encode(&entry.payload)
@@ -23,7 +23,7 @@ pub fn entry(entry: &Entry) -> pb::JournalEntry {
     };
     let (sender, trace) = match &entry.payload {
         Payload::Batch(batch) => (batch.sender.as_ref().map(sender), batch.trace.map(trace)),
-        Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } | Payload::Tick { .. } => {
+        Payload::PolicyAdopted { .. } | Payload::Tick { .. } => {
             (None, None)
         }
     };
