@@ -15,7 +15,7 @@
 
 use lodewatch::domain::update::{Removal, RequestId};
 use lodewatch::domain::{Batch, Payload, Seq, Slug, Timestamp, Update};
-use lodewatch::journal::{Embedded, Journal, codec};
+use lodewatch::journal::{SqliteJournal, Journal, codec};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -60,7 +60,7 @@ fn main() {
 /// From the call of an append to the entry out of a tail that waits for it, one at a time.
 fn delivery() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let journal = Embedded::open(dir.path()).unwrap();
+    let journal = SqliteJournal::open(dir.path()).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
     let mut tail = journal.tail(Seq::ZERO).unwrap();
     let measured = measure(2_000, 1, || {
@@ -75,7 +75,7 @@ fn delivery() {
 }
 
 fn journal(dir: &Path, in_flight: usize, entries: usize) -> Measured {
-    let journal = Arc::new(Embedded::open(dir).unwrap());
+    let journal = Arc::new(SqliteJournal::open(dir).unwrap());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     let begin = Instant::now();
     let latencies = runtime.block_on(async {

@@ -23,7 +23,7 @@ use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
 use lodewatch::grpc::pb::policy_service_client::PolicyServiceClient;
 use lodewatch::grpc::pb::{BacktestRequest, PublishRequest, Update};
 use lodewatch::grpc::{parse, render};
-use lodewatch::journal::{Embedded, Journal};
+use lodewatch::journal::{SqliteJournal, Journal};
 use lodewatch::server::Node;
 use std::path::Path;
 use std::sync::Arc;
@@ -85,7 +85,7 @@ async fn main() {
 }
 
 async fn write_journal(dir: &Path) {
-    let journal = Arc::new(Embedded::open(dir).unwrap());
+    let journal = Arc::new(SqliteJournal::open(dir).unwrap());
     let updates: Vec<Vec<Update>> = (0..2).map(|turn| vec![report(turn)]).collect();
     let mut tasks = JoinSet::new();
     for writer in 0..IN_FLIGHT {

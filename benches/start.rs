@@ -21,7 +21,7 @@ use lodewatch::domain::update::RequestId;
 use lodewatch::domain::{Entry, Mineral, Payload, Seq, Timestamp};
 use lodewatch::engine::State;
 use lodewatch::grpc::{self, pb};
-use lodewatch::journal::{Error, Reading, write_new};
+use lodewatch::journal::{Error, JournalReader, write_journal};
 use lodewatch::server::Node;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,9 +33,9 @@ fn main() {
     let given = std::env::args().skip(1).find_map(|argument| argument.parse().ok());
     let entries: u64 = given.unwrap_or(1_000_000);
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let writing = timed(|| write_new::<Error>(dir.path(), journal(entries)).unwrap());
+    let writing = timed(|| write_journal::<Error>(dir.path(), journal(entries)).unwrap());
     let engine = timed(|| engine_alone(dir.path()));
-    let verify = timed(|| Reading::open(dir.path()).unwrap().verify().unwrap());
+    let verify = timed(|| JournalReader::open(dir.path()).unwrap().verify().unwrap());
     let replay = timed(|| start_and_stop(dir.path()));
     let snapshot = timed(|| start_and_stop(dir.path()));
     let count = f64::from(u32::try_from(entries).unwrap());
@@ -72,7 +72,7 @@ fn start_and_stop(dir: &Path) {
 
 fn engine_alone(dir: &Path) {
     let mut state = State::default();
-    for entry in Reading::open(dir).unwrap() {
+    for entry in JournalReader::open(dir).unwrap() {
         state.apply(&entry.unwrap());
     }
 }

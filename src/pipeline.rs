@@ -10,11 +10,11 @@ mod ticks;
 pub use digest::Divergence;
 pub use ticks::keep_time;
 
-use crate::archive::{self, Archive, Record, Snapshot};
+use crate::archive::{self, Archive, AlertRecord, Snapshot};
 use crate::domain::{Alert, Entry, Facets, Seq, Timestamp};
 use crate::engine::State;
 use crate::fanout::{self, Frame, Ring};
-use crate::journal::{self, Ahead, Journal, Tail};
+use crate::journal::{self, ReadAhead, Journal, Tail};
 use crate::metrics;
 use crate::traces::Traces;
 use bytes::Bytes;
@@ -103,7 +103,7 @@ pub struct Housekeeping {
 pub struct View {
     state: Arc<RwLock<State>>,
     ring: Arc<Ring>,
-    archive: archive::Reader,
+    archive: archive::ArchiveReader,
     next_deadline: watch::Receiver<Option<Timestamp>>,
     trouble: watch::Receiver<Option<Trouble>>,
 }
@@ -120,7 +120,7 @@ impl View {
     }
 
     /// All alerts. Calls block on the disk.
-    pub fn archive(&self) -> &archive::Reader {
+    pub fn archive(&self) -> &archive::ArchiveReader {
         &self.archive
     }
 
@@ -230,7 +230,7 @@ impl Pipeline {
         let mut tail = journal.tail(after)?;
         let recovered = *journal.head().borrow();
         if recovered > after {
-            tail = Box::new(Ahead::until(tail, recovered)?);
+            tail = Box::new(ReadAhead::until(tail, recovered)?);
         }
         tracing::info!(entry = after.0, head = recovered.0, "replaying the journal");
         Ok(Self {
@@ -310,11 +310,11 @@ impl Pipeline {
     async fn take(&mut self, entries: &[Entry]) -> Result<(), Error> {
         let Some(last) = entries.last() else { return Ok(()) };
         let frames = self.apply(entries);
-        for testimony in self.tail.testimonies() {
+        for digest in self.tail.peer_digests() {
             // Before anyone is told of these entries.
-            self.digests.check(&testimony)?;
+            self.digests.check(&digest)?;
         }
-        let records: Vec<Record> =
+        let records: Vec<AlertRecord> =
             frames.iter().flat_map(|frame| &frame.records).cloned().collect();
         let trails = frames.iter().filter_map(|frame| frame.trail.as_ref());
         let archiving: Vec<_> = trails.map(|trail| trail.archive()).collect();
@@ -325,7 +325,7 @@ impl Pipeline {
         self.deadline
             .send_if_modified(|before| std::mem::replace(before, next_deadline) != next_deadline);
         self.view.ring.push(frames, last.seq);
-        self.journal.testify(self.digests.testimony());
+        self.journal.share_digest(self.digests.latest());
         let configured = self.housekeeping.snapshot_every_entries;
         let is_replay = last.seq < self.recovered;
         let every = if is_replay { configured.max(REPLAY_SNAPSHOT_ENTRIES) } else { configured };
@@ -336,7 +336,7 @@ impl Pipeline {
     }
 
     /// Archives alerts; on a full disk tries until there is space, and tells so meanwhile.
-    async fn commit(&mut self, applied: Seq, records: &[Record]) -> Result<(), Error> {
+    async fn commit(&mut self, applied: Seq, records: &[AlertRecord]) -> Result<(), Error> {
         let begun = Instant::now();
         while let Err(error) = self.archive.commit(applied, records) {
             if !matches!(error, archive::Error::Full { .. }) {
@@ -386,8 +386,8 @@ impl Pipeline {
         frames
     }
 
-    fn record(&self, alert: &Alert) -> Record {
-        Record {
+    fn record(&self, alert: &Alert) -> AlertRecord {
+        AlertRecord {
             sequence: alert.sequence,
             entry: alert.entry,
             episode: alert.episode,
@@ -417,7 +417,7 @@ impl Pipeline {
         if seq == self.last_snapshot {
             return Ok(());
         }
-        let digest = self.digests.testimony().digest;
+        let digest = self.digests.latest().digest;
         self.archive.save_snapshot(&Snapshot { seq, digest, bytes })?;
         self.last_snapshot = seq;
         self.metrics.snapshot(seq.0, now.millis());

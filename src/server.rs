@@ -17,7 +17,7 @@ use crate::clock::{Clock, Jumped};
 use crate::config::{Config, Store};
 use crate::console;
 use crate::grpc::{self, Addresses, Api, Boards, Bounds, Calls, Credits, Limits};
-use crate::journal::{self, Embedded, JetStream, Journal};
+use crate::journal::{self, JetStreamJournal, Journal, SqliteJournal};
 use crate::metrics::{self, Metrics};
 use crate::pipeline::{self, Divergence, Housekeeping, Pipeline, Trouble, View, keep_time};
 use crate::reload::{self, Keeper, Reload};
@@ -423,10 +423,10 @@ async fn open_journal(
     counted: metrics::Journal,
 ) -> Result<Arc<dyn Journal>, journal::Error> {
     Ok(match &config.journal {
-        Store::Embedded => Arc::new(Embedded::open_counted(&config.data_dir, counted)?),
+        Store::Embedded => Arc::new(SqliteJournal::open_with_metrics(&config.data_dir, counted)?),
         Store::JetStream(settings) => {
             // Boxed: what connecting takes is given back once it is done.
-            let open = JetStream::open_counted(settings, &config.data_dir, counted);
+            let open = JetStreamJournal::open_with_metrics(settings, &config.data_dir, counted);
             Arc::new(Box::pin(open).await?)
         }
     })

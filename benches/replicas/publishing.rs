@@ -8,7 +8,7 @@ use bytes::Bytes;
 use lodewatch::client;
 use lodewatch::domain::{Payload, Timestamp};
 use lodewatch::grpc::{parse, pb};
-use lodewatch::journal::{JetStream, Journal, codec};
+use lodewatch::journal::{JetStreamJournal, Journal, codec};
 use pb::feed_service_client::FeedServiceClient;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ enum Publisher {
     /// To NATS itself, and awaits the acknowledgement.
     Bare(jetstream::Context, Bytes),
     /// To the journal of this process.
-    Journal(Arc<JetStream>, Payload),
+    Journal(Arc<JetStreamJournal>, Payload),
     /// To a server, by gRPC.
     Server(FeedServiceClient<tonic::transport::Channel>, pb::PublishRequest),
 }
@@ -74,7 +74,7 @@ pub(crate) async fn measure(seconds: Duration) {
         let replica = serve(dir.path(), &servers.toml("REPLICA"));
         let bare = bare(&servers, count, &batch).await;
         let lock = tempfile::tempdir().unwrap();
-        let journal = JetStream::open(&servers.settings("JOURNAL"), lock.path()).await.unwrap();
+        let journal = JetStreamJournal::open(&servers.settings("JOURNAL"), lock.path()).await.unwrap();
         let journal = Publisher::Journal(Arc::new(journal), payload(&batch));
         let served = server(&replica, &batch).await;
         for in_flight in IN_FLIGHT {

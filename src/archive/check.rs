@@ -1,12 +1,12 @@
 //! A look at everything in the archive: what is there is what was written, and nothing is missing.
 
 use super::error::Error;
-use super::reader::Reader;
+use super::reader::ArchiveReader;
 use super::row::{self, COLUMNS};
 use crate::domain::Seq;
 use rusqlite::Connection;
 
-impl Reader {
+impl ArchiveReader {
     /// Reads the whole archive and proves it: every alert by its checksum, their order without gaps, the pages, and that
     /// the indexes say what the table says. Takes about a second for a million alerts, and no more memory for many.
     ///

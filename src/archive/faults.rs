@@ -52,14 +52,14 @@ fn an_alert_that_is_missing_is_noticed() {
 fn a_journal_that_lost_entries_or_is_another_one_is_not_taken_for_the_old_one() {
     let (dir, _) = filled(&[1, 1]);
     let shorter = Archive::open(dir.path(), EPOCH, Seq(1)).err().unwrap();
-    assert!(matches!(shorter, Error::Ahead { applied: Seq(2), head: Seq(1), .. }), "{shorter}");
+    assert!(matches!(shorter, Error::JournalTooShort { applied: Seq(2), head: Seq(1), .. }), "{shorter}");
     let other = Archive::open(dir.path(), Epoch(1), HEAD).err().unwrap();
     assert!(matches!(other, Error::OtherJournal { of: EPOCH, journal: Epoch(1), .. }), "{other}");
     assert_eq!(open(dir.path()).applied(), Seq(2), "the witness is left alone");
 }
 
 /// An archive's file, closed, and what is in it.
-fn sample() -> (Vec<u8>, super::Page) {
+fn sample() -> (Vec<u8>, super::AlertPage) {
     let (dir, _) = filled(&[3, 0, 9, 1, 20]);
     let mut archive = open(dir.path());
     archive.save_snapshot(&snapshot(5, 500)).unwrap();
@@ -71,7 +71,7 @@ fn sample() -> (Vec<u8>, super::Page) {
 }
 
 /// Opens a file: it is started anew, or the check refuses it, or everything is there as it was.
-fn check(bytes: &[u8], alerts: &super::Page, what: &str) {
+fn check(bytes: &[u8], alerts: &super::AlertPage, what: &str) {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("archive.db"), bytes).unwrap();
     let archive = open(dir.path());

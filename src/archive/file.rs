@@ -56,14 +56,14 @@ const SCHEMA: &str = "
     ) STRICT;";
 
 /// An open archive file.
-pub(super) struct Opened {
+pub(super) struct OpenedArchive {
     pub(super) connection: Connection,
-    pub(super) meta: Meta,
+    pub(super) meta: ArchiveMeta,
 }
 
 /// The row `meta`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Meta {
+pub(super) struct ArchiveMeta {
     /// Of which journal.
     pub(super) epoch: Epoch,
     /// The last entry whose alerts are in.
@@ -72,7 +72,7 @@ pub(super) struct Meta {
     pub(super) oldest: Seq,
 }
 
-impl Meta {
+impl ArchiveMeta {
     /// Writes the row anew.
     pub(super) fn write(self, connection: &Connection) -> rusqlite::Result<usize> {
         let update = "UPDATE meta SET epoch = ?1, applied = ?2, oldest = ?3, checksum = ?4";
@@ -114,7 +114,7 @@ impl Meta {
 ///
 /// A whole archive that does not fit the journal is no trouble of its own: it bears witness that the journal is not the
 /// one that it was.
-pub(super) fn open(path: &Arc<Path>, epoch: Epoch, head: Seq) -> Result<Opened, Error> {
+pub(super) fn open(path: &Arc<Path>, epoch: Epoch, head: Seq) -> Result<OpenedArchive, Error> {
     let why = match connect(path, epoch) {
         Ok(Some(opened)) if opened.meta.epoch != epoch => {
             let of = opened.meta.epoch;
@@ -122,7 +122,7 @@ pub(super) fn open(path: &Arc<Path>, epoch: Epoch, head: Seq) -> Result<Opened, 
         }
         Ok(Some(opened)) if opened.meta.applied > head => {
             let applied = opened.meta.applied;
-            return Err(Error::Ahead { file: Arc::clone(path), applied, head });
+            return Err(Error::JournalTooShort { file: Arc::clone(path), applied, head });
         }
         Ok(Some(opened)) => return Ok(opened),
         Ok(None) => "it is of another version".to_owned(),
@@ -137,7 +137,7 @@ pub(super) fn open(path: &Arc<Path>, epoch: Epoch, head: Seq) -> Result<Opened, 
 }
 
 /// `None` where the file is not of this format.
-fn connect(path: &Path, epoch: Epoch) -> rusqlite::Result<Option<Opened>> {
+fn connect(path: &Path, epoch: Epoch) -> rusqlite::Result<Option<OpenedArchive>> {
     let mut connection = sqlite::open_writer(path, PRAGMAS)?;
     let transaction = connection.transaction()?;
     let format: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -146,14 +146,14 @@ fn connect(path: &Path, epoch: Epoch) -> rusqlite::Result<Option<Opened>> {
     if format == 0 && tables == 0 {
         transaction.execute_batch(SCHEMA)?;
         transaction.execute("INSERT INTO meta VALUES (0, 0, 0, 0)", [])?;
-        Meta { epoch, applied: Seq::ZERO, oldest: Seq::ZERO }.write(&transaction)?;
+        ArchiveMeta { epoch, applied: Seq::ZERO, oldest: Seq::ZERO }.write(&transaction)?;
         transaction.pragma_update(None, "user_version", FORMAT)?;
     } else if format != FORMAT {
         return Ok(None);
     }
-    let meta = Meta::read(&transaction)?;
+    let meta = ArchiveMeta::read(&transaction)?;
     transaction.commit()?;
-    Ok(Some(Opened { connection, meta }))
+    Ok(Some(OpenedArchive { connection, meta }))
 }
 
 /// Opens the file for checkpoints, which are synced as the writer's are.

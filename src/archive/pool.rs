@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 /// The most connections, and so the most who read at once; others wait for their turn.
 const CONNECTIONS_MAX: usize = 8;
 
-pub(super) struct Pool {
+pub(super) struct ConnectionPool {
     pub(super) path: Arc<Path>,
     /// Cancelled once a reading finds the file damaged.
     pub(super) damaged: CancellationToken,
@@ -25,12 +25,12 @@ struct Connections {
 }
 
 /// A connection that goes back when this is dropped; `None` until it is opened.
-pub(super) struct Lent<'a> {
-    pool: &'a Pool,
+pub(super) struct PooledConnection<'a> {
+    pool: &'a ConnectionPool,
     connection: Option<Connection>,
 }
 
-impl Pool {
+impl ConnectionPool {
     pub(super) fn new(path: Arc<Path>) -> Self {
         let (connections, returned) = (Mutex::default(), Condvar::new());
         Self { path, damaged: CancellationToken::new(), connections, returned }
@@ -66,14 +66,14 @@ impl Pool {
         Ok(result)
     }
 
-    fn lend(&self) -> Lent<'_> {
+    fn lend(&self) -> PooledConnection<'_> {
         let has_none = |all: &mut Connections| all.in_use >= CONNECTIONS_MAX;
         let mut connections = self
             .returned
             .wait_while(self.lock(), has_none)
             .expect("nothing panics while it holds the list of connections");
         connections.in_use = connections.in_use.saturating_add(1);
-        Lent { pool: self, connection: connections.idle.pop() }
+        PooledConnection { pool: self, connection: connections.idle.pop() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Connections> {
@@ -81,7 +81,7 @@ impl Pool {
     }
 }
 
-impl Drop for Lent<'_> {
+impl Drop for PooledConnection<'_> {
     fn drop(&mut self) {
         let mut connections = self.pool.lock();
         connections.in_use = connections.in_use.saturating_sub(1);

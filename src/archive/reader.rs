@@ -1,31 +1,31 @@
 //! A cheap handle to read the archive with, from many threads.
 
 use super::error::Error;
-use super::pool::Pool;
-use super::record::{Page, Query, Record};
+use super::pool::ConnectionPool;
+use super::record::{AlertPage, AlertQuery, AlertRecord};
 use super::row::{self, COLUMNS, signed};
-use super::select::Conditions;
+use super::conditions::SqlConditions;
 use crate::domain::{Filter, Position, Seq};
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::CancellationToken;
 
-/// The most alerts that one [`Reader::read`] looks at, wanted or not.
+/// The most alerts that one [`ArchiveReader::read`] looks at, wanted or not.
 pub const READ_ALERTS_MAX: u64 = 65_536;
 
 /// An alert's sequence and entry.
-type Place = (u64, Seq);
+type AlertKey = (u64, Seq);
 
 /// Reads the archive; clones share a few connections. Every call blocks its thread, on the disk and on others who read:
 /// call it where blocking is allowed.
 #[derive(Clone)]
-pub struct Reader {
-    pub(super) pool: Arc<Pool>,
+pub struct ArchiveReader {
+    pub(super) pool: Arc<ConnectionPool>,
     pub(super) oldest: Arc<AtomicU64>,
 }
 
-impl Reader {
+impl ArchiveReader {
     /// The entry up to which alerts may be gone: reading after it, or after a later one, misses nothing. 0 where
     /// everything is still there.
     pub fn oldest(&self) -> Seq {
@@ -52,24 +52,24 @@ impl Reader {
         until: Seq,
         filter: &Filter,
         limit_bytes: usize,
-    ) -> Result<Page, Error> {
+    ) -> Result<AlertPage, Error> {
         let read = |connection: &Connection| {
             let oldest = oldest(connection)?;
             if after.entry < oldest {
                 return Ok(Err(Error::Pruned { after: after.entry, oldest }));
             }
-            Scan { connection, after, until, filter, limit_bytes }.run().map(Ok)
+            HistoryScan { connection, after, until, filter, limit_bytes }.run().map(Ok)
         };
         self.pool.read(read)?
     }
 
     /// One alert.
-    pub fn get(&self, sequence: u64) -> Result<Option<Record>, Error> {
+    pub fn get(&self, sequence: u64) -> Result<Option<AlertRecord>, Error> {
         self.pool.read(|connection| get(connection, sequence))
     }
 
     /// Many alerts, in the order asked for, without those that are not there.
-    pub fn get_many(&self, sequences: &[u64]) -> Result<Vec<Record>, Error> {
+    pub fn get_many(&self, sequences: &[u64]) -> Result<Vec<AlertRecord>, Error> {
         self.pool.read(|connection| {
             let found = sequences.iter().map(|sequence| get(connection, *sequence));
             found.filter_map(Result::transpose).collect()
@@ -77,8 +77,8 @@ impl Reader {
     }
 
     /// The history: what a query asks for, in its direction. What was pruned is left out.
-    pub fn list(&self, query: &Query) -> Result<Vec<Record>, Error> {
-        let mut conditions = Conditions::of(&query.filter);
+    pub fn list(&self, query: &AlertQuery) -> Result<Vec<AlertRecord>, Error> {
+        let mut conditions = SqlConditions::of(&query.filter);
         conditions.and("+entry <=", query.until_entry.0);
         if let Some(episode) = query.episode {
             conditions.and("episode =", episode);
@@ -94,7 +94,7 @@ impl Reader {
         self.pool.read(|connection| {
             let mut select = connection.prepare_cached(&conditions.select(COLUMNS, order))?;
             let rows = select.query_map(params_from_iter(&conditions.values), row::parse)?;
-            let is_wanted = |record: &rusqlite::Result<Record>| {
+            let is_wanted = |record: &rusqlite::Result<AlertRecord>| {
                 record.as_ref().map_or(true, |record| query.filter.wants(&record.facets))
             };
             rows.filter(is_wanted).take(query.limit).collect()
@@ -103,7 +103,7 @@ impl Reader {
 }
 
 /// One reading of the history.
-struct Scan<'a> {
+struct HistoryScan<'a> {
     connection: &'a Connection,
     after: Position,
     until: Seq,
@@ -111,11 +111,11 @@ struct Scan<'a> {
     limit_bytes: usize,
 }
 
-impl Scan<'_> {
-    fn run(&self) -> rusqlite::Result<Page> {
+impl HistoryScan<'_> {
+    fn run(&self) -> rusqlite::Result<AlertPage> {
         let end = Position { entry: self.until, alerts: 0 }.max(self.after);
         let Some(begin) = self.begin()? else {
-            return Ok(Page { records: Vec::new(), reached: end });
+            return Ok(AlertPage { records: Vec::new(), reached: end });
         };
         let stop = begin.saturating_add(READ_ALERTS_MAX);
         let (mut records, full_at) = self.collect(begin, stop)?;
@@ -123,12 +123,12 @@ impl Scan<'_> {
             Some(next) => Some(next),
             None => self.first_from(stop)?,
         };
-        let Some((sequence, entry)) = next else { return Ok(Page { records, reached: end }) };
+        let Some((sequence, entry)) = next else { return Ok(AlertPage { records, reached: end }) };
         let reached = self.stop_before(sequence, entry)?;
         if reached.alerts == 0 {
             records.retain(|record| record.entry < entry);
         }
-        Ok(Page { records, reached })
+        Ok(AlertPage { records, reached })
     }
 
     /// The sequence to begin with.
@@ -144,8 +144,8 @@ impl Scan<'_> {
     }
 
     /// What is wanted of a range of sequences, and the first alert that no longer fits.
-    fn collect(&self, begin: u64, stop: u64) -> rusqlite::Result<(Vec<Record>, Option<Place>)> {
-        let mut conditions = Conditions::of(self.filter);
+    fn collect(&self, begin: u64, stop: u64) -> rusqlite::Result<(Vec<AlertRecord>, Option<AlertKey>)> {
+        let mut conditions = SqlConditions::of(self.filter);
         conditions.and("sequence >=", begin);
         conditions.and("sequence <", stop);
         conditions.and("+entry <=", self.until.0);
@@ -178,16 +178,16 @@ impl Scan<'_> {
         Ok(Position { alerts: alerts.expect("an entry has far fewer than 2^32 alerts"), ..whole })
     }
 
-    fn first_after(&self, entry: Seq) -> rusqlite::Result<Option<Place>> {
+    fn first_after(&self, entry: Seq) -> rusqlite::Result<Option<AlertKey>> {
         self.first("entry > ?1 AND entry <= ?2 ORDER BY entry, sequence", entry.0)
     }
 
-    fn first_from(&self, sequence: u64) -> rusqlite::Result<Option<Place>> {
+    fn first_from(&self, sequence: u64) -> rusqlite::Result<Option<AlertKey>> {
         self.first("sequence >= ?1 AND +entry <= ?2 ORDER BY sequence", sequence)
     }
 
     /// The first alert, of those up to the end asked for.
-    fn first(&self, which: &str, number: u64) -> rusqlite::Result<Option<Place>> {
+    fn first(&self, which: &str, number: u64) -> rusqlite::Result<Option<AlertKey>> {
         let select = format!("SELECT sequence, entry FROM alerts WHERE {which} LIMIT 1");
         let parse = |row: &rusqlite::Row<'_>| {
             Ok((row.get::<_, i64>(0)?.cast_unsigned(), Seq(row.get::<_, i64>(1)?.cast_unsigned())))
@@ -197,7 +197,7 @@ impl Scan<'_> {
     }
 }
 
-fn get(connection: &Connection, sequence: u64) -> rusqlite::Result<Option<Record>> {
+fn get(connection: &Connection, sequence: u64) -> rusqlite::Result<Option<AlertRecord>> {
     let select = format!("SELECT {COLUMNS} FROM alerts WHERE sequence = ?1");
     connection.prepare_cached(&select)?.query_row([signed(sequence)], row::parse).optional()
 }

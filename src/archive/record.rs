@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 /// An alert as it is kept: its encoded bytes, and what it is found by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct AlertRecord {
     /// Orders and identifies the alert; without gaps from 1.
     pub sequence: u64,
     /// The entry that caused it; the alerts of one entry follow each other.
@@ -23,7 +23,7 @@ pub struct Record {
 }
 
 #[cfg(test)]
-impl Record {
+impl AlertRecord {
     /// One of a market that is mined, of a rule and at a time that are no matter.
     pub(crate) fn sample(entry: Seq, sequence: u64, mineral: &str, bytes: Bytes) -> Self {
         use crate::domain::alert::Kind;
@@ -62,7 +62,7 @@ pub struct Snapshot {
 
 /// Which alerts of the history are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Query {
+pub struct AlertQuery {
     /// What they must pass.
     pub filter: Filter,
     /// Of one episode only.
@@ -79,9 +79,9 @@ pub struct Query {
 
 /// A part of the history, read in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
+pub struct AlertPage {
     /// What passed the filter.
-    pub records: Vec<Record>,
+    pub records: Vec<AlertRecord>,
     /// How far was looked, whether or not anything passed: read on from here.
     pub reached: Position,
 }

@@ -1,6 +1,6 @@
 //! A record as a row of the table, both ways.
 
-use super::Record;
+use super::AlertRecord;
 use crate::domain::alert::Kind;
 use crate::domain::policy::{Destination, Level};
 use crate::domain::{Country, Facets, MarketKey, Mineral, Seq, Slug, Stage, Timestamp};
@@ -22,7 +22,7 @@ const INSERT: &str = "
     ON CONFLICT DO NOTHING";
 
 /// Writes a record; whether it was not there yet.
-pub(super) fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<bool> {
+pub(super) fn insert(connection: &Connection, record: &AlertRecord) -> rusqlite::Result<bool> {
     let facets = &record.facets;
     let countries: Vec<String> = facets.countries.iter().map(Country::to_string).collect();
     let (countries, destination) = (countries.join(" "), facets.destination.as_ref());
@@ -80,10 +80,10 @@ fn check(row: &Row<'_>) -> rusqlite::Result<()> {
 }
 
 /// The record of a row of [`COLUMNS`]; proves that it is what was written.
-pub(super) fn parse(row: &Row<'_>) -> rusqlite::Result<Record> {
+pub(super) fn parse(row: &Row<'_>) -> rusqlite::Result<AlertRecord> {
     check(row)?;
     let unsigned = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
-    Ok(Record {
+    Ok(AlertRecord {
         sequence: unsigned(0)?,
         entry: Seq(unsigned(1)?),
         episode: unsigned(2)?,

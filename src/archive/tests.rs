@@ -1,6 +1,6 @@
 //! What the archive promises.
 
-use super::{Archive, Error, Page, Query, Reader, Record, Snapshot};
+use super::{Archive, Error, AlertPage, AlertQuery, ArchiveReader, AlertRecord, Snapshot};
 use crate::domain::alert::Kind;
 use crate::domain::filter::Exercises;
 use crate::domain::policy::{Destination, Level};
@@ -64,7 +64,7 @@ fn a_reading_stops_between_entries_and_goes_on_there() {
         (at(u64::MAX, 3), 20, 6..6, at(u64::MAX, 3)),
     ] {
         let page = reader.read(after, Seq(4), &everything(), limit).unwrap();
-        let expected = Page { records: records[found].to_vec(), reached };
+        let expected = AlertPage { records: records[found].to_vec(), reached };
         assert_eq!(page, expected, "after {after:?}, {limit} bytes");
     }
 }
@@ -74,7 +74,7 @@ fn a_reading_goes_no_further_than_asked() {
     let (dir, records) = filled(&[2, 2, 2]);
     let reader = open(dir.path()).reader();
     let page = reader.read(at(0, 0), Seq(2), &everything(), 1000).unwrap();
-    assert_eq!(page, Page { records: records[..4].to_vec(), reached: at(2, 0) });
+    assert_eq!(page, AlertPage { records: records[..4].to_vec(), reached: at(2, 0) });
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn an_archive_past_its_size_loses_its_oldest_alerts_until_it_fits() {
 fn the_history_is_listed_page_by_page_in_both_directions() {
     let (dir, records) = filled(&[2, 3, 2, 1]);
     let reader = open(dir.path()).reader();
-    let mut query = Query {
+    let mut query = AlertQuery {
         filter: everything(),
         episode: None,
         newest_first: false,
@@ -163,7 +163,7 @@ fn the_history_is_listed_page_by_page_in_both_directions() {
     };
     assert_eq!(listed(false), [1, 2, 3, 4, 5, 6, 7]);
     assert_eq!(listed(true), [7, 6, 5, 4, 3, 2, 1]);
-    let of_episode = Query { episode: Some(records[4].episode), after_sequence: None, ..query };
+    let of_episode = AlertQuery { episode: Some(records[4].episode), after_sequence: None, ..query };
     let episode = reader.list(&of_episode).unwrap();
     assert!(episode.iter().all(|record| record.episode == records[4].episode));
     assert!(episode.contains(&records[4]));
@@ -220,12 +220,12 @@ proptest! {
     ) {
         let dir = tempfile::tempdir().unwrap();
         let mut archive = open(dir.path());
-        let records: Vec<Record> = (1..).zip(facets)
-            .map(|(sequence, facets)| Record { facets, ..record(sequence, sequence.div_ceil(3)) })
+        let records: Vec<AlertRecord> = (1..).zip(facets)
+            .map(|(sequence, facets)| AlertRecord { facets, ..record(sequence, sequence.div_ceil(3)) })
             .collect();
         let head = records.last().unwrap().entry;
         archive.commit(head, &records).unwrap();
-        let wanted: Vec<Record> =
+        let wanted: Vec<AlertRecord> =
             records.into_iter().filter(|record| filter.wants(&record.facets)).collect();
 
         let mut read = Vec::new();
@@ -238,7 +238,7 @@ proptest! {
         }
         prop_assert_eq!(&read, &wanted);
 
-        let query = Query {
+        let query = AlertQuery {
             filter,
             episode: None,
             newest_first: true,
@@ -318,20 +318,20 @@ fn destinations() -> impl Strategy<Value = Destination> {
 }
 
 /// An archive with as many alerts an entry as listed.
-pub(super) fn filled(alerts: &[u64]) -> (tempfile::TempDir, Vec<Record>) {
+pub(super) fn filled(alerts: &[u64]) -> (tempfile::TempDir, Vec<AlertRecord>) {
     let dir = tempfile::tempdir().unwrap();
     let entries = (1..).zip(alerts);
     let entries = entries.flat_map(|(entry, alerts)| (0..*alerts).map(move |_| entry));
-    let records: Vec<Record> =
+    let records: Vec<AlertRecord> =
         (1..).zip(entries).map(|(sequence, entry)| record(sequence, entry)).collect();
     let applied = Seq(u64::try_from(alerts.len()).unwrap());
     open(dir.path()).commit(applied, &records).unwrap();
     (dir, records)
 }
 
-fn record(sequence: u64, entry: u64) -> Record {
+fn record(sequence: u64, entry: u64) -> AlertRecord {
     let mineral = Mineral::parse("gallium").unwrap();
-    Record {
+    AlertRecord {
         sequence,
         entry: Seq(entry),
         episode: sequence.div_ceil(2),
@@ -358,7 +358,7 @@ pub(super) fn open(dir: &Path) -> Archive {
     Archive::open(dir, EPOCH, HEAD).unwrap()
 }
 
-pub(super) fn all(reader: &Reader) -> Page {
+pub(super) fn all(reader: &ArchiveReader) -> AlertPage {
     reader.read(at(0, 0), HEAD, &everything(), usize::MAX).unwrap()
 }
 

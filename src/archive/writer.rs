@@ -1,13 +1,13 @@
 //! The one that writes the archive: the loop that applies entries.
 
 use super::error::{Error, is_damage};
-use super::file::{self, Meta, Opened};
-use super::pool::Pool;
-use super::reader::Reader;
-use super::record::{Record, Snapshot};
+use super::file::{self, ArchiveMeta, OpenedArchive};
+use super::pool::ConnectionPool;
+use super::reader::ArchiveReader;
+use super::record::{AlertRecord, Snapshot};
 use super::row::{insert, signed};
 use crate::domain::{Epoch, Seq, Timestamp};
-use crate::sqlite::{Checkpointer, Failed};
+use crate::sqlite::{Checkpointer, CheckpointerStopped};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::collections::BTreeSet;
 use std::io;
@@ -31,8 +31,8 @@ const ROW_BYTES: usize = 256;
 /// The archive, for its only writer.
 pub struct Archive {
     connection: Connection,
-    meta: Meta,
-    reader: Reader,
+    meta: ArchiveMeta,
+    reader: ArchiveReader,
     checkpointer: Checkpointer,
 }
 
@@ -43,16 +43,16 @@ impl Archive {
     ///
     /// # Errors
     ///
-    /// [`Error::OtherJournal`] and [`Error::Ahead`] where it is whole and the journal is not what it was;
+    /// [`Error::OtherJournal`] and [`Error::JournalTooShort`] where it is whole and the journal is not what it was;
     /// [`Error::Full`] and [`Error::Io`], where not even an empty one can be had.
     pub fn open(dir: &Path, epoch: Epoch, head: Seq) -> Result<Self, Error> {
         let path: Arc<Path> = dir.join("archive.db").into();
-        let Opened { connection, meta } = file::open(&path, epoch, head)?;
+        let OpenedArchive { connection, meta } = file::open(&path, epoch, head)?;
         let checkpointer = file::open_checkpointer(&path)
             .map_err(|error| Error::sqlite("opening", &path, error))
             .and_then(|connection| start(connection, &path))?;
-        let pool = Arc::new(Pool::new(path));
-        let reader = Reader { pool, oldest: Arc::new(AtomicU64::new(meta.oldest.0)) };
+        let pool = Arc::new(ConnectionPool::new(path));
+        let reader = ArchiveReader { pool, oldest: Arc::new(AtomicU64::new(meta.oldest.0)) };
         Ok(Self { connection, meta, reader, checkpointer })
     }
 
@@ -79,17 +79,17 @@ impl Archive {
     }
 
     /// A handle for those who read.
-    pub fn reader(&self) -> Reader {
+    pub fn reader(&self) -> ArchiveReader {
         self.reader.clone()
     }
 
     /// Takes the alerts of all entries up to `applied` that it does not have yet; all or none.
     ///
     /// Repeating what it has is harmless, as a replay from a snapshot does; what was pruned does not come back.
-    pub fn commit(&mut self, applied: Seq, records: &[Record]) -> Result<(), Error> {
+    pub fn commit(&mut self, applied: Seq, records: &[AlertRecord]) -> Result<(), Error> {
         let oldest = self.reader.oldest();
         let applied = applied.max(self.meta.applied);
-        let meta = Meta { applied, ..self.meta };
+        let meta = ArchiveMeta { applied, ..self.meta };
         self.write(|transaction| {
             for record in records.iter().filter(|record| record.entry > oldest) {
                 assert!(record.entry <= applied, "alerts are those of applied entries");
@@ -142,7 +142,7 @@ impl Archive {
     }
 
     /// Forgets the alerts of entries that the journal took before an instant, but for the sequences in `keep`, the
-    /// latest alerts of open episodes. Moves [`Reader::oldest`]. At most 65,536 at a time; call it again.
+    /// latest alerts of open episodes. Moves [`ArchiveReader::oldest`]. At most 65,536 at a time; call it again.
     pub fn prune(&mut self, before: Timestamp, keep: &BTreeSet<u64>) -> Result<(), Error> {
         self.forget(keep, |connection, oldest| last_before(connection, before, oldest))
     }
@@ -193,7 +193,7 @@ impl Archive {
     fn written(&mut self, bytes: usize) -> Result<(), Error> {
         let failed = |error| Error::sqlite("writing", &self.reader.pool.path, error);
         self.checkpointer.help(&self.connection).map_err(failed)?;
-        self.checkpointer.committed(bytes.saturating_add(COMMIT_BYTES)).map_err(|Failed| {
+        self.checkpointer.count_written(bytes.saturating_add(COMMIT_BYTES)).map_err(|CheckpointerStopped| {
             let source = io::Error::other("its checkpoint has failed before");
             Error::io("syncing", &self.reader.pool.path, source)
         })
@@ -231,7 +231,7 @@ fn checksum(snapshot: &Snapshot) -> i64 {
     hash.digest().cast_signed()
 }
 
-fn is_same(connection: &Connection, record: &Record) -> rusqlite::Result<bool> {
+fn is_same(connection: &Connection, record: &AlertRecord) -> rusqlite::Result<bool> {
     connection.query_row(
         "SELECT bytes = ?2 FROM alerts WHERE sequence = ?1",
         params![signed(record.sequence), &*record.bytes],

@@ -3,7 +3,7 @@
 use super::arguments::{Archive, ArchiveCommand};
 use super::error::Error;
 use super::output;
-use crate::archive::Arriving;
+use crate::archive::IncomingArchive;
 use crate::client::Servers;
 use crate::grpc::pb::FetchArchiveRequest;
 use crate::grpc::pb::replica_service_client::ReplicaServiceClient;
@@ -19,7 +19,7 @@ pub(super) async fn run(servers: &Servers, arguments: &Archive) -> Result<(), Er
 }
 
 async fn fetch(servers: &Servers, dir: &Path) -> Result<(), Error> {
-    let Some(mut arriving) = Arriving::into_dir(dir)? else {
+    let Some(mut arriving) = IncomingArchive::into_dir(dir)? else {
         return Ok(output::line(&format!("{} has an archive already", dir.display()))?);
     };
     let refused = |status: Status| Error::refused("fetching the archive")(status);

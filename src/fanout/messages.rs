@@ -1,6 +1,6 @@
 //! Alerts as messages ready for the wire, one behind the other, so that a reader takes many with one slice.
 
-use crate::archive::Record;
+use crate::archive::AlertRecord;
 use crate::domain::update::Position;
 use crate::domain::{Filter, Seq};
 use crate::traces::Trail;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 /// Writes a message behind what is there already: alerts of one entry, at least one, and the place after them. More of
 /// the entry follow where that place is inside it. Given by the edge, which alone knows how messages look on the wire.
-pub type Write = Arc<dyn Fn(&mut BytesMut, &[&Record], Position) + Send + Sync>;
+pub type Write = Arc<dyn Fn(&mut BytesMut, &[&AlertRecord], Position) + Send + Sync>;
 
 /// All alerts of one entry.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Frame {
     /// When it was read from the journal, durable.
     pub since: Instant,
     /// Its alerts, in order; at least one.
-    pub records: Vec<Record>,
+    pub records: Vec<AlertRecord>,
     /// Where its trace goes on, if it has one.
     pub trail: Option<Arc<Trail>>,
 }
@@ -122,7 +122,7 @@ impl Messages {
 }
 
 /// Messages of what was read from the archive, which got as far as `reached`; empty where nothing was found.
-pub(super) fn of_page(records: &[Record], reached: Position, write: &Write) -> Slice {
+pub(super) fn of_page(records: &[AlertRecord], reached: Position, write: &Write) -> Slice {
     let (mut bytes, mut messages) = (BytesMut::new(), 0);
     for alerts in records.chunk_by(|one, next| one.entry == next.entry) {
         let Some(first) = alerts.first() else { continue };
@@ -149,14 +149,14 @@ fn number(count: usize) -> u64 {
 fn add<'a>(
     bytes: &mut BytesMut,
     ends: &mut Vec<End>,
-    alerts: impl Iterator<Item = (u32, &'a Record)>,
+    alerts: impl Iterator<Item = (u32, &'a AlertRecord)>,
     frame: &Frame,
     write: &Write,
 ) {
-    let mut message: Vec<&Record> = Vec::new();
+    let mut message: Vec<&AlertRecord> = Vec::new();
     let mut size = 0_usize;
     let mut total = ends.last().map_or(0, |end| end.alerts);
-    let mut end = |message: &[&Record], at| {
+    let mut end = |message: &[&AlertRecord], at| {
         write(bytes, message, at);
         total = total.saturating_add(number(message.len()));
         ends.push(End { at, bytes: bytes.len(), alerts: total, since: frame.since });

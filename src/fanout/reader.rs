@@ -27,7 +27,7 @@ pub enum Step {
 pub struct Reader {
     ring: Arc<Ring>,
     head: watch::Receiver<Seq>,
-    archive: archive::Reader,
+    archive: archive::ArchiveReader,
     filter: Arc<Filter>,
     position: Position,
     /// The same, for others to look at.
@@ -52,7 +52,7 @@ impl Reader {
     const CHUNK_BYTES: usize = 64 * 1024;
 
     /// A reader of everything after a position.
-    pub fn new(ring: Arc<Ring>, archive: archive::Reader, filter: Filter, after: Position) -> Self {
+    pub fn new(ring: Arc<Ring>, archive: archive::ArchiveReader, filter: Filter, after: Position) -> Self {
         let head = ring.head();
         let filter = Arc::new(filter);
         let place = ring.places.take(after.entry);

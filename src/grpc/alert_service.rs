@@ -4,7 +4,7 @@ use super::api::Api;
 use super::pb::{self, alert_service_server::AlertService};
 use super::peer::Peer;
 use super::{body, page, parse, status, subscription};
-use crate::archive::{self, Query, Record};
+use crate::archive::{self, AlertQuery, AlertRecord};
 use crate::pipeline::View;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
@@ -36,7 +36,7 @@ impl AlertService for Alerts {
         self.0.settle(&request.min_cursor).await?;
         let head = self.0.view.head();
         let limit = wanted.page_size;
-        let query = Query {
+        let query = AlertQuery {
             filter: wanted.filter,
             episode: wanted.episode,
             newest_first: wanted.newest_first,
@@ -73,7 +73,7 @@ impl AlertService for Alerts {
 }
 
 impl Alerts {
-    async fn find(&self, query: Query, open_only: bool) -> Result<Vec<Record>, Status> {
+    async fn find(&self, query: AlertQuery, open_only: bool) -> Result<Vec<AlertRecord>, Status> {
         if !open_only {
             return read(&self.0.view, move |archive| archive.list(&query)).await;
         }
@@ -81,8 +81,8 @@ impl Alerts {
             self.0.view.look(crate::engine::State::open_alerts).into_iter().collect();
         let mut records = read(&self.0.view, move |archive| archive.get_many(&open)).await?;
         let episode =
-            |record: &Record| query.episode.is_none_or(|episode| record.episode == episode);
-        let after = |record: &Record| match query.after_sequence {
+            |record: &AlertRecord| query.episode.is_none_or(|episode| record.episode == episode);
+        let after = |record: &AlertRecord| match query.after_sequence {
             None => true,
             Some(after) if query.newest_first => record.sequence < after,
             Some(after) => record.sequence > after,
@@ -111,7 +111,7 @@ fn unpaged(request: &pb::ListAlertsRequest) -> pb::ListAlertsRequest {
 /// Reads the archive on a thread that may block.
 pub(super) async fn read<T: Send + 'static>(
     view: &View,
-    read: impl FnOnce(&archive::Reader) -> Result<T, archive::Error> + Send + 'static,
+    read: impl FnOnce(&archive::ArchiveReader) -> Result<T, archive::Error> + Send + 'static,
 ) -> Result<T, Status> {
     let archive = view.archive().clone();
     let result = tokio::task::spawn_blocking(move || read(&archive)).await;
@@ -119,6 +119,6 @@ pub(super) async fn read<T: Send + 'static>(
 }
 
 /// The alert as it was archived.
-pub(super) fn decode(record: &Record) -> pb::Alert {
+pub(super) fn decode(record: &AlertRecord) -> pb::Alert {
     super::decode(&record.bytes)
 }

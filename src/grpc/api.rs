@@ -48,7 +48,7 @@ pub struct Api {
 impl Api {
     /// Whether calls should be sent here: the journal is in reach, and can be applied.
     pub fn is_ready(&self) -> bool {
-        *self.journal.reach().borrow() && !self.view.is_ended()
+        *self.journal.reachable().borrow() && !self.view.is_ended()
     }
 
     /// The cursor after an entry.
@@ -68,7 +68,7 @@ impl Api {
             .map_err(|error| status::cursor(field, &error))?;
         let mut head = *self.journal.head().borrow();
         if position.entry > head {
-            head = self.journal.latest().await.map_err(|error| status::journal(&error))?;
+            head = self.journal.fetch_head().await.map_err(|error| status::journal(&error))?;
         }
         if position.entry > head {
             return Err(self.lost(text));

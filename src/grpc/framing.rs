@@ -1,7 +1,7 @@
 //! Messages as gRPC frames them on the wire: a header of five bytes, then the message.
 
 use super::pb;
-use crate::archive::Record;
+use crate::archive::AlertRecord;
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 use prost::encoding::{self, WireType};
@@ -25,7 +25,7 @@ pub(super) fn frame(message: &pb::SubscribeResponse) -> Bytes {
 
 /// Writes the frame of a message with a cursor and alerts, which go in as they were archived. `rest` is what the message
 /// says besides them.
-pub(super) fn alerts(bytes: &mut BytesMut, cursor: String, records: &[&Record], rest: &pb::Alerts) {
+pub(super) fn alerts(bytes: &mut BytesMut, cursor: String, records: &[&AlertRecord], rest: &pb::Alerts) {
     let cursor = pb::SubscribeResponse { cursor, message: None };
     let alerts = records.iter().map(|record| encoding::bytes::encoded_len(ALERTS, &record.bytes));
     let inner = alerts.fold(rest.encoded_len(), usize::saturating_add);
@@ -59,8 +59,8 @@ mod tests {
     use pb::subscribe_response::Message as Wire;
     use proptest::prelude::*;
 
-    fn record(alert: &pb::Alert) -> Record {
-        Record::sample(Seq(1), alert.sequence, "gallium", alert.encode_to_vec().into())
+    fn record(alert: &pb::Alert) -> AlertRecord {
+        AlertRecord::sample(Seq(1), alert.sequence, "gallium", alert.encode_to_vec().into())
     }
 
     proptest! {
@@ -74,7 +74,7 @@ mod tests {
             let alerts: Vec<pb::Alert> = (1..).zip(sentences).map(|(sequence, sentence)| {
                 pb::Alert { sequence, sentence, ..pb::Alert::default() }
             }).collect();
-            let records: Vec<Record> = alerts.iter().map(record).collect();
+            let records: Vec<AlertRecord> = alerts.iter().map(record).collect();
             let rest = pb::Alerts { alerts: Vec::new(), more, snapshot };
             let mut bytes = BytesMut::from(&b"before"[..]);
             super::alerts(&mut bytes, cursor.clone(), &records.iter().collect::<Vec<_>>(), &rest);

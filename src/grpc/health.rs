@@ -17,7 +17,7 @@ const DURABILITY: &str = "lodewatch.durability";
 /// A node answers calls only once it is recovered, and ends when its journal or its loop does. It is not ready while its journal
 /// is out of reach, over a damaged journal, and where another replica differs; for as much as it has it answers all the same.
 pub(super) async fn keep(health: HealthReporter, api: Arc<Api>) {
-    let (mut reach, mut durable) = (api.journal.reach(), api.journal.durability());
+    let (mut reach, mut durable) = (api.journal.reachable(), api.journal.durability_verified());
     loop {
         reach.mark_unchanged();
         durable.mark_unchanged();
@@ -37,7 +37,7 @@ pub(super) async fn keep(health: HealthReporter, api: Arc<Api>) {
 pub(super) async fn tell(health: &HealthReporter, api: &Api) {
     health.set_service_status(LIVE, ServingStatus::Serving).await;
     health.set_service_status("", status(api.is_ready())).await;
-    let is_durable = *api.journal.durability().borrow();
+    let is_durable = *api.journal.durability_verified().borrow();
     health.set_service_status(DURABILITY, status(is_durable)).await;
 }
 

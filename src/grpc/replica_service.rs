@@ -4,7 +4,7 @@ use super::alert_service::read;
 use super::api::Api;
 use super::pb::{self, replica_service_server::ReplicaService};
 use super::what_if::permit;
-use crate::archive::hexadecimal;
+use crate::archive::format_digest;
 use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl ReplicaService for Replicas {
         _request: Request<pb::FetchArchiveRequest>,
     ) -> Result<Response<Self::FetchArchiveStream>, Status> {
         let permit = permit(&self.0)?;
-        let copy = read(&self.0.view, crate::archive::Reader::copy).await?;
+        let copy = read(&self.0.view, crate::archive::ArchiveReader::copy).await?;
         let (parts, sent) = mpsc::channel(CHUNKS_AHEAD);
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
@@ -54,7 +54,7 @@ fn send(mut copy: File, parts: &mpsc::Sender<Part>) -> io::Result<()> {
         let read = copy.read(&mut buffer)?;
         let chunk = buffer.get(..read).expect("no more is read than there is room for");
         hash.update(chunk);
-        let digest = if chunk.is_empty() { hexadecimal(&hash) } else { String::new() };
+        let digest = if chunk.is_empty() { format_digest(&hash) } else { String::new() };
         let is_last = chunk.is_empty();
         let part = pb::FetchArchiveResponse { chunk: chunk.to_vec(), digest };
         if parts.blocking_send(Ok(part)).is_err() || is_last {

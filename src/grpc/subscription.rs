@@ -11,7 +11,7 @@ use super::peer::Peer;
 use super::times::{Due, Times};
 use super::{render, status};
 use crate::access::Admission;
-use crate::archive::Record;
+use crate::archive::AlertRecord;
 use crate::domain::update::Position;
 use crate::domain::{Filter, Seq};
 use crate::engine::State;
@@ -187,7 +187,7 @@ fn handed(api: &Api, reader: &Reader, name: &str, step: Step) -> Bytes {
 }
 
 /// The latest alerts of open episodes that the filter wants, by sequence.
-async fn snapshot(api: &Api, open: Vec<u64>, filter: &Filter) -> Result<Vec<Record>, Status> {
+async fn snapshot(api: &Api, open: Vec<u64>, filter: &Filter) -> Result<Vec<AlertRecord>, Status> {
     let mut records = read(&api.view, move |archive| archive.get_many(&open)).await?;
     records.retain(|record| filter.wants(&record.facets));
     Ok(records)
@@ -197,7 +197,7 @@ fn message(cursor: String, message: Message) -> Bytes {
     frame(&pb::SubscribeResponse { cursor, message: Some(message) })
 }
 
-fn snapshot_part(records: &[Record]) -> Bytes {
+fn snapshot_part(records: &[AlertRecord]) -> Bytes {
     let mut bytes = BytesMut::new();
     let rest = pb::Alerts { snapshot: true, ..pb::Alerts::default() };
     alerts(&mut bytes, String::new(), &records.iter().collect::<Vec<_>>(), &rest);
@@ -217,7 +217,7 @@ fn opened(api: &Api, cursor: String, start: Position) -> Bytes {
 }
 
 fn beat(api: &Api, reader: &Reader) -> Bytes {
-    let in_reach = *api.journal.reach().borrow();
+    let in_reach = *api.journal.reachable().borrow();
     let beat = pb::Heartbeat {
         head_cursor: if in_reach { api.cursor(reader.head()) } else { String::new() },
         server_time: Some(render::timestamp(api.clock.now())),

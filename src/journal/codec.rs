@@ -9,7 +9,8 @@
 //! type is a new format, and this module then reads the old one too. The tests compare with the bytes
 //! in `fixtures/`.
 
-use super::{ENTRY_BYTES_MAX, Error};
+use super::contract::ENTRY_BYTES_MAX;
+use super::error::Error;
 use crate::domain::Payload;
 
 const FORMAT: u8 = 1;

@@ -1,4 +1,4 @@
-//! Payloads for tests: one of every kind, held fixed, and arbitrary ones.
+//! Payloads for tests: a fixed one of every kind, and arbitrary ones.
 
 use crate::domain::calendar::{Calendar, Suspension};
 use crate::domain::market::{Denominator, Draft, DraftRow, Figure, Period};

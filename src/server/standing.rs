@@ -40,9 +40,9 @@ impl Looker {
     fn health(&self, standing: &Standing) {
         let Api { journal, view, clock, .. } = &*self.api;
         let is = i64::from;
-        standing.in_reach.set(is(*journal.reach().borrow()));
+        standing.in_reach.set(is(*journal.reachable().borrow()));
         standing.ready.set(is(self.api.is_ready()));
-        standing.durable.set(is(*journal.durability().borrow()));
+        standing.durable.set(is(*journal.durability_verified().borrow()));
         let trouble = view.trouble();
         standing.damaged.set(is(matches!(trouble, Some(Trouble::Damaged(_)))));
         standing.full.set(is(matches!(trouble, Some(Trouble::Full(_)))));

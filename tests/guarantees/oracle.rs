@@ -6,7 +6,7 @@ use lodewatch::domain::update::RequestId;
 use lodewatch::domain::{Facets, Position, Seq};
 use lodewatch::engine::State;
 use lodewatch::grpc;
-use lodewatch::journal::{Embedded, Journal};
+use lodewatch::journal::{SqliteJournal, Journal};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -46,7 +46,7 @@ impl Oracle {
                 std::fs::copy(dir.join(file), copy.path().join(file)).unwrap();
             }
         }
-        Self::of(&Embedded::open(copy.path()).unwrap()).await
+        Self::of(&SqliteJournal::open(copy.path()).unwrap()).await
     }
 
     /// Replays a journal, up to where it ends now.

@@ -13,7 +13,7 @@ use lodewatch::domain::{Entry, Payload, Policy, Seq};
 use lodewatch::grpc::pb::policy_service_client::PolicyServiceClient;
 use lodewatch::grpc::pb::subscribe_response::Message;
 use lodewatch::grpc::pb::{GetPolicyRequest, ListAlertsRequest, Order, Start, SubscribeRequest};
-use lodewatch::journal::{JetStream, Journal, Testimony};
+use lodewatch::journal::{JetStreamJournal, Journal, StateDigest};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -65,8 +65,8 @@ impl Together {
     }
 
     /// A journal of its own on the stream, as a replica has one.
-    async fn journal(&self, dir: &Path) -> JetStream {
-        JetStream::open(&settings(&self.nats), dir).await.unwrap()
+    async fn journal(&self, dir: &Path) -> JetStreamJournal {
+        JetStreamJournal::open(&settings(&self.nats), dir).await.unwrap()
     }
 
     /// Everything in the stream.
@@ -263,7 +263,7 @@ async fn a_replica_that_another_contradicts_serves_nobody_and_says_where() {
     // Another replica, which made something else of the same journal.
     let dir = tempfile::tempdir().unwrap();
     let wrong = all.journal(dir.path()).await;
-    wrong.testify(Testimony { entry: at, digest: 1 });
+    wrong.share_digest(StateDigest { entry: at, digest: 1 });
     let now = crate::harness::instant(BEGIN);
     wrong.append(now, Payload::Tick { due: now }).await.unwrap();
     for server in &all.servers {

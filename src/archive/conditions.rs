@@ -6,14 +6,14 @@ use crate::domain::{Filter, Mineral};
 use rusqlite::types::Value;
 use std::fmt::{Display, Write};
 
-/// Conditions that all must hold, and their values.
+/// SqlConditions that all must hold, and their values.
 #[derive(Default)]
-pub(super) struct Conditions {
+pub(super) struct SqlConditions {
     sql: String,
     pub(super) values: Vec<Value>,
 }
 
-impl Conditions {
+impl SqlConditions {
     /// Every alert that the filter wants meets them; an alert that meets them may still not be wanted, since the
     /// countries are not looked at.
     pub(super) fn of(filter: &Filter) -> Self {

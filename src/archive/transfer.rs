@@ -1,7 +1,7 @@
 //! A copy of the archive, for a new replica: taken while it is in use, and put in its place there.
 
 use super::error::Error;
-use super::reader::Reader;
+use super::reader::ArchiveReader;
 use crate::sqlite;
 use std::fs::File;
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tempfile::NamedTempFile;
 use xxhash_rust::xxh3::Xxh3;
 
-impl Reader {
+impl ArchiveReader {
     /// A copy of the whole archive as it is now, in a file that nobody else sees and that is gone when it is dropped. Needs as
     /// much space beside the archive as that has.
     ///
@@ -30,13 +30,13 @@ impl Reader {
 }
 
 /// A copy that arrives: written beside the place of an archive, and put there once it is whole.
-pub struct Arriving {
+pub struct IncomingArchive {
     file: NamedTempFile,
     hash: Xxh3,
     to: Arc<Path>,
 }
 
-impl Arriving {
+impl IncomingArchive {
     /// For a directory, made where it is missing; `None` where an archive is there already.
     ///
     /// # Errors
@@ -64,9 +64,9 @@ impl Arriving {
         self.file.write_all(chunk).map_err(|source| io_error("writing", &self.to, source))
     }
 
-    /// The digest of all bytes so far, in hexadecimal.
+    /// The digest of all bytes so far, in format_digest.
     pub fn digest(&self) -> String {
-        hexadecimal(&self.hash)
+        format_digest(&self.hash)
     }
 
     /// Puts the whole copy in its place. Which journal it belongs to is checked by the start that uses it.
@@ -83,7 +83,7 @@ impl Arriving {
 }
 
 /// A digest as it travels.
-pub fn hexadecimal(hash: &Xxh3) -> String {
+pub fn format_digest(hash: &Xxh3) -> String {
     format!("{:032x}", hash.digest128())
 }
 
