@@ -6,9 +6,9 @@
 //! field.
 #![allow(clippy::print_stdout, reason = "that is what it is for")]
 
-use lodewatch::client::{Publisher, Servers};
 use lodewatch::grpc::json;
-use lodewatch::grpc::pb::{Outcome, PublishRequest, PublishResponse, Update};
+use lodewatch_client::{Publisher, Servers};
+use lodewatch_proto::v1::{Outcome, PublishRequest, PublishResponse, Update};
 use std::process::ExitCode;
 use tonic::{Code, Status};
 use uuid::Uuid;

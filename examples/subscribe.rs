@@ -5,9 +5,9 @@
 //! The cursor is kept in `CURSOR_FILE`, so that the next run goes on where this one stopped; without the file it begins with
 //! what is open now. The loop itself is [`Subscription`].
 
-use lodewatch::client::{Resumed, Servers, Subscription};
-use lodewatch::grpc::pb::SubscribeRequest;
-use lodewatch::grpc::pb::subscribe_response::Message;
+use lodewatch_client::{Resumed, Servers, Subscription};
+use lodewatch_proto::v1::SubscribeRequest;
+use lodewatch_proto::v1::subscribe_response::Message;
 use std::error::Error;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
