@@ -7,9 +7,9 @@
 //! names every invalid field.
 #![allow(clippy::print_stdout, reason = "the output of the example")]
 
-use lodewatch::client::{Publisher, Servers};
 use lodewatch::grpc::json;
-use lodewatch::grpc::pb::{Outcome, PublishRequest, PublishResponse, Update};
+use lodewatch_client::{Publisher, Servers};
+use lodewatch_proto::v1::{Outcome, PublishRequest, PublishResponse, Update};
 use std::process::ExitCode;
 use tonic::{Code, Status};
 use uuid::Uuid;

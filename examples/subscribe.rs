@@ -5,9 +5,9 @@
 //! `CURSOR_FILE` keeps the cursor, so that the next run resumes where this one stopped. Without the
 //! file the stream starts with a snapshot of the active alerts. The loop itself is [`Subscription`].
 
-use lodewatch::client::{Resumed, Servers, Subscription};
-use lodewatch::grpc::pb::SubscribeRequest;
-use lodewatch::grpc::pb::subscribe_response::Message;
+use lodewatch_client::{Resumed, Servers, Subscription};
+use lodewatch_proto::v1::SubscribeRequest;
+use lodewatch_proto::v1::subscribe_response::Message;
 use std::error::Error;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
