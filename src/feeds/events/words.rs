@@ -1,7 +1,7 @@
 //! The file's words, as ours.
 
 use crate::domain::Stage;
-use crate::domain::policy::Place;
+use crate::domain::policy::Jurisdiction;
 use crate::domain::threat::{Authority, Confidence, EndUse, Evidence, Measure, Scope};
 
 /// What a `measure_type` says.
@@ -69,8 +69,8 @@ pub(super) fn scope(text: &str) -> Option<Scope> {
     if text == "ALL" {
         return Some(Scope::All);
     }
-    let places: Option<Vec<Place>> =
-        text.split(';').map(|part| Place::parse(unqualified(part))).collect();
+    let places: Option<Vec<Jurisdiction>> =
+        text.split(';').map(|part| Jurisdiction::parse(unqualified(part))).collect();
     places.map(Scope::Only)
 }
 

@@ -6,7 +6,7 @@ use super::super::{Error, Skipped, Threats, day};
 use super::words;
 use crate::domain::calendar::Calendar;
 use crate::domain::market::MarketKey;
-use crate::domain::policy::Place;
+use crate::domain::policy::Jurisdiction;
 use crate::domain::threat::{Authority, Confidence, EndUse, Evidence, Measure, Scope};
 use crate::domain::{Country, Day, HsCode, Mineral, Slug, Stage, Threat};
 use csv::StringRecord;
@@ -268,7 +268,7 @@ fn scope(affected: Vec<Country>) -> Scope {
     if affected.is_empty() {
         return Scope::All;
     }
-    Scope::Only(affected.into_iter().map(Place::Country).collect())
+    Scope::Only(affected.into_iter().map(Jurisdiction::Country).collect())
 }
 
 /// The countries of a list, each once, and what is none.

@@ -1,7 +1,7 @@
 //! Both releases in small, with every quirk of the real ones.
 
 use super::read;
-use crate::domain::market::{Figure, Flag, Row};
+use crate::domain::market::{Figure, Flag, ReportRow};
 use crate::domain::{Country, Ppm, Report};
 use crate::feeds::{Error, Reports};
 use proptest::prelude::*;
@@ -65,7 +65,7 @@ fn find<'a>(import: &'a Reports, market: &str, year: &str) -> &'a Report {
     import.reports.iter().find(fits).unwrap_or_else(|| panic!("no {market} {year}"))
 }
 
-fn row(report: &Report, country: &str) -> Option<Row> {
+fn row(report: &Report, country: &str) -> Option<ReportRow> {
     let country = Country::parse(country).unwrap();
     report.rows().iter().find(|row| row.country == country).copied()
 }
