@@ -68,9 +68,9 @@ proptest! {
     fn the_parts_add_up_to_the_value(report in reports(), threats in vec(threats(), 0..6), metric in metrics()) {
         let exposure = Exposure::of(threats.iter(), &policy());
         let value = value(&metric, &report, &exposure);
-        let parts = MetricInputs { report: &report, exposure: &exposure, wgi: &governance() }.contributions(&metric);
-        let lower: i64 = parts.iter().filter(|part| !part.upper_only).map(|part| part.amount).sum();
-        let upper: i64 = parts.iter().map(|part| part.amount).sum();
+        let contributions = MetricInputs { report: &report, exposure: &exposure, wgi: &governance() }.contributions(&metric);
+        let lower: i64 = contributions.iter().filter(|one| !one.upper_only).map(|one| one.amount).sum();
+        let upper: i64 = contributions.iter().map(|one| one.amount).sum();
         prop_assert!(value.lower <= value.upper);
         if metric.is_falling() {
             prop_assert_eq!((1_000_000 - value.upper, 1_000_000 - value.lower), (lower, upper));
@@ -144,7 +144,7 @@ type Figures = (MarketKey, Arc<Report>, Vec<(Slug, Arc<Threat>)>);
 fn figures(state: &State) -> Vec<Figures> {
     let figures = state.markets().iter().map(|(key, market)| {
         let threats = market
-            .bearing()
+            .threats()
             .map(|one| (one.record.threat.id.clone(), Arc::clone(&one.record.threat)));
         (*key, Arc::clone(&market.report().report), threats.collect())
     });
@@ -306,7 +306,7 @@ fn threats() -> impl Strategy<Value = Threat> {
             quota: None,
             tax_rate: None,
             t_override: weight.and_then(Weight::from_permille),
-            deadlines: Deadlines {
+            calendar: Calendar {
                 announced: Some(day(2023, 1)),
                 effective: effective.map(|month| day(2024, month)),
                 suspensions: suspended.into_iter().collect(),
