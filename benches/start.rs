@@ -17,12 +17,12 @@
 
 use lodewatch::clock::Clock;
 use lodewatch::config::Config;
-use lodewatch::domain::update::RequestId;
-use lodewatch::domain::{Entry, Mineral, Payload, Seq, Timestamp};
-use lodewatch::engine::State;
 use lodewatch::grpc::{self, pb};
 use lodewatch::journal::{Error, JournalReader, write_journal};
 use lodewatch::server::Node;
+use lodewatch_core::domain::update::RequestId;
+use lodewatch_core::domain::{Entry, Mineral, Payload, Seq, Timestamp};
+use lodewatch_core::engine::State;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -80,7 +80,8 @@ fn engine_alone(dir: &Path) {
 /// The policy, then reports.
 fn journal(entries: u64) -> impl Iterator<Item = Result<Entry, Error>> {
     let at: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    let policy = Payload::PolicyAdopted { revision: 0, policy: Arc::new(Config::built_in().policy) };
+    let policy =
+        Payload::PolicyAdopted { revision: 0, policy: Arc::new(Config::built_in().policy) };
     let minerals: Vec<Mineral> = Mineral::all().take(40).collect();
     let reports: Vec<Payload> = (0..80).map(|which| report(&minerals, which)).collect();
     (1..=entries).map(move |seq| {

@@ -10,11 +10,11 @@ mod ticks;
 pub use digest::Divergence;
 pub use ticks::keep_time;
 
-use crate::archive::{self, Archive, AlertRecord, Snapshot};
+use crate::archive::{self, AlertRecord, Archive, Snapshot};
 use crate::domain::{Alert, Entry, Facets, Seq, Timestamp};
 use crate::engine::State;
 use crate::fanout::{self, Frame, Ring};
-use crate::journal::{self, ReadAhead, Journal, Tail};
+use crate::journal::{self, Journal, ReadAhead, Tail};
 use crate::metrics;
 use crate::traces::Traces;
 use bytes::Bytes;
@@ -296,7 +296,7 @@ impl Pipeline {
             let entries = tokio::select! {
                 biased;
                 () = stop.cancelled() => return self.snapshot(),
-                () = damaged.cancelled() => return Err(self.archive.damage().into()),
+                () = damaged.cancelled() => return Err(self.archive.damage_error().into()),
                 entries = self.tail.next() => entries?,
             };
             tokio::select! {
@@ -369,7 +369,7 @@ impl Pipeline {
             };
             tracing::trace!(entry = entry.seq.0, alerts = applied.alerts.len(), "applied");
             let records: Vec<_> = applied.alerts.iter().map(|alert| self.record(alert)).collect();
-            self.digests.push(answered.as_ref().map(|answered| &answered.answer), &records);
+            self.digests.push(answered.as_ref().map(|answered| &answered.outcome), &records);
             // What a start replays was counted when it was new.
             if entry.seq > self.recovered {
                 outcome::count(&self.metrics, entry, &applied.alerts, answered.as_deref());

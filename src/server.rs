@@ -460,7 +460,7 @@ async fn keep_policy(keeper: Option<Keeper>, stop: CancellationToken) -> Result<
 /// discards the archive.
 fn check_archive(view: &View) -> Result<(), Error> {
     let archive = view.archive().clone();
-    let check = move || match archive.check() {
+    let check = move || match archive.verify() {
         Ok(()) => tracing::debug!("the archive is whole"),
         Err(error) => tracing::error!(%error, "the archive was checked"),
     };

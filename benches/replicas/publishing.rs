@@ -5,10 +5,9 @@ use crate::shared::lodewatch::{request, serve, share_of, updates};
 use crate::shared::process::Process;
 use async_nats::jetstream::{self, stream};
 use bytes::Bytes;
-use lodewatch::client;
-use lodewatch::domain::{Payload, Timestamp};
 use lodewatch::grpc::{parse, pb};
 use lodewatch::journal::{JetStreamJournal, Journal, codec};
+use lodewatch_core::domain::{Payload, Timestamp};
 use pb::feed_service_client::FeedServiceClient;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -74,7 +73,8 @@ pub(crate) async fn measure(seconds: Duration) {
         let replica = serve(dir.path(), &servers.toml("REPLICA"));
         let bare = bare(&servers, count, &batch).await;
         let lock = tempfile::tempdir().unwrap();
-        let journal = JetStreamJournal::open(&servers.settings("JOURNAL"), lock.path()).await.unwrap();
+        let journal =
+            JetStreamJournal::open(&servers.settings("JOURNAL"), lock.path()).await.unwrap();
         let journal = Publisher::Journal(Arc::new(journal), payload(&batch));
         let served = server(&replica, &batch).await;
         for in_flight in IN_FLIGHT {
@@ -120,7 +120,7 @@ async fn bare(servers: &Servers, replicas: usize, batch: &pb::PublishRequest) ->
 }
 
 async fn server(process: &Process, batch: &pb::PublishRequest) -> Publisher {
-    let channel = client::connect(&process.address).await.unwrap();
+    let channel = lodewatch_client::connect(&process.address).await.unwrap();
     Publisher::Server(FeedServiceClient::new(channel), batch.clone())
 }
 

@@ -2,7 +2,7 @@
 
 use super::tests::{EPOCH, HEAD, all, filled, open, snapshot};
 use super::{Archive, Error};
-use crate::domain::{Epoch, Seq};
+use lodewatch_core::domain::{Epoch, Seq};
 use rusqlite::Connection;
 use std::fs;
 
@@ -42,17 +42,20 @@ fn damage_that_is_read_is_told_and_the_next_start_begins_anew() {
 #[test]
 fn an_alert_that_is_missing_is_noticed() {
     let (dir, _) = filled(&[1, 1, 1]);
-    open(dir.path()).reader().check().unwrap();
+    open(dir.path()).reader().verify().unwrap();
     let change = "DELETE FROM alerts WHERE sequence = 2";
     Connection::open(dir.path().join("archive.db")).unwrap().execute_batch(change).unwrap();
-    assert!(matches!(open(dir.path()).reader().check(), Err(Error::Damaged { .. })));
+    assert!(matches!(open(dir.path()).reader().verify(), Err(Error::Damaged { .. })));
 }
 
 #[test]
 fn a_journal_that_lost_entries_or_is_another_one_is_not_taken_for_the_old_one() {
     let (dir, _) = filled(&[1, 1]);
     let shorter = Archive::open(dir.path(), EPOCH, Seq(1)).err().unwrap();
-    assert!(matches!(shorter, Error::JournalTooShort { applied: Seq(2), head: Seq(1), .. }), "{shorter}");
+    assert!(
+        matches!(shorter, Error::JournalTooShort { applied: Seq(2), head: Seq(1), .. }),
+        "{shorter}"
+    );
     let other = Archive::open(dir.path(), Epoch(1), HEAD).err().unwrap();
     assert!(matches!(other, Error::OtherJournal { of: EPOCH, journal: Epoch(1), .. }), "{other}");
     assert_eq!(open(dir.path()).applied(), Seq(2), "the witness is left alone");
@@ -79,7 +82,7 @@ fn check(bytes: &[u8], alerts: &super::AlertPage, what: &str) {
         return;
     }
     let reader = archive.reader();
-    if reader.check().is_ok() {
+    if reader.verify().is_ok() {
         assert_eq!(all(&reader), *alerts, "{what}");
         let found = archive.latest_snapshot().unwrap();
         assert!(found.is_none_or(|found| found == snapshot(5, 500)), "{what}");

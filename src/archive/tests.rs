@@ -1,13 +1,13 @@
 //! What the archive promises.
 
-use super::{Archive, Error, AlertPage, AlertQuery, ArchiveReader, AlertRecord, Snapshot};
-use crate::domain::alert::Kind;
-use crate::domain::filter::Exercises;
-use crate::domain::policy::{Destination, Level};
-use crate::domain::{
+use super::{AlertPage, AlertQuery, AlertRecord, Archive, ArchiveReader, Error, Snapshot};
+use bytes::Bytes;
+use lodewatch_core::domain::alert::Kind;
+use lodewatch_core::domain::filter::Exercises;
+use lodewatch_core::domain::policy::{Destination, Level};
+use lodewatch_core::domain::{
     Country, Epoch, Facets, Filter, MarketKey, Mineral, Position, Seq, Slug, Stage, Timestamp,
 };
-use bytes::Bytes;
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -136,7 +136,7 @@ fn an_archive_past_its_size_loses_its_oldest_alerts_until_it_fits() {
         reader.read(at(oldest.0 - 1, 0), HEAD, &everything(), 1000),
         Err(Error::Pruned { .. })
     ));
-    archive.reader().check().unwrap();
+    archive.reader().verify().unwrap();
 }
 
 #[test]
@@ -163,7 +163,8 @@ fn the_history_is_listed_page_by_page_in_both_directions() {
     };
     assert_eq!(listed(false), [1, 2, 3, 4, 5, 6, 7]);
     assert_eq!(listed(true), [7, 6, 5, 4, 3, 2, 1]);
-    let of_episode = AlertQuery { episode: Some(records[4].episode), after_sequence: None, ..query };
+    let of_episode =
+        AlertQuery { episode: Some(records[4].episode), after_sequence: None, ..query };
     let episode = reader.list(&of_episode).unwrap();
     assert!(episode.iter().all(|record| record.episode == records[4].episode));
     assert!(episode.contains(&records[4]));

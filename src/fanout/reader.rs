@@ -52,7 +52,12 @@ impl Reader {
     const CHUNK_BYTES: usize = 64 * 1024;
 
     /// A reader of everything after a position.
-    pub fn new(ring: Arc<Ring>, archive: archive::ArchiveReader, filter: Filter, after: Position) -> Self {
+    pub fn new(
+        ring: Arc<Ring>,
+        archive: archive::ArchiveReader,
+        filter: Filter,
+        after: Position,
+    ) -> Self {
         let head = ring.head();
         let filter = Arc::new(filter);
         let place = ring.places.take(after.entry);

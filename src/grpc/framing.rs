@@ -25,7 +25,12 @@ pub(super) fn frame(message: &pb::SubscribeResponse) -> Bytes {
 
 /// Writes the frame of a message with a cursor and alerts, which go in as they were archived. `rest` is what the message
 /// says besides them.
-pub(super) fn alerts(bytes: &mut BytesMut, cursor: String, records: &[&AlertRecord], rest: &pb::Alerts) {
+pub(super) fn alerts(
+    bytes: &mut BytesMut,
+    cursor: String,
+    records: &[&AlertRecord],
+    rest: &pb::Alerts,
+) {
     let cursor = pb::SubscribeResponse { cursor, message: None };
     let alerts = records.iter().map(|record| encoding::bytes::encoded_len(ALERTS, &record.bytes));
     let inner = alerts.fold(rest.encoded_len(), usize::saturating_add);

@@ -11,7 +11,7 @@
 
 use super::contract::ENTRY_BYTES_MAX;
 use super::error::Error;
-use crate::domain::Payload;
+use lodewatch_core::domain::Payload;
 
 const FORMAT: u8 = 1;
 

@@ -1,7 +1,7 @@
 //! The contract of a journal.
 
 use super::error::Error;
-use crate::domain::{Entry, Epoch, Payload, Seq, Timestamp};
+use lodewatch_core::domain::{Entry, Epoch, Payload, Seq, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::pin::Pin;
 use tokio::sync::watch;

@@ -4,9 +4,9 @@ use super::{
     BoxFuture, Damage, ENTRY_BYTES_MAX, Error, Journal, JournalLocation, MemoryJournal,
     SqliteJournal, Tail, codec, samples,
 };
-use crate::domain::{Entry, Epoch, Payload, Seq, Timestamp, Update};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
+use lodewatch_core::domain::{Entry, Epoch, Payload, Seq, Timestamp, Update};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::task::JoinSet;

@@ -1,7 +1,7 @@
 //! What every store of a journal needs: its data directory for one process at a time, and an identity.
 
 use super::error::Error;
-use crate::domain::Epoch;
+use lodewatch_core::domain::Epoch;
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;

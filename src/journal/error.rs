@@ -1,8 +1,8 @@
 //! What can go wrong with a journal.
 
 use super::contract::ENTRY_BYTES_MAX;
-use crate::domain::Seq;
 use crate::sqlite::{is_damage, is_full};
+use lodewatch_core::domain::Seq;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;

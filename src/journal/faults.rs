@@ -1,7 +1,7 @@
 //! Tests of a journal file under damage, flipped bits and truncation, and of how tools read and copy it.
 
 use super::{Damage, Error, Journal, JournalReader, SqliteJournal, samples, write_journal};
-use crate::domain::{Entry, Payload, Seq, Timestamp};
+use lodewatch_core::domain::{Entry, Payload, Seq, Timestamp};
 use std::fs;
 use std::path::Path;
 
@@ -94,7 +94,10 @@ async fn a_reader_beside_the_writer_reads_an_intact_journal() {
 #[test]
 fn reading_creates_no_file() {
     let dir = tempfile::tempdir().unwrap();
-    assert!(matches!(JournalReader::open(dir.path()).err(), Some(Error::Io { action: "open", .. })));
+    assert!(matches!(
+        JournalReader::open(dir.path()).err(),
+        Some(Error::Io { action: "open", .. })
+    ));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 

@@ -3,7 +3,7 @@
 use super::codec;
 use super::contract::{BoxFuture, Journal, TAIL_BYTES_MAX, TAIL_ENTRIES_MAX, Tail};
 use super::error::Error;
-use crate::domain::{Entry, Epoch, Payload, Seq, Timestamp};
+use lodewatch_core::domain::{Entry, Epoch, Payload, Seq, Timestamp};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
 

@@ -3,8 +3,8 @@
 use super::codec;
 use super::contract::ENTRY_BYTES_MAX;
 use super::error::Error;
-use crate::domain::{Payload, Seq, Timestamp};
 use crate::metrics;
+use lodewatch_core::domain::{Payload, Seq, Timestamp};
 use std::sync::Arc;
 use std::thread;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};

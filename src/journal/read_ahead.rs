@@ -6,7 +6,7 @@
 
 use super::contract::{BoxFuture, StateDigest, Tail};
 use super::error::Error;
-use crate::domain::{Entry, Seq};
+use lodewatch_core::domain::{Entry, Seq};
 use std::io;
 use std::thread;
 use tokio::runtime::Handle;
@@ -78,7 +78,7 @@ mod tests {
     use super::super::error::Damage;
     use super::super::{MemoryJournal, samples};
     use super::*;
-    use crate::domain::Timestamp;
+    use lodewatch_core::domain::Timestamp;
     use std::sync::Arc;
 
     /// Some entries at a time, then a damaged one, however often it is read.
@@ -98,7 +98,7 @@ mod tests {
 
     #[tokio::test]
     async fn entries_read_ahead_and_entries_after_them_are_one_tail() {
-        let journal = MemoryJournal::new(crate::domain::Epoch(7));
+        let journal = MemoryJournal::new(lodewatch_core::domain::Epoch(7));
         for _ in 0..3 {
             journal.append(Timestamp::MIN, samples::tick()).await.unwrap();
         }

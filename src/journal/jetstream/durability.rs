@@ -37,7 +37,11 @@ struct VarzConfig {
 
 /// Why the durability of the stream is not verified; empty where it is. Servers that are down are not
 /// asked; the monitor asks them when they are back.
-pub(super) async fn find_faults(client: &StreamClient, info: &Info, monitors: &[String]) -> Vec<String> {
+pub(super) async fn find_faults(
+    client: &StreamClient,
+    info: &Info,
+    monitors: &[String],
+) -> Vec<String> {
     let mut faults = Vec::new();
     let mut syncs = BTreeMap::new();
     for monitor in monitors {

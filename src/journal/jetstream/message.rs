@@ -11,8 +11,8 @@
 //! it. It contains how far its appender had read, so that a reader can begin anywhere.
 
 use super::super::contract::StateDigest;
-use crate::domain::{Epoch, Seq, Timestamp};
 use bytes::Bytes;
+use lodewatch_core::domain::{Epoch, Seq, Timestamp};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -120,7 +120,13 @@ impl Message {
             StoredMessage::Genesis(epoch) => Self::Genesis(epoch),
             StoredMessage::Entries { appender, number, read_to, digest, entries } => {
                 let entries = entries.into_iter().map(|(at, part)| (at, bytes.slice_ref(part)));
-                Self::Entries(EntryGroup { appender, number, read_to, digest, entries: entries.collect() })
+                Self::Entries(EntryGroup {
+                    appender,
+                    number,
+                    read_to,
+                    digest,
+                    entries: entries.collect(),
+                })
             }
         })
     }

@@ -27,16 +27,16 @@
 //! - `monitor`: whether the stream answers, and is still the same one
 
 mod connection;
+mod durability;
 mod handle;
 mod message;
-mod durability;
 mod monitor;
 mod reader;
+mod recent_groups;
 mod stream;
 mod tail;
 #[cfg(test)]
 pub(in crate::journal) mod tests;
-mod recent_groups;
 mod writer;
 
 pub use handle::JetStreamJournal;

@@ -74,7 +74,8 @@ impl StreamMonitor {
             losses = losses.saturating_add(1);
             self.reachable_tx.send_replace(false);
             if losses >= LOSS_ANSWERS_MIN {
-                let cause = format!("its last message is {last}, but message {read} was read before");
+                let cause =
+                    format!("its last message is {last}, but message {read} was read before");
                 return self.end(position, cause);
             }
         }
@@ -91,7 +92,9 @@ impl StreamMonitor {
         if cluster.leader.is_some() && followers >= others.div_ceil(2) {
             return Ok(info);
         }
-        Err(self.client.unreachable(&"no majority of the servers that store the stream is connected"))
+        Err(self
+            .client
+            .unreachable(&"no majority of the servers that store the stream is connected"))
     }
 
     /// Ends the journal: nothing that is read from now on would belong to the journal that was read.

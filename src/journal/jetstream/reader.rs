@@ -8,10 +8,10 @@ use super::super::error::{Damage, Error};
 use super::message::{EntryGroup, Message, MessageError, StreamPosition};
 use super::recent_groups::PositionedGroup;
 use super::stream::StreamClient;
-use crate::domain::Seq;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use lodewatch_core::domain::Seq;
 use std::time::Duration;
 
 /// How often the server shows at least that a consumer is alive; after two missed heartbeats the reader
@@ -146,7 +146,9 @@ impl StreamReader {
             }
             Err(MessageError::Checksum) => return damaged(Damage::Checksum),
             Err(
-                error @ (MessageError::TooShort | MessageError::Format(_) | MessageError::Content(_)),
+                error @ (MessageError::TooShort
+                | MessageError::Format(_)
+                | MessageError::Content(_)),
             ) => return damaged(Damage::Undecodable(error.to_string())),
         };
         let before = self.position;

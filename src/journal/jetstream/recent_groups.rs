@@ -3,8 +3,8 @@
 use super::super::contract::StateDigest;
 use super::super::error::Error;
 use super::message::StreamPosition;
-use crate::domain::{Seq, Timestamp};
 use bytes::Bytes;
+use lodewatch_core::domain::{Seq, Timestamp};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;

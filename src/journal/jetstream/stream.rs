@@ -5,7 +5,6 @@ use super::super::error::{Damage, Error, JournalLocation};
 use super::connection::{self, REQUEST_TIMEOUT};
 use super::message::{Message, StreamPosition};
 use crate::config::JetStream as Settings;
-use crate::domain::{Epoch, Seq};
 use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{
@@ -13,6 +12,7 @@ use async_nats::jetstream::stream::{
 };
 use async_nats::jetstream::{Context, ErrorCode};
 use bytes::Bytes;
+use lodewatch_core::domain::{Epoch, Seq};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -139,9 +139,9 @@ async fn find_or_create(context: &Context, settings: &Settings) -> Result<Stream
     match context.get_stream(&settings.stream).await {
         Ok(stream) => return Ok(stream),
         Err(error) => match error.kind() {
-            GetStreamErrorKind::JetStreamJournal(error)
+            GetStreamErrorKind::JetStream(error)
                 if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {}
-            GetStreamErrorKind::JetStreamJournal(error) => return Err(rejected(settings, &error)),
+            GetStreamErrorKind::JetStream(error) => return Err(rejected(settings, &error)),
             GetStreamErrorKind::EmptyName
             | GetStreamErrorKind::Request
             | GetStreamErrorKind::InvalidStreamName => return Err(lost(&error)),
@@ -154,12 +154,12 @@ async fn find_or_create(context: &Context, settings: &Settings) -> Result<Stream
         }
         Err(error) => match error.kind() {
             // Another replica was faster, with other settings: those are what is checked.
-            CreateStreamErrorKind::JetStreamJournal(error)
+            CreateStreamErrorKind::JetStream(error)
                 if error.error_code() == ErrorCode::STREAM_NAME_EXIST =>
             {
                 context.get_stream(&settings.stream).await.map_err(|error| lost(&error))
             }
-            CreateStreamErrorKind::JetStreamJournal(error) => Err(rejected(settings, &error)),
+            CreateStreamErrorKind::JetStream(error) => Err(rejected(settings, &error)),
             CreateStreamErrorKind::EmptyStreamName
             | CreateStreamErrorKind::InvalidStreamName
             | CreateStreamErrorKind::DomainAndExternalSet
@@ -252,7 +252,9 @@ fn differences(info: &Info, settings: &Settings) -> Vec<String> {
     }
     if info.state.last_sequence > 0 && info.state.first_sequence != 1 {
         let first = info.state.first_sequence;
-        faults.push(format!("messages before message {first} were deleted; restore a backup of the stream"));
+        faults.push(format!(
+            "messages before message {first} were deleted; restore a backup of the stream"
+        ));
     }
     faults
 }

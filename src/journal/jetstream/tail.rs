@@ -6,7 +6,7 @@ use super::super::error::{Damage, Error};
 use super::reader::{StreamReader, position_before, seq_at};
 use super::recent_groups::{PositionedGroup, RecentGroups};
 use super::stream::StreamClient;
-use crate::domain::{Entry, Seq};
+use lodewatch_core::domain::{Entry, Seq};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ impl StreamTail {
     }
 
     fn keep(&mut self, group: Arc<PositionedGroup>) {
-        self.peer_digests.extend(group.state_digest);
+        self.peer_digests.extend(group.digest);
         self.group = Some(group);
     }
 
@@ -93,8 +93,9 @@ impl StreamTail {
                 break;
             }
             let seq = seq_at(group.before, index);
-            let decoded = codec::decode(payload)
-                .map_err(|error| self.client.damaged(seq, Damage::Undecodable(error.to_string())))?;
+            let decoded = codec::decode(payload).map_err(|error| {
+                self.client.damaged(seq, Damage::Undecodable(error.to_string()))
+            })?;
             entries.push(Entry { seq, at: *at, payload: decoded });
             *bytes = bytes.saturating_add(payload.len());
             self.after = seq;

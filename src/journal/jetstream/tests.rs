@@ -4,10 +4,10 @@ use super::super::{Damage, Error, Journal, StateDigest, Tail, codec, samples};
 use super::JetStreamJournal;
 use super::message::{EntryGroup, Message, StreamPosition};
 use crate::config::{Credentials, JetStream as Settings};
-use crate::domain::{Entry, Payload, Seq, Timestamp};
 use async_nats::jetstream::{Context, stream};
 use bytes::Bytes;
 use certificates::Authority;
+use lodewatch_core::domain::{Entry, Payload, Seq, Timestamp};
 use nats::Nats;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -97,7 +97,11 @@ async fn a_new_replica_reads_from_any_position() {
         assert_eq!(rest, all[read_before..], "after {after}");
     }
     append(&journal, 1000).await;
-    assert_eq!(new.fetch_head().await.unwrap(), Seq(281), "fetching the head finds what other replicas appended");
+    assert_eq!(
+        new.fetch_head().await.unwrap(),
+        Seq(281),
+        "fetching the head finds what other replicas appended"
+    );
     assert_eq!(read(&mut *new.tail(Seq(280)).unwrap(), 1).await[0].payload, tick(1000));
 }
 
@@ -252,7 +256,10 @@ async fn the_servers_accept_a_password_a_token_or_a_key_and_reject_a_wrong_one()
         let error = JetStreamJournal::open(&wrong, dir.path()).await.err().unwrap().to_string();
         assert!(error.contains("reject the credentials") && !error.contains("S3cret"), "{error}");
         let known = Settings { credentials: right, ..settings(&nats) };
-        assert_eq!(append(&JetStreamJournal::open(&known, dir.path()).await.unwrap(), 1).await, Seq(1));
+        assert_eq!(
+            append(&JetStreamJournal::open(&known, dir.path()).await.unwrap(), 1).await,
+            Seq(1)
+        );
     }
 }
 

@@ -10,12 +10,12 @@ use super::super::queue::{GroupLimits, QueueReceiver};
 use super::message::{EntryGroup, Message, StreamPosition};
 use super::recent_groups::{PositionedGroup, RecentGroups};
 use super::stream::StreamClient;
-use crate::domain::{Seq, Timestamp};
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::publish::PublishAck;
 use bytes::Bytes;
+use lodewatch_core::domain::{Seq, Timestamp};
 use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -145,7 +145,10 @@ impl Appender {
             found.as_ref().is_none_or(|group| number == 0 || group.number == number),
             "names of messages are unique"
         );
-        found.ok_or_else(|| self.client.unreachable(&"an earlier message has the same name and is no longer in memory"))
+        found.ok_or_else(|| {
+            self.client
+                .unreachable(&"an earlier message has the same name and is no longer in memory")
+        })
     }
 }
 

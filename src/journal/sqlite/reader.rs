@@ -5,7 +5,7 @@ use super::file;
 use super::tables;
 use super::tail::ChunkReader;
 use super::wal::{self, WalState};
-use crate::domain::{Entry, Epoch, Seq};
+use lodewatch_core::domain::{Entry, Epoch, Seq};
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;

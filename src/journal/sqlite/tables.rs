@@ -10,7 +10,7 @@
 //! checksums and by `wal`, and the file's header by the few values that it may have here.
 
 use super::super::error::{Damage, Error};
-use crate::domain::{Epoch, Seq, Timestamp};
+use lodewatch_core::domain::{Epoch, Seq, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::path::Path;
 use std::sync::Arc;
@@ -89,7 +89,10 @@ pub(super) fn advance(connection: &Connection, epoch: Epoch, head: Seq) -> rusql
 }
 
 /// The journal's epoch and its last entry, from the row `meta`.
-pub(super) fn read_identity(path: &Arc<Path>, connection: &Connection) -> Result<(Epoch, Seq), Error> {
+pub(super) fn read_identity(
+    path: &Arc<Path>,
+    connection: &Connection,
+) -> Result<(Epoch, Seq), Error> {
     let JournalMeta { epoch, head, .. } = read_meta(path, connection)?;
     check_header(path, connection)?;
     Ok((epoch, head))

@@ -4,7 +4,7 @@ use super::super::codec;
 use super::super::contract::{BoxFuture, TAIL_BYTES_MAX, TAIL_ENTRIES_MAX, Tail};
 use super::super::error::{Damage, Error};
 use super::tables;
-use crate::domain::{Entry, Seq, Timestamp};
+use lodewatch_core::domain::{Entry, Seq, Timestamp};
 use rusqlite::{Connection, Row, params};
 use std::path::Path;
 use std::sync::Arc;

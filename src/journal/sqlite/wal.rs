@@ -14,7 +14,7 @@
 //! The layout is SQLite's and fixed (sqlite.org/fileformat2.html, section 4).
 
 use super::super::error::{Damage, Error};
-use crate::domain::Seq;
+use lodewatch_core::domain::Seq;
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
