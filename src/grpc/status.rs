@@ -23,7 +23,7 @@ use super::codec::parse::Violations;
 use super::codec::tokens::CursorError;
 use crate::access::{Denied, Overstep};
 use crate::clock::Jumped;
-use crate::domain::update::Refusal;
+use crate::domain::update::Rejection;
 use crate::pipeline::{Divergence, Trouble};
 use crate::{archive, journal};
 use std::collections::BTreeMap;
@@ -164,37 +164,37 @@ pub(in crate::grpc) fn unavailable(reason: &str, message: &str) -> Status {
 }
 
 /// A batch that was refused as a whole. The gravest reason decides the code.
-pub(in crate::grpc) fn refused(refusals: &[Refusal]) -> Status {
+pub(in crate::grpc) fn refused(rejections: &[Rejection]) -> Status {
     /// More than this are only counted in the message.
     const SHOWN_MAX: usize = 10;
-    let shown = refusals.iter().take(SHOWN_MAX).map(ToString::to_string);
-    let more = refusals.len().saturating_sub(SHOWN_MAX);
+    let shown = rejections.iter().take(SHOWN_MAX).map(ToString::to_string);
+    let more = rejections.len().saturating_sub(SHOWN_MAX);
     let rest = (more > 0).then(|| format!("and {more} more"));
     let message = shown.chain(rest).collect::<Vec<_>>().join("; ");
     let mut details = ErrorDetails::new();
     let mut kinds = BTreeMap::new();
-    for refusal in refusals {
+    for refusal in rejections {
         let (code, reason, field) = match refusal {
-            Refusal::RequestIdReused { .. } => {
+            Rejection::RequestIdReused { .. } => {
                 (Code::InvalidArgument, "REQUEST_ID_REUSED", "request_id".to_owned())
             }
-            Refusal::UnknownBloc { update, .. } => (
+            Rejection::UnknownBloc { update, .. } => (
                 Code::InvalidArgument,
                 "UNKNOWN_BLOC",
                 format!("updates[{update}].threat.destination"),
             ),
-            Refusal::ExerciseMixed { update, .. } => {
+            Rejection::ExerciseMixed { update, .. } => {
                 (Code::InvalidArgument, "EXERCISE_MIXED", format!("updates[{update}]"))
             }
-            Refusal::UnknownThreat { update, .. } => {
+            Rejection::UnknownThreat { update, .. } => {
                 (Code::NotFound, "UNKNOWN_THREAT", format!("updates[{update}].removal.threat_id"))
             }
-            Refusal::ThreatOfAnother { update, .. }
-            | Refusal::ThreatBeyond { update, .. }
-            | Refusal::ReportOfAnother { update, .. } => {
+            Rejection::ThreatOwnedByOtherFeed { update, .. }
+            | Rejection::ThreatCoversOtherMinerals { update, .. }
+            | Rejection::ReportOwnedByOtherFeed { update, .. } => {
                 (Code::PermissionDenied, "NOT_YOURS", format!("updates[{update}]"))
             }
-            Refusal::StaleRevision { update, .. } => {
+            Rejection::StaleRevision { update, .. } => {
                 (Code::FailedPrecondition, "THREAT_REVISION_STALE", format!("updates[{update}]"))
             }
         };
@@ -310,17 +310,17 @@ pub(in crate::grpc) fn archive(error: &archive::Error) -> Status {
 }
 
 /// The reason and the limit that a status names.
-pub(in crate::grpc) struct Rejection {
+pub(in crate::grpc) struct RejectionLabels {
     /// One of the reasons in this file; `None` where the status is not ours.
     pub(in crate::grpc) reason: Option<String>,
     /// The setting that holds the limit, where one was reached.
     pub(in crate::grpc) limit: Option<String>,
 }
 
-pub(in crate::grpc) fn rejection(status: &Status) -> Rejection {
+pub(in crate::grpc) fn rejection_labels(status: &Status) -> RejectionLabels {
     let info = status.get_details_error_info().filter(|info| info.domain == DOMAIN);
     let limit = info.as_ref().and_then(|info| info.metadata.get("limit").cloned());
-    Rejection { reason: info.map(|info| info.reason), limit }
+    RejectionLabels { reason: info.map(|info| info.reason), limit }
 }
 
 /// An error with its causes, in one line.

@@ -4,7 +4,7 @@
 use super::api::Api;
 use crate::domain::{Day, Seq, Timestamp};
 use crate::engine::State;
-use crate::engine::what_if::Course;
+use crate::engine::simulation::Simulation;
 use crate::grpc::codec::parse::Violations;
 use crate::grpc::status;
 use crate::journal;
@@ -60,18 +60,18 @@ fn replay(
     until: Seq,
     end: Option<Timestamp>,
 ) -> Result<State, journal::Error> {
-    let mut course = Course { state: State::default(), alerts: Vec::new() };
+    let mut simulation = Simulation { state: State::default(), alerts: Vec::new() };
     let mut tail = api.journal.tail(Seq::ZERO)?;
-    'read: while course.state.seq() < until {
+    'read: while simulation.state.seq() < until {
         for entry in runtime.block_on(tail.next())? {
             if entry.seq > until || end.is_some_and(|end| entry.at > end) {
                 break 'read;
             }
-            course.state.apply(&entry);
+            simulation.state.apply(&entry);
         }
     }
     if let Some(end) = end {
-        course.pass_to(end);
+        simulation.advance_to(end);
     }
-    Ok(course.state)
+    Ok(simulation.state)
 }

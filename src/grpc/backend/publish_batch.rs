@@ -1,8 +1,8 @@
 //! One batch of updates, from its message to its result: for `Publish` and `PublishStream` alike.
 
 use super::api::Api;
-use crate::domain::update::{Answer, Batch, Payload, Refusal};
-use crate::engine::Answered;
+use crate::domain::update::{Batch, BatchOutcome, Payload, Rejection};
+use crate::engine::BatchResult;
 use crate::grpc::admission::Peer;
 use crate::grpc::codec::{parse, render};
 use crate::grpc::pb::{self, feed_service_server::SERVICE_NAME};
@@ -58,17 +58,17 @@ async fn accept(
     }
     api.limits.count_updates(peer, batch.updates.len(), Instant::now())?;
     let (id, digest) = (batch.request_id, batch.digest);
-    let answered = match api.view.look(|state| state.requests().get(id).cloned()) {
+    let answered = match api.view.look(|state| state.recent_batches().get(id).cloned()) {
         Some(answered) => answered,
         None => append(api, batch, work).await?,
     };
     if answered.digest != digest {
-        return Err(status::refused(&[Refusal::RequestIdReused { first: answered.entry }]));
+        return Err(status::refused(&[Rejection::RequestIdReused { first: answered.entry }]));
     }
     api.wait_until_applied(answered.entry).await?;
-    match &answered.answer {
-        Answer::Refused(refusals) => Err(status::refused(refusals)),
-        Answer::Accepted(outcomes) => {
+    match &answered.outcome {
+        BatchOutcome::Rejected(rejections) => Err(status::refused(rejections)),
+        BatchOutcome::Accepted(outcomes) => {
             let (first, count) = answered.alerts;
             Ok(pb::PublishResponse {
                 cursor: api.cursor(answered.entry),
@@ -81,7 +81,7 @@ async fn accept(
 }
 
 /// Appends a batch, waits until it is durable and applied, and reads its answer from the state.
-async fn append(api: &Api, batch: Batch, work: Option<&Work>) -> Result<Arc<Answered>, Status> {
+async fn append(api: &Api, batch: Batch, work: Option<&Work>) -> Result<Arc<BatchResult>, Status> {
     let id = batch.request_id;
     if let Some(trouble) = api.view.trouble() {
         return Err(status::trouble(&trouble));
@@ -92,7 +92,7 @@ async fn append(api: &Api, batch: Batch, work: Option<&Work>) -> Result<Arc<Answ
     drop(part);
     let entry = appended.map_err(|error| status::journal(&error))?;
     api.wait_until_applied(entry).await?;
-    let answered = api.view.look(|state| state.requests().get(id).cloned());
+    let answered = api.view.look(|state| state.recent_batches().get(id).cloned());
     // Forgotten already only when tens of thousands of batches came after it within this moment.
     answered.ok_or_else(|| {
         status::unavailable("ANSWER_FORGOTTEN", "the batch was applied, its answer is gone")

@@ -3,7 +3,7 @@
 use crate::domain::policy::Destination;
 use crate::domain::{Alert, Facets};
 use crate::engine::State;
-use crate::engine::what_if::Course;
+use crate::engine::simulation::Simulation;
 use crate::grpc::backend::{Api, acquire_simulation, run_with_permit, viewpoint};
 use crate::grpc::codec::parse;
 use crate::grpc::codec::render::{self, Viewpoint, known_markets};
@@ -19,24 +19,24 @@ pub(super) async fn simulate(
 ) -> Result<pb::SimulateResponse, Status> {
     let permit = acquire_simulation(api)?;
     let view = api.view.clone();
-    let (before, course, result) = run_with_permit(permit, move || {
+    let (before, simulation, result) = run_with_permit(permit, move || {
         // The pipeline waits for one copy only; the other is made from it.
-        let before = view.look(|state| Course::from(state).state);
-        let mut course = Course::from(&before);
-        let result = course.suppose(wanted.hypothesis);
-        (before, course, result)
+        let before = view.look(|state| Simulation::from(state).state);
+        let mut simulation = Simulation::from(&before);
+        let result = simulation.apply(wanted.input);
+        (before, simulation, result)
     })
     .await;
-    result.map_err(|refusals| status::refused(&refusals))?;
+    result.map_err(|rejections| status::refused(&rejections))?;
     let alerts: Vec<&Alert> =
-        course.alerts.iter().filter(|one| wanted.filter.wants(&Facets::from(*one))).collect();
+        simulation.alerts.iter().filter(|one| wanted.filter.wants(&Facets::from(*one))).collect();
     let shown = alerts.iter().take(ALERTS_MAX).map(|alert| render::alert(alert, ""));
     Ok(pb::SimulateResponse {
-        markets: changed_markets(&before, &course.state, &wanted.destination)?,
+        markets: changed_markets(&before, &simulation.state, &wanted.destination)?,
         alerts: shown.collect(),
         alerts_total: u64::try_from(alerts.len()).unwrap_or(u64::MAX),
         cursor: api.cursor(before.seq()),
-        journal_time: Some(render::timestamp(course.state.now())),
+        journal_time: Some(render::timestamp(simulation.state.now())),
     })
 }
 

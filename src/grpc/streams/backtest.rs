@@ -1,7 +1,7 @@
 //! `Backtest`: the alerts that another policy would have sent, over the whole journal.
 
 use crate::domain::{Alert, Facets, Filter, Policy, Seq};
-use crate::engine::what_if::Backtest;
+use crate::engine::simulation::Backtest;
 use crate::grpc::backend::{Api, acquire_simulation};
 use crate::grpc::codec::render;
 use crate::grpc::{pb, status};

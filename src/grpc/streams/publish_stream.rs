@@ -24,11 +24,11 @@ pub(in crate::grpc) type PublishStream =
     Pin<Box<dyn Stream<Item = Result<pb::PublishStreamResponse, Status>> + Send>>;
 
 /// A batch's request id, its bytes, and its result.
-type BatchResult = (String, usize, Result<pb::PublishResponse, Status>);
+type PublishOutcome = (String, usize, Result<pb::PublishResponse, Status>);
 
 /// What happens next on a stream.
 enum Event {
-    Answered(BatchResult),
+    Answered(PublishOutcome),
     Batch(pb::PublishRequest),
     /// No further batch is read; those that were read are still answered.
     End(Result<(), Status>),
@@ -96,7 +96,7 @@ async fn publish_one(
     peer: Peer,
     batch: pb::PublishRequest,
     bytes: usize,
-) -> BatchResult {
+) -> PublishOutcome {
     let request_id = batch.request_id.clone();
     let result = publish_batch(&api, &peer, "PublishStream", batch).await;
     (request_id, bytes, result)

@@ -1,7 +1,7 @@
 //! Counts how calls end: with a status, or with a caller that is gone.
 
 use crate::access::METHODS;
-use crate::grpc::status::{self, Rejection};
+use crate::grpc::status::{self, RejectionLabels};
 use crate::metrics::{Call, Calls, Method};
 use bytes::Bytes;
 use http::{HeaderMap, Response};
@@ -45,7 +45,7 @@ pub(super) fn count_end(response: Response<Body>, call: Call) -> Response<Body> 
 
 /// Counts the reason and the limit of a rejection, such as of one batch on a stream that goes on.
 pub(in crate::grpc) fn count_rejection(calls: &Calls, status: &Status) {
-    let Rejection { reason, limit } = status::rejection(status);
+    let RejectionLabels { reason, limit } = status::rejection_labels(status);
     if let Some(reason) = reason {
         calls.refused(&reason);
     }
