@@ -46,7 +46,7 @@ named! {
 
 /// Which report: whose, for when, released and accepted when.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReportName {
+pub struct ReportRef {
     /// Who says so.
     pub source: Slug,
     /// For when.
@@ -67,7 +67,7 @@ pub enum Cause {
         /// In which batch.
         request_id: RequestId,
         /// The report now in force.
-        report: ReportName,
+        report: ReportRef,
         /// The release that it takes the place of, where the source revised what it had said of the same period.
         revised: Option<Day>,
     },
@@ -91,7 +91,7 @@ pub enum Cause {
 
 /// A threat that bears on the market of an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bearing {
+pub struct ThreatEffect {
     /// Which threat.
     pub threat: Slug,
     /// The state act it is part of.
@@ -110,7 +110,7 @@ pub struct Bearing {
 
 /// One country's part of a value; the certain parts add up to the value's lower bound, all of them to the upper.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
+pub struct Contribution {
     /// Whose; `None` for the residual.
     pub country: Option<Country>,
     /// Its share.
@@ -128,7 +128,7 @@ pub struct Part {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Why {
     /// Countries that add something, by country code; the residual, if it adds something, last.
-    pub parts: Vec<Part>,
+    pub parts: Vec<Contribution>,
 }
 
 /// Something to tell of a market, with the cause and the arithmetic: mostly that a level was crossed.
@@ -173,11 +173,11 @@ pub struct Alert {
     /// Who held it before the cause, where that was somebody else.
     pub previous_leaders: Vec<Country>,
     /// Measures in force that bear on the value, by id.
-    pub bearing: Vec<Bearing>,
+    pub bearing: Vec<ThreatEffect>,
     /// What to know of the figures.
     pub flags: Vec<Flag>,
     /// The report in force.
-    pub report: ReportName,
+    pub report: ReportRef,
     /// When it happened: the entry's time, or the deadline that was due.
     pub event_time: Timestamp,
     /// When the journal took the entry.

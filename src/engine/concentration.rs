@@ -1,7 +1,7 @@
 //! What a market's value is: every metric as an interval of exact integers, and the arithmetic behind it.
 
 use super::exposure::Exposure;
-use crate::domain::alert::{Part, Why};
+use crate::domain::alert::{Contribution, Why};
 use crate::domain::rule::Metric;
 use crate::domain::share::{Amount, Interval, Ppm, Unit, Weight, Wgi};
 use crate::domain::{Country, Report};
@@ -95,7 +95,7 @@ impl Basis<'_> {
         Interval { lower, upper }
     }
 
-    fn leading_parts(&self, count: usize, parts: &mut Vec<Part>) {
+    fn leading_parts(&self, count: usize, parts: &mut Vec<Contribution>) {
         let mut rows: Vec<(Country, Ppm)> =
             self.named().filter(|(_, share)| *share > Ppm::ZERO).collect();
         // The sort is stable and the rows are by country, so that a tie goes by country code.
@@ -160,7 +160,7 @@ impl Basis<'_> {
     }
 
     /// Calls with every part that is not nil, by country, the residual last. Allocates nothing.
-    fn each_part(&self, metric: &Metric, mut each: impl FnMut(Part)) {
+    fn each_part(&self, metric: &Metric, mut each: impl FnMut(Contribution)) {
         for (country, share) in self.named() {
             if let Some(part) = self.part(metric, country, share).filter(|part| part.amount > 0) {
                 each(part);
@@ -173,7 +173,7 @@ impl Basis<'_> {
     }
 
     /// What a country adds to a metric that is a sum over countries; `None` where it does not count.
-    fn part(&self, metric: &Metric, country: Country, share: Ppm) -> Option<Part> {
+    fn part(&self, metric: &Metric, country: Country, share: Ppm) -> Option<Contribution> {
         let weight = || self.exposure.weight(country);
         match metric {
             Metric::Hhi => Some(certain(country, share, Weight::ONE, points(share, Weight::ONE))),
@@ -186,7 +186,7 @@ impl Basis<'_> {
                 let wgi = self.wgi.get(&country).copied();
                 let amount = governed(share, weight, wgi.unwrap_or(Wgi::WORST));
                 let part = certain(country, share, weight, amount);
-                Some(Part { upper_only: wgi.is_none(), ..part })
+                Some(Contribution { upper_only: wgi.is_none(), ..part })
             }
             Metric::RestrictedShare | Metric::AvailableShare | Metric::AnnouncedRestrictedShare => {
                 weight().map(|weight| certain(country, share, weight, i64::from(share.get())))
@@ -253,12 +253,12 @@ fn rest_of_whole(taken: Interval) -> Interval {
     Interval { lower: whole.saturating_sub(taken.upper), upper: whole.saturating_sub(taken.lower) }
 }
 
-fn certain(country: Country, share: Ppm, weight: Weight, amount: Amount) -> Part {
-    Part { country: Some(country), share, weight, amount, upper_only: false }
+fn certain(country: Country, share: Ppm, weight: Weight, amount: Amount) -> Contribution {
+    Contribution { country: Some(country), share, weight, amount, upper_only: false }
 }
 
-fn residual(report: &Report, weight: Weight, amount: Amount) -> Part {
-    Part { country: None, share: report.residual(), weight, amount, upper_only: true }
+fn residual(report: &Report, weight: Weight, amount: Amount) -> Contribution {
+    Contribution { country: None, share: report.residual(), weight, amount, upper_only: true }
 }
 
 /// 10⁴·s²·t in units of 10⁻¹¹ point: at most 3·10¹⁵ for one country.

@@ -6,7 +6,7 @@ use super::exposure::Exposure;
 use super::memory::{Episode, Memory};
 use super::plan::Plan;
 use super::record::ThreatRecord;
-use crate::domain::alert::{ReportName, ScopeMatch};
+use crate::domain::alert::{ReportRef, ScopeMatch};
 use crate::domain::market::Period;
 use crate::domain::policy::{Destination, Level, Policy};
 use crate::domain::share::Interval;
@@ -32,8 +32,8 @@ pub struct ReportRecord {
 
 impl ReportRecord {
     /// How the report is named in alerts and answers.
-    pub fn name(&self) -> ReportName {
-        ReportName {
+    pub fn name(&self) -> ReportRef {
+        ReportRef {
             source: self.report.source().clone(),
             period: self.report.period(),
             vintage: self.report.vintage(),
@@ -72,7 +72,7 @@ pub(super) struct Drill {
 /// How a market stands with a rule, for one of its destinations.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "each is true or not, whatever the others are")]
-pub struct RuleStanding<'a> {
+pub struct RuleStatus<'a> {
     /// The rule.
     pub rule: &'a Rule,
     /// For whom; `None` where the metric does not react to measures.
@@ -221,14 +221,14 @@ impl Market {
     }
 
     /// How the market stands with every rule, in the real world and in drills, by rule and destination.
-    pub fn standings(&self) -> impl Iterator<Item = RuleStanding<'_>> {
+    pub fn standings(&self) -> impl Iterator<Item = RuleStatus<'_>> {
         self.plan.asked.iter().zip(&self.memories).flat_map(|(asked, memories)| {
             let drill = memories.drill.as_ref().map(|drill| &drill.memory);
             let worlds = [(Some(&memories.real), false), (drill, true)];
             worlds.into_iter().filter_map(|(memory, exercise)| {
                 let memory = memory?;
                 let reacts = asked.rule.metric.reacts_to_measures();
-                Some(RuleStanding {
+                Some(RuleStatus {
                     rule: &asked.rule,
                     destination: reacts.then_some(&asked.destination),
                     episode: memory.episode,

@@ -36,7 +36,7 @@ mod state;
 mod tell;
 pub mod what_if;
 
-pub use market::{BearingRecord, Market, ReportRecord, RuleStanding, scope_match};
+pub use market::{BearingRecord, Market, ReportRecord, RuleStatus, scope_match};
 pub use memory::Episode;
 pub use record::ThreatRecord;
 pub use requests::{Answered, Requests};

@@ -6,7 +6,7 @@ use super::evaluate::{DataChange, Evaluation, Seen, Trigger, World};
 use super::exposure::{Lens, weight};
 use super::market::{BearingRecord, Market};
 use super::memory::{Episode, Memory};
-use crate::domain::alert::{Bearing, Cause, Kind, Why};
+use crate::domain::alert::{Cause, Kind, ThreatEffect, Why};
 use crate::domain::market::Flag;
 use crate::domain::policy::{Destination, Level, Policy};
 use crate::domain::rule::{Metric, Threshold};
@@ -26,7 +26,7 @@ pub(super) struct News {
     pub(super) previous_value: Option<Interval>,
     pub(super) threshold: Amount,
     pub(super) why: Why,
-    pub(super) bearing: Vec<Bearing>,
+    pub(super) bearing: Vec<ThreatEffect>,
     pub(super) stale: bool,
     pub(super) exercise: bool,
 }
@@ -146,7 +146,7 @@ impl Evaluation<'_> {
     }
 
     /// The threats that count for what is asked.
-    fn bearing(&self, seen: &Seen<'_>) -> Vec<Bearing> {
+    fn bearing(&self, seen: &Seen<'_>) -> Vec<ThreatEffect> {
         let rule = &seen.asked.rule;
         if !rule.metric.reacts_to_measures() {
             return Vec::new();
@@ -168,10 +168,10 @@ impl Evaluation<'_> {
         &self,
         one: &BearingRecord,
         destination: Option<&Destination>,
-    ) -> Bearing {
+    ) -> ThreatEffect {
         let threat: &Threat = &one.record.threat;
         let policy: &Policy = &self.adopted.policy;
-        Bearing {
+        ThreatEffect {
             threat: threat.id.clone(),
             state_act: threat.state_act.clone(),
             imposing: threat.imposing,
@@ -208,7 +208,7 @@ impl Evaluation<'_> {
     pub(super) fn notice_of(
         &self,
         market: &Market,
-        bearing: Bearing,
+        bearing: ThreatEffect,
         threshold: Ppm,
         exercise: bool,
     ) -> News {

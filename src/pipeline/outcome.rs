@@ -37,7 +37,7 @@ pub(super) fn count(
     let answered = answered.filter(|answered| answered.entry == entry.seq);
     if let (Payload::Batch(batch), Some(answered)) = (&entry.payload, answered) {
         match &answered.answer {
-            Answer::Refused(_) => metrics.updates("refused", batch.updates.len()),
+            Answer::Refused(_) => metrics.updates("rejected", batch.updates.len()),
             Answer::Accepted(outcomes) => {
                 for (outcome, name) in [
                     (Outcome::Applied, "applied"),

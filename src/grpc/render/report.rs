@@ -2,7 +2,7 @@
 
 use super::{denominator, milli, share, stage, timestamp};
 use crate::domain::Report;
-use crate::domain::alert::ReportName;
+use crate::domain::alert::ReportRef;
 use crate::domain::market::{self as domain, Row};
 use crate::grpc::pb;
 use pb::supply_row::Figure;
@@ -43,8 +43,8 @@ fn row(row: &Row) -> pb::SupplyRow {
 }
 
 /// The name of a report.
-pub fn report_name(name: &ReportName) -> pb::ReportName {
-    pb::ReportName {
+pub fn report_ref(name: &ReportRef) -> pb::ReportRef {
+    pb::ReportRef {
         source: name.source.to_string(),
         period: name.period.to_string(),
         vintage: name.vintage.to_string(),
