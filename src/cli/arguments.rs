@@ -377,7 +377,8 @@ pub struct Import {
     pub verbose: bool,
 }
 
-const MAPPING: &str = concat!("A mapping:\n\n", include_str!("../feeds/table/example.toml"));
+const MAPPING: &str =
+    concat!("A mapping:\n\n", include_str!("../../crates/importers/src/table/example.toml"));
 
 /// Kinds of files.
 #[derive(Debug, Subcommand)]

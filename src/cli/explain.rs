@@ -4,12 +4,12 @@ use super::arguments::Output;
 use super::error::Error;
 use super::figures::{Unit, decimal};
 use super::{alert_line, output};
-use crate::client::Servers;
 use crate::domain::Country;
 use crate::grpc::pb::alert_service_client::AlertServiceClient;
 use crate::grpc::pb::{
     Alert, AlertKind, Cause, CauseKind, Contribution, GetAlertRequest, Metric, ThreatEffect,
 };
+use lodewatch_client::Servers;
 use std::fmt::Write;
 
 /// Prints one alert.
