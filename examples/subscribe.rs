@@ -3,7 +3,7 @@
 //!     cargo run --example subscribe -- CURSOR_FILE HOST:PORT [HOST:PORT ...]
 //!
 //! `CURSOR_FILE` keeps the cursor, so that the next run resumes where this one stopped. Without the
-//! file the stream starts with a snapshot of the active alerts. The loop itself is [`Subscription`].
+//! file the stream starts with a snapshot of the active alerts. [`Subscription`] is the loop.
 
 use lodewatch_client::{Resumed, Servers, Subscription};
 use lodewatch_proto::v1::SubscribeRequest;
@@ -15,10 +15,8 @@ use std::path::PathBuf;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let path = arguments
-        .next()
-        .map(PathBuf::from)
-        .ok_or("usage: subscribe CURSOR_FILE HOST:PORT [HOST:PORT ...]")?;
+    let usage = "usage: subscribe CURSOR_FILE HOST:PORT [HOST:PORT ...]";
+    let path = arguments.next().map(PathBuf::from).ok_or(usage)?;
     let servers = arguments.collect::<Vec<_>>();
     let servers = Servers::parse(servers.iter().map(String::as_str))?;
     let cursor = match std::fs::read_to_string(&path) {
@@ -45,8 +43,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
         // Empty until the end of a snapshot: an interrupted one is sent again as a whole.
         if !message.cursor.is_empty() {
-            // Replace the file atomically. If alerts go to a database, save the cursor there, in the
-            // same transaction.
+            // Replace the file atomically. If alerts go to a database, save the cursor there, in
+            // the same transaction.
             let new = path.with_extension("new");
             std::fs::write(&new, &message.cursor)?;
             std::fs::rename(&new, &path)?;

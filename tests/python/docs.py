@@ -12,7 +12,7 @@ import harness
 
 SECONDS_MAX = 120
 # What stands in a clone, for commands that are typed there.
-CLONE = ("deploy", "examples", "fuzz", "proto", "src", "tests")
+CLONE = ("crates", "deploy", "examples", "fuzz", "proto", "src", "tests")
 
 
 @dataclasses.dataclass

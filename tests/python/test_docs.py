@@ -49,7 +49,7 @@ STAYS = {
 FILES = {
     "my-rules.toml": "deploy/lodewatch.toml",
     "table.csv": "crates/importers/samples/table.csv",
-    "table.toml": "src/feeds/table/example.toml",
+    "table.toml": "crates/importers/src/table/example.toml",
     "interventions.csv": "crates/importers/samples/gta.csv",
 }
 # The same, of the data that is only where the tests' data is.

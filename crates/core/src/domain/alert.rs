@@ -6,7 +6,7 @@ use super::named::named;
 use super::policy::{Destination, Level};
 use super::rule::Metric;
 use super::share::{Amount, Interval, Weight};
-use super::threat::Status;
+use super::threat::ThreatStatus;
 use super::update::RequestId;
 use super::{Country, Day, MarketKey, Ppm, Seq, Slug, Timestamp};
 
@@ -103,7 +103,7 @@ pub struct ThreatEffect {
     /// Its trade weight.
     pub weight: Weight,
     /// Where it stands.
-    pub status: Status,
+    pub status: ThreatStatus,
     /// The members of the destination that it reaches, where that is a bloc.
     pub reached: Vec<Country>,
 }
@@ -121,14 +121,6 @@ pub struct Contribution {
     pub amount: Amount,
     /// Whether it counts for the upper bound only: the residual, or what a country without a governance weight may add.
     pub upper_only: bool,
-}
-
-/// The arithmetic of a value. The certain parts add up to the lower bound and all parts to the upper one; for a
-/// metric that is the rest of the whole (`available_share`, `n_minus_1`) they add up to what is taken from it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Why {
-    /// Countries that add something, by country code; the residual, if it adds something, last.
-    pub parts: Vec<Contribution>,
 }
 
 /// Something to tell of a market, with the cause and the arithmetic: mostly that a level was crossed.
@@ -166,14 +158,17 @@ pub struct Alert {
     pub threshold: Amount,
     /// Why it changed.
     pub cause: Cause,
-    /// The arithmetic.
-    pub why: Why,
+    /// The arithmetic of the value: countries that add something, by country code; the residual, if
+    /// it adds something, last. Contributions that are not `upper_only` add up to the lower bound,
+    /// all of them to the upper one; for `available_share` and `n_minus_1` they add up to what is
+    /// subtracted from the whole.
+    pub contributions: Vec<Contribution>,
     /// Who holds the largest share: all of them at a tie.
     pub leaders: Vec<Country>,
     /// Who held it before the cause, where that was somebody else.
     pub previous_leaders: Vec<Country>,
     /// Measures in force that bear on the value, by id.
-    pub bearing: Vec<ThreatEffect>,
+    pub threat_effects: Vec<ThreatEffect>,
     /// What to know of the figures.
     pub flags: Vec<Flag>,
     /// The report in force.
