@@ -57,7 +57,7 @@ impl ConnectionRejected {
     pub fn limit(self) -> &'static str {
         match self {
             Self::TooManyConnections => "server.connections_per_address_max",
-            Self::TooManyAbandonedCalls => "server.wasted_calls_per_second_max",
+            Self::TooManyAbandonedCalls => "server.abandoned_calls_per_second_max",
         }
     }
 }

@@ -17,7 +17,7 @@ use tonic::Status;
 pub(in crate::grpc) fn acquire_simulation(api: &Api) -> Result<OwnedSemaphorePermit, Status> {
     Arc::clone(&api.simulations).try_acquire_owned().map_err(|_| {
         status::exhausted(
-            "server.what_ifs_max",
+            "server.simulations_max",
             "too many simulations, backtests and looks back at once",
         )
     })

@@ -110,7 +110,7 @@ fn render_answer(
 ) -> pb::PublishStreamResponse {
     let answer = match result {
         Ok(response) => Answer::Accepted(response),
-        Err(status) => Answer::Refused(batch_error(request_id, &status)),
+        Err(status) => Answer::Rejected(batch_error(request_id, &status)),
     };
     let credits = render_credits(PublishCredits { batches: 1, bytes });
     pb::PublishStreamResponse { credits: Some(credits), answer: Some(answer) }

@@ -219,7 +219,7 @@ fn heartbeat(api: &Api, reader: &Reader) -> Bytes {
     let heartbeat = pb::Heartbeat {
         head_cursor: if is_reachable { api.cursor(reader.head()) } else { String::new() },
         server_time: Some(render::timestamp(api.clock.now())),
-        journal_out_of_reach: !is_reachable,
+        journal_unreachable: !is_reachable,
     };
     message(api.cursor_at(reader.position()), Message::Heartbeat(heartbeat))
 }

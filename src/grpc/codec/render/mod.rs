@@ -8,12 +8,12 @@ mod policy;
 mod report;
 mod threat;
 
-pub use alert::{alert, why};
+pub use alert::{alert, contributions};
 pub use entry::entry;
 pub use figure::{amount, interval, milli, share, timestamp, weight};
 pub(in crate::grpc) use market::{Viewpoint, known_markets, threat_record};
 pub use policy::{policy, weights};
-pub use report::{report, report_name};
+pub use report::{report, report_ref};
 pub use threat::threat;
 
 use super::enums::OnWire;
