@@ -3,7 +3,7 @@
 //!     cargo run --example subscribe -- CURSOR_FILE HOST:PORT [HOST:PORT ...]
 //!
 //! `CURSOR_FILE` keeps the cursor, so that the next run resumes where this one stopped. Without the
-//! file the stream starts with a snapshot of the active alerts. The loop itself is [`Subscription`].
+//! file the stream starts with a snapshot of the active alerts. [`Subscription`] is the loop.
 
 use lodewatch_client::{CursorStore, FileCursorStore, Resumed, Servers, Subscription};
 use lodewatch_proto::v1::SubscribeRequest;

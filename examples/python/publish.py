@@ -1,5 +1,5 @@
-"""Publishes JSON lines, each a lodewatch.v1.Update, in batches that are applied once, even if either
-side crashes.
+"""Publishes JSON lines, each a lodewatch.v1.Update, in batches that are applied once, even if
+either side crashes.
 
     python publish.py FEED FILE HOST:PORT [HOST:PORT ...]
 
@@ -20,8 +20,8 @@ from lodewatch.v1 import feed_pb2, feed_pb2_grpc
 BATCH = 100
 ANSWER_SECONDS_MAX = 10
 WAIT_SECONDS_MIN, WAIT_SECONDS_MAX = 0.1, 5
-# RESOURCE_EXHAUSTED: a limit is reached, or the disk is full. A batch that is too large for any server
-# gets it as well.
+# RESOURCE_EXHAUSTED: a limit is reached, or the disk is full. A batch that is too large for any
+# server gets it as well.
 RETRYABLE = {
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.CANCELLED,

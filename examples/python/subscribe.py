@@ -29,12 +29,14 @@ RETRYABLE = {
 
 
 async def messages(servers, cursor):
-    """Yields messages across reconnects. Requesting the next one marks the previous one as handled."""
+    """Yields messages across reconnects. Requesting the next one marks this one as handled."""
     wait = WAIT_SECONDS_MIN
     for server in itertools.cycle(servers):
         try:
             async with grpc.aio.insecure_channel(server) as channel:
-                request = alert_pb2.SubscribeRequest(cursor=cursor, heartbeat_seconds=HEARTBEAT_SECONDS)
+                request = alert_pb2.SubscribeRequest(
+                    cursor=cursor, heartbeat_seconds=HEARTBEAT_SECONDS
+                )
                 stream = alert_pb2_grpc.AlertServiceStub(channel).Subscribe(request)
                 while True:
                     # Two missing heartbeats mean a dead stream.
@@ -43,7 +45,7 @@ async def messages(servers, cursor):
                         break
                     wait = WAIT_SECONDS_MIN
                     yield message
-                    # Empty until the end of a snapshot: an interrupted one is sent again as a whole.
+                    # Empty until the end of a snapshot: an interrupted one is sent again.
                     cursor = message.cursor or cursor
                     if message.HasField("go_away"):
                         wait = message.go_away.reconnect_after_ms / 1000

@@ -1,5 +1,5 @@
-// Publishes JSON lines, each a lodewatch.v1.Update, in batches that are applied once, even if either
-// side crashes.
+// Publishes JSON lines, each a lodewatch.v1.Update, in batches that are applied once, even if
+// either side crashes.
 //
 //     node dist/publish.js FEED FILE HOST:PORT [HOST:PORT ...]
 //
@@ -13,7 +13,8 @@ import { create, fromJsonString } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import {
-  FeedService, Outcome, type PublishRequest, PublishRequestSchema, type PublishResponse, type Update, UpdateSchema,
+  FeedService, Outcome, type PublishRequest, PublishRequestSchema, type PublishResponse,
+  type Update, UpdateSchema,
 } from "./generated/lodewatch/v1/feed_pb.js";
 
 const BATCH = 100;
@@ -21,11 +22,12 @@ const ANSWER_MS_MAX = 10_000;
 const WAIT_MS_MIN = 100;
 const WAIT_MS_MAX = 5000;
 /**
- * ResourceExhausted: a limit is reached, or the disk is full. A batch that is too large for any server
- * gets it as well.
+ * ResourceExhausted: a limit is reached, or the disk is full. A batch that is too large for any
+ * server gets it as well.
  */
 const RETRYABLE = new Set([
-  Code.Unavailable, Code.Canceled, Code.Unknown, Code.Internal, Code.Aborted, Code.DeadlineExceeded, Code.ResourceExhausted,
+  Code.Unavailable, Code.Canceled, Code.Unknown, Code.Internal, Code.Aborted, Code.DeadlineExceeded,
+  Code.ResourceExhausted,
 ]);
 
 type Line = { number: number; update: Update };
@@ -38,7 +40,8 @@ function fail(message: string): never {
 function read(path: string): Line[] {
   return readFileSync(path, "utf8").split("\n").flatMap((text, index) => {
     try {
-      return text.trim() === "" ? [] : [{ number: index + 1, update: fromJsonString(UpdateSchema, text) }];
+      const number = index + 1;
+      return text.trim() === "" ? [] : [{ number, update: fromJsonString(UpdateSchema, text) }];
     } catch (error) {
       return fail(`${path}:${index + 1}: ${error}`);
     }
@@ -51,7 +54,8 @@ async function publish(servers: string[], request: PublishRequest): Promise<Publ
   for (let turn = 0; ; turn++) {
     const server = servers[turn % servers.length]!;
     try {
-      const client = createClient(FeedService, createGrpcTransport({ baseUrl: `http://${server}` }));
+      const transport = createGrpcTransport({ baseUrl: `http://${server}` });
+      const client = createClient(FeedService, transport);
       return await client.publish(request, { timeoutMs: ANSWER_MS_MAX });
     } catch (error) {
       const code = ConnectError.from(error).code;
@@ -75,7 +79,8 @@ for (let start = 0; start < lines.length; start += BATCH) {
   const where = `lines ${batch[0]!.number} to ${batch.at(-1)!.number}`;
   const updates = batch.map((line) => line.update);
   try {
-    const answer = await publish(servers, create(PublishRequestSchema, { requestId: randomUUID(), feed, updates }));
+    const request = create(PublishRequestSchema, { requestId: randomUUID(), feed, updates });
+    const answer = await publish(servers, request);
     const applied = answer.results.filter((result) => result.outcome === Outcome.APPLIED).length;
     console.log(`${where}: ${applied} applied, ${answer.alertSequences.length} alerts`);
   } catch (error) {

@@ -2,8 +2,8 @@
 //
 //     node dist/subscribe.js CURSOR_FILE HOST:PORT [HOST:PORT ...]
 //
-// CURSOR_FILE keeps the cursor, so that the next run resumes where this one stopped. Without the file
-// the stream starts with a snapshot of the active alerts.
+// CURSOR_FILE keeps the cursor, so that the next run resumes where this one stopped. Without the
+// file the stream starts with a snapshot of the active alerts.
 
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -16,12 +16,14 @@ const WAIT_MS_MIN = 100;
 const WAIT_MS_MAX = 5000;
 /** A lost connection is reported as any of several codes. */
 const RETRYABLE = new Set([
-  Code.Unavailable, Code.Canceled, Code.Unknown, Code.Internal, Code.Aborted, Code.DeadlineExceeded, Code.ResourceExhausted,
+  Code.Unavailable, Code.Canceled, Code.Unknown, Code.Internal, Code.Aborted, Code.DeadlineExceeded,
+  Code.ResourceExhausted,
 ]);
 
 /** Yields messages across reconnects. Requesting the next one marks the previous one as handled. */
 async function* messages(servers: string[], cursor: string): AsyncGenerator<SubscribeResponse> {
-  const clients = servers.map((server) => createClient(AlertService, createGrpcTransport({ baseUrl: `http://${server}` })));
+  const transports = servers.map((server) => createGrpcTransport({ baseUrl: `http://${server}` }));
+  const clients = transports.map((transport) => createClient(AlertService, transport));
   let wait = WAIT_MS_MIN;
   for (let turn = 0; ; turn++) {
     const client = clients[turn % clients.length]!;
@@ -30,7 +32,8 @@ async function* messages(servers: string[], cursor: string): AsyncGenerator<Subs
     const alarm = () => setTimeout(() => stop.abort(), 2000 * HEARTBEAT_SECONDS);
     let silence = alarm();
     try {
-      for await (const message of client.subscribe({ cursor, heartbeatSeconds: HEARTBEAT_SECONDS }, { signal: stop.signal })) {
+      const request = { cursor, heartbeatSeconds: HEARTBEAT_SECONDS };
+      for await (const message of client.subscribe(request, { signal: stop.signal })) {
         clearTimeout(silence);
         wait = WAIT_MS_MIN;
         yield message;

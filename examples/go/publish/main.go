@@ -1,5 +1,5 @@
-// Publishes JSON lines, each a lodewatch.v1.Update, in batches that are applied once, even if either
-// side crashes.
+// Publishes JSON lines, each a lodewatch.v1.Update, in batches that are applied once, even if
+// either side crashes.
 //
 //	publish FEED FILE HOST:PORT [HOST:PORT ...]
 //
@@ -31,8 +31,8 @@ const (
 	waitMin, waitMax = 100 * time.Millisecond, 5 * time.Second
 )
 
-// ResourceExhausted: a limit is reached, or the disk is full. A batch that is too large for any server
-// gets it as well.
+// ResourceExhausted: a limit is reached, or the disk is full. A batch that is too large for any
+// server gets it as well.
 var retryable = map[codes.Code]bool{
 	codes.Unavailable: true, codes.Canceled: true, codes.Unknown: true, codes.Internal: true,
 	codes.DeadlineExceeded: true, codes.ResourceExhausted: true,

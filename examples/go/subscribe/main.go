@@ -2,8 +2,8 @@
 //
 //	subscribe CURSOR_FILE HOST:PORT [HOST:PORT ...]
 //
-// CURSOR_FILE keeps the cursor, so that the next run resumes where this one stopped. Without the file
-// the stream starts with a snapshot of the active alerts.
+// CURSOR_FILE keeps the cursor, so that the next run resumes where this one stopped. Without the
+// file the stream starts with a snapshot of the active alerts.
 package main
 
 import (
@@ -42,7 +42,8 @@ type subscription struct {
 	wait   time.Duration
 }
 
-// follow handles messages across reconnects, until one cannot be handled or an error is not retryable.
+// follow handles messages across reconnects, until one cannot be handled or an error is not
+// retryable.
 func (s *subscription) follow(servers []string, handle func(*v1.SubscribeResponse) error) error {
 	for turn := 0; ; turn++ {
 		err := s.stream(servers[turn%len(servers)], handle)
