@@ -158,7 +158,11 @@ async fn a_publish_stream_gets_every_batch_applied_once_over_lost_connections() 
     assert_eq!(lost, 2, "both cut connections were noticed");
     assert_eq!(stream.unanswered(), 0);
     // The policy is the first entry; every batch is one more.
-    assert_eq!(server.view.head().0, 1 + u64::try_from(BATCHES).unwrap(), "every batch was applied once");
+    assert_eq!(
+        server.view.head().0,
+        1 + u64::try_from(BATCHES).unwrap(),
+        "every batch was applied once"
+    );
     proxy.abort();
     server.stop().await;
 }
