@@ -1,4 +1,4 @@
-//! What the archive survives: bits that flip, ends that are cut off, a journal that is not what it was.
+//! Tests of the archive under damage: flipped bits, truncation, and a journal that has changed.
 
 use super::tests::{EPOCH, HEAD, all, filled, open, snapshot};
 use super::{Archive, Error};
@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use std::fs;
 
 #[test]
-fn a_flipped_bit_anywhere_is_noticed_or_changes_nothing() {
+fn a_flipped_bit_anywhere_is_detected_or_harmless() {
     let (bytes, alerts) = sample();
     for at in (0..bytes.len()).filter(|at| *at < 100 || at % 97 == 0) {
         let mut changed = bytes.clone();
@@ -17,7 +17,7 @@ fn a_flipped_bit_anywhere_is_noticed_or_changes_nothing() {
 }
 
 #[test]
-fn a_file_cut_off_anywhere_is_noticed() {
+fn a_truncated_file_is_detected() {
     let (bytes, alerts) = sample();
     for at in (0..bytes.len()).rev().step_by(331) {
         check(&bytes[..at], &alerts, &format!("cut at {at}"));
@@ -25,7 +25,7 @@ fn a_file_cut_off_anywhere_is_noticed() {
 }
 
 #[test]
-fn damage_that_is_read_is_told_and_the_next_start_begins_anew() {
+fn a_read_reports_damage_and_the_next_start_rebuilds_the_archive() {
     let (dir, _) = filled(&[1, 1]);
     let path = dir.path().join("archive.db");
     let change = "UPDATE alerts SET countries = 'COD' WHERE sequence = 2";
@@ -40,7 +40,7 @@ fn damage_that_is_read_is_told_and_the_next_start_begins_anew() {
 }
 
 #[test]
-fn an_alert_that_is_missing_is_noticed() {
+fn a_missing_alert_is_detected() {
     let (dir, _) = filled(&[1, 1, 1]);
     open(dir.path()).reader().verify().unwrap();
     let change = "DELETE FROM alerts WHERE sequence = 2";
@@ -49,7 +49,7 @@ fn an_alert_that_is_missing_is_noticed() {
 }
 
 #[test]
-fn a_journal_that_lost_entries_or_is_another_one_is_not_taken_for_the_old_one() {
+fn a_journal_that_lost_entries_or_was_replaced_is_rejected() {
     let (dir, _) = filled(&[1, 1]);
     let shorter = Archive::open(dir.path(), EPOCH, Seq(1)).err().unwrap();
     assert!(
@@ -57,11 +57,11 @@ fn a_journal_that_lost_entries_or_is_another_one_is_not_taken_for_the_old_one() 
         "{shorter}"
     );
     let other = Archive::open(dir.path(), Epoch(1), HEAD).err().unwrap();
-    assert!(matches!(other, Error::OtherJournal { of: EPOCH, journal: Epoch(1), .. }), "{other}");
-    assert_eq!(open(dir.path()).applied(), Seq(2), "the witness is left alone");
+    assert!(matches!(other, Error::OtherJournal { archived: EPOCH, journal: Epoch(1), .. }), "{other}");
+    assert_eq!(open(dir.path()).applied(), Seq(2), "the evidence is kept");
 }
 
-/// An archive's file, closed, and what is in it.
+/// The bytes of a closed archive file, and its alerts.
 fn sample() -> (Vec<u8>, super::AlertPage) {
     let (dir, _) = filled(&[3, 0, 9, 1, 20]);
     let mut archive = open(dir.path());
@@ -73,7 +73,7 @@ fn sample() -> (Vec<u8>, super::AlertPage) {
     (fs::read(path).unwrap(), alerts)
 }
 
-/// Opens a file: it is started anew, or the check refuses it, or everything is there as it was.
+/// Opens a file: it is rebuilt, or its verification fails, or its content is unchanged.
 fn check(bytes: &[u8], alerts: &super::AlertPage, what: &str) {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("archive.db"), bytes).unwrap();

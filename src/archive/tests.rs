@@ -1,4 +1,4 @@
-//! What the archive promises.
+//! Tests of the archive.
 
 use super::{AlertPage, AlertQuery, AlertRecord, Archive, ArchiveReader, Error, Snapshot};
 use bytes::Bytes;
@@ -20,7 +20,7 @@ pub(super) const EPOCH: Epoch = Epoch(u64::MAX - 7);
 pub(super) const HEAD: Seq = Seq(1_000_000);
 
 #[test]
-fn what_was_committed_is_found_also_after_a_restart() {
+fn committed_alerts_are_found_after_a_restart() {
     let (dir, records) = filled(&[1, 2, 0, 3]);
     let archive = open(dir.path());
     assert_eq!(archive.applied(), Seq(4));
@@ -42,7 +42,7 @@ fn committing_the_same_again_changes_nothing() {
 }
 
 #[test]
-fn a_reading_stops_between_entries_and_goes_on_there() {
+fn a_read_stops_between_entries_and_continues_there() {
     let (dir, records) = filled(&[2, 2, 0, 2]);
     let reader = open(dir.path()).reader();
     // Every alert has 10 bytes.
@@ -70,7 +70,7 @@ fn a_reading_stops_between_entries_and_goes_on_there() {
 }
 
 #[test]
-fn a_reading_goes_no_further_than_asked() {
+fn a_read_stops_at_the_requested_entry() {
     let (dir, records) = filled(&[2, 2, 2]);
     let reader = open(dir.path()).reader();
     let page = reader.read(at(0, 0), Seq(2), &everything(), 1000).unwrap();
@@ -78,7 +78,7 @@ fn a_reading_goes_no_further_than_asked() {
 }
 
 #[test]
-fn a_reading_that_looks_at_very_many_stops_at_the_end_of_an_entry() {
+fn a_read_that_examines_many_alerts_stops_at_the_end_of_an_entry() {
     let (dir, _) = filled(&[40_000, 40_000, 70_000]);
     let reader = open(dir.path()).reader();
     let nothing = Filter { rules: BTreeSet::from([slug("none")]), ..everything() };
@@ -92,7 +92,7 @@ fn a_reading_that_looks_at_very_many_stops_at_the_end_of_an_entry() {
 }
 
 #[test]
-fn pruned_alerts_are_refused_and_never_skipped() {
+fn a_read_of_deleted_alerts_is_rejected_and_never_skips_them() {
     let (dir, records) = filled(&[1, 1, 1, 1]);
     let mut archive = open(dir.path());
     let reader = archive.reader();
@@ -114,7 +114,7 @@ fn pruned_alerts_are_refused_and_never_skipped() {
 }
 
 #[test]
-fn an_archive_past_its_size_loses_its_oldest_alerts_until_it_fits() {
+fn an_archive_above_its_size_limit_deletes_its_oldest_alerts_until_it_fits() {
     let (dir, _) = filled(&vec![1; 3000]);
     let mut archive = open(dir.path());
     let reader = archive.reader();
@@ -171,7 +171,7 @@ fn the_history_is_listed_page_by_page_in_both_directions() {
 }
 
 #[test]
-fn a_file_that_cannot_be_used_is_started_anew() {
+fn an_unusable_file_is_rebuilt() {
     type Change = fn(&Path);
     let changes: [(&str, Change); 5] = [
         ("deleted", |path| std::fs::remove_file(path).unwrap()),
@@ -190,13 +190,13 @@ fn a_file_that_cannot_be_used_is_started_anew() {
     }
 }
 
-/// A snapshot of so many bytes.
+/// A snapshot with this many bytes.
 pub(super) fn snapshot(seq: u64, bytes: usize) -> Snapshot {
     Snapshot { seq: Seq(seq), digest: 9, bytes: vec![7; bytes] }
 }
 
 #[test]
-fn the_newest_whole_snapshot_is_found() {
+fn the_newest_intact_snapshot_is_found() {
     let (dir, _) = filled(&[1, 1, 1]);
     let path = dir.path().join("archive.db");
     let mut archive = open(dir.path());
@@ -208,7 +208,7 @@ fn the_newest_whole_snapshot_is_found() {
         |archive: &Archive| archive.latest_snapshot().unwrap().map(|snapshot| snapshot.seq);
     assert_eq!(latest(&archive), Some(Seq(3)));
     change(&path, "UPDATE snapshots SET bytes = x'0707' WHERE seq = 3");
-    assert_eq!(latest(&archive), Some(Seq(2)), "the damaged one is passed over");
+    assert_eq!(latest(&archive), Some(Seq(2)), "the damaged one is skipped");
 }
 
 proptest! {
@@ -318,7 +318,7 @@ fn destinations() -> impl Strategy<Value = Destination> {
     select(vec!["all", "any", "USA", "G7"]).prop_map(|text| Destination::parse(text).unwrap())
 }
 
-/// An archive with as many alerts an entry as listed.
+/// An archive whose entries have the listed numbers of alerts.
 pub(super) fn filled(alerts: &[u64]) -> (tempfile::TempDir, Vec<AlertRecord>) {
     let dir = tempfile::tempdir().unwrap();
     let entries = (1..).zip(alerts);
