@@ -5,7 +5,7 @@ use super::pb::{self, alert_service_server::AlertService};
 use super::peer::Peer;
 use super::{body, page, parse, status, subscription};
 use crate::archive::{self, Query, Record};
-use crate::pipeline::View;
+use crate::pipeline::PipelineView;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
@@ -34,7 +34,7 @@ impl AlertService for Alerts {
         let wanted = parse::list_alerts(&request)?;
         let token = page::parse(&request.page_token, page::digest(&unpaged(&request)))?;
         self.0.settle(&request.min_cursor).await?;
-        let head = self.0.view.head();
+        let head = self.0.view.applied();
         let limit = wanted.page_size;
         let query = Query {
             filter: wanted.filter,
@@ -78,7 +78,7 @@ impl Alerts {
             return read(&self.0.view, move |archive| archive.list(&query)).await;
         }
         let open: Vec<u64> =
-            self.0.view.look(crate::engine::State::open_alerts).into_iter().collect();
+            self.0.view.read_state(crate::engine::State::open_alerts).into_iter().collect();
         let mut records = read(&self.0.view, move |archive| archive.get_many(&open)).await?;
         let episode =
             |record: &Record| query.episode.is_none_or(|episode| record.episode == episode);
@@ -110,7 +110,7 @@ fn unpaged(request: &pb::ListAlertsRequest) -> pb::ListAlertsRequest {
 
 /// Reads the archive on a thread that may block.
 pub(super) async fn read<T: Send + 'static>(
-    view: &View,
+    view: &PipelineView,
     read: impl FnOnce(&archive::Reader) -> Result<T, archive::Error> + Send + 'static,
 ) -> Result<T, Status> {
     let archive = view.archive().clone();

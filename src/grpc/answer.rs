@@ -5,8 +5,8 @@ use super::deadline::Deadline;
 use super::peer::Peer;
 use super::status;
 use crate::access::{Credentials, Gate, Malformed};
-use crate::metrics::Calls;
-use crate::traces::{self, Caller};
+use crate::metrics::CallMetrics;
+use crate::traces::{self, TraceParent};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use tower_service::Service;
 pub async fn answer(
     routes: Routes,
     gate: &Gate,
-    calls: &Arc<Calls>,
+    calls: &Arc<CallMetrics>,
     peer: Peer,
     request: Request<Body>,
 ) -> Response<Body> {
-    let (call, effort) = (calls.begin(request.uri().path()), peer.effort());
+    let (call, effort) = (calls.start(request.uri().path()), peer.effort());
     let answer = admit(routes, gate, peer, request).await;
     if !comes_to_nothing(answer.headers()) {
         effort.spent();
@@ -39,7 +39,7 @@ async fn admit(
     mut peer: Peer,
     mut request: Request<Body>,
 ) -> Response<Body> {
-    peer.caller = Caller::of(request.headers());
+    peer.caller = TraceParent::from_headers(request.headers());
     let bearer = bearer(request.headers());
     let credentials = Credentials { certificate: &peer.certificate, bearer };
     let path = request.uri().path();
@@ -47,7 +47,7 @@ async fn admit(
         Ok(identity) => peer.identity = identity,
         Err(denied) => {
             let log = || gate.log(&denied, peer.address(), path);
-            traces::logged(peer.caller.as_ref().map(Caller::trace)).in_scope(log);
+            traces::log_span(peer.caller.as_ref().map(TraceParent::trace)).in_scope(log);
             return status::denied(&denied, path).into_http();
         }
     }
@@ -128,7 +128,7 @@ mod tests {
         let arrival = addresses.arrive(Ipv4Addr::LOCALHOST.into(), 1).unwrap();
         let peer = arrival.peer();
         let gate = Gate::open(&Config::built_in().access, Clock::system(0), "local").unwrap();
-        let calls = Arc::new(Calls::new([]));
+        let calls = Arc::new(CallMetrics::new([]));
         let answer = answer(Routes::new(Silent), &gate, &calls, peer, request).await;
         Status::from_header_map(answer.headers()).unwrap()
     }

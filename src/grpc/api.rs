@@ -9,7 +9,7 @@ use crate::domain::Seq;
 use crate::domain::update::{Cursor, Position};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
-use crate::pipeline::View;
+use crate::pipeline::PipelineView;
 use crate::traces::Traces;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub struct Api {
     /// Where updates go.
     pub journal: Arc<dyn Journal>,
     /// What was made of them.
-    pub view: View,
+    pub view: PipelineView,
     /// The time, for what is appended and for heartbeats.
     pub clock: Clock,
     /// Cancelled when the server shuts down: streams say goodbye and end.
@@ -48,7 +48,7 @@ pub struct Api {
 impl Api {
     /// Whether calls should be sent here: the journal is in reach, and can be applied.
     pub fn is_ready(&self) -> bool {
-        *self.journal.reach().borrow() && !self.view.is_ended()
+        *self.journal.reach().borrow() && !self.view.is_stopped()
     }
 
     /// The cursor after an entry.
@@ -78,13 +78,13 @@ impl Api {
 
     /// The error for a cursor that cannot be resumed from.
     pub(super) fn lost(&self, sent: &str) -> Status {
-        let (oldest, head) = (self.view.archive().oldest(), self.view.head());
+        let (oldest, head) = (self.view.archive().oldest(), self.view.applied());
         status::out_of_range(sent, &self.cursor(oldest), &self.cursor(head))
     }
 
     /// Waits until an entry is applied here.
     pub(super) async fn reach(&self, entry: Seq) -> Result<(), Status> {
-        self.view.wait_for(entry).await.map_err(|trouble| status::trouble(&trouble))
+        self.view.wait_for(entry).await.map_err(|stall| status::stalled(&stall))
     }
 
     /// Waits until `min_cursor`, if one is given, is applied here.

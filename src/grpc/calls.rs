@@ -20,7 +20,7 @@ use tower_service::Service;
 pub struct Calls {
     routes: Routes,
     gate: Arc<Gate>,
-    counted: Arc<metrics::Calls>,
+    counted: Arc<metrics::CallMetrics>,
 }
 
 impl Calls {

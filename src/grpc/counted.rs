@@ -1,7 +1,7 @@
 //! An answer whose end is counted, however it comes: with a status, or by a caller who has gone.
 
 use super::status::{self, Why};
-use crate::metrics::{Call, Calls};
+use crate::metrics::{CallMetrics, OngoingCall};
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body::{Frame, SizeHint};
@@ -11,7 +11,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 /// The answer, with a body that ends the call.
-pub(super) fn counted(answer: Response<Body>, call: Call) -> Response<Body> {
+pub(super) fn counted(answer: Response<Body>, call: OngoingCall) -> Response<Body> {
     match status::code(answer.headers()) {
         // It has no body.
         Some(code) => {
@@ -23,20 +23,20 @@ pub(super) fn counted(answer: Response<Body>, call: Call) -> Response<Body> {
 }
 
 /// A batch was refused on a stream that goes on.
-pub(super) fn refused(calls: &Calls, status: &Status) {
+pub(super) fn refused(calls: &CallMetrics, status: &Status) {
     let Why { reason, limit } = status::why(status);
     if let Some(reason) = reason {
-        calls.refused(&reason);
+        calls.count_rejection(&reason);
     }
     if let Some(limit) = limit {
-        calls.hit(&limit);
+        calls.count_limit_hit(&limit);
     }
 }
 
 /// A body, and the call that ends with it.
 struct Counted {
     body: Body,
-    call: Option<Call>,
+    call: Option<OngoingCall>,
 }
 
 impl http_body::Body for Counted {
@@ -76,7 +76,7 @@ impl http_body::Body for Counted {
     }
 }
 
-fn end(call: Call, code: Code, headers: &HeaderMap) {
+fn end(call: OngoingCall, code: Code, headers: &HeaderMap) {
     if code != Code::Ok
         && let Some(status) = Status::from_header_map(headers)
     {

@@ -11,7 +11,7 @@ use super::publish_stream::{self, PublishStream};
 use super::{parse, render, status};
 use crate::domain::update::{Answer, Batch, Payload, Refusal};
 use crate::engine::Answered;
-use crate::traces::{self, Caller, Work};
+use crate::traces::{self, TraceParent, TraceSpan};
 use prost::Message;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -60,9 +60,9 @@ pub(super) async fn answer(
     request: pb::PublishRequest,
 ) -> Result<pb::PublishResponse, Status> {
     let caller = peer.caller.as_ref();
-    let mut work = api.traces.call(FeedServiceServer::<Feed>::NAME, method, caller);
-    let trace = work.as_ref().map(Work::trace).or_else(|| caller.map(Caller::trace));
-    let logged = traces::logged(trace);
+    let mut work = api.traces.start_call(FeedServiceServer::<Feed>::NAME, method, caller);
+    let trace = work.as_ref().map(TraceSpan::trace).or_else(|| caller.map(TraceParent::trace));
+    let logged = traces::log_span(trace);
     let answer = take(api, peer, request, work.as_ref()).instrument(logged.clone()).await;
     logged.in_scope(|| match &answer {
         Ok(answer) => tracing::debug!(request_id = answer.request_id, "published"),
@@ -72,7 +72,7 @@ pub(super) async fn answer(
     });
     if let Some(work) = &mut work {
         let status = answer.as_ref().err();
-        work.ended(status.map_or(Code::Ok, Status::code).into(), status.and_then(status::fault));
+        work.set_status(status.map_or(Code::Ok, Status::code).into(), status.and_then(status::fault));
     }
     answer
 }
@@ -81,19 +81,19 @@ async fn take(
     api: &Api,
     peer: &Peer,
     request: pb::PublishRequest,
-    work: Option<&Work>,
+    work: Option<&TraceSpan>,
 ) -> Result<pb::PublishResponse, Status> {
     let mut batch = parse::publish(&request, Uuid::new_v4)?;
     let publisher = peer.publisher();
     publisher.check(&batch).map_err(|overstep| status::overstep(&overstep))?;
     batch.sender = Some(publisher.sender());
-    batch.trace = work.map(Work::trace);
+    batch.trace = work.map(TraceSpan::trace);
     if api.drain.is_cancelled() {
         return Err(status::draining());
     }
     api.limits.updates(peer, batch.updates.len(), Instant::now())?;
     let (id, digest) = (batch.request_id, batch.digest);
-    let answered = match api.view.look(|state| state.requests().get(id).cloned()) {
+    let answered = match api.view.read_state(|state| state.requests().get(id).cloned()) {
         Some(answered) => answered,
         None => append(api, batch, work).await?,
     };
@@ -116,18 +116,18 @@ async fn take(
 }
 
 /// Appends a batch, waits until it is durable and applied, and takes its answer from the state.
-async fn append(api: &Api, batch: Batch, work: Option<&Work>) -> Result<Arc<Answered>, Status> {
+async fn append(api: &Api, batch: Batch, work: Option<&TraceSpan>) -> Result<Arc<Answered>, Status> {
     let id = batch.request_id;
-    if let Some(trouble) = api.view.trouble() {
-        return Err(status::trouble(&trouble));
+    if let Some(stall) = api.view.stall() {
+        return Err(status::stalled(&stall));
     }
     let now = api.clock.stamp().map_err(|jumped| status::clock(&jumped))?;
-    let part = work.and_then(|work| work.part("append"));
+    let part = work.and_then(|work| work.start_child("append"));
     let appended = api.journal.append(now, Payload::Batch(batch)).await;
     drop(part);
     let entry = appended.map_err(|error| status::journal(&error))?;
     api.reach(entry).await?;
-    let answered = api.view.look(|state| state.requests().get(id).cloned());
+    let answered = api.view.read_state(|state| state.requests().get(id).cloned());
     // Forgotten already only when tens of thousands of batches came after it within this moment.
     answered.ok_or_else(|| {
         status::unavailable("ANSWER_FORGOTTEN", "the batch was applied, its answer is gone")

@@ -52,7 +52,7 @@ impl Boards {
         let mut boards = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let place = boards.iter().position(|(of, _)| of == destination);
         let kept = place.and_then(|place| boards.remove(place)).filter(|(_, board)| {
-            let is_new = board.next_at > Instant::now() || board.seq >= api.view.head();
+            let is_new = board.next_at > Instant::now() || board.seq >= api.view.applied();
             board.seq >= least && is_new
         });
         if let Some((of, board)) = kept {
@@ -67,7 +67,7 @@ impl Boards {
 }
 
 fn make(api: &Api, destination: &Destination) -> Result<Board, Status> {
-    let (seq, now, markets) = api.view.look(|state| {
+    let (seq, now, markets) = api.view.read_state(|state| {
         let viewpoint = viewpoint(state, destination)?;
         let keys = known_markets(state).into_iter();
         let markets: Vec<_> = keys.map(|key| (key, viewpoint.market(key))).collect();

@@ -83,7 +83,7 @@ impl MarketService for Markets {
         let (permit, admission) = (self.0.limits.stream(peer)?, peer.admission());
         let deadline = Deadline::of(request.extensions());
         self.0.settle(&request.get_ref().min_cursor).await?;
-        let head = self.0.view.head();
+        let head = self.0.view.applied();
         let first = self.0.boards.look(&self.0, &wanted.destination, head)?;
         let api = Arc::clone(&self.0);
         let watch = market_watch::open(api, wanted, first, permit, admission, deadline);
@@ -104,7 +104,7 @@ impl MarketService for Markets {
         });
         let skip = page::parse(&request.page_token, digest)?.unwrap_or(0);
         self.0.settle(&request.min_cursor).await?;
-        let response = self.0.view.look(|state| {
+        let response = self.0.view.read_state(|state| {
             let today = state.now().day();
             let records = state.threats().values();
             let records = records.filter(|record| wanted.covers(&record.threat, today));
@@ -125,7 +125,7 @@ impl MarketService for Markets {
     ) -> Result<Response<pb::GetThreatResponse>, Status> {
         let request = request.into_inner();
         self.0.settle(&request.min_cursor).await?;
-        let response = self.0.view.look(|state| {
+        let response = self.0.view.read_state(|state| {
             let id = Slug::parse(&request.threat_id);
             let record: Option<&ThreatRecord> =
                 id.and_then(|id| state.threats().get(&id)).map(|record| &**record);
@@ -150,7 +150,7 @@ impl Markets {
     ) -> Result<T, Status> {
         self.0.settle(min_cursor).await?;
         if as_of.is_empty() {
-            return Ok(self.0.view.look(look));
+            return Ok(self.0.view.read_state(look));
         }
         Ok(look(&what_if::state_as_of(&self.0, as_of).await?))
     }

@@ -47,7 +47,7 @@ pub(super) fn open(
         // Given back when the stream ends, however it ends.
         let _permit = permit;
         let mut over = pin!(deadline.passed());
-        let mut head = api.view.ring().head();
+        let mut head = api.view.ring().watch_applied();
         let every = Duration::from_secs(u64::from(wanted.heartbeat_seconds));
         let mut heartbeat = interval_at(Instant::now() + every, every);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -100,7 +100,7 @@ fn news(
     for key in sent.keys().filter(is_gone) {
         let market = api
             .view
-            .look(|state| Ok::<_, Status>(viewpoint(state, &wanted.destination)?.market(*key)))?;
+            .read_state(|state| Ok::<_, Status>(viewpoint(state, &wanted.destination)?.market(*key)))?;
         let digest = market_board::digest(&market);
         if sent.get(key) != Some(&digest) {
             news.push((*key, digest, market));

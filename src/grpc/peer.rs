@@ -13,7 +13,7 @@
 use super::counts::{Counts, Place};
 use super::rates::Rates;
 use crate::access::{Admission, Identity};
-use crate::traces::Caller;
+use crate::traces::TraceParent;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -71,7 +71,7 @@ pub struct Peer {
     /// Who makes the call; `None` before that is known, and for calls that anyone may make.
     pub(super) identity: Option<Arc<Identity>>,
     /// Where the call stands in its caller's trace.
-    pub(super) caller: Option<Caller>,
+    pub(super) caller: Option<TraceParent>,
 }
 
 /// What the calls of a connection have in common.

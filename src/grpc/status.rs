@@ -24,7 +24,7 @@ use super::parse::Violations;
 use crate::access::{Denied, Overstep};
 use crate::clock::Jumped;
 use crate::domain::update::Refusal;
-use crate::pipeline::{Divergence, Trouble};
+use crate::pipeline::{Divergence, Stall};
 use crate::{archive, journal};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -271,11 +271,11 @@ pub(super) fn clock(jumped: &Jumped) -> Status {
 }
 
 /// What keeps an entry from being applied.
-pub(super) fn trouble(trouble: &Trouble) -> Status {
-    match trouble {
-        Trouble::Damaged(error) => journal(error),
-        Trouble::Full(error) => disk_full(chain(error)),
-        Trouble::Diverged(divergence) => diverged(divergence),
+pub(super) fn stalled(stall: &Stall) -> Status {
+    match stall {
+        Stall::Damaged(error) => journal(error),
+        Stall::Full(error) => disk_full(chain(error)),
+        Stall::Diverged(divergence) => diverged(divergence),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::archive::Record;
 use crate::domain::update::Position;
 use crate::domain::{Filter, Seq};
 use crate::engine::State;
-use crate::fanout::{Reader, Step};
+use crate::fanout::{Reader, ReaderEvent};
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ pub(super) async fn open(
 async fn begin(api: &Api, wanted: &Subscribe) -> Result<Begin, Status> {
     match &wanted.start {
         parse::Start::Snapshot => Ok(Begin::Snapshot),
-        parse::Start::Head => Ok(Begin::After(Position::at(api.view.head()))),
+        parse::Start::Head => Ok(Begin::After(Position::at(api.view.applied()))),
         parse::Start::Oldest => Ok(Begin::After(Position::at(api.view.archive().oldest()))),
         parse::Start::Cursor(text) => {
             let lost = |status: Status| {
@@ -96,7 +96,7 @@ fn frames(
                 position
             }
             Begin::Snapshot | Begin::Reset => {
-                let (entry, open) = api.view.look(|state: &State| (state.seq(), state.open_alerts()));
+                let (entry, open) = api.view.read_state(|state: &State| (state.seq(), state.open_alerts()));
                 api.reach(entry).await?;
                 // Without a cursor: who resumed from it would miss the rest of the snapshot.
                 yield opened(&api, String::new(), Position::at(entry));
@@ -131,7 +131,7 @@ fn frames(
                     () = times.wait() => None,
                     () = &mut told => continue,
                     // Last: everything before the damage is handed over first.
-                    trouble = api.view.ended() => Some(Err(status::trouble(&trouble))),
+                    stall = api.view.stopped() => Some(Err(status::stalled(&stall))),
                 }
             };
             match step {
@@ -167,20 +167,20 @@ async fn told_to_go(drain: CancellationToken, admission: Admission) {
 }
 
 /// The frames of a step.
-fn handed(api: &Api, reader: &Reader, name: &str, step: Step) -> Bytes {
+fn handed(api: &Api, reader: &Reader, name: &str, step: ReaderEvent) -> Bytes {
     let say = |what| message(api.cursor_at(reader.position()), what);
     match step {
-        Step::Messages(messages) => {
+        ReaderEvent::Messages(messages) => {
             let waited = messages.since.map(|since| since.elapsed());
-            api.metrics.delivery.handed(messages.messages, messages.alerts, waited);
-            for trail in messages.trails {
-                trail.delivered(name);
+            api.metrics.delivery.count_delivery(messages.messages, messages.alerts, waited);
+            for trace in messages.traces {
+                trace.record_delivery(name);
             }
             messages.bytes
         }
-        Step::CaughtUp => say(Message::CaughtUp(pb::CaughtUp {})),
-        Step::FellBehind { entries } => {
-            api.metrics.delivery.fell_behind();
+        ReaderEvent::CaughtUp => say(Message::CaughtUp(pb::CaughtUp {})),
+        ReaderEvent::FellBehind { entries } => {
+            api.metrics.delivery.count_fell_behind();
             say(Message::FellBehind(pb::FellBehind { entries }))
         }
     }
@@ -206,10 +206,10 @@ fn snapshot_part(records: &[Record]) -> Bytes {
 
 fn opened(api: &Api, cursor: String, start: Position) -> Bytes {
     let policy =
-        api.view.look(|state| state.adopted().map_or(Seq::ZERO, |adopted| adopted.version));
+        api.view.read_state(|state| state.adopted().map_or(Seq::ZERO, |adopted| adopted.version));
     let opened = pb::Opened {
         start_cursor: api.cursor_at(start),
-        head_cursor: api.cursor(api.view.head()),
+        head_cursor: api.cursor(api.view.applied()),
         server_time: Some(render::timestamp(api.clock.now())),
         policy_version: policy.0,
     };
@@ -219,7 +219,7 @@ fn opened(api: &Api, cursor: String, start: Position) -> Bytes {
 fn beat(api: &Api, reader: &Reader) -> Bytes {
     let in_reach = *api.journal.reach().borrow();
     let beat = pb::Heartbeat {
-        head_cursor: if in_reach { api.cursor(reader.head()) } else { String::new() },
+        head_cursor: if in_reach { api.cursor(reader.applied()) } else { String::new() },
         server_time: Some(render::timestamp(api.clock.now())),
         journal_out_of_reach: !in_reach,
     };
@@ -234,7 +234,7 @@ fn go_away(api: &Api, position: Position, reason: pb::GoAwayReason) -> Bytes {
 fn reset(api: &Api) -> Bytes {
     let reset = pb::Reset {
         oldest_cursor: api.cursor(api.view.archive().oldest()),
-        head_cursor: api.cursor(api.view.head()),
+        head_cursor: api.cursor(api.view.applied()),
     };
     message(String::new(), Message::Reset(reset))
 }

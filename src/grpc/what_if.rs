@@ -51,7 +51,7 @@ pub(super) async fn simulate(
     let view = api.view.clone();
     let (before, course, result) = apart(permit, move || {
         // The loop waits for one copy only; the other is made of it.
-        let before = view.look(|state| Course::from(state).state);
+        let before = view.read_state(|state| Course::from(state).state);
         let mut course = Course::from(&before);
         let result = course.suppose(wanted.hypothesis);
         (before, course, result)
@@ -91,10 +91,10 @@ fn changes(
 /// The state as it was after a cursor, or at the end of a day.
 pub(super) async fn state_as_of(api: &Arc<Api>, as_of: &str) -> Result<State, Status> {
     let (until, day) = match as_of.parse::<Day>() {
-        Ok(day) => (api.view.head(), Some(day.end())),
+        Ok(day) => (api.view.applied(), Some(day.end())),
         Err(_) => (api.position("as_of", as_of).await?.entry, None),
     };
-    let now = api.view.look(State::now);
+    let now = api.view.read_state(State::now);
     if day.is_some_and(|end| end.day() > now.day()) {
         let today = now.day();
         let why = format!("{as_of} is still to come: the journal is at {today}");
@@ -140,7 +140,7 @@ pub(super) fn backtest(
     let (api, runtime) = (Arc::clone(api), Handle::current());
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        let mut run = Run { test: Backtest::new(policy), filter, sender, total: api.view.head() };
+        let mut run = Run { test: Backtest::new(policy), filter, sender, total: api.view.applied() };
         if let Err(error) = run.read(&api, &runtime) {
             // Nobody may be listening any more.
             let _ = run.sender.blocking_send(Err(status::journal(&error)));
