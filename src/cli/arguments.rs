@@ -245,7 +245,7 @@ pub struct Filter {
     pub kind: Vec<String>,
     /// Drills as well.
     #[arg(long)]
-    pub drills: bool,
+    pub exercises: bool,
 }
 
 /// Arguments of `watch`.
@@ -377,7 +377,8 @@ pub struct Import {
     pub verbose: bool,
 }
 
-const MAPPING: &str = concat!("A mapping:\n\n", include_str!("../feeds/table/example.toml"));
+const MAPPING: &str =
+    concat!("A mapping:\n\n", include_str!("../../crates/importers/src/table/example.toml"));
 
 /// Kinds of files.
 #[derive(Debug, Subcommand)]

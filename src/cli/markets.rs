@@ -4,9 +4,9 @@ use super::arguments::{Markets, Output};
 use super::columns::Columns;
 use super::error::Error;
 use super::{figures, output, watch};
-use crate::client::{Connection, Servers};
 use crate::grpc::pb::market_service_client::MarketServiceClient;
 use crate::grpc::pb::{Flag, ListMarketsRequest, Market, MarketChange, MarketState, Metric};
+use lodewatch_client::{Connection, Servers};
 
 /// Prints markets.
 pub(super) async fn run(
@@ -95,9 +95,9 @@ pub(super) fn print_changes(
             change(&|market| figures::written(market, Metric::Hhi)),
             change(&|market| figures::written(market, Metric::HhiT)),
             change(&|market| figures::written(market, Metric::RestrictedShare)),
-            change(&|market| market.threats.len().to_string()),
+            change(&|market| market.threat_effects.len().to_string()),
             change(&|market| {
-                market.standings.iter().filter(|one| one.episode > 0).count().to_string()
+                market.rule_statuses.iter().filter(|one| one.episode > 0).count().to_string()
             }),
         ]);
     }

@@ -5,13 +5,13 @@ use super::arguments::{Filter, Output, Watch};
 use super::error::Error;
 use super::output;
 use super::signals::Signals;
-use crate::client::{Resumed, Servers, Subscription};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::grpc::pb::subscribe_response::Message;
 use crate::grpc::pb::{
     Alert, AlertFilter, AlertKind, Exercises, Level, Stage, Start, SubscribeRequest,
 };
+use lodewatch_client::{Resumed, Servers, Subscription};
 use tonic::{Code, Status};
 
 /// Prints alerts until it is told to stop, which is no failure.
@@ -128,7 +128,7 @@ pub(super) fn filter(typed: &Filter) -> Result<AlertFilter, Error> {
     for kind in &typed.kind {
         filter.kinds.push(choice("--kind", "ALERT_KIND_", kind, AlertKind::as_str_name)?.into());
     }
-    if typed.drills {
+    if typed.exercises {
         filter.set_exercises(Exercises::Include);
     }
     Ok(filter)

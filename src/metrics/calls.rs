@@ -87,7 +87,7 @@ impl CallMetrics {
         ours.register("streams_open", "Open streams, by method", self.streams.clone());
         let help =
             "Calls and batches that were rejected or failed, by the reason in their ErrorInfo";
-        ours.register("refusals", help, self.rejected.clone());
+        ours.register("rejected", help, self.rejected.clone());
         let help = "Calls, batches and connections rejected at a limit, by the setting of the limit";
         ours.register("limits_hit", help, self.limits.clone());
     }

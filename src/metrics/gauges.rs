@@ -49,7 +49,7 @@ impl Gauges {
         let help = "Open episodes, by level, without exercises";
         ours.register("episodes_open", help, self.open_episodes.clone());
         let help = "Rule instances whose report is older than the rule's max_age";
-        ours.register("stale_standings", help, self.stale_instances.clone());
+        ours.register("stale_rule_instances", help, self.stale_instances.clone());
         let help = "When the newest report of a source that the settings name was appended to the journal, as a Unix time";
         ours.register("source_last_report_timestamp_seconds", help, self.newest_reports.clone());
     }
@@ -64,7 +64,7 @@ impl Gauges {
             ),
             ("journal_reachable", "1 if the journal's store is reachable", &self.journal_reachable),
             (
-                "durability_proven",
+                "durability_verified",
                 "1 if it is verified that acknowledged writes survive a power failure",
                 &self.durability_verified,
             ),
@@ -84,7 +84,7 @@ impl Gauges {
                 &self.disk_full,
             ),
             (
-                "clock_refused",
+                "clock_jump_rejected",
                 "1 if the system clock jumped forward by more than clock.jump_max; updates are rejected meanwhile",
                 &self.clock_jump_rejected,
             ),
@@ -94,7 +94,7 @@ impl Gauges {
                 &self.insecure,
             ),
             (
-                "settings_refused",
+                "settings_rejected",
                 "1 if the settings as they are now were rejected; the previous ones stay in force",
                 &self.settings_rejected,
             ),

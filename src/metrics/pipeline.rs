@@ -93,7 +93,7 @@ impl PipelineMetrics {
         ours.register("snapshot_timestamp_seconds", help, self.snapshot_time.clone());
         let help = "Alerts emitted since the start, by kind and level";
         ours.register("alerts", help, self.alerts.clone());
-        let help = "Updates in entries applied since the start: applied, unchanged, superseded, or refused with their batch";
+        let help = "Updates in entries applied since the start: applied, unchanged, superseded, or rejected with their batch";
         ours.register("updates", help, self.updates.clone());
     }
 

@@ -3,7 +3,7 @@
 
 use crate::archive::Record;
 use crate::domain::Seq;
-use crate::domain::update::Answer;
+use crate::domain::update::BatchOutcome;
 use crate::journal::Testimony;
 use std::collections::VecDeque;
 use xxhash_rust::xxh3::Xxh3;
@@ -47,7 +47,7 @@ impl DigestHistory {
     }
 
     /// Adds the next entry: the answer to its batch, and its alerts as they are archived and delivered.
-    pub(super) fn push(&mut self, answer: Option<&Answer>, alerts: &[Record]) {
+    pub(super) fn push(&mut self, answer: Option<&BatchOutcome>, alerts: &[Record]) {
         let mut hash = Xxh3::new();
         hash.update(&self.testimony().digest.to_le_bytes());
         if let Some(answer) = answer {
@@ -81,14 +81,14 @@ impl DigestHistory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::update::Outcome;
+    use crate::domain::update::UpdateOutcome;
     use bytes::Bytes;
 
     fn alert(text: &'static str) -> Record {
         Record::sample(Seq(1), 1, "gallium", Bytes::from_static(text.as_bytes()))
     }
 
-    fn after(steps: &[(Option<Answer>, Vec<Record>)]) -> DigestHistory {
+    fn after(steps: &[(Option<BatchOutcome>, Vec<Record>)]) -> DigestHistory {
         let mut digests = DigestHistory::new(Seq(10), 0);
         for (answer, alerts) in steps {
             digests.push(answer.as_ref(), alerts);
@@ -100,11 +100,11 @@ mod tests {
     fn a_different_answer_or_alert_changes_every_later_digest() {
         let quiet = (None, Vec::new());
         let alerted = |text| (None, vec![alert(text)]);
-        let answered = |outcome| (Some(Answer::Accepted(vec![outcome])), Vec::new());
+        let answered = |outcome| (Some(BatchOutcome::Accepted(vec![outcome])), Vec::new());
         for (one, other) in [
             (alerted("one"), alerted("another")),
             (alerted("one"), quiet.clone()),
-            (answered(Outcome::Applied), answered(Outcome::Unchanged)),
+            (answered(UpdateOutcome::Applied), answered(UpdateOutcome::Unchanged)),
         ] {
             let ours = after(&[quiet.clone(), one, quiet.clone()]);
             let theirs = after(&[quiet.clone(), other, quiet.clone()]);

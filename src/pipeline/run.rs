@@ -4,9 +4,9 @@ use super::digest::{DigestHistory, Divergence};
 use super::view::{PipelineView, RETRY_INTERVAL, Stall};
 use crate::archive::{self, Archive, Record, Snapshot};
 use crate::domain::policy::Level;
-use crate::domain::update::{Answer, Outcome, Trace};
+use crate::domain::update::{BatchOutcome, UpdateOutcome, TraceContext};
 use crate::domain::{Alert, Entry, Facets, Payload, Seq, Timestamp};
-use crate::engine::{Answered, State};
+use crate::engine::{BatchResult, State};
 use crate::fanout::{self, EntryAlerts, Ring};
 use crate::journal::{self, Ahead, Journal, Tail};
 use crate::metrics::PipelineMetrics;
@@ -242,7 +242,7 @@ impl Pipeline {
             };
             tracing::trace!(entry = entry.seq.0, alerts = applied.alerts.len(), "applied");
             let records: Vec<_> = applied.alerts.iter().map(|alert| self.record(alert)).collect();
-            self.digests.push(answered.as_ref().map(|answered| &answered.answer), &records);
+            self.digests.push(answered.as_ref().map(|answered| &answered.outcome), &records);
             // A replayed entry was counted when it was new.
             if entry.seq > self.recovered {
                 count_outcome(&self.metrics, entry, &applied.alerts, answered.as_deref());
@@ -321,15 +321,15 @@ fn newest_snapshot(archive: &Archive) -> Result<(State, u64), Error> {
 }
 
 /// The answer to an entry's batch.
-fn answer_to(state: &State, entry: &Entry) -> Option<Arc<Answered>> {
+fn answer_to(state: &State, entry: &Entry) -> Option<Arc<BatchResult>> {
     match &entry.payload {
-        Payload::Batch(batch) => state.requests().get(batch.request_id).cloned(),
+        Payload::Batch(batch) => state.recent_batches().get(batch.request_id).cloned(),
         Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } | Payload::Tick { .. } => None,
     }
 }
 
 /// The trace of an entry's batch.
-fn trace_of(entry: &Entry) -> Option<Trace> {
+fn trace_of(entry: &Entry) -> Option<TraceContext> {
     match &entry.payload {
         Payload::Batch(batch) => batch.trace,
         Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } | Payload::Tick { .. } => None,
@@ -341,7 +341,7 @@ fn count_outcome(
     metrics: &PipelineMetrics,
     entry: &Entry,
     alerts: &[Alert],
-    answered: Option<&Answered>,
+    answered: Option<&BatchResult>,
 ) {
     for alert in alerts {
         metrics.count_alert(alert.kind.name(), alert.level.map_or("none", Level::name));
@@ -349,13 +349,13 @@ fn count_outcome(
     // A retry gets the answer of an earlier entry, which was counted with that entry.
     let answered = answered.filter(|answered| answered.entry == entry.seq);
     if let (Payload::Batch(batch), Some(answered)) = (&entry.payload, answered) {
-        match &answered.answer {
-            Answer::Refused(_) => metrics.count_updates("refused", batch.updates.len()),
-            Answer::Accepted(outcomes) => {
+        match &answered.outcome {
+            BatchOutcome::Rejected(_) => metrics.count_updates("rejected", batch.updates.len()),
+            BatchOutcome::Accepted(outcomes) => {
                 for (outcome, name) in [
-                    (Outcome::Applied, "applied"),
-                    (Outcome::Unchanged, "unchanged"),
-                    (Outcome::Superseded, "superseded"),
+                    (UpdateOutcome::Applied, "applied"),
+                    (UpdateOutcome::Unchanged, "unchanged"),
+                    (UpdateOutcome::Superseded, "superseded"),
                 ] {
                     let count = outcomes.iter().filter(|one| **one == outcome).count();
                     if count > 0 {

@@ -48,7 +48,7 @@ impl GaugeCollector {
         gauges.disk_full.set(is(matches!(stall, Some(Stall::Full(_)))));
         gauges.diverged.set(is(matches!(stall, Some(Stall::Diverged(_)))));
         gauges.clock_jump_rejected.set(is(clock.stamp().is_err()));
-        gauges.settings_rejected.set(is(!self.api.refused.borrow().is_empty()));
+        gauges.settings_rejected.set(is(!self.api.settings_error.borrow().is_empty()));
         // In this order, so that the applied entry is never ahead of the head.
         gauges.applied_entry.set(view.applied().0);
         gauges.journal_head_entry.set(journal.head().borrow().0);
@@ -79,7 +79,7 @@ fn set_policy_gauges(state: &State, gauges: &Gauges) {
     }
     let (mut stale, mut open) = (0_u64, BTreeMap::<Level, u64>::new());
     let markets = state.markets();
-    let all = markets.values().flat_map(Market::standings);
+    let all = markets.values().flat_map(Market::rule_statuses);
     for one in all.filter(|one| !one.exercise) {
         stale = stale.saturating_add(u64::from(one.stale));
         if let (Some(_), Some(level)) = (one.episode, one.level) {

@@ -1,6 +1,6 @@
 //! The trace context that a caller sends with its call.
 
-use crate::domain::update::Trace;
+use crate::domain::update::TraceContext;
 use http::HeaderMap;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt};
@@ -40,18 +40,18 @@ impl TraceParent {
     }
 
     /// The trace and the caller's span in it.
-    pub fn trace(&self) -> Trace {
+    pub fn trace(&self) -> TraceContext {
         trace(&self.0)
     }
 }
 
-pub(super) fn trace(context: &SpanContext) -> Trace {
+pub(super) fn trace(context: &SpanContext) -> TraceContext {
     let (id, span) = (context.trace_id().to_bytes(), context.span_id().to_bytes());
-    Trace { id: u128::from_be_bytes(id), span: u64::from_be_bytes(span) }
+    TraceContext { id: u128::from_be_bytes(id), span: u64::from_be_bytes(span) }
 }
 
 /// A span for the log: lines logged inside it have the trace's id, if there is one.
-pub fn log_span(trace: Option<Trace>) -> Span {
+pub fn log_span(trace: Option<TraceContext>) -> Span {
     // At the highest level, so that lines of every level have it.
     trace.map_or_else(Span::none, |trace| tracing::error_span!("call", trace_id = %trace.id_text()))
 }
@@ -60,7 +60,7 @@ pub fn log_span(trace: Option<Trace>) -> Span {
 mod tests {
     use super::*;
 
-    fn parse(traceparent: &str) -> Option<Trace> {
+    fn parse(traceparent: &str) -> Option<TraceContext> {
         let mut headers = HeaderMap::new();
         headers.insert("traceparent", traceparent.parse().unwrap());
         TraceParent::from_headers(&headers).map(|parent| parent.trace())
@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn a_valid_traceparent_is_parsed_and_an_invalid_one_ignored() {
         let trace =
-            Trace { id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, span: 0x00f0_67aa_0ba9_02b7 };
+            TraceContext { id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, span: 0x00f0_67aa_0ba9_02b7 };
         assert_eq!(parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), Some(trace));
         for invalid in [
             "",

@@ -3,7 +3,7 @@
 use super::parent::{TraceParent, trace};
 use crate::config;
 use crate::domain::Seq;
-use crate::domain::update::Trace;
+use crate::domain::update::TraceContext;
 use http::Uri;
 use http::uri::Scheme;
 use opentelemetry::trace::{
@@ -98,7 +98,7 @@ impl Traces {
             .with_sampler(sampler)
             .build();
         let tracer = provider.tracer("lodewatch");
-        let delivery_spans_max = settings.deliveries_max;
+        let delivery_spans_max = settings.delivery_spans_max;
         tracing::info!(endpoint, "exporting traces");
         Ok(Self(Some(Arc::new(Exporter { provider, tracer, delivery_spans_max }))))
     }
@@ -123,7 +123,7 @@ impl Traces {
     }
 
     /// Starts the span of an entry that this replica applies, whichever replica appended it.
-    pub fn start_apply(&self, parent: Trace, entry: Seq) -> Option<TraceSpan> {
+    pub fn start_apply(&self, parent: TraceContext, entry: Seq) -> Option<TraceSpan> {
         let exporter = self.0.as_ref()?;
         let (id, span) = (TraceId::from(parent.id), SpanId::from(parent.span));
         let context = SpanContext::new(id, span, TraceFlags::SAMPLED, true, TraceState::NONE);
@@ -161,7 +161,7 @@ impl Exporter {
 
 impl TraceSpan {
     /// The span's context: what its children and the journal refer to.
-    pub fn trace(&self) -> Trace {
+    pub fn trace(&self) -> TraceContext {
         trace(self.span.span_context())
     }
 

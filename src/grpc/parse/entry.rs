@@ -3,7 +3,7 @@
 use super::path::Path;
 use super::publish;
 use super::violations::{Checks, Violations};
-use crate::domain::update::{Confinement, Sender, Trace};
+use crate::domain::update::{Sender, TraceContext, WriteScope};
 use crate::domain::{Entry, Mineral, Payload, Seq, Timestamp};
 use crate::grpc::pb;
 use crate::journal::codec;
@@ -51,16 +51,16 @@ fn payload(checks: &mut Checks, sent: Option<&Wire>) -> Result<Option<Payload>, 
             }
             publish(batch, Uuid::nil).map(|batch| Some(Payload::Batch(batch)))
         }
-        Some(Wire::Policy(adopted)) => match codec::decode(&adopted.exact) {
+        Some(Wire::Policy(adopted)) => match codec::decode(&adopted.encoded) {
             Ok(policy @ (Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. })) => {
                 Ok(Some(policy))
             }
             Ok(Payload::Batch(_) | Payload::Tick { .. }) => {
-                checks.add("policy.exact", "is no policy");
+                checks.add("policy.encoded", "is no policy");
                 Ok(None)
             }
             Err(error) => {
-                checks.add("policy.exact", error);
+                checks.add("policy.encoded", error);
                 Ok(None)
             }
         },
@@ -76,7 +76,7 @@ fn payload(checks: &mut Checks, sent: Option<&Wire>) -> Result<Option<Payload>, 
 }
 
 fn sender(checks: &mut Checks, sent: &pb::Sender) -> Option<Sender> {
-    let pb::Sender { name, confined, minerals } = sent;
+    let pb::Sender { name, own_feed_only, minerals } = sent;
     if name.is_empty() || name.len() > Sender::NAME_BYTES_MAX {
         checks.add("sender.name", format!("must have 1 to {} bytes", Sender::NAME_BYTES_MAX));
         return None;
@@ -87,11 +87,11 @@ fn sender(checks: &mut Checks, sent: &pb::Sender) -> Option<Sender> {
         let allowed = || "must be minerals of the catalogue".to_owned();
         read.insert(checks.require(mineral, "sender.minerals", allowed)?);
     }
-    let confinement = Confinement { minerals: (!read.is_empty()).then_some(read) };
-    Some(Sender { name: name.as_str().into(), confined: confined.then_some(confinement) })
+    let write_scope = WriteScope { minerals: (!read.is_empty()).then_some(read) };
+    Some(Sender { name: name.as_str().into(), write_scope: own_feed_only.then_some(write_scope) })
 }
 
-fn trace(checks: &mut Checks, sent: &pb::Trace) -> Option<Trace> {
+fn trace(checks: &mut Checks, sent: &pb::Trace) -> Option<TraceContext> {
     let read = |text: &str, digits| {
         // A sign would be read too.
         let is_whole = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -105,7 +105,7 @@ fn trace(checks: &mut Checks, sent: &pb::Trace) -> Option<Trace> {
     let span = checks.require(span, "trace.span_id", || {
         "must be 16 hexadecimal digits, not all of them 0".to_owned()
     });
-    Some(Trace { id: id?, span: span? })
+    Some(TraceContext { id: id?, span: span? })
 }
 
 /// An instant in whole milliseconds, between the years 1 and 9999.
@@ -178,12 +178,12 @@ mod tests {
     fn every_fault_of_a_line_is_named() {
         let at = |millis| Timestamp::from_millis(millis);
         let sent: pb::JournalEntry = json::from_json(
-            r#"{"entry":"7","time":"1970-01-01T00:00:00Z","policy":{"exact":"AQI="}}"#,
+            r#"{"entry":"7","time":"1970-01-01T00:00:00Z","policy":{"encoded":"AQI="}}"#,
         )
         .unwrap();
         let faults = entry(&sent, (Seq(3), at(1))).unwrap_err();
         let fields: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
-        assert_eq!(fields, ["entry", "time", "policy.exact"]);
+        assert_eq!(fields, ["entry", "time", "policy.encoded"]);
         let empty = entry(&pb::JournalEntry::default(), (Seq(3), at(1))).unwrap_err();
         let fields: Vec<_> = empty.iter().map(|fault| fault.field.as_str()).collect();
         assert_eq!(fields, ["time", "payload"]);

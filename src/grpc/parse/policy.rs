@@ -3,7 +3,7 @@
 use super::figure;
 use super::name::{choice, country, destination, list, mineral, slug};
 use super::{Checks, Path, Violations};
-use crate::domain::policy::{Blocs, Destination, Level, Place};
+use crate::domain::policy::{Blocs, Destination, Jurisdiction, Level};
 use crate::domain::rule::{Flapping, Metric, Threshold};
 use crate::domain::threat::{Confidence, Measure};
 use crate::domain::{Country, Policy, Ppm, Rule, Slug, Stage};
@@ -51,7 +51,8 @@ pub(super) fn read(checks: &mut Checks, field: Path<'_>, sent: &pb::Policy) -> O
             let weight = figure::governance(checks, field.at("weight"), sent.weight);
             Some((country?, weight?))
         });
-    let notice_share = figure::share(checks, field.at("notice_share"), sent.notice_share);
+    let notice_share_min =
+        figure::share(checks, field.at("notice_share_min"), sent.notice_share_min);
     let blocs = Blocs(blocs?.into_iter().collect());
     let rules = list(checks, field.at("rules"), &sent.rules, RULES_MAX, |checks, field, sent| {
         rule(checks, field, sent, &blocs)
@@ -67,7 +68,7 @@ pub(super) fn read(checks: &mut Checks, field: Path<'_>, sent: &pb::Policy) -> O
         sources: sources?,
         weights: all,
         wgi: wgi?.into_iter().collect(),
-        notice_share: notice_share.map(|share| (share > Ppm::ZERO).then_some(share))?,
+        notice_share_min: notice_share_min.map(|share| (share > Ppm::ZERO).then_some(share))?,
     })
 }
 
@@ -182,8 +183,10 @@ fn known_destination(
 ) -> Option<Destination> {
     let destination = destination(checks, field, name)?;
     let known = match &destination {
-        Destination::Place(Place::Bloc(name)) => blocs.contains(name),
-        Destination::All | Destination::Any | Destination::Place(Place::Country(_)) => true,
+        Destination::Jurisdiction(Jurisdiction::Bloc(name)) => blocs.contains(name),
+        Destination::All
+        | Destination::Any
+        | Destination::Jurisdiction(Jurisdiction::Country(_)) => true,
     };
     checks.require(known.then_some(destination), field, || {
         let names: Vec<&str> = blocs.0.keys().map(Slug::as_str).collect();
