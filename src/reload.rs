@@ -7,7 +7,7 @@ use crate::clock::{Clock, Jumped};
 use crate::config::{Config, Problems};
 use crate::domain::{Payload, Seq};
 use crate::journal::{self, Journal};
-use crate::pipeline::{Stall, PipelineView};
+use crate::pipeline::{PipelineView, Stall};
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,7 +170,8 @@ pub(crate) async fn adopt(
     let adopted = Payload::policy(ours, Arc::new(policy.clone()));
     let entry = journal.append(clock.stamp()?, adopted).await?;
     view.wait_for(entry).await?;
-    let version = view.read_state(|state| state.adopted().map_or(Seq::ZERO, |adopted| adopted.version));
+    let version =
+        view.read_state(|state| state.adopted().map_or(Seq::ZERO, |adopted| adopted.version));
     tracing::info!(policy_version = version.0, policy_revision = ours, "policy in force");
     Ok(None)
 }

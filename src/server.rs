@@ -1,11 +1,11 @@
 //! Assembly on one screen: open → recover → adopt the policy → serve → drain.
 
 mod connection;
+mod gauges;
 mod keys;
 mod pages;
 mod port;
 mod socket;
-mod gauges;
 mod tls;
 mod web;
 
@@ -21,13 +21,15 @@ use crate::grpc::{
 };
 use crate::journal::{self, Embedded, JetStream, Journal};
 use crate::metrics::{self, Metrics};
-use crate::pipeline::{self, Divergence, Retention, Pipeline, Stall, PipelineView, append_due_ticks};
+use crate::pipeline::{
+    self, Divergence, Pipeline, PipelineView, Retention, Stall, append_due_ticks,
+};
 use crate::reload::{self, PolicyReloader, Reload};
 use crate::traces::{self, Traces};
 use futures_util::future::OptionFuture;
+use gauges::GaugeCollector;
 use keys::{FileWatcher, ListenerSecurity};
 use port::ListenerConfig;
-use gauges::GaugeCollector;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -317,7 +319,14 @@ impl Node {
             // Of their own: whoever probes may share an address with somebody hostile.
             let addresses = Arc::new(AddressLimits::new(OPERATORS_MAX, u32::MAX));
             let (connections_max, limit) = (OPERATORS_MAX, port);
-            ListenerConfig { port, connections_max, limit, addresses, is_encrypted: false, ..ends.clone() }
+            ListenerConfig {
+                port,
+                connections_max,
+                limit,
+                addresses,
+                is_encrypted: false,
+                ..ends.clone()
+            }
         };
         let standing = GaugeCollector::new(&self.config, &api);
         let (routes, health) = grpc::routes(api, config.message_bytes_max).await;
@@ -453,7 +462,10 @@ fn spawn_loop(
 }
 
 /// Keeps the policy as the settings say, where they are read again.
-async fn keep_policy(keeper: Option<PolicyReloader>, stop: CancellationToken) -> Result<(), reload::Error> {
+async fn keep_policy(
+    keeper: Option<PolicyReloader>,
+    stop: CancellationToken,
+) -> Result<(), reload::Error> {
     match keeper {
         Some(keeper) => keeper.run(stop).await,
         None => std::future::pending().await,

@@ -170,8 +170,7 @@ fn encode_entry<'a>(
         ends.push(MessageEnd { position, bytes: bytes.len(), alerts: total, since });
     };
     for (before, record) in alerts {
-        let is_full =
-            size.saturating_add(record.bytes.len()) > EncodedMessages::MESSAGE_BYTES_MAX;
+        let is_full = size.saturating_add(record.bytes.len()) > EncodedMessages::MESSAGE_BYTES_MAX;
         if is_full && !message.is_empty() {
             let inside = Position { entry: Seq(entry.entry.0.saturating_sub(1)), alerts: before };
             end_message(&message, inside);

@@ -79,7 +79,8 @@ impl CallMetrics {
             "Calls completed on the server, by status code",
             handled,
         );
-        let help = "Time from the start of a unary call to its response, including the wait for fsync";
+        let help =
+            "Time from the start of a unary call to its response, including the wait for fsync";
         all.register("grpc_server_handling_seconds", help, self.handling.clone());
     }
 
@@ -88,7 +89,8 @@ impl CallMetrics {
         let help =
             "Calls and batches that were rejected or failed, by the reason in their ErrorInfo";
         ours.register("rejected", help, self.rejected.clone());
-        let help = "Calls, batches and connections rejected at a limit, by the setting of the limit";
+        let help =
+            "Calls, batches and connections rejected at a limit, by the setting of the limit";
         ours.register("limits_hit", help, self.limits.clone());
     }
 

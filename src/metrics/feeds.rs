@@ -70,7 +70,8 @@ impl FeedMetrics {
         ] {
             ours.register(name, help, seconds.clone());
         }
-        let help = "Files of a feed, or the feed itself, that are not in sync; the log has the cause";
+        let help =
+            "Files of a feed, or the feed itself, that are not in sync; the log has the cause";
         ours.register("failing", help, self.failing.clone());
         ours.register("updates", "Published updates, by outcome", self.updates.clone());
         encode_registry(&registry)

@@ -110,7 +110,11 @@ impl Gauges {
                 "The last applied entry: its alerts can be read",
                 &self.applied_entry,
             ),
-            ("journal_head_entry", "The last durable entry of the journal", &self.journal_head_entry),
+            (
+                "journal_head_entry",
+                "The last durable entry of the journal",
+                &self.journal_head_entry,
+            ),
             ("markets", "Markets with a report", &self.markets),
             (
                 "policy_version",
@@ -122,7 +126,11 @@ impl Gauges {
                 "The policy_revision of the policy in force",
                 &self.policy_revision,
             ),
-            ("ring_bytes", "Memory of the latest alerts and the messages made of them", &self.ring_bytes),
+            (
+                "ring_bytes",
+                "Memory of the latest alerts and the messages made of them",
+                &self.ring_bytes,
+            ),
             ("ring_max_bytes", "Limit of ring_bytes: fanout.ring_bytes_max", &self.ring_bytes_max),
             (
                 "journal_bytes",

@@ -4,7 +4,7 @@ use super::digest::{DigestHistory, Divergence};
 use super::view::{PipelineView, RETRY_INTERVAL, Stall};
 use crate::archive::{self, Archive, Record, Snapshot};
 use crate::domain::policy::Level;
-use crate::domain::update::{BatchOutcome, UpdateOutcome, TraceContext};
+use crate::domain::update::{BatchOutcome, TraceContext, UpdateOutcome};
 use crate::domain::{Alert, Entry, Facets, Payload, Seq, Timestamp};
 use crate::engine::{BatchResult, State};
 use crate::fanout::{self, EntryAlerts, Ring};
@@ -285,9 +285,9 @@ impl Pipeline {
 
     fn snapshot_and_prune(&mut self) -> Result<(), archive::Error> {
         let begun = Instant::now();
-        let (seq, now, bytes, open) = self
-            .view
-            .read_state(|state| (state.seq(), state.now(), state.to_snapshot(), state.open_alerts()));
+        let (seq, now, bytes, open) = self.view.read_state(|state| {
+            (state.seq(), state.now(), state.to_snapshot(), state.open_alerts())
+        });
         if seq == self.last_snapshot {
             return Ok(());
         }

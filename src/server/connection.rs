@@ -4,7 +4,7 @@
 //! [`Socket`] writes what the turn has to say.
 
 use super::keys::ListenerSecurity;
-use super::port::{self, ListenerConfig, Error};
+use super::port::{self, Error, ListenerConfig};
 use super::socket::Socket;
 use super::tls::Inside;
 use crate::grpc::{self, Peer};

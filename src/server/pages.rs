@@ -3,7 +3,7 @@
 //! A client that sends nothing, sends slowly, or takes nothing of an answer is let go: each of these may take as long as a
 //! handshake, and so may a connection that is kept for another request.
 
-use super::port::{self, ListenerConfig, Error};
+use super::port::{self, Error, ListenerConfig};
 use super::{OPERATORS_MAX, bind};
 use crate::grpc::AddressLimits;
 use crate::metrics::Metrics;
@@ -28,7 +28,12 @@ const HEADER_BYTES_MAX: usize = 16 * 1024;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Serves connections, in the clear, until told to drain, and then until each of them has ended.
-pub(super) async fn serve(listener: TcpListener, config: ListenerConfig, pages: Router, metrics: Arc<Metrics>) {
+pub(super) async fn serve(
+    listener: TcpListener,
+    config: ListenerConfig,
+    pages: Router,
+    metrics: Arc<Metrics>,
+) {
     let begun = config.clone();
     let each = move |stream, _| run(stream, begun.clone(), pages.clone());
     port::serve(listener, config, &metrics, each).await;

@@ -2,7 +2,7 @@
 
 use super::connection::{CALLS_PER_CONNECTION, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
 use super::keys::ListenerSecurity;
-use super::port::{self, ListenerConfig, Error};
+use super::port::{self, Error, ListenerConfig};
 use super::tls::Inside;
 use crate::grpc::Peer;
 use crate::metrics::Metrics;
@@ -31,7 +31,8 @@ pub(super) async fn serve(
     metrics: Arc<Metrics>,
 ) {
     let begun = config.clone();
-    let each = move |stream, peer| begin(stream, begun.clone(), security.clone(), router.clone(), peer);
+    let each =
+        move |stream, peer| begin(stream, begun.clone(), security.clone(), router.clone(), peer);
     port::serve(listener, config, &metrics, each).await;
 }
 
@@ -43,7 +44,9 @@ async fn begin(
     router: Router,
     peer: Peer,
 ) -> Result<(), Error> {
-    let Some(encryption) = security.encryption else { return run(stream, config, router, peer).await };
+    let Some(encryption) = security.encryption else {
+        return run(stream, config, router, peer).await;
+    };
     let by = Instant::now() + config.handshake;
     let encrypted = port::encrypt(stream, &encryption, Inside::Either, by, &config.drain, peer);
     let (stream, peer) = encrypted.await?;

@@ -68,8 +68,10 @@ mod tests {
 
     #[test]
     fn a_valid_traceparent_is_parsed_and_an_invalid_one_ignored() {
-        let trace =
-            TraceContext { id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, span: 0x00f0_67aa_0ba9_02b7 };
+        let trace = TraceContext {
+            id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736,
+            span: 0x00f0_67aa_0ba9_02b7,
+        };
         assert_eq!(parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), Some(trace));
         for invalid in [
             "",

@@ -15,8 +15,10 @@ async fn the_archive_may_be_deleted_and_comes_back_the_same() {
         server.publish(vec![swing("gallium", turn), swing("indium", turn)]).await.unwrap();
     }
     server.turn_to("2026-02-01").await;
-    let (alerts, state) =
-        (server.all_alerts().await, server.view.read_state(lodewatch_core::engine::State::to_snapshot));
+    let (alerts, state) = (
+        server.all_alerts().await,
+        server.view.read_state(lodewatch_core::engine::State::to_snapshot),
+    );
     assert!(alerts.len() > 20);
     server.stop().await;
 

@@ -67,7 +67,10 @@ impl MarketSnapshots {
     }
 }
 
-fn render_snapshot(view: &PipelineView, destination: &Destination) -> Result<MarketSnapshot, Status> {
+fn render_snapshot(
+    view: &PipelineView,
+    destination: &Destination,
+) -> Result<MarketSnapshot, Status> {
     let (seq, now, markets) = view.read_state(|state| {
         let viewpoint = viewpoint(state, destination)?;
         let keys = known_markets(state).into_iter();

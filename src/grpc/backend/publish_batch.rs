@@ -37,7 +37,10 @@ pub(in crate::grpc) async fn publish_batch(
     });
     if let Some(work) = &mut work {
         let status = result.as_ref().err();
-        work.set_status(status.map_or(Code::Ok, Status::code).into(), status.and_then(status::fault));
+        work.set_status(
+            status.map_or(Code::Ok, Status::code).into(),
+            status.and_then(status::fault),
+        );
     }
     result
 }
@@ -81,7 +84,11 @@ async fn accept(
 }
 
 /// Appends a batch, waits until it is durable and applied, and reads its answer from the state.
-async fn append(api: &Api, batch: Batch, work: Option<&TraceSpan>) -> Result<Arc<BatchResult>, Status> {
+async fn append(
+    api: &Api,
+    batch: Batch,
+    work: Option<&TraceSpan>,
+) -> Result<Arc<BatchResult>, Status> {
     let id = batch.request_id;
     if let Some(stall) = api.view.stall() {
         return Err(status::stalled(&stall));

@@ -98,9 +98,9 @@ fn changed_markets(
         snapshot.markets.binary_search_by_key(*key, |(known, ..)| *known).is_err()
     };
     for key in sent.keys().filter(is_gone) {
-        let market = api
-            .view
-            .read_state(|state| Ok::<_, Status>(viewpoint(state, &wanted.destination)?.market(*key)))?;
+        let market = api.view.read_state(|state| {
+            Ok::<_, Status>(viewpoint(state, &wanted.destination)?.market(*key))
+        })?;
         let digest = market_digest(&market);
         if sent.get(key) != Some(&digest) {
             markets.push((*key, digest, market));

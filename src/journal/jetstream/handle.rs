@@ -78,7 +78,12 @@ impl JetStream {
         Ok(Self::start(begun, settings, lock, metrics))
     }
 
-    fn start(begun: Begun, settings: &Settings, lock: File, metrics: metrics::JournalMetrics) -> Self {
+    fn start(
+        begun: Begun,
+        settings: &Settings,
+        lock: File,
+        metrics: metrics::JournalMetrics,
+    ) -> Self {
         let Begun { store, epoch, is_proven, mut reading } = begun;
         let window = Arc::new(Window::new(reading.mark()));
         let (testimony, told) = watch::channel(None);
