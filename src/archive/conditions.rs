@@ -6,7 +6,7 @@ use lodewatch_core::domain::{Filter, Mineral};
 use rusqlite::types::Value;
 use std::fmt::{Display, Write};
 
-/// SqlConditions that all must hold, and their values.
+/// SQL conditions that must all hold, and their values.
 #[derive(Default)]
 pub(super) struct SqlConditions {
     sql: String,

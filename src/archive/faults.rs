@@ -57,7 +57,10 @@ fn a_journal_that_lost_entries_or_was_replaced_is_rejected() {
         "{shorter}"
     );
     let other = Archive::open(dir.path(), Epoch(1), HEAD).err().unwrap();
-    assert!(matches!(other, Error::OtherJournal { archived: EPOCH, journal: Epoch(1), .. }), "{other}");
+    assert!(
+        matches!(other, Error::OtherJournal { archived: EPOCH, journal: Epoch(1), .. }),
+        "{other}"
+    );
     assert_eq!(open(dir.path()).applied(), Seq(2), "the evidence is kept");
 }
 

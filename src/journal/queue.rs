@@ -31,12 +31,15 @@ pub(super) struct AppendRequest {
 pub(super) struct AppendQueue {
     request_tx: mpsc::Sender<AppendRequest>,
     bytes: Arc<Semaphore>,
-    metrics: metrics::Journal,
+    metrics: metrics::JournalMetrics,
 }
 
 impl AppendQueue {
     /// An empty queue, and its end for the writer.
-    pub(super) fn new(limits: GroupLimits, metrics: metrics::Journal) -> (Self, QueueReceiver) {
+    pub(super) fn new(
+        limits: GroupLimits,
+        metrics: metrics::JournalMetrics,
+    ) -> (Self, QueueReceiver) {
         let (request_tx, request_rx) = mpsc::channel(WAITING_ENTRIES_MAX);
         let bytes = Arc::new(Semaphore::new(WAITING_BYTES_MAX));
         let receiver =
@@ -55,7 +58,7 @@ impl AppendQueue {
         let request = AppendRequest { at, payload, answer_tx, _permit: permit };
         self.request_tx.send(request).await.map_err(|_| Error::Closed)?;
         let seq = answer_rx.await.unwrap_or(Err(Error::Closed))?;
-        self.metrics.appended(started.elapsed());
+        self.metrics.observe_append(started.elapsed());
         Ok(seq)
     }
 }
@@ -75,7 +78,7 @@ pub(super) struct QueueReceiver {
     request_rx: mpsc::Receiver<AppendRequest>,
     limits: GroupLimits,
     /// For the writer, which knows when a group is durable.
-    pub(super) metrics: metrics::Journal,
+    pub(super) metrics: metrics::JournalMetrics,
     last_group_len: usize,
 }
 

@@ -50,7 +50,7 @@ impl JetStreamJournal {
     /// [`Error::Unsuitable`] with everything that makes the stream unusable as a journal;
     /// [`Error::Locked`]; [`Error::Damaged`].
     pub async fn open(settings: &Settings, dir: &Path) -> Result<Self, Error> {
-        Self::open_with_metrics(settings, dir, metrics::Journal::default()).await
+        Self::open_with_metrics(settings, dir, metrics::JournalMetrics::default()).await
     }
 
     /// The same, with metrics.
@@ -61,7 +61,7 @@ impl JetStreamJournal {
     pub async fn open_with_metrics(
         settings: &Settings,
         dir: &Path,
-        metrics: metrics::Journal,
+        metrics: metrics::JournalMetrics,
     ) -> Result<Self, Error> {
         let lock = lock_dir(dir)?;
         let mut logged = None;
@@ -85,7 +85,7 @@ impl JetStreamJournal {
         opened: OpenedStream,
         settings: &Settings,
         lock: File,
-        metrics: metrics::Journal,
+        metrics: metrics::JournalMetrics,
     ) -> Self {
         let OpenedStream { client, epoch, is_durability_verified, mut reader } = opened;
         let recent = Arc::new(RecentGroups::new(reader.position()));

@@ -186,7 +186,7 @@ impl Writer {
             let started = Instant::now();
             match self.appender.append(&name, number, entries).await {
                 Ok(appended) => {
-                    self.queue_rx.metrics.committed(group.requests.len(), started.elapsed());
+                    self.queue_rx.metrics.observe_commit(group.requests.len(), started.elapsed());
                     let mut seq: Seq = appended.before.entry;
                     for request in group.requests {
                         seq = seq.next();

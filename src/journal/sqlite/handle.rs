@@ -39,7 +39,7 @@ impl SqliteJournal {
     /// [`Error::Damaged`] and [`Error::Format`] for a file that this version cannot read;
     /// [`Error::Full`] and [`Error::Io`].
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        Self::open_with_metrics(dir, metrics::Journal::default())
+        Self::open_with_metrics(dir, metrics::JournalMetrics::default())
     }
 
     /// The same, with metrics.
@@ -47,7 +47,7 @@ impl SqliteJournal {
     /// # Errors
     ///
     /// As [`SqliteJournal::open`].
-    pub fn open_with_metrics(dir: &Path, metrics: metrics::Journal) -> Result<Self, Error> {
+    pub fn open_with_metrics(dir: &Path, metrics: metrics::JournalMetrics) -> Result<Self, Error> {
         let lock = lock_dir(dir)?;
         let path: Arc<Path> = dir.join("journal.db").into();
         let opened = file::open(&path)?;
@@ -61,7 +61,7 @@ impl SqliteJournal {
         let path: Arc<Path> = dir.join("journal.db").into();
         let opened = file::open(&path)?;
         opened.connection.pragma_update(None, "max_page_count", pages).expect("it can be set");
-        Self::start(opened, path, lock, metrics::Journal::default())
+        Self::start(opened, path, lock, metrics::JournalMetrics::default())
     }
 
     /// Gives the file of a directory another format.
@@ -75,7 +75,7 @@ impl SqliteJournal {
         opened: OpenedJournal,
         path: Arc<Path>,
         lock: File,
-        metrics: metrics::Journal,
+        metrics: metrics::JournalMetrics,
     ) -> Result<Self, Error> {
         let OpenedJournal { connection, epoch, head, at } = opened;
         let checkpointer =

@@ -46,7 +46,7 @@ impl Writer {
             match self.commit(&group.requests) {
                 Ok((head, at)) => {
                     self.at = at;
-                    self.queue_rx.metrics.committed(group.requests.len(), started.elapsed());
+                    self.queue_rx.metrics.observe_commit(group.requests.len(), started.elapsed());
                     self.advance(head, group);
                 }
                 Err(error @ Error::Full { .. }) => group.fail(&error),
