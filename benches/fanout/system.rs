@@ -87,8 +87,10 @@ impl System {
     }
 
     fn launch(self, command: fn(&Path, u16, &TempDir) -> Command, dir: &TempDir) -> Process {
-        let program =
-            self.program().and_then(peer::find).expect("systems that are not installed are skipped");
+        let program = self
+            .program()
+            .and_then(peer::find)
+            .expect("systems that are not installed are skipped");
         let port = peer::free_port();
         peer::start(command(&program, port, dir), port)
     }
