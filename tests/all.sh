@@ -170,15 +170,15 @@ step "cargo fetch: fuzz" cargo fetch --locked --manifest-path fuzz/Cargo.toml
 step "cargo deny: licences, bans, sources" \
     cargo deny --offline --locked check --hide-inclusion-graph licenses bans sources
 check_advisories
-step "cargo clippy" cargo clippy --locked --all-targets -- -D warnings
-step "cargo doc" env RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps
+step "cargo clippy" cargo clippy --locked --workspace --all-targets -- -D warnings
+step "cargo doc" env RUSTDOCFLAGS=-Dwarnings cargo doc --locked --workspace --no-deps
 step "cargo build" cargo build --locked --bins --examples
 step "Python and buf against the server, documents and examples" run_python
 step "containers, with a build of their own" "$python/python" -m unittest discover -s tests/containers
 grep -oE '(image|ready|roll)[: ].*' "$log"
-step "doc tests" cargo test --locked --doc
-step "cargo nextest: build" cargo nextest run --locked --no-run
+step "doc tests" cargo test --locked --workspace --doc
+step "cargo nextest: build" cargo nextest run --locked --workspace --no-run
 # Most tests wait for something most of their time.
-LODEWATCH_NATS_SERVER=$tools/nats-server cargo nextest run --locked --cargo-quiet --test-threads "$((2 * $(nproc)))" 2>&1 </dev/null | tee "$log"
+LODEWATCH_NATS_SERVER=$tools/nats-server cargo nextest run --locked --workspace --cargo-quiet --test-threads "$((2 * $(nproc)))" 2>&1 </dev/null | tee "$log"
 say "all steps passed, in $SECONDS s"
 grep -F Summary "$log"

@@ -4,9 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fall over")]
 
-use lodewatch::domain::{Seq, Timestamp};
-use lodewatch::engine::State;
 use lodewatch::grpc::{json, parse};
+use lodewatch_core::domain::{Seq, Timestamp};
+use lodewatch_core::engine::State;
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -25,11 +25,11 @@
 )]
 
 use lodewatch::config;
-use lodewatch::domain::{Alert, Batch, Entry, Payload, Seq, Timestamp, sentence};
-use lodewatch::engine::State;
 use lodewatch::grpc::json::from_json;
 use lodewatch::grpc::parse::{self, Violations};
-use lodewatch::grpc::pb::{PublishRequest, Update};
+use lodewatch_core::domain::{Alert, Batch, Entry, Payload, Seq, Timestamp, sentence};
+use lodewatch_core::engine::State;
+use lodewatch_proto::v1::{PublishRequest, Update};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -157,7 +157,7 @@ impl Play {
         }
         if let Payload::Batch(batch) = &entry.payload {
             let answered = self.state.requests().get(batch.request_id).unwrap();
-            if let lodewatch::domain::update::Answer::Refused(refusals) = &answered.answer {
+            if let lodewatch_core::domain::update::Answer::Refused(refusals) = &answered.answer {
                 let day = at.day();
                 for why in refusals {
                     writeln!(self.told, "{day} refused: {why}").unwrap();

@@ -6,7 +6,7 @@ use crate::shared::process::memory_bytes;
 use crate::shared::report::{self, Row};
 use crate::system::System;
 use lodewatch::config::Config;
-use lodewatch::engine::Requests;
+use lodewatch_core::engine::Requests;
 use std::convert::Infallible;
 use std::time::Duration;
 

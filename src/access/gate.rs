@@ -1,12 +1,13 @@
 //! From what a caller shows to who it is, and whether it may.
 
 use super::denials::Denials;
-use super::identities::{Identities, Problems};
+use super::identities::Identities;
 use super::identity::{Admission, Identity};
 use super::jwt::Jwt;
 use super::methods::{Who, method};
 use crate::clock::Clock;
 use crate::config::Access;
+use lodewatch_toml_reader::Problems;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

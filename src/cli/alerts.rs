@@ -3,9 +3,9 @@
 use super::arguments::{Alerts, Output};
 use super::error::Error;
 use super::{alert_line, output, watch};
-use crate::client::Servers;
 use crate::grpc::pb::alert_service_client::AlertServiceClient;
 use crate::grpc::pb::{Alert, ListAlertsRequest, Order};
+use lodewatch_client::Servers;
 
 /// Alerts asked for at once.
 const PAGE: usize = 1000;

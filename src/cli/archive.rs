@@ -4,9 +4,9 @@ use super::arguments::{Archive, ArchiveCommand};
 use super::error::Error;
 use super::output;
 use crate::archive::Arriving;
-use crate::client::Servers;
 use crate::grpc::pb::FetchArchiveRequest;
 use crate::grpc::pb::replica_service_client::ReplicaServiceClient;
+use lodewatch_client::Servers;
 use std::path::Path;
 use tonic::Status;
 

@@ -5,13 +5,13 @@ use super::error::Error;
 use super::output;
 use crate::access::Identities;
 use crate::access::token::{Hash, Token};
-use crate::client::{self, Bearer};
 use crate::config;
+use lodewatch_client::Bearer;
 use std::fmt::Write;
 use std::path::Path;
 
 /// Reads the files that were named, and the environment's token where none was.
-pub(super) fn read(arguments: &Credentials) -> Result<client::Credentials, Error> {
+pub(super) fn read(arguments: &Credentials) -> Result<lodewatch_client::Credentials, Error> {
     let Credentials { token_file, ca, cert, key } = arguments;
     let bytes = |path: &Path| {
         std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })
@@ -26,7 +26,7 @@ pub(super) fn read(arguments: &Credentials) -> Result<client::Credentials, Error
         Some((certificate, key)) => Some((bytes(certificate)?, bytes(key)?)),
         None => None,
     };
-    Ok(client::Credentials { bearer, ca, certificate })
+    Ok(lodewatch_client::Credentials { bearer, ca, certificate })
 }
 
 /// Prints a new token on standard output, and its entry for the file of identities on standard error.

@@ -3,12 +3,10 @@
 use super::arguments::{Demo, Output};
 use super::error::Error;
 use super::{alert_line, markets, output};
-use crate::client::{Connection, Publisher, Resumed, Servers, Subscription};
 use crate::clock::{Clock, ManualClock};
 use crate::config::{Config, Console};
 use crate::domain::{Day, Timestamp};
 use crate::engine::State;
-use crate::feeds::bundled;
 use crate::grpc::json;
 use crate::grpc::pb::alert_service_client::AlertServiceClient;
 use crate::grpc::pb::subscribe_response::Message;
@@ -19,6 +17,8 @@ use crate::grpc::pb::{
 };
 use crate::pipeline::View;
 use crate::server::{self, Node};
+use lodewatch_client::{Connection, Publisher, Resumed, Servers, Subscription};
+use lodewatch_importers::bundled;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! What the user reads when something did not work: what was tried, why it failed, what to do.
 
-use crate::{archive, client, config, feeds, forward, intake, journal, server};
+use crate::{archive, config, feed_sync, journal, server, sinks};
 use std::fmt::Write;
 use std::path::PathBuf;
 use tonic::{Code, Status};
@@ -11,7 +11,7 @@ use tonic_types::StatusExt;
 pub enum Error {
     /// No connection.
     #[error(transparent)]
-    Client(#[from] client::Error),
+    Client(#[from] lodewatch_client::Error),
     /// The server refused.
     #[error("{doing}: {}", explain(status))]
     Refused {
@@ -71,20 +71,20 @@ pub enum Error {
         /// Which file.
         path: PathBuf,
         /// Why.
-        source: feeds::Error,
+        source: lodewatch_importers::Error,
     },
     /// There can be no such identity.
     #[error("there can be no such identity: {0}")]
-    Identity(crate::access::Problems),
+    Identity(lodewatch_toml_reader::Problems),
     /// Alerts cannot be handed on.
     #[error(transparent)]
-    Forward(forward::Error),
+    Forward(sinks::Error),
     /// Sources cannot be kept in sync.
     #[error(transparent)]
-    Intake(#[from] intake::Error),
+    Intake(#[from] feed_sync::Error),
     /// The configuration is wrong.
     #[error(transparent)]
-    Config(#[from] config::Problems),
+    Config(#[from] config::Error),
     /// The server does not run.
     #[error(transparent)]
     Server(#[from] server::Error),
@@ -125,8 +125,8 @@ impl Error {
 
     /// Whether the same may succeed later.
     pub(super) fn may_pass(&self) -> bool {
-        let refused = |status: &Status| client::passing(status).is_some();
-        matches!(self, Self::Client(client::Error::Connect { .. }))
+        let refused = |status: &Status| lodewatch_client::passing(status).is_some();
+        matches!(self, Self::Client(lodewatch_client::Error::Connect { .. }))
             || matches!(self, Self::Refused { status, .. } if refused(status))
     }
 

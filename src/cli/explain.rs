@@ -4,10 +4,10 @@ use super::arguments::Output;
 use super::error::Error;
 use super::figures::{Unit, decimal};
 use super::{alert_line, output};
-use crate::client::Servers;
 use crate::domain::Country;
 use crate::grpc::pb::alert_service_client::AlertServiceClient;
 use crate::grpc::pb::{Alert, AlertKind, Bearing, Cause, CauseKind, GetAlertRequest, Metric, Part};
+use lodewatch_client::Servers;
 use std::fmt::Write;
 
 /// Prints one alert.

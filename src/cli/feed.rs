@@ -4,14 +4,14 @@ use super::arguments::Output;
 use super::error::Error;
 use super::signals::Signals;
 use super::{output, standings};
-use crate::client::Servers;
 use crate::clock::Clock;
 use crate::config;
-use crate::intake::{self, Checkpoints, Format, Rounds};
-use crate::place::Place;
+use crate::feed_sync::{self, Checkpoints, Format, Rounds};
 use crate::{metrics, server};
 use clap::Args;
 use futures_util::future::OptionFuture;
+use lodewatch_client::Place;
+use lodewatch_client::Servers;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -54,10 +54,10 @@ pub(super) async fn run(servers: Servers, output: Output, arguments: Feed) -> Re
     };
     let place = Place::new(state);
     if status {
-        return standings::print(output, &feeds, place.read().map_err(intake::Error::Place)?);
+        return standings::print(output, &feeds, place.read().map_err(feed_sync::Error::Place)?);
     }
     let names = feeds.iter().map(|feed| &feed.name);
-    let checkpoints = Checkpoints::open(place, names).map_err(intake::Error::Place)?;
+    let checkpoints = Checkpoints::open(place, names).map_err(feed_sync::Error::Place)?;
     // It is read, and stamps nothing.
     let clock = Clock::system(0);
     let rounds = if once { Rounds::One } else { Rounds::Endless };
@@ -72,7 +72,7 @@ pub(super) async fn run(servers: Servers, output: Output, arguments: Feed) -> Re
     };
     let mut signals = Signals::hear()?;
     tokio::select! {
-        ended = intake::run(servers, &clock, feeds, checkpoints, rounds, &metrics) => Ok(ended?),
+        ended = feed_sync::run(servers, &clock, feeds, checkpoints, rounds, &metrics) => Ok(ended?),
         Some(()) = OptionFuture::from(page) => unreachable!("a page is served for as long as the process lives"),
         _ = signals.next() => Ok(()),
     }

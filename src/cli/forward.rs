@@ -4,14 +4,14 @@ use super::arguments::Filter;
 use super::error::Error;
 use super::signals::Signals;
 use super::watch;
-use crate::client::Servers;
 use crate::clock::Clock;
-use crate::forward::alertmanager::{self, Alertmanager};
-use crate::forward::webhook::{self, Webhook};
-use crate::forward::{self, Receiver, Secrets};
 use crate::grpc::pb::SubscribeRequest;
-use crate::place::Place;
+use crate::sinks::alertmanager::{self, Alertmanager};
+use crate::sinks::webhook::{self, Webhook};
+use crate::sinks::{self, Receiver, Secrets};
 use clap::{Args, Subcommand};
+use lodewatch_client::Place;
+use lodewatch_client::Servers;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -119,7 +119,7 @@ async fn forward(servers: Servers, arguments: Forward) -> Result<(), Error> {
         To::Webhook(to) => webhook::run(servers, &clock, to_webhook(to)?).await,
     };
     ended.map_err(|error| {
-        if let forward::Error::Subscription(status) = error {
+        if let sinks::Error::Subscription(status) = error {
             Error::refused("reading alerts")(*status)
         } else {
             Error::Forward(error)

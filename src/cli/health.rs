@@ -3,7 +3,7 @@
 use super::arguments::Health;
 use super::error::Error;
 use super::output;
-use crate::client::Servers;
+use lodewatch_client::Servers;
 use std::time::Duration;
 use tonic::Request;
 use tonic_health::pb::HealthCheckRequest;

@@ -4,10 +4,10 @@ use super::arguments::{Import, ImportFile, Output};
 use super::error::Error;
 use super::publish::{self, Shipment};
 use super::{output, progress, taken};
-use crate::client::Servers;
-use crate::feeds;
-use crate::feeds::table::Mapping;
-use crate::intake::{BATCH, BYTES_MAX, Format, revisions};
+use crate::feed_sync::{BATCH, BYTES_MAX, Format, revisions};
+use lodewatch_client::Servers;
+use lodewatch_importers;
+use lodewatch_importers::table::Mapping;
 use std::path::Path;
 
 /// Reads a file and publishes what it says, or prints it.
@@ -61,7 +61,7 @@ fn bytes(path: &Path) -> Result<Vec<u8>, Error> {
     publish::bytes(path)
 }
 
-fn unusable(path: &Path) -> impl FnOnce(feeds::Error) -> Error {
+fn unusable(path: &Path) -> impl FnOnce(lodewatch_importers::Error) -> Error {
     let path = path.to_owned();
     move |source| Error::Import { path, source }
 }

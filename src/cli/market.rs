@@ -5,7 +5,6 @@ use super::columns::{Columns, MarketRow};
 use super::error::Error;
 pub(super) use super::market_report::Report;
 use super::{output, watch};
-use crate::client::{self, Connection, Servers};
 use crate::grpc::pb::alert_service_client::AlertServiceClient;
 use crate::grpc::pb::market_service_client::MarketServiceClient;
 use crate::grpc::pb::policy_service_client::PolicyServiceClient;
@@ -13,6 +12,7 @@ use crate::grpc::pb::{
     AlertFilter, GetMarketRequest, GetPolicyRequest, ListAlertsRequest, ListThreatsRequest, Stage,
 };
 use clap::Args;
+use lodewatch_client::{self, Connection, Servers};
 
 /// The latest alerts that are shown.
 const ALERTS: u32 = 5;
@@ -76,7 +76,8 @@ pub(super) async fn read(
     let mut policies = PolicyServiceClient::new(connection.clone());
     let policy = policies.get_policy(GetPolicyRequest::default()).await.map_err(refused())?;
     let request = ListThreatsRequest { page_size: 1000, ..ListThreatsRequest::default() };
-    let threats = client::all_threats(connection.clone(), request).await.map_err(refused())?;
+    let threats =
+        lodewatch_client::all_threats(connection.clone(), request).await.map_err(refused())?;
     let filter = AlertFilter {
         minerals: vec![market.mineral.clone()],
         stages: vec![stage.into()],

@@ -4,9 +4,9 @@ use super::arguments::{Markets, Output};
 use super::columns::Columns;
 use super::error::Error;
 use super::{figures, output, watch};
-use crate::client::{Connection, Servers};
 use crate::grpc::pb::market_service_client::MarketServiceClient;
 use crate::grpc::pb::{Flag, ListMarketsRequest, Market, MarketChange, MarketState, Metric};
+use lodewatch_client::{Connection, Servers};
 
 /// Prints markets.
 pub(super) async fn run(

@@ -42,10 +42,10 @@ mod what_if;
 pub use arguments::{Arguments, Command};
 pub use error::Error;
 
-use crate::client::Servers;
 use crate::config::{Config, Log};
 use crate::telemetry;
 use arguments::{Output, Show, TokenCommand};
+use lodewatch_client::Servers;
 use signals::Signals;
 
 /// Runs one sub-command.

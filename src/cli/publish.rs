@@ -3,9 +3,9 @@
 use super::arguments::{Output, Publish};
 use super::error::Error;
 use super::{output, progress};
-use crate::client::{Publisher, Servers};
+use crate::feed_sync::{Outcomes, json_lines, numbers};
 use crate::grpc::pb::{PublishRequest, Update};
-use crate::intake::{Outcomes, json_lines, numbers};
+use lodewatch_client::{Publisher, Servers};
 use std::io::Read;
 use std::path::Path;
 use uuid::Uuid;

@@ -4,7 +4,7 @@ use super::arguments::Output;
 use super::error::Error;
 use super::output;
 use crate::config::Feed;
-use crate::intake::{self, Entry, Sources};
+use crate::feed_sync::{self, Entry, Sources};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -42,7 +42,7 @@ pub(super) fn print(output: Output, feeds: &[Feed], mut sources: Sources) -> Res
     let troubled: BTreeSet<&str> = troubled.map(|standing| standing.feed.as_str()).collect();
     match troubled.len() {
         0 => Ok(()),
-        count => Err(intake::Error::Trouble(count, feeds.len()).into()),
+        count => Err(feed_sync::Error::Trouble(count, feeds.len()).into()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What an importer took and what it left, as people read it on standard error.
 
-use crate::feeds::Skipped;
-use crate::intake::Taken;
+use crate::feed_sync::Taken;
+use lodewatch_importers::Skipped;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 

@@ -4,8 +4,8 @@ use super::arguments::{Output, Threats};
 use super::columns::Columns;
 use super::error::Error;
 use super::{output, watch};
-use crate::client::{self, Servers};
 use crate::grpc::pb::{ListThreatsRequest, Scope, ThreatRecord, ThreatStatus};
+use lodewatch_client::{self, Servers};
 
 /// Prints threats.
 pub(super) async fn run(
@@ -24,7 +24,7 @@ pub(super) async fn run(
         page_size: 1000,
         ..ListThreatsRequest::default()
     };
-    let records = client::all_threats(servers.connect().await?, request).await;
+    let records = lodewatch_client::all_threats(servers.connect().await?, request).await;
     let records = records.map_err(Error::refused("listing threats"))?;
     match output {
         Output::Json => records.iter().try_for_each(output::json)?,

@@ -5,13 +5,13 @@ use super::arguments::{Filter, Output, Watch};
 use super::error::Error;
 use super::output;
 use super::signals::Signals;
-use crate::client::{Resumed, Servers, Subscription};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::grpc::pb::subscribe_response::Message;
 use crate::grpc::pb::{
     Alert, AlertFilter, AlertKind, Exercises, Level, Stage, Start, SubscribeRequest,
 };
+use lodewatch_client::{Resumed, Servers, Subscription};
 use tonic::{Code, Status};
 
 /// Prints alerts until it is told to stop, which is no failure.

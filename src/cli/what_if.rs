@@ -3,13 +3,13 @@
 use super::arguments::{Backtest, Output, Simulate};
 use super::error::Error;
 use super::{alert_line, markets, output, progress, publish, watch};
-use crate::client::Servers;
 use crate::config;
 use crate::domain::{Seq, Timestamp};
 use crate::grpc::pb::backtest_response::Message;
 use crate::grpc::pb::policy_service_client::PolicyServiceClient;
 use crate::grpc::pb::{self, Alert, BacktestProgress, BacktestRequest, SimulateRequest};
 use crate::grpc::render;
+use lodewatch_client::Servers;
 use std::path::Path;
 
 /// Prints markets before and after, and the alerts that would be sent.

@@ -29,7 +29,7 @@ pub struct Feed {
     pub every: Duration,
 }
 
-/// How a source is read; the importers say what each format is.
+/// How a source is read; see `lodewatch_importers` for each format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FeedFormat {
     /// A release of the USGS.

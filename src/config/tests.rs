@@ -1,7 +1,7 @@
 //! What operators are promised of the settings.
 
 use super::layers::{BUILT_IN, PREFIX, SEPARATOR, read};
-use super::{Config, Flags, Problems};
+use super::{Config, Error, Flags};
 use crate::domain::Policy;
 use crate::domain::policy::{Destination, Level};
 use crate::domain::rule::{Metric, Rule};
@@ -10,7 +10,7 @@ use ::config::Environment;
 use std::path::{Path, PathBuf};
 
 /// Reads a file of this content, with this environment and these flags.
-fn settings(file: &str, variables: &[(&str, &str)], flags: &Flags) -> Result<Config, Problems> {
+fn settings(file: &str, variables: &[(&str, &str)], flags: &Flags) -> Result<Config, Error> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("test.toml");
     std::fs::write(&path, file).unwrap();
@@ -24,7 +24,7 @@ fn settings(file: &str, variables: &[(&str, &str)], flags: &Flags) -> Result<Con
 
 /// The problems of a file, one a line, with the file's path as FILE.
 fn problems(file: &str, variables: &[(&str, &str)], flags: &Flags) -> Vec<String> {
-    let problems = settings(file, variables, flags).unwrap_err();
+    let Error(problems) = settings(file, variables, flags).unwrap_err();
     let line = |text: String| match (text.find("(in "), text.find("test.toml")) {
         (Some(start), Some(end)) => format!("{}(in FILE{}", &text[..start], &text[end + 9..]),
         _ => text,
@@ -57,7 +57,7 @@ fn the_shipped_file_shows_every_setting() {
         tls.zzz = 1\naccess.zzz = 1\naccess.jwt.zzz = 1\nhealth.zzz = 1\nconsole.zzz = 1\nnotices.zzz = 1\n[[rules]]\nzzz = 1\nlevels = [{ zzz = 1 }]\nflapping = { zzz = 1 }";
     let known: Vec<String> = problems(unknown, &[], &Flags::default())
         .into_iter()
-        .filter_map(|problem| problem.split_once("Known here: ").map(|(_, keys)| keys.to_owned()))
+        .filter_map(|problem| problem.split_once("Allowed keys: ").map(|(_, keys)| keys.to_owned()))
         .collect();
     assert_eq!(known.len(), 16, "one list a table: {known:?}");
     for key in known.iter().flat_map(|keys| keys.split(", ")) {
@@ -167,7 +167,7 @@ fn a_faulty_setting_is_named_with_what_is_allowed() {
         ),
         (
             "server.streams = 1",
-            "server.streams (in FILE): unknown. Known here: connections_max, connections_per_address_max, drain, handshake, insecure, listen, message_bytes_max, publish_batches_max, \
+            "server.streams (in FILE): unknown. Allowed keys: connections_max, connections_per_address_max, drain, handshake, insecure, listen, message_bytes_max, publish_batches_max, \
              publish_bytes_max, publish_calls_bytes_max, publish_streams_max, stream_age_max, streams_max, streams_per_connection_max, streams_per_identity_max, updates_per_second_max, abandoned_calls_per_second_max, simulations_max",
         ),
     ] {

@@ -77,9 +77,9 @@ use trusted::Trusted;
     reason = "generated code"
 )]
 pub mod pb {
-    tonic::include_proto!("lodewatch.v1");
+    pub use lodewatch_proto::v1::*;
 
-    pub use prost_types::Timestamp;
+    tonic::include_proto!("lodewatch.v1");
 
     /// The descriptors of the messages and services, with everything they import.
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/lodewatch.v1.bin"));

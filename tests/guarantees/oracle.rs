@@ -2,11 +2,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lodewatch::domain::update::RequestId;
-use lodewatch::domain::{Facets, Position, Seq};
-use lodewatch::engine::State;
 use lodewatch::grpc;
 use lodewatch::journal::{Embedded, Journal};
+use lodewatch_core::domain::update::RequestId;
+use lodewatch_core::domain::{Facets, Position, Seq};
+use lodewatch_core::engine::State;
 use std::collections::BTreeSet;
 use std::path::Path;
 

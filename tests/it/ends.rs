@@ -2,9 +2,8 @@
 
 use crate::harness::{PATIENCE, Server};
 use crate::samples::swing;
-use lodewatch::client;
-use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
-use lodewatch::grpc::pb::{Start, SubscribeRequest};
+use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
+use lodewatch_proto::v1::{Start, SubscribeRequest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -39,7 +38,7 @@ async fn one_connection_too_many_is_closed_at_once() {
         config.server.connections_max = 2;
     })
     .await;
-    let second = client::connect(&server.address).await.unwrap();
+    let second = lodewatch_client::connect(&server.address).await.unwrap();
     let mut third = TcpStream::connect(&server.address).await.unwrap();
     assert_eq!(until_closed(&mut third).await, 0);
     server.publish(vec![swing("gallium", 0)]).await.unwrap();
@@ -57,7 +56,7 @@ async fn a_drain_ends_in_time_whatever_clients_do() {
     .await;
     let mut silent = TcpStream::connect(&server.address).await.unwrap();
     // Opens a subscription, and never reads what it sends, so that its goodbye cannot be sent.
-    let stuck = client::connect(&server.address).await.unwrap();
+    let stuck = lodewatch_client::connect(&server.address).await.unwrap();
     let request = SubscribeRequest { start: Start::Oldest.into(), ..SubscribeRequest::default() };
     let unread = AlertServiceClient::new(stuck.clone()).subscribe(request).await.unwrap();
     for turn in 0..100 {

@@ -3,10 +3,9 @@
 use crate::binary::Process;
 use crate::harness::{PATIENCE, Server, batch};
 use crate::samples::{removal, report};
-use lodewatch::client;
-use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
-use lodewatch::grpc::pb::publish_stream_response::Answer;
-use lodewatch::grpc::pb::{
+use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
+use lodewatch_proto::v1::publish_stream_response::Answer;
+use lodewatch_proto::v1::{
     GetMarketRequest, PublishRequest, PublishStreamRequest, PublishStreamResponse, Stage,
 };
 use tokio::sync::mpsc;
@@ -155,7 +154,7 @@ async fn a_drain_answers_what_was_read_and_says_so() {
 async fn what_was_answered_survives_a_kill_and_the_rest_can_be_sent_again() {
     let dir = tempfile::tempdir().unwrap();
     let mut process = Process::serve(dir.path());
-    let mut feed = Feed::on(client::connect(&process.address).await.unwrap()).await;
+    let mut feed = Feed::on(lodewatch_client::connect(&process.address).await.unwrap()).await;
     feed.next().await.unwrap();
     let batches: Vec<_> = (1..=900).map(share).collect();
     for batch in &batches {
@@ -174,7 +173,7 @@ async fn what_was_answered_survives_a_kill_and_the_rest_can_be_sent_again() {
         answered.push(answer);
     }
     let process = Process::serve(dir.path());
-    let mut feed = Feed::on(client::connect(&process.address).await.unwrap()).await;
+    let mut feed = Feed::on(lodewatch_client::connect(&process.address).await.unwrap()).await;
     feed.next().await.unwrap();
     for batch in &batches {
         feed.send(batch.clone()).await;

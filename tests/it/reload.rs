@@ -3,12 +3,11 @@
 use crate::binary::Process;
 use crate::harness::PATIENCE;
 use crate::samples::report;
-use lodewatch::client;
-use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
-use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
-use lodewatch::grpc::pb::policy_service_client::PolicyServiceClient;
-use lodewatch::grpc::pb::subscribe_response::Message;
-use lodewatch::grpc::pb::{
+use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
+use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
+use lodewatch_proto::v1::policy_service_client::PolicyServiceClient;
+use lodewatch_proto::v1::subscribe_response::Message;
+use lodewatch_proto::v1::{
     Alert, CauseKind, GetPolicyRequest, GetPolicyResponse, Start, SubscribeRequest,
     SubscribeResponse,
 };
@@ -87,7 +86,7 @@ async fn a_swapped_config_map_brings_other_rules_into_force() {
     let file = dir.path().join("lodewatch.toml");
     symlink("..data/lodewatch.toml", &file).unwrap();
     let process = Process::serve_with(&dir.path().join("data"), &file);
-    let channel = client::connect(&process.address).await.unwrap();
+    let channel = lodewatch_client::connect(&process.address).await.unwrap();
     publish_gallium(&channel).await;
     let mut stream = subscribe(&channel).await;
 
@@ -117,7 +116,7 @@ async fn sighup_brings_other_rules_into_force_at_once() {
     let never = |text: String| text.replace("100ms", "0s");
     fs::write(&file, never(rule("first", "0.8"))).unwrap();
     let process = Process::serve_with(&dir.path().join("data"), &file);
-    let channel = client::connect(&process.address).await.unwrap();
+    let channel = lodewatch_client::connect(&process.address).await.unwrap();
     fs::write(&file, never(rule("second", "0.8"))).unwrap();
     let kill = Command::new("kill").args(["-HUP", &process.id().to_string()]).status().unwrap();
     assert!(kill.success());

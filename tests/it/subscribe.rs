@@ -2,9 +2,9 @@
 
 use crate::harness::{PATIENCE, Server, batch};
 use crate::samples::{ban, removal, report, swing};
-use lodewatch::client::{Resumed, Subscription};
-use lodewatch::grpc::pb::subscribe_response::Message;
-use lodewatch::grpc::pb::{
+use lodewatch_client::{Resumed, Subscription};
+use lodewatch_proto::v1::subscribe_response::Message;
+use lodewatch_proto::v1::{
     Alert, AlertFilter, AlertKind, Exercises, Level, OnGap, Start, SubscribeRequest,
 };
 use tonic::Code;

@@ -4,12 +4,12 @@ use crate::access::identities;
 use crate::certificates::{Authority, Pair};
 use crate::harness::{PATIENCE, Server, Stream, batch};
 use crate::samples::swing;
-use lodewatch::client::{Bearer, Connection, Credentials, Servers};
 use lodewatch::config::{Config, Tls};
-use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
-use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
-use lodewatch::grpc::pb::policy_service_client::PolicyServiceClient;
-use lodewatch::grpc::pb::{GetPolicyRequest, Start, SubscribeRequest};
+use lodewatch_client::{Bearer, Connection, Credentials, Servers};
+use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
+use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
+use lodewatch_proto::v1::policy_service_client::PolicyServiceClient;
+use lodewatch_proto::v1::{GetPolicyRequest, Start, SubscribeRequest};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -234,7 +234,7 @@ async fn probes_are_answered_in_the_clear_and_nothing_else_is() {
     // Free a moment ago; the test fails loudly where another took it.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let server = start(dir.path(), &authority, |config| config.health.listen = Some(free)).await;
-    let channel = lodewatch::client::connect(&free.to_string()).await.unwrap();
+    let channel = lodewatch_client::connect(&free.to_string()).await.unwrap();
     let mut health = tonic_health::pb::health_client::HealthClient::new(channel.clone());
     health.check(tonic_health::pb::HealthCheckRequest::default()).await.unwrap();
     let credentials = Credentials { ca: None, ..operator(&authority) };

@@ -2,8 +2,8 @@
 
 use crate::harness::{PATIENCE, Server};
 use crate::samples::{ban, removal, report, update};
-use lodewatch::grpc::pb::market_service_client::MarketServiceClient;
-use lodewatch::grpc::pb::{
+use lodewatch_proto::v1::market_service_client::MarketServiceClient;
+use lodewatch_proto::v1::{
     ListMarketsRequest, Market, MarketState, WatchMarketsRequest, WatchMarketsResponse,
 };
 use std::collections::BTreeMap;

@@ -3,14 +3,14 @@
 use crate::harness::Server;
 use crate::samples::{ban, report, swing};
 use lodewatch::config::Config;
-use lodewatch::domain::{Seq, Timestamp};
-use lodewatch::grpc::pb::backtest_response::Message;
-use lodewatch::grpc::pb::policy_service_client::PolicyServiceClient;
-use lodewatch::grpc::pb::{
+use lodewatch::grpc::render;
+use lodewatch_core::domain::{Seq, Timestamp};
+use lodewatch_proto::v1::backtest_response::Message;
+use lodewatch_proto::v1::policy_service_client::PolicyServiceClient;
+use lodewatch_proto::v1::{
     Alert, AlertKind, BacktestProgress, BacktestRequest, CauseKind, GetMarketRequest, Metric,
     Policy, SimulateRequest, Stage,
 };
-use lodewatch::grpc::render;
 use tonic::Code;
 use tonic::transport::Channel;
 
@@ -31,7 +31,7 @@ async fn a_simulation_tells_what_would_happen_and_touches_nothing() {
     let server = Server::start(dir.path(), "2026-01-01").await;
     server.publish(vec![report("gallium", "2024", &[("CHN", 0.99)])]).await.unwrap();
     let before =
-        (server.all_alerts().await, server.view.look(lodewatch::engine::State::to_snapshot));
+        (server.all_alerts().await, server.view.look(lodewatch_core::engine::State::to_snapshot));
     let request = SimulateRequest {
         updates: vec![ban("MAYBE", "CHN", "JPN", "gallium", "2026-03-01")],
         until: "2026-03-01".into(),
@@ -40,7 +40,7 @@ async fn a_simulation_tells_what_would_happen_and_touches_nothing() {
     };
     let answer = policies(&server).simulate(request.clone()).await.unwrap().into_inner();
     let change = &answer.markets[0];
-    let restricted = |market: &Option<lodewatch::grpc::pb::Market>| {
+    let restricted = |market: &Option<lodewatch_proto::v1::Market>| {
         let market = market.as_ref().unwrap();
         market
             .metrics
@@ -57,7 +57,7 @@ async fn a_simulation_tells_what_would_happen_and_touches_nothing() {
     assert_eq!(raised[0].cause.as_ref().unwrap().kind(), CauseKind::Clock);
     assert_eq!(answer.alerts_total, u64::try_from(answer.alerts.len()).unwrap());
     let after =
-        (server.all_alerts().await, server.view.look(lodewatch::engine::State::to_snapshot));
+        (server.all_alerts().await, server.view.look(lodewatch_core::engine::State::to_snapshot));
     assert!(before == after, "nothing was touched");
     // What was supposed comes true: the same alerts.
     server.publish(request.updates).await.unwrap();

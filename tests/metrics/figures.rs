@@ -214,7 +214,7 @@ async fn no_secret_and_nobody_s_name_is_among_them() {
     let world = World::start(|config| config.access.identities = Some(file)).await;
     let publish = async |token: &str| {
         let update = swing(0);
-        let batch = lodewatch::grpc::pb::PublishRequest {
+        let batch = lodewatch_proto::v1::PublishRequest {
             request_id: uuid::Uuid::new_v4().to_string(),
             feed: "test".to_owned(),
             updates: vec![update],
@@ -224,7 +224,7 @@ async fn no_secret_and_nobody_s_name_is_among_them() {
         let bearer = format!("Bearer {token}").parse().unwrap();
         request.metadata_mut().insert("authorization", bearer);
         let channel = world.channel.clone();
-        lodewatch::grpc::pb::feed_service_client::FeedServiceClient::new(channel)
+        lodewatch_proto::v1::feed_service_client::FeedServiceClient::new(channel)
             .publish(request)
             .await
     };

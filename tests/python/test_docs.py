@@ -48,9 +48,9 @@ STAYS = {
 # Names that the pages use for a reader's own files, and what they are here.
 FILES = {
     "my-rules.toml": "deploy/lodewatch.toml",
-    "table.csv": "tests/imports/table.csv",
+    "table.csv": "crates/importers/samples/table.csv",
     "table.toml": "src/feeds/table/example.toml",
-    "interventions.csv": "tests/imports/gta.csv",
+    "interventions.csv": "crates/importers/samples/gta.csv",
 }
 # The same, of the data that is only where the tests' data is.
 REAL_FILES = {

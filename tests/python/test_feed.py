@@ -322,7 +322,7 @@ class Feeding(harness.Case):
         self.assertEqual(self.batches(), [("own", 1)])
 
     def test_a_mapping_that_changes_has_tables_read_again(self):
-        imports = harness.ROOT / "tests/imports"
+        imports = harness.ROOT / "crates/importers/samples"
         mapping = self.folder / "map.toml"
         mapping.write_text((harness.ROOT / "src/feeds/table/example.toml").read_text())
         self.feeds(table=("csv", imports / "table.csv", {"mapping": "map.toml"}), gta=("gta", imports / "gta.csv"))

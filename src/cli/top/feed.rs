@@ -3,13 +3,13 @@
 use super::super::error::Error;
 use super::super::market::{self, Report};
 use super::board::Key;
-use crate::client::{self, Connection, MarketWatch, Resumed, Servers, Subscription};
 use crate::grpc::pb::alert_service_client::AlertServiceClient;
 use crate::grpc::pb::subscribe_response::Message;
 use crate::grpc::pb::{
     Alert, AlertFilter, ListAlertsRequest, ListThreatsRequest, OnGap, Start, SubscribeRequest,
     ThreatRecord, WatchMarketsRequest, WatchMarketsResponse,
 };
+use lodewatch_client::{self, Connection, MarketWatch, Resumed, Servers, Subscription};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -243,7 +243,7 @@ impl Source {
             None => self.servers.connect().await?,
         };
         let request = ListThreatsRequest { page_size: 1000, ..ListThreatsRequest::default() };
-        let threats = client::all_threats(connection.clone(), request).await;
+        let threats = lodewatch_client::all_threats(connection.clone(), request).await;
         let threats = threats.map_err(Error::refused("listing threats"))?;
         let mut news = vec![News::Threats(threats)];
         if let Some(Key { mineral, stage }) = market {

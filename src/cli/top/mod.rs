@@ -22,12 +22,12 @@ mod tests;
 
 use super::error::Error;
 use super::signals::Signals;
-use crate::client::Servers;
 use crate::clock::Clock;
 use board::Board;
 use clap::Args;
 use feed::Feed;
 use keys::Next;
+use lodewatch_client::Servers;
 use std::time::Duration;
 use terminal::Screen;
 use tokio::time::interval;
