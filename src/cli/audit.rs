@@ -4,7 +4,7 @@ use super::arguments::Output;
 use super::columns::Columns;
 use super::error::Error;
 use super::{output, progress};
-use crate::domain::update::{Answer, Outcome, Update};
+use crate::domain::update::{BatchOutcome, Update, UpdateOutcome};
 use crate::domain::{Batch, Entry, Payload};
 use crate::engine::State;
 use crate::journal::Reading;
@@ -92,15 +92,16 @@ fn name(update: &Update) -> String {
 }
 
 fn outcome(entry: &Entry, batch: &Batch, state: &State) -> String {
-    let answered = state.requests().get(batch.request_id).filter(|one| one.entry == entry.seq);
-    match answered.map(|answered| &answered.answer) {
+    let answered =
+        state.recent_batches().get(batch.request_id).filter(|one| one.entry == entry.seq);
+    match answered.map(|answered| &answered.outcome) {
         None => "sent again".to_owned(),
-        Some(Answer::Refused(refusals)) => {
-            let why = refusals.iter().map(ToString::to_string).collect::<Vec<_>>();
+        Some(BatchOutcome::Rejected(rejections)) => {
+            let why = rejections.iter().map(ToString::to_string).collect::<Vec<_>>();
             format!("refused ({})", why.join("; "))
         }
-        Some(Answer::Accepted(outcomes)) => {
-            let is_new = outcomes.iter().any(|outcome| *outcome != Outcome::Unchanged);
+        Some(BatchOutcome::Accepted(outcomes)) => {
+            let is_new = outcomes.iter().any(|outcome| *outcome != UpdateOutcome::Unchanged);
             if is_new { "applied" } else { "unchanged" }.to_owned()
         }
     }

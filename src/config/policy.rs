@@ -2,7 +2,7 @@
 
 use super::rule;
 use super::values::parse_parts;
-use crate::domain::policy::{Blocs, Destination, Place};
+use crate::domain::policy::{Blocs, Destination, Jurisdiction};
 use crate::domain::rule::Metric;
 use crate::domain::share::{Weight, Wgi};
 use crate::domain::threat::Measure;
@@ -146,8 +146,10 @@ pub(super) fn parse_country(text: &str) -> Result<Country, String> {
 /// Parses a destination, whose bloc must be one of these.
 pub(super) fn parse_destination(text: &str, blocs: &Blocs) -> Result<Destination, String> {
     let known = Destination::parse(text).filter(|destination| match destination {
-        Destination::All | Destination::Any | Destination::Place(Place::Country(_)) => true,
-        Destination::Place(Place::Bloc(name)) => blocs.contains(name),
+        Destination::All
+        | Destination::Any
+        | Destination::Jurisdiction(Jurisdiction::Country(_)) => true,
+        Destination::Jurisdiction(Jurisdiction::Bloc(name)) => blocs.contains(name),
     });
     known.ok_or_else(|| {
         let names = blocs.0.keys().map(Slug::as_str).collect::<Vec<_>>().join(", ");

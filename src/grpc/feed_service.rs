@@ -9,8 +9,8 @@ use super::pb::{
 use super::peer::Peer;
 use super::publish_stream::{self, PublishStream};
 use super::{parse, render, status};
-use crate::domain::update::{Answer, Batch, Payload, Refusal};
-use crate::engine::Answered;
+use crate::domain::update::{Batch, BatchOutcome, Payload, Rejection};
+use crate::engine::BatchResult;
 use crate::traces::{self, Caller, Work};
 use prost::Message;
 use std::sync::Arc;
@@ -93,17 +93,17 @@ async fn take(
     }
     api.limits.updates(peer, batch.updates.len(), Instant::now())?;
     let (id, digest) = (batch.request_id, batch.digest);
-    let answered = match api.view.look(|state| state.requests().get(id).cloned()) {
+    let answered = match api.view.look(|state| state.recent_batches().get(id).cloned()) {
         Some(answered) => answered,
         None => append(api, batch, work).await?,
     };
     if answered.digest != digest {
-        return Err(status::refused(&[Refusal::RequestIdReused { first: answered.entry }]));
+        return Err(status::refused(&[Rejection::RequestIdReused { first: answered.entry }]));
     }
     api.reach(answered.entry).await?;
-    match &answered.answer {
-        Answer::Refused(refusals) => Err(status::refused(refusals)),
-        Answer::Accepted(outcomes) => {
+    match &answered.outcome {
+        BatchOutcome::Rejected(rejections) => Err(status::refused(rejections)),
+        BatchOutcome::Accepted(outcomes) => {
             let (first, count) = answered.alerts;
             Ok(pb::PublishResponse {
                 cursor: api.cursor(answered.entry),
@@ -116,7 +116,7 @@ async fn take(
 }
 
 /// Appends a batch, waits until it is durable and applied, and takes its answer from the state.
-async fn append(api: &Api, batch: Batch, work: Option<&Work>) -> Result<Arc<Answered>, Status> {
+async fn append(api: &Api, batch: Batch, work: Option<&Work>) -> Result<Arc<BatchResult>, Status> {
     let id = batch.request_id;
     if let Some(trouble) = api.view.trouble() {
         return Err(status::trouble(&trouble));
@@ -127,7 +127,7 @@ async fn append(api: &Api, batch: Batch, work: Option<&Work>) -> Result<Arc<Answ
     drop(part);
     let entry = appended.map_err(|error| status::journal(&error))?;
     api.reach(entry).await?;
-    let answered = api.view.look(|state| state.requests().get(id).cloned());
+    let answered = api.view.look(|state| state.recent_batches().get(id).cloned());
     // Forgotten already only when tens of thousands of batches came after it within this moment.
     answered.ok_or_else(|| {
         status::unavailable("ANSWER_FORGOTTEN", "the batch was applied, its answer is gone")

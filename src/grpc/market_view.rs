@@ -1,12 +1,12 @@
 //! Markets and threats as a buyer sees them: engine state → messages.
 
 use super::{pb, render};
-use crate::domain::market::Row;
-use crate::domain::policy::{Destination, Place, Policy};
+use crate::domain::market::ReportRow;
+use crate::domain::policy::{Destination, Jurisdiction, Policy};
 use crate::domain::rule::Metric;
 use crate::domain::{MarketKey, Threat};
-use crate::engine::concentration::{self, Basis};
-use crate::engine::exposure::{Exposure, Lens, weight};
+use crate::engine::concentration::{self, MetricInputs};
+use crate::engine::exposure::{Exposure, MeasureFilter, weight};
 use crate::engine::{Market, State, ThreatRecord};
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -37,8 +37,10 @@ impl<'a> Viewpoint<'a> {
     pub(super) fn new(state: &'a State, destination: &'a Destination) -> Option<Self> {
         let policy = state.adopted().map(|adopted| Arc::clone(&adopted.policy)).unwrap_or_default();
         match destination {
-            Destination::Place(Place::Bloc(name)) if !policy.blocs.contains(name) => None,
-            Destination::Place(_) | Destination::All | Destination::Any => {
+            Destination::Jurisdiction(Jurisdiction::Bloc(name)) if !policy.blocs.contains(name) => {
+                None
+            }
+            Destination::Jurisdiction(_) | Destination::All | Destination::Any => {
                 Some(Self { state, destination, policy })
             }
         }
@@ -73,7 +75,7 @@ impl<'a> Viewpoint<'a> {
         let report = &record.report;
         let exposure = self.exposure(market, false);
         let announced = self.exposure(market, true);
-        let mut rows: Vec<&Row> = report.rows().iter().collect();
+        let mut rows: Vec<&ReportRow> = report.rows().iter().collect();
         // Stable: equal shares stay in order of their country; withheld ones come last.
         rows.sort_by_key(|row| Reverse(row.share));
         shown.suppliers = rows.into_iter().map(|row| supplier(row, &exposure)).collect();
@@ -82,7 +84,7 @@ impl<'a> Viewpoint<'a> {
         shown.leaders = concentration::leaders(report).iter().map(ToString::to_string).collect();
         let basis = |metric: &Metric| {
             let exposure = if metric.counts_announced() { &announced } else { &exposure };
-            Basis { report, exposure, wgi: &self.policy.wgi }
+            MetricInputs { report, exposure, wgi: &self.policy.wgi }
         };
         let value = |metric: &Metric| pb::MetricValue {
             metric: render::metric(metric).into(),
@@ -91,29 +93,29 @@ impl<'a> Viewpoint<'a> {
         // Without any governance weight there is nothing to say of governance.
         let says = |metric: &&Metric| **metric != Metric::HhiWgiT || !self.policy.wgi.is_empty();
         shown.metrics = METRICS.iter().filter(says).map(value).collect();
-        let why = basis(&Metric::HhiT).why(&Metric::HhiT);
-        shown.hhi_t_parts = render::why(Metric::HhiT.unit(), &why);
+        let contributions = basis(&Metric::HhiT).contributions(&Metric::HhiT);
+        shown.hhi_t_parts = render::why(Metric::HhiT.unit(), &contributions);
         shown.flags = report.flags().iter().map(|flag| render::flag(*flag).into()).collect();
-        shown.report = Some(render::report_name(&record.name()));
+        shown.report = Some(render::report_name(&record.report_ref()));
         report.unit().clone_into(&mut shown.unit);
         shown.denominator = render::denominator(report.denominator()).into();
         shown.published_total = report.published_total_milli().map(render::milli);
         report.url().clone_into(&mut shown.url);
         let others = market.other_reports().map(|(record, superseded)| pb::ReportName {
             superseded,
-            ..render::report_name(&record.name())
+            ..render::report_name(&record.report_ref())
         });
         shown.other_reports = others.collect();
     }
 
     fn exposure(&self, market: &Market, announced: bool) -> Exposure {
-        let lens = Lens { announced, ..Lens::toward(self.destination.clone()) };
+        let filter = MeasureFilter { announced, ..MeasureFilter::toward(self.destination.clone()) };
         let today = self.state.now().day();
         let threats = market
-            .bearing()
+            .threats()
             .filter(|one| !one.record.exercise)
             .map(|one| &*one.record.threat)
-            .filter(|threat| lens.counts(threat, today, &self.policy));
+            .filter(|threat| filter.counts(threat, today, &self.policy));
         Exposure::of(threats, &self.policy)
     }
 
@@ -146,7 +148,7 @@ impl<'a> Viewpoint<'a> {
     }
 }
 
-fn supplier(row: &Row, exposure: &Exposure) -> pb::Supplier {
+fn supplier(row: &ReportRow, exposure: &Exposure) -> pb::Supplier {
     let heaviest = exposure.weight(row.country);
     pb::Supplier {
         country: row.country.to_string(),
@@ -161,7 +163,7 @@ fn supplier(row: &Row, exposure: &Exposure) -> pb::Supplier {
 }
 
 fn standings(market: &Market) -> Vec<pb::RuleStanding> {
-    let standings = market.standings().filter(|one| !one.exercise);
+    let standings = market.rule_statuses().filter(|one| !one.exercise);
     let says = standings.filter(|one| one.level.is_some() || one.indeterminate || one.stale);
     says.map(|one| pb::RuleStanding {
         episode: one.episode.map_or(0, |episode| episode.id),

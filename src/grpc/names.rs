@@ -4,7 +4,7 @@ use super::pb;
 use crate::domain::alert::{Kind, ScopeMatch};
 use crate::domain::market::{Flag, Stage};
 use crate::domain::policy::Level;
-use crate::domain::threat::{Authority, Confidence, EndUse, Measure, Status};
+use crate::domain::threat::{Authority, Confidence, EndUse, Measure, ThreatStatus};
 
 /// An enum of ours with a counterpart on the wire.
 pub(super) trait OnWire: Sized + Copy + 'static {
@@ -47,7 +47,7 @@ on_wire!(Authority, pb::Authority, [Supranational, National, Subnational, NonSta
 on_wire!(EndUse, pb::EndUse, [Any, Military, ListedEntities]);
 on_wire!(Confidence, pb::Confidence, [Official, Reported, Rumour]);
 on_wire!(
-    Status,
+    ThreatStatus,
     pb::ThreatStatus,
     [Threatened, Announced, InForce, Suspended, Removed, Withdrawn, Superseded]
 );

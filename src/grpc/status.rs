@@ -23,7 +23,7 @@ use super::cursor;
 use super::parse::Violations;
 use crate::access::{Denied, Overstep};
 use crate::clock::Jumped;
-use crate::domain::update::Refusal;
+use crate::domain::update::Rejection;
 use crate::pipeline::{Divergence, Trouble};
 use crate::{archive, journal};
 use std::collections::BTreeMap;
@@ -164,37 +164,37 @@ pub(super) fn unavailable(reason: &str, message: &str) -> Status {
 }
 
 /// A batch that was refused as a whole. The gravest reason decides the code.
-pub(super) fn refused(refusals: &[Refusal]) -> Status {
+pub(super) fn refused(rejections: &[Rejection]) -> Status {
     /// More than this are only counted in the message.
     const SHOWN_MAX: usize = 10;
-    let shown = refusals.iter().take(SHOWN_MAX).map(ToString::to_string);
-    let more = refusals.len().saturating_sub(SHOWN_MAX);
+    let shown = rejections.iter().take(SHOWN_MAX).map(ToString::to_string);
+    let more = rejections.len().saturating_sub(SHOWN_MAX);
     let rest = (more > 0).then(|| format!("and {more} more"));
     let message = shown.chain(rest).collect::<Vec<_>>().join("; ");
     let mut details = ErrorDetails::new();
     let mut kinds = BTreeMap::new();
-    for refusal in refusals {
+    for refusal in rejections {
         let (code, reason, field) = match refusal {
-            Refusal::RequestIdReused { .. } => {
+            Rejection::RequestIdReused { .. } => {
                 (Code::InvalidArgument, "REQUEST_ID_REUSED", "request_id".to_owned())
             }
-            Refusal::UnknownBloc { update, .. } => (
+            Rejection::UnknownBloc { update, .. } => (
                 Code::InvalidArgument,
                 "UNKNOWN_BLOC",
                 format!("updates[{update}].threat.destination"),
             ),
-            Refusal::ExerciseMixed { update, .. } => {
+            Rejection::ExerciseMixed { update, .. } => {
                 (Code::InvalidArgument, "EXERCISE_MIXED", format!("updates[{update}]"))
             }
-            Refusal::UnknownThreat { update, .. } => {
+            Rejection::UnknownThreat { update, .. } => {
                 (Code::NotFound, "UNKNOWN_THREAT", format!("updates[{update}].removal.threat_id"))
             }
-            Refusal::ThreatOfAnother { update, .. }
-            | Refusal::ThreatBeyond { update, .. }
-            | Refusal::ReportOfAnother { update, .. } => {
+            Rejection::ThreatOwnedByOtherFeed { update, .. }
+            | Rejection::ThreatCoversOtherMinerals { update, .. }
+            | Rejection::ReportOwnedByOtherFeed { update, .. } => {
                 (Code::PermissionDenied, "NOT_YOURS", format!("updates[{update}]"))
             }
-            Refusal::StaleRevision { update, .. } => {
+            Rejection::StaleRevision { update, .. } => {
                 (Code::FailedPrecondition, "THREAT_REVISION_STALE", format!("updates[{update}]"))
             }
         };

@@ -6,7 +6,7 @@ use super::{market_service, parse, pb, render, status};
 use crate::domain::policy::Destination;
 use crate::domain::{Alert, Day, Facets, Filter, Policy, Seq, Timestamp};
 use crate::engine::State;
-use crate::engine::what_if::{Backtest, Course};
+use crate::engine::simulation::{Backtest, Simulation};
 use crate::journal;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -49,24 +49,24 @@ pub(super) async fn simulate(
 ) -> Result<pb::SimulateResponse, Status> {
     let permit = permit(api)?;
     let view = api.view.clone();
-    let (before, course, result) = apart(permit, move || {
+    let (before, simulation, result) = apart(permit, move || {
         // The loop waits for one copy only; the other is made of it.
-        let before = view.look(|state| Course::from(state).state);
-        let mut course = Course::from(&before);
-        let result = course.suppose(wanted.hypothesis);
-        (before, course, result)
+        let before = view.look(|state| Simulation::from(state).state);
+        let mut simulation = Simulation::from(&before);
+        let result = simulation.apply(wanted.input);
+        (before, simulation, result)
     })
     .await;
-    result.map_err(|refusals| status::refused(&refusals))?;
+    result.map_err(|rejections| status::refused(&rejections))?;
     let told: Vec<&Alert> =
-        course.alerts.iter().filter(|one| wanted.filter.wants(&Facets::from(*one))).collect();
+        simulation.alerts.iter().filter(|one| wanted.filter.wants(&Facets::from(*one))).collect();
     let alerts = told.iter().take(ALERTS_MAX).map(|alert| render::alert(alert, ""));
     Ok(pb::SimulateResponse {
-        markets: changes(&before, &course.state, &wanted.destination)?,
+        markets: changes(&before, &simulation.state, &wanted.destination)?,
         alerts: alerts.collect(),
         alerts_total: u64::try_from(told.len()).unwrap_or(u64::MAX),
         cursor: api.cursor(before.seq()),
-        journal_time: Some(render::timestamp(course.state.now())),
+        journal_time: Some(render::timestamp(simulation.state.now())),
     })
 }
 
@@ -113,20 +113,20 @@ fn replay(
     until: Seq,
     end: Option<Timestamp>,
 ) -> Result<State, journal::Error> {
-    let mut course = Course { state: State::default(), alerts: Vec::new() };
+    let mut simulation = Simulation { state: State::default(), alerts: Vec::new() };
     let mut tail = api.journal.tail(Seq::ZERO)?;
-    'read: while course.state.seq() < until {
+    'read: while simulation.state.seq() < until {
         for entry in runtime.block_on(tail.next())? {
             if entry.seq > until || end.is_some_and(|end| entry.at > end) {
                 break 'read;
             }
-            course.state.apply(&entry);
+            simulation.state.apply(&entry);
         }
     }
     if let Some(end) = end {
-        course.pass_to(end);
+        simulation.advance_to(end);
     }
-    Ok(course.state)
+    Ok(simulation.state)
 }
 
 /// What a backtest says, as it goes.

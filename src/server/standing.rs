@@ -79,7 +79,7 @@ fn policy(state: &State, shown: &Standing) {
     }
     let (mut late, mut open) = (0_u64, BTreeMap::<Level, u64>::new());
     let markets = state.markets();
-    let all = markets.values().flat_map(Market::standings);
+    let all = markets.values().flat_map(Market::rule_statuses);
     for one in all.filter(|one| !one.exercise) {
         late = late.saturating_add(u64::from(one.stale));
         if let (Some(_), Some(level)) = (one.episode, one.level) {

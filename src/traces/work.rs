@@ -4,7 +4,7 @@ use super::caller::{Caller, trace};
 use super::trail::Trail;
 use crate::config;
 use crate::domain::Seq;
-use crate::domain::update::Trace;
+use crate::domain::update::TraceContext;
 use http::Uri;
 use http::uri::Scheme;
 use opentelemetry::trace::{
@@ -109,7 +109,7 @@ impl Traces {
     }
 
     /// An entry that is applied here, whichever replica it came from.
-    pub fn apply(&self, of: Trace, entry: Seq) -> Option<Work> {
+    pub fn apply(&self, of: TraceContext, entry: Seq) -> Option<Work> {
         let collector = self.0.as_ref()?;
         let (id, span) = (TraceId::from(of.id), SpanId::from(of.span));
         let context = SpanContext::new(id, span, TraceFlags::SAMPLED, true, TraceState::NONE);
@@ -146,7 +146,7 @@ impl Collector {
 
 impl Work {
     /// Its place in the trace.
-    pub fn trace(&self) -> Trace {
+    pub fn trace(&self) -> TraceContext {
         trace(self.span.span_context())
     }
 

@@ -77,7 +77,7 @@ impl Oracle {
     /// The entry of a batch, and the alerts it caused: the first, and how many.
     pub(crate) fn batch(&self, request_id: &str) -> Option<(Seq, (u64, u64))> {
         let id = uuid::Uuid::parse_str(request_id).unwrap();
-        let answered = self.state.requests().get(RequestId(id.as_u128()))?;
+        let answered = self.state.recent_batches().get(RequestId(id.as_u128()))?;
         Some((answered.entry, answered.alerts))
     }
 }

@@ -10,7 +10,7 @@ fn local(path: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path).to_str().unwrap().to_owned()
 }
 
-const MAPPING: &str = "src/feeds/table/example.toml";
+const MAPPING: &str = "crates/importers/src/table/example.toml";
 
 const EVENTS: &str = "\
 event_id,title,imposing,authority_level,destination,minerals,stage_or_form,measure_type,date_announced,date_effective,\

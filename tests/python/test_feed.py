@@ -324,7 +324,7 @@ class Feeding(harness.Case):
     def test_a_mapping_that_changes_has_tables_read_again(self):
         imports = harness.ROOT / "crates/importers/samples"
         mapping = self.folder / "map.toml"
-        mapping.write_text((harness.ROOT / "src/feeds/table/example.toml").read_text())
+        mapping.write_text((harness.ROOT / "crates/importers/src/table/example.toml").read_text())
         self.feeds(table=("csv", imports / "table.csv", {"mapping": "map.toml"}), gta=("gta", imports / "gta.csv"))
         self.assertEqual(self.run_to_its_end("--once")[0], 0)
         self.assertEqual(sorted(self.batches()), [("gta", 7), ("table", 3)])

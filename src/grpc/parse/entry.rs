@@ -3,7 +3,7 @@
 use super::path::Path;
 use super::publish;
 use super::violations::{Checks, Violations};
-use crate::domain::update::{Confinement, Sender, Trace};
+use crate::domain::update::{Sender, TraceContext, WriteScope};
 use crate::domain::{Entry, Mineral, Payload, Seq, Timestamp};
 use crate::grpc::pb;
 use crate::journal::codec;
@@ -87,11 +87,11 @@ fn sender(checks: &mut Checks, sent: &pb::Sender) -> Option<Sender> {
         let allowed = || "must be minerals of the catalogue".to_owned();
         read.insert(checks.require(mineral, "sender.minerals", allowed)?);
     }
-    let confinement = Confinement { minerals: (!read.is_empty()).then_some(read) };
-    Some(Sender { name: name.as_str().into(), confined: confined.then_some(confinement) })
+    let write_scope = WriteScope { minerals: (!read.is_empty()).then_some(read) };
+    Some(Sender { name: name.as_str().into(), write_scope: confined.then_some(write_scope) })
 }
 
-fn trace(checks: &mut Checks, sent: &pb::Trace) -> Option<Trace> {
+fn trace(checks: &mut Checks, sent: &pb::Trace) -> Option<TraceContext> {
     let read = |text: &str, digits| {
         // A sign would be read too.
         let is_whole = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -105,7 +105,7 @@ fn trace(checks: &mut Checks, sent: &pb::Trace) -> Option<Trace> {
     let span = checks.require(span, "trace.span_id", || {
         "must be 16 hexadecimal digits, not all of them 0".to_owned()
     });
-    Some(Trace { id: id?, span: span? })
+    Some(TraceContext { id: id?, span: span? })
 }
 
 /// An instant in whole milliseconds, between the years 1 and 9999.

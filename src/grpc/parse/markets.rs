@@ -4,7 +4,7 @@ use super::alerts::{heartbeat_seconds, page_size};
 use super::name::{choice, country, destination, list, mineral};
 use super::{Checks, Violations};
 use crate::domain::policy::Destination;
-use crate::domain::threat::Status;
+use crate::domain::threat::ThreatStatus;
 use crate::domain::{Country, Day, MarketKey, Mineral, Stage, Threat};
 use crate::grpc::pb;
 
@@ -48,7 +48,7 @@ impl MarketFilter {
 pub(in crate::grpc) struct ListThreats {
     minerals: Vec<Mineral>,
     imposing: Vec<Country>,
-    statuses: Vec<Status>,
+    statuses: Vec<ThreatStatus>,
     pub(in crate::grpc) page_size: usize,
 }
 
@@ -121,7 +121,7 @@ pub(in crate::grpc) fn list_threats(
         });
     let statuses =
         list(&mut checks, "statuses".into(), &sent.statuses, ITEMS_MAX, |checks, field, number| {
-            choice::<Status>(checks, field, *number, Status::allowed)
+            choice::<ThreatStatus>(checks, field, *number, ThreatStatus::allowed)
         });
     let page_size = page_size(&mut checks, sent.page_size);
     let wanted = || {

@@ -1,7 +1,7 @@
 //! Names, days and enum numbers: the smallest parts of every request.
 
 use super::{Checks, Optional, Path};
-use crate::domain::policy::{Destination, Place};
+use crate::domain::policy::{Destination, Jurisdiction};
 use crate::domain::{Country, Day, Mineral, Slug, slug};
 use crate::grpc::names::OnWire;
 use std::fmt::Write;
@@ -29,8 +29,8 @@ pub(super) fn country(checks: &mut Checks, field: Path<'_>, text: &str) -> Optio
 }
 
 /// A country or the name of a bloc.
-pub(super) fn place(checks: &mut Checks, field: Path<'_>, text: &str) -> Option<Place> {
-    checks.require(Place::parse(text), field, || {
+pub(super) fn place(checks: &mut Checks, field: Path<'_>, text: &str) -> Option<Jurisdiction> {
+    checks.require(Jurisdiction::parse(text), field, || {
         let what =
             format!("{} is neither a country nor the name of a bloc, such as EU", quoted(text));
         nearest(&what, &Country::near(text))

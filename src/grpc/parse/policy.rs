@@ -3,7 +3,7 @@
 use super::figure;
 use super::name::{choice, country, destination, list, mineral, slug};
 use super::{Checks, Path, Violations};
-use crate::domain::policy::{Blocs, Destination, Level, Place};
+use crate::domain::policy::{Blocs, Destination, Jurisdiction, Level};
 use crate::domain::rule::{Flapping, Metric, Threshold};
 use crate::domain::threat::{Confidence, Measure};
 use crate::domain::{Country, Policy, Ppm, Rule, Slug, Stage};
@@ -182,8 +182,10 @@ fn known_destination(
 ) -> Option<Destination> {
     let destination = destination(checks, field, name)?;
     let known = match &destination {
-        Destination::Place(Place::Bloc(name)) => blocs.contains(name),
-        Destination::All | Destination::Any | Destination::Place(Place::Country(_)) => true,
+        Destination::Jurisdiction(Jurisdiction::Bloc(name)) => blocs.contains(name),
+        Destination::All
+        | Destination::Any
+        | Destination::Jurisdiction(Jurisdiction::Country(_)) => true,
     };
     checks.require(known.then_some(destination), field, || {
         let names: Vec<&str> = blocs.0.keys().map(Slug::as_str).collect();

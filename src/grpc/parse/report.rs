@@ -2,7 +2,9 @@
 
 use super::name::{choice, country, day, list, mineral, optional, quoted, slug, text};
 use super::{Checks, Path, figure};
-use crate::domain::market::{Denominator, Draft, DraftRow, Fault, Figure, MarketKey, Period};
+use crate::domain::market::{
+    Denominator, Figure, MarketKey, Period, ReportDraft, ReportDraftRow, ReportFault,
+};
 use crate::domain::{Report, Stage, Threat};
 use crate::grpc::pb;
 use pb::supply_row::Figure as Wire;
@@ -38,7 +40,7 @@ pub(super) fn report(
         figure::milli(checks, field.at("published_total"), value)
     });
     let url = text(checks, field.at("url"), &sent.url, Threat::TEXT_MAX);
-    let draft = Draft {
+    let draft = ReportDraft {
         market: MarketKey { mineral: mineral?, stage: stage? },
         source: source?,
         period: period?,
@@ -61,7 +63,7 @@ pub(super) fn report(
     }
 }
 
-fn row(checks: &mut Checks, field: Path<'_>, sent: &pb::SupplyRow) -> Option<DraftRow> {
+fn row(checks: &mut Checks, field: Path<'_>, sent: &pb::SupplyRow) -> Option<ReportDraftRow> {
     let country = country(checks, field.at("country"), &sent.country);
     let figure = match &sent.figure {
         Some(Wire::Quantity(value)) => {
@@ -80,7 +82,7 @@ fn row(checks: &mut Checks, field: Path<'_>, sent: &pb::SupplyRow) -> Option<Dra
             None
         }
     };
-    Some(DraftRow { country: country?, figure: figure?, estimated: sent.estimated })
+    Some(ReportDraftRow { country: country?, figure: figure?, estimated: sent.estimated })
 }
 
 /// What the shares are parts of: as sent, or by the form of the rows.
@@ -106,14 +108,15 @@ fn denominator(
 }
 
 /// The field that a fault is about.
-fn place(fault: &Fault) -> String {
+fn place(fault: &ReportFault) -> String {
     match fault {
-        Fault::Repeated { row, .. } => format!("rows[{row}].country"),
-        Fault::Mixed { row: Some(row) } => format!("rows[{row}]"),
-        Fault::Mixed { row: None } => "other".to_owned(),
-        Fault::NoTotal => "published_total".to_owned(),
-        Fault::Empty | Fault::TooManyRows(_) | Fault::Zero | Fault::AboveWhole { .. } => {
-            "rows".to_owned()
-        }
+        ReportFault::Repeated { row, .. } => format!("rows[{row}].country"),
+        ReportFault::Mixed { row: Some(row) } => format!("rows[{row}]"),
+        ReportFault::Mixed { row: None } => "other".to_owned(),
+        ReportFault::NoTotal => "published_total".to_owned(),
+        ReportFault::Empty
+        | ReportFault::TooManyRows(_)
+        | ReportFault::Zero
+        | ReportFault::AboveWhole { .. } => "rows".to_owned(),
     }
 }

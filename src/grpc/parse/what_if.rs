@@ -5,7 +5,7 @@ use super::name::{destination, optional_day};
 use super::{Checks, Violations, policy, publish};
 use crate::domain::policy::Destination;
 use crate::domain::{Filter, Policy};
-use crate::engine::what_if::Hypothesis;
+use crate::engine::simulation::SimulationInput;
 use crate::grpc::pb;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 /// What is supposed, and what is wanted of it.
 #[derive(Debug)]
 pub(in crate::grpc) struct Simulate {
-    pub(in crate::grpc) hypothesis: Hypothesis,
+    pub(in crate::grpc) input: SimulationInput,
     pub(in crate::grpc) destination: Destination,
     pub(in crate::grpc) filter: Filter,
 }
@@ -42,7 +42,7 @@ pub(in crate::grpc) fn simulate(sent: &pb::SimulateRequest) -> Result<Simulate, 
     let filter = filter(&mut checks, sent.filter.as_ref());
     let wanted = || {
         Some(Simulate {
-            hypothesis: Hypothesis { policy: policy?, batch: batch?, until: until? },
+            input: SimulationInput { policy: policy?, batch: batch?, until: until? },
             destination: destination?,
             filter: filter?,
         })

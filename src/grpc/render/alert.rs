@@ -1,7 +1,7 @@
 //! Alerts: what is archived and sent.
 
 use super::{amount, interval, level, metric, report_name, stage, timestamp, weight};
-use crate::domain::alert::{Bearing, Cause, Part, Why};
+use crate::domain::alert::{Cause, Contribution, ThreatEffect};
 use crate::domain::share::Unit;
 use crate::domain::update::RequestId;
 use crate::domain::{Alert, Slug, sentence};
@@ -31,10 +31,10 @@ pub fn alert(alert: &Alert, cursor: &str) -> pb::Alert {
         previous_value: alert.previous_value.map(|value| interval(unit, value)),
         threshold: amount(unit, alert.threshold),
         cause: Some(cause(&alert.cause)),
-        why: why(unit, &alert.why),
+        why: why(unit, &alert.contributions),
         leaders: alert.leaders.iter().map(ToString::to_string).collect(),
         previous_leaders: alert.previous_leaders.iter().map(ToString::to_string).collect(),
-        bearings: alert.bearing.iter().map(bearing).collect(),
+        bearings: alert.threat_effects.iter().map(bearing).collect(),
         flags: alert.flags.iter().map(|flag| flag.render().into()).collect(),
         report: Some(report_name(&alert.report)),
         event_time: Some(timestamp(alert.event_time)),
@@ -46,8 +46,8 @@ pub fn alert(alert: &Alert, cursor: &str) -> pb::Alert {
 }
 
 /// The arithmetic of a value.
-pub fn why(unit: Unit, why: &Why) -> Vec<pb::Part> {
-    let part = |part: &Part| pb::Part {
+pub fn why(unit: Unit, contributions: &[Contribution]) -> Vec<pb::Part> {
+    let part = |part: &Contribution| pb::Part {
         country: part.country.map(|country| country.to_string()).unwrap_or_default(),
         share_ppm: part.share.get(),
         weight_permille: part.weight.permille().into(),
@@ -55,7 +55,7 @@ pub fn why(unit: Unit, why: &Why) -> Vec<pb::Part> {
         points: amount(unit, part.amount),
         upper_only: part.upper_only,
     };
-    why.parts.iter().map(part).collect()
+    contributions.iter().map(part).collect()
 }
 
 fn cause(cause: &Cause) -> pb::Cause {
@@ -86,7 +86,7 @@ fn cause(cause: &Cause) -> pb::Cause {
     }
 }
 
-fn bearing(bearing: &Bearing) -> pb::Bearing {
+fn bearing(bearing: &ThreatEffect) -> pb::Bearing {
     pb::Bearing {
         threat_id: bearing.threat.to_string(),
         state_act_id: bearing.state_act.as_ref().map(ToString::to_string).unwrap_or_default(),

@@ -1,7 +1,7 @@
 //! Entries of the journal, for export.
 
 use super::{policy, timestamp, update};
-use crate::domain::update::{Sender, Trace};
+use crate::domain::update::{Sender, TraceContext};
 use crate::domain::{Batch, Entry, Payload};
 use crate::grpc::pb;
 use crate::journal::codec;
@@ -32,15 +32,15 @@ pub fn entry(entry: &Entry) -> pb::JournalEntry {
 }
 
 fn sender(sender: &Sender) -> pb::Sender {
-    let minerals = sender.confined.as_ref().and_then(|confined| confined.minerals.as_ref());
+    let minerals = sender.write_scope.as_ref().and_then(|scope| scope.minerals.as_ref());
     pb::Sender {
         name: sender.name.to_string(),
-        confined: sender.confined.is_some(),
+        confined: sender.write_scope.is_some(),
         minerals: minerals.into_iter().flatten().map(ToString::to_string).collect(),
     }
 }
 
-fn trace(trace: Trace) -> pb::Trace {
+fn trace(trace: TraceContext) -> pb::Trace {
     pb::Trace { trace_id: trace.id_text(), span_id: format!("{:016x}", trace.span) }
 }
 

@@ -22,8 +22,8 @@ use crate::domain::alert::ScopeMatch;
 use crate::domain::market::{Denominator, Flag, Stage};
 use crate::domain::policy::Level;
 use crate::domain::rule::Metric;
-use crate::domain::threat::Status;
-use crate::domain::update::{Outcome, Update};
+use crate::domain::threat::ThreatStatus;
+use crate::domain::update::{Update, UpdateOutcome};
 
 /// An update as a feed would send it: parsing it again gives the same update.
 pub fn update(update: &Update) -> pb::Update {
@@ -40,11 +40,11 @@ pub fn update(update: &Update) -> pb::Update {
 }
 
 /// What became of an update.
-pub fn update_result(outcome: Outcome) -> pb::UpdateResult {
+pub fn update_result(outcome: UpdateOutcome) -> pb::UpdateResult {
     let outcome = match outcome {
-        Outcome::Applied => pb::Outcome::Applied,
-        Outcome::Unchanged => pb::Outcome::Unchanged,
-        Outcome::Superseded => pb::Outcome::Superseded,
+        UpdateOutcome::Applied => pb::Outcome::Applied,
+        UpdateOutcome::Unchanged => pb::Outcome::Unchanged,
+        UpdateOutcome::Superseded => pb::Outcome::Superseded,
     };
     pb::UpdateResult { outcome: outcome.into() }
 }
@@ -83,7 +83,7 @@ pub fn flag(flag: Flag) -> pb::Flag {
 }
 
 /// A status.
-pub fn status(status: Status) -> pb::ThreatStatus {
+pub fn status(status: ThreatStatus) -> pb::ThreatStatus {
     status.render()
 }
 

@@ -2,8 +2,8 @@
 
 use super::{denominator, milli, share, stage, timestamp};
 use crate::domain::Report;
-use crate::domain::alert::ReportName;
-use crate::domain::market::{self as domain, Row};
+use crate::domain::alert::ReportRef;
+use crate::domain::market::{self as domain, ReportRow};
 use crate::grpc::pb;
 use pb::supply_row::Figure;
 
@@ -29,7 +29,7 @@ pub fn report(report: &Report) -> pb::SupplyReport {
     }
 }
 
-fn row(row: &Row) -> pb::SupplyRow {
+fn row(row: &ReportRow) -> pb::SupplyRow {
     let figure = match (row.quantity_milli, row.share) {
         (Some(quantity), _) => Figure::Quantity(milli(quantity)),
         (None, Some(part)) => Figure::Share(share(part)),
@@ -43,7 +43,7 @@ fn row(row: &Row) -> pb::SupplyRow {
 }
 
 /// The name of a report.
-pub fn report_name(name: &ReportName) -> pb::ReportName {
+pub fn report_name(name: &ReportRef) -> pb::ReportName {
     pb::ReportName {
         source: name.source.to_string(),
         period: name.period.to_string(),

@@ -2,7 +2,7 @@
 
 use super::{milli, share, weight};
 use crate::domain::calendar::Suspension;
-use crate::domain::policy::Place;
+use crate::domain::policy::Jurisdiction;
 use crate::domain::threat::{Evidence, Quota, Scope};
 use crate::domain::{Day, Slug, Threat};
 use crate::grpc::names::OnWire;
@@ -37,7 +37,7 @@ pub fn threat(threat: &Threat) -> pb::Threat {
 }
 
 fn scope(scope: &Scope) -> Option<pb::Scope> {
-    let names = |places: &[Place]| places.iter().map(ToString::to_string).collect();
+    let names = |places: &[Jurisdiction]| places.iter().map(ToString::to_string).collect();
     match scope {
         Scope::All => None,
         Scope::Only(places) => Some(pb::Scope { only: names(places), except: Vec::new() }),

@@ -6,7 +6,7 @@ use super::named::named;
 use super::policy::{Destination, Level};
 use super::rule::Metric;
 use super::share::{Amount, Interval, Weight};
-use super::threat::Status;
+use super::threat::ThreatStatus;
 use super::update::RequestId;
 use super::{Country, Day, MarketKey, Ppm, Seq, Slug, Timestamp};
 
@@ -46,7 +46,7 @@ named! {
 
 /// Which report: whose, for when, released and accepted when.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReportName {
+pub struct ReportRef {
     /// Who says so.
     pub source: Slug,
     /// For when.
@@ -67,7 +67,7 @@ pub enum Cause {
         /// In which batch.
         request_id: RequestId,
         /// The report now in force.
-        report: ReportName,
+        report: ReportRef,
         /// The release that it takes the place of, where the source revised what it had said of the same period.
         revised: Option<Day>,
     },
@@ -91,7 +91,7 @@ pub enum Cause {
 
 /// A threat that bears on the market of an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bearing {
+pub struct ThreatEffect {
     /// Which threat.
     pub threat: Slug,
     /// The state act it is part of.
@@ -103,14 +103,14 @@ pub struct Bearing {
     /// Its trade weight.
     pub weight: Weight,
     /// Where it stands.
-    pub status: Status,
+    pub status: ThreatStatus,
     /// The members of the destination that it reaches, where that is a bloc.
     pub reached: Vec<Country>,
 }
 
 /// One country's part of a value; the certain parts add up to the value's lower bound, all of them to the upper.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
+pub struct Contribution {
     /// Whose; `None` for the residual.
     pub country: Option<Country>,
     /// Its share.
@@ -121,14 +121,6 @@ pub struct Part {
     pub amount: Amount,
     /// Whether it counts for the upper bound only: the residual, or what a country without a governance weight may add.
     pub upper_only: bool,
-}
-
-/// The arithmetic of a value. The certain parts add up to the lower bound and all parts to the upper one; for a
-/// metric that is the rest of the whole (`available_share`, `n_minus_1`) they add up to what is taken from it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Why {
-    /// Countries that add something, by country code; the residual, if it adds something, last.
-    pub parts: Vec<Part>,
 }
 
 /// Something to tell of a market, with the cause and the arithmetic: mostly that a level was crossed.
@@ -166,18 +158,21 @@ pub struct Alert {
     pub threshold: Amount,
     /// Why it changed.
     pub cause: Cause,
-    /// The arithmetic.
-    pub why: Why,
+    /// The arithmetic of the value: countries that add something, by country code; the residual, if
+    /// it adds something, last. Contributions that are not `upper_only` add up to the lower bound,
+    /// all of them to the upper one; for `available_share` and `n_minus_1` they add up to what is
+    /// subtracted from the whole.
+    pub contributions: Vec<Contribution>,
     /// Who holds the largest share: all of them at a tie.
     pub leaders: Vec<Country>,
     /// Who held it before the cause, where that was somebody else.
     pub previous_leaders: Vec<Country>,
     /// Measures in force that bear on the value, by id.
-    pub bearing: Vec<Bearing>,
+    pub threat_effects: Vec<ThreatEffect>,
     /// What to know of the figures.
     pub flags: Vec<Flag>,
     /// The report in force.
-    pub report: ReportName,
+    pub report: ReportRef,
     /// When it happened: the entry's time, or the deadline that was due.
     pub event_time: Timestamp,
     /// When the journal took the entry.

@@ -1,7 +1,7 @@
 //! The dates of a measure, and where it stands on a day.
 
 use super::Day;
-use super::threat::Status;
+use super::threat::ThreatStatus;
 use serde::{Deserialize, Serialize};
 
 /// A time in which a measure is set aside: from its first day up to, not including, its last.
@@ -105,21 +105,21 @@ impl Calendar {
     }
 
     /// The status on a day, superseding apart.
-    pub fn status(&self, day: Day) -> Status {
+    pub fn status(&self, day: Day) -> ThreatStatus {
         let reached = |date: Option<Day>| date.is_some_and(|date| date <= day);
         let suspended = |s: &Suspension| s.from <= day && s.until.is_none_or(|until| day < until);
         if reached(self.removed) {
             let was_in_force =
                 self.effective.is_some_and(|effective| Some(effective) < self.removed);
-            if was_in_force { Status::Removed } else { Status::Withdrawn }
+            if was_in_force { ThreatStatus::Removed } else { ThreatStatus::Withdrawn }
         } else if !reached(self.announced) && !reached(self.effective) {
-            Status::Threatened
+            ThreatStatus::Threatened
         } else if self.suspensions.iter().any(suspended) {
-            Status::Suspended
+            ThreatStatus::Suspended
         } else if reached(self.effective) {
-            Status::InForce
+            ThreatStatus::InForce
         } else {
-            Status::Announced
+            ThreatStatus::Announced
         }
     }
 
@@ -178,18 +178,18 @@ mod tests {
         let october = dates("2025-10-09", "2025-11-08", "2025-11-07", "2026-11-10", "");
         let plan = dates("2025-06-10", "", "", "", "2026-02-25");
         for (calendar, on, status) in [
-            (&usa, "2024-12-02", Status::Threatened),
-            (&usa, "2024-12-03", Status::InForce),
-            (&usa, "2025-11-08", Status::InForce),
-            (&usa, "2025-11-09", Status::Suspended),
-            (&usa, "2026-11-26", Status::Suspended),
-            (&usa, "2026-11-27", Status::InForce),
-            (&october, "2025-11-06", Status::Announced),
-            (&october, "2025-11-07", Status::Suspended),
-            (&october, "2025-11-08", Status::Suspended),
-            (&october, "2026-11-10", Status::InForce),
-            (&plan, "2026-02-24", Status::Announced),
-            (&plan, "2026-02-25", Status::Withdrawn),
+            (&usa, "2024-12-02", ThreatStatus::Threatened),
+            (&usa, "2024-12-03", ThreatStatus::InForce),
+            (&usa, "2025-11-08", ThreatStatus::InForce),
+            (&usa, "2025-11-09", ThreatStatus::Suspended),
+            (&usa, "2026-11-26", ThreatStatus::Suspended),
+            (&usa, "2026-11-27", ThreatStatus::InForce),
+            (&october, "2025-11-06", ThreatStatus::Announced),
+            (&october, "2025-11-07", ThreatStatus::Suspended),
+            (&october, "2025-11-08", ThreatStatus::Suspended),
+            (&october, "2026-11-10", ThreatStatus::InForce),
+            (&plan, "2026-02-24", ThreatStatus::Announced),
+            (&plan, "2026-02-25", ThreatStatus::Withdrawn),
         ] {
             assert_eq!(calendar.status(day(on)), status, "{on}");
         }

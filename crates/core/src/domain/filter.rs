@@ -26,7 +26,7 @@ pub struct Facets {
 
 impl From<&Alert> for Facets {
     fn from(alert: &Alert) -> Self {
-        let imposing = alert.bearing.iter().map(|bearing| bearing.imposing);
+        let imposing = alert.threat_effects.iter().map(|effect| effect.imposing);
         let countries: BTreeSet<Country> =
             alert.leaders.iter().chain(alert.metric.countries()).copied().chain(imposing).collect();
         Self {

@@ -140,7 +140,7 @@ pub enum Figure {
 
 /// A row as a source gives it, before shares are computed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DraftRow {
+pub struct ReportDraftRow {
     /// The supplier.
     pub country: Country,
     /// How much.
@@ -151,7 +151,7 @@ pub struct DraftRow {
 
 /// A report as a source gives it; [`Report::parse`] makes a report of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Draft {
+pub struct ReportDraft {
     /// What it is about.
     pub market: MarketKey,
     /// Who says so, such as `USGS`.
@@ -163,7 +163,7 @@ pub struct Draft {
     /// Unit of the quantities, such as `metric tons`; empty where the source gives shares.
     pub unit: Arc<str>,
     /// One row a country.
-    pub rows: Vec<DraftRow>,
+    pub rows: Vec<ReportDraftRow>,
     /// "Other countries", in the form of the rows; never `Withheld`.
     pub residual: Option<Figure>,
     /// What the shares are parts of.
@@ -176,7 +176,7 @@ pub struct Draft {
 
 /// Why a draft is no report; `row` counts from 0.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum ReportFault {
     /// A report says something of at least one country.
     #[error("a report needs at least one row")]
     Empty,
@@ -215,7 +215,7 @@ pub enum Fault {
 
 /// One row of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Row {
+pub struct ReportRow {
     /// The supplier.
     pub country: Country,
     /// Its part of the market; `None` where withheld.
@@ -234,7 +234,7 @@ pub struct Report {
     period: Period,
     vintage: Day,
     unit: Arc<str>,
-    rows: Vec<Row>,
+    rows: Vec<ReportRow>,
     residual: Ppm,
     denominator: Denominator,
     other: Option<Figure>,
@@ -256,8 +256,8 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// Every [`Fault`] found, in the order of the rows.
-    pub fn parse(draft: Draft) -> Result<Self, Vec<Fault>> {
+    /// Every [`ReportFault`] found, in the order of the rows.
+    pub fn parse(draft: ReportDraft) -> Result<Self, Vec<ReportFault>> {
         let faults = draft.faults();
         if !faults.is_empty() {
             return Err(faults);
@@ -270,7 +270,7 @@ impl Report {
         if named.saturating_add(other) > Self::SUM_PPM_MAX {
             let sum = named.saturating_add(other) / 100;
             let sum_permyriad_text = format!("{}.{:02} %", sum / 100, sum % 100);
-            return Err(vec![Fault::AboveWhole { sum_permyriad_text }]);
+            return Err(vec![ReportFault::AboveWhole { sum_permyriad_text }]);
         }
         let missing = match draft.denominator {
             Denominator::Shares => 1_000_000_u64.saturating_sub(named),
@@ -342,7 +342,7 @@ impl Report {
     }
 
     /// The rows, by country code.
-    pub fn rows(&self) -> &[Row] {
+    pub fn rows(&self) -> &[ReportRow] {
         &self.rows
     }
 
@@ -389,20 +389,20 @@ struct Sums {
     denominator: u64,
 }
 
-impl Draft {
-    fn faults(&self) -> Vec<Fault> {
+impl ReportDraft {
+    fn faults(&self) -> Vec<ReportFault> {
         let mut faults = Vec::new();
         if self.rows.is_empty() {
-            faults.push(Fault::Empty);
+            faults.push(ReportFault::Empty);
         }
         if self.rows.len() > Report::ROWS_MAX {
-            faults.push(Fault::TooManyRows(self.rows.len()));
+            faults.push(ReportFault::TooManyRows(self.rows.len()));
             return faults;
         }
         for (row, draft) in self.rows.iter().enumerate() {
             let first = self.rows.iter().position(|other| other.country == draft.country);
             if let Some(first) = first.filter(|first| *first < row) {
-                faults.push(Fault::Repeated { row, first, country: draft.country });
+                faults.push(ReportFault::Repeated { row, first, country: draft.country });
             }
         }
         let misfit = |figure: &Figure| match figure {
@@ -411,14 +411,14 @@ impl Draft {
             Figure::Withheld => false,
         };
         if let Some(row) = self.rows.iter().position(|row| misfit(&row.figure)) {
-            faults.push(Fault::Mixed { row: Some(row) });
+            faults.push(ReportFault::Mixed { row: Some(row) });
         } else if self.residual.as_ref().is_some_and(misfit) {
-            faults.push(Fault::Mixed { row: None });
+            faults.push(ReportFault::Mixed { row: None });
         }
         if self.denominator == Denominator::PublishedTotal && self.published_total_milli.is_none() {
-            faults.push(Fault::NoTotal);
+            faults.push(ReportFault::NoTotal);
         } else if faults.is_empty() && self.sums().denominator == 0 {
-            faults.push(Fault::Zero);
+            faults.push(ReportFault::Zero);
         }
         faults
     }
@@ -438,11 +438,11 @@ impl Draft {
         Sums { named, all, denominator }
     }
 
-    fn shares(&self, sums: &Sums) -> Vec<Row> {
-        let mut rows: Vec<Row> = self
+    fn shares(&self, sums: &Sums) -> Vec<ReportRow> {
+        let mut rows: Vec<ReportRow> = self
             .rows
             .iter()
-            .map(|row| Row {
+            .map(|row| ReportRow {
                 country: row.country,
                 share: match row.figure {
                     Figure::Withheld => None,

@@ -11,14 +11,14 @@ use std::fmt;
 
 /// A country, or a bloc of the policy by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Place {
+pub enum Jurisdiction {
     /// One country.
     Country(Country),
     /// All members of a bloc.
     Bloc(Slug),
 }
 
-impl Place {
+impl Jurisdiction {
     /// Reads a country (as [`Country::parse`]) or else the name of a bloc, which is in capitals.
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(country) = Country::parse(text) {
@@ -28,7 +28,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Jurisdiction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Country(country) => country.fmt(f),
@@ -45,7 +45,7 @@ pub enum Destination {
     /// A measure that reaches anyone counts.
     Any,
     /// A measure that reaches the country, or any member of the bloc, counts.
-    Place(Place),
+    Jurisdiction(Jurisdiction),
 }
 
 impl Destination {
@@ -54,7 +54,7 @@ impl Destination {
         match text {
             "all" | "ALL" => Some(Self::All),
             "any" | "ANY" => Some(Self::Any),
-            _ => Place::parse(text).map(Self::Place),
+            _ => Jurisdiction::parse(text).map(Self::Jurisdiction),
         }
     }
 }
@@ -64,7 +64,7 @@ impl fmt::Display for Destination {
         match self {
             Self::All => f.write_str("all"),
             Self::Any => f.write_str("any"),
-            Self::Place(place) => place.fmt(f),
+            Self::Jurisdiction(place) => place.fmt(f),
         }
     }
 }
@@ -92,10 +92,12 @@ impl Blocs {
     }
 
     /// Whether a place is the country or has it as member.
-    pub fn covers(&self, place: &Place, country: Country) -> bool {
+    pub fn covers(&self, place: &Jurisdiction, country: Country) -> bool {
         match place {
-            Place::Country(one) => *one == country,
-            Place::Bloc(name) => self.0.get(name).is_some_and(|members| members.contains(&country)),
+            Jurisdiction::Country(one) => *one == country,
+            Jurisdiction::Bloc(name) => {
+                self.0.get(name).is_some_and(|members| members.contains(&country))
+            }
         }
     }
 }

@@ -88,7 +88,7 @@ fn crossing(alert: &Alert) -> String {
 fn notice(alert: &Alert, market: &str) -> String {
     let country = alert.metric.countries().first().map_or("", Country::name);
     let held = interval(alert.metric.unit(), alert.value);
-    let threats = alert.bearing.iter().map(|one| {
+    let threats = alert.threat_effects.iter().map(|one| {
         let status = one.status.name().replace('_', " ");
         format!("{} of {country}, which holds {held}, is {status}", one.threat)
     });

@@ -2,7 +2,7 @@
 
 use super::calendar::Calendar;
 use super::named::named;
-use super::policy::{Blocs, Destination, Place};
+use super::policy::{Blocs, Destination, Jurisdiction};
 use super::share::Weight;
 use super::{Country, Day, Mineral, Ppm, Slug, Stage};
 use serde::{Deserialize, Serialize};
@@ -92,7 +92,7 @@ named! {
 
 named! {
     /// Where a threat stands on a day; derived from its calendar, never stored.
-    pub enum Status {
+    pub enum ThreatStatus {
         /// Spoken of, not announced.
         Threatened = "threatened",
         /// Announced, not yet effective.
@@ -116,14 +116,14 @@ pub enum Scope {
     /// Every destination.
     All,
     /// These only.
-    Only(Vec<Place>),
+    Only(Vec<Jurisdiction>),
     /// All but these.
-    Except(Vec<Place>),
+    Except(Vec<Jurisdiction>),
 }
 
 impl Scope {
     /// The places named, if any.
-    pub fn places(&self) -> &[Place] {
+    pub fn places(&self) -> &[Jurisdiction] {
         match self {
             Self::All => &[],
             Self::Only(places) | Self::Except(places) => places,
@@ -131,7 +131,8 @@ impl Scope {
     }
 
     fn reaches_country(&self, country: Country, blocs: &Blocs) -> bool {
-        let named = |places: &[Place]| places.iter().any(|place| blocs.covers(place, country));
+        let named =
+            |places: &[Jurisdiction]| places.iter().any(|place| blocs.covers(place, country));
         match self {
             Self::All => true,
             Self::Only(places) => named(places),
@@ -212,7 +213,7 @@ impl Threat {
     pub const TEXT_MAX: usize = 1024;
 
     /// Whether it is the same but for the revision.
-    pub fn says_the_same(&self, other: &Self) -> bool {
+    pub fn equals_ignoring_revision(&self, other: &Self) -> bool {
         let Self {
             id,
             state_act,
@@ -243,10 +244,10 @@ impl Threat {
     }
 
     /// The status on a day.
-    pub fn status(&self, day: Day) -> Status {
+    pub fn status(&self, day: Day) -> ThreatStatus {
         let ended = self.calendar.removed.is_none_or(|removed| removed <= day);
         if self.superseded_by.is_some() && ended {
-            Status::Superseded
+            ThreatStatus::Superseded
         } else {
             self.calendar.status(day)
         }
@@ -254,19 +255,23 @@ impl Threat {
 
     /// The first day after `day` on which the status may change.
     pub fn next_boundary(&self, day: Day) -> Option<Day> {
-        if self.status(day) == Status::Superseded { None } else { self.calendar.next_boundary(day) }
+        if self.status(day) == ThreatStatus::Superseded {
+            None
+        } else {
+            self.calendar.next_boundary(day)
+        }
     }
 
     /// Whether it is announced and not yet in force, or suspended up to a date.
     pub fn is_coming(&self, day: Day) -> bool {
         match self.status(day) {
-            Status::Announced => true,
-            Status::Suspended => self.calendar.resumes(day).is_some(),
-            Status::Threatened
-            | Status::InForce
-            | Status::Removed
-            | Status::Withdrawn
-            | Status::Superseded => false,
+            ThreatStatus::Announced => true,
+            ThreatStatus::Suspended => self.calendar.resumes(day).is_some(),
+            ThreatStatus::Threatened
+            | ThreatStatus::InForce
+            | ThreatStatus::Removed
+            | ThreatStatus::Withdrawn
+            | ThreatStatus::Superseded => false,
         }
     }
 
@@ -286,14 +291,16 @@ impl Threat {
         match destination {
             Destination::All => self.scope == Scope::All,
             Destination::Any => true,
-            Destination::Place(Place::Country(country)) => reaches(*country),
-            Destination::Place(Place::Bloc(name)) => blocs.members(name).any(reaches),
+            Destination::Jurisdiction(Jurisdiction::Country(country)) => reaches(*country),
+            Destination::Jurisdiction(Jurisdiction::Bloc(name)) => blocs.members(name).any(reaches),
         }
     }
 
     /// The members of a bloc that it reaches, by code; none for another destination.
     pub fn reached(&self, destination: &Destination, blocs: &Blocs) -> Vec<Country> {
-        let Destination::Place(Place::Bloc(name)) = destination else { return Vec::new() };
+        let Destination::Jurisdiction(Jurisdiction::Bloc(name)) = destination else {
+            return Vec::new();
+        };
         let reaches = |country: &Country| {
             *country != self.imposing && self.scope.reaches_country(*country, blocs)
         };

@@ -47,19 +47,19 @@ pub struct Batch {
     pub sender: Option<Sender>,
     /// Where its trace goes on; `None` where it is not traced. Kept beside the content too.
     #[serde(skip)]
-    pub trace: Option<Trace>,
+    pub trace: Option<TraceContext>,
 }
 
 /// A place in a trace that is told to somebody, by W3C Trace Context. Persisted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trace {
+pub struct TraceContext {
     /// The trace. Not 0.
     pub id: u128,
     /// The piece of work that what comes next is part of. Not 0.
     pub span: u64,
 }
 
-impl Trace {
+impl TraceContext {
     /// The trace's id as people look for it: 32 hexadecimal digits.
     pub fn id_text(self) -> String {
         format!("{:032x}", self.id)
@@ -72,7 +72,7 @@ pub struct Sender {
     /// Its identity: 1 to [`Sender::NAME_BYTES_MAX`] bytes.
     pub name: Arc<str>,
     /// What the batch may change of the record; `None` for everything.
-    pub confined: Option<Confinement>,
+    pub write_scope: Option<WriteScope>,
 }
 
 impl Sender {
@@ -83,7 +83,7 @@ impl Sender {
 /// What a batch may change of the record: what its own feed has published, and nothing that another has. It is decided when the
 /// batch was sent, and so it stands in the journal with it: a replay decides as it was decided then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Confinement {
+pub struct WriteScope {
     /// Only threats about no other minerals than these; `None` for any.
     pub minerals: Option<BTreeSet<Mineral>>,
 }
@@ -137,7 +137,7 @@ pub struct Entry {
 
 /// What became of one update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Outcome {
+pub enum UpdateOutcome {
     /// It is in the record now.
     Applied,
     /// The record said so already.
@@ -148,7 +148,7 @@ pub enum Outcome {
 
 /// Why a batch as a whole was not applied; `update` counts from 0.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub enum Refusal {
+pub enum Rejection {
     /// The id was used for another batch.
     #[error("request_id was used before, in entry {first}, for a batch with other content")]
     RequestIdReused {
@@ -186,18 +186,18 @@ pub enum Refusal {
         bloc: Slug,
     },
     /// A drill and the real record must not touch each other.
-    #[error("updates[{update}]: {threat} is {}; a drill cannot change it, nor it a drill", if *.drill { "part of a drill" } else { "real" })]
+    #[error("updates[{update}]: {threat} is {}; a drill cannot change it, nor it a drill", if *.is_exercise { "part of a drill" } else { "real" })]
     ExerciseMixed {
         /// Which update.
         update: usize,
         /// Which threat.
         threat: Slug,
         /// Whether the threat in the record is part of a drill.
-        drill: bool,
+        is_exercise: bool,
     },
     /// Another feed has published the threat, and the sender may change only what its own has.
     #[error("updates[{update}]: {threat} is of feed {feed}")]
-    ThreatOfAnother {
+    ThreatOwnedByOtherFeed {
         /// Which update.
         update: usize,
         /// Which threat.
@@ -207,7 +207,7 @@ pub enum Refusal {
     },
     /// The threat on record is about minerals that are not the sender's.
     #[error("updates[{update}]: {threat} is about {mineral} as well")]
-    ThreatBeyond {
+    ThreatCoversOtherMinerals {
         /// Which update.
         update: usize,
         /// Which threat.
@@ -217,7 +217,7 @@ pub enum Refusal {
     },
     /// Another feed publishes what this source says of the market.
     #[error("updates[{update}]: what {source_name} says of this market is of feed {feed}")]
-    ReportOfAnother {
+    ReportOwnedByOtherFeed {
         /// Which update.
         update: usize,
         /// Which source.
@@ -229,11 +229,11 @@ pub enum Refusal {
 
 /// What a batch came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Answer {
+pub enum BatchOutcome {
     /// One outcome an update.
-    Accepted(Vec<Outcome>),
+    Accepted(Vec<UpdateOutcome>),
     /// Nothing was applied.
-    Refused(Vec<Refusal>),
+    Rejected(Vec<Rejection>),
 }
 
 /// How far somebody has read: everything up to and including `entry`, and the first `alerts` alerts of the entry after

@@ -1,7 +1,7 @@
 //! What a market's value is: every metric as an interval of exact integers, and the arithmetic behind it.
 
 use super::exposure::Exposure;
-use crate::domain::alert::{Part, Why};
+use crate::domain::alert::Contribution;
 use crate::domain::rule::Metric;
 use crate::domain::share::{Amount, Interval, Ppm, Unit, Weight, Wgi};
 use crate::domain::{Country, Report};
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 /// What a value is made of.
 #[derive(Debug, Clone, Copy)]
-pub struct Basis<'a> {
+pub struct MetricInputs<'a> {
     /// Who holds how much.
     pub report: &'a Report,
     /// Whose measures reach the buyer.
@@ -18,7 +18,7 @@ pub struct Basis<'a> {
     pub wgi: &'a BTreeMap<Country, Wgi>,
 }
 
-impl Basis<'_> {
+impl MetricInputs<'_> {
     /// The value of a metric. Sources of the definitions stand at [`Metric`].
     ///
     /// Bounds: what the source does not attribute, the residual, is spread over many at the lower bound and one holder's
@@ -48,11 +48,13 @@ impl Basis<'_> {
 
     /// The arithmetic of [`Self::value`]: the certain parts add up to the lower bound, all parts to the upper; for the
     /// metrics that are the rest of a whole, to what is taken from it.
-    pub fn why(&self, metric: &Metric) -> Why {
-        let mut parts = Vec::new();
+    pub fn contributions(&self, metric: &Metric) -> Vec<Contribution> {
+        let mut contributions = Vec::new();
         match metric {
-            Metric::Top1Share | Metric::NMinus1 => self.leading_parts(1, &mut parts),
-            Metric::Cr3 => self.leading_parts(3, &mut parts),
+            Metric::Top1Share | Metric::NMinus1 => {
+                self.leading_contributions(1, &mut contributions)
+            }
+            Metric::Cr3 => self.leading_contributions(3, &mut contributions),
             Metric::AvailableShare
             | Metric::CountryShare(_)
             | Metric::GroupShare(_)
@@ -61,9 +63,11 @@ impl Basis<'_> {
             | Metric::RestrictedShare
             | Metric::HhiWgiT
             | Metric::AnnouncedHhiT
-            | Metric::AnnouncedRestrictedShare => self.each_part(metric, |part| parts.push(part)),
+            | Metric::AnnouncedRestrictedShare => {
+                self.for_each_contribution(metric, |contribution| contributions.push(contribution))
+            }
         }
-        Why { parts }
+        contributions
     }
 
     fn named(&self) -> impl Iterator<Item = (Country, Ppm)> {
@@ -95,22 +99,22 @@ impl Basis<'_> {
         Interval { lower, upper }
     }
 
-    fn leading_parts(&self, count: usize, parts: &mut Vec<Part>) {
+    fn leading_contributions(&self, count: usize, contributions: &mut Vec<Contribution>) {
         let mut rows: Vec<(Country, Ppm)> =
             self.named().filter(|(_, share)| *share > Ppm::ZERO).collect();
         // The sort is stable and the rows are by country, so that a tie goes by country code.
         rows.sort_by_key(|(_, share)| std::cmp::Reverse(*share));
-        parts.extend(rows.into_iter().take(count).map(|(country, share)| {
+        contributions.extend(rows.into_iter().take(count).map(|(country, share)| {
             let amount = i64::from(share.get());
             certain(country, share, Weight::ONE, amount)
         }));
         let Interval { lower, upper } = self.largest(count);
         if upper > lower {
-            parts.push(residual(self.report, Weight::ONE, upper.saturating_sub(lower)));
+            contributions.push(residual(self.report, Weight::ONE, upper.saturating_sub(lower)));
         }
     }
 
-    /// The sum of the parts, by the shortest way: most markets are under few measures or none, and a rule may be asked
+    /// The sum of the parts, by the shortest way: most markets are under few measures or none, and a rule may be instance
     /// often. That it is the sum of the parts is a law, and tested as one.
     fn sum(&self, metric: &Metric, squares: impl Fn() -> Amount) -> Interval {
         let certain = match metric {
@@ -128,9 +132,9 @@ impl Basis<'_> {
             | Metric::GroupShare(_)
             | Metric::Top1Share
             | Metric::Cr3
-            | Metric::NMinus1 => return self.sum_of_parts(metric),
+            | Metric::NMinus1 => return self.sum_of_contributions(metric),
         };
-        let residual = self.residual_part(metric).map_or(0, |(_, amount)| amount);
+        let residual = self.residual_contribution(metric).map_or(0, |(_, amount)| amount);
         Interval { lower: certain, upper: certain.saturating_add(residual) }
     }
 
@@ -148,32 +152,36 @@ impl Basis<'_> {
         shares.fold(0, Amount::saturating_add)
     }
 
-    fn sum_of_parts(&self, metric: &Metric) -> Interval {
+    fn sum_of_contributions(&self, metric: &Metric) -> Interval {
         let mut interval = Interval::default();
-        self.each_part(metric, |part| {
-            interval.upper = interval.upper.saturating_add(part.amount);
-            if !part.upper_only {
-                interval.lower = interval.lower.saturating_add(part.amount);
+        self.for_each_contribution(metric, |contribution| {
+            interval.upper = interval.upper.saturating_add(contribution.amount);
+            if !contribution.upper_only {
+                interval.lower = interval.lower.saturating_add(contribution.amount);
             }
         });
         interval
     }
 
     /// Calls with every part that is not nil, by country, the residual last. Allocates nothing.
-    fn each_part(&self, metric: &Metric, mut each: impl FnMut(Part)) {
+    fn for_each_contribution(&self, metric: &Metric, mut each: impl FnMut(Contribution)) {
         for (country, share) in self.named() {
-            if let Some(part) = self.part(metric, country, share).filter(|part| part.amount > 0) {
-                each(part);
+            if let Some(contribution) = self
+                .contribution(metric, country, share)
+                .filter(|contribution| contribution.amount > 0)
+            {
+                each(contribution);
             }
         }
-        if let Some((weight, amount)) = self.residual_part(metric).filter(|(_, amount)| *amount > 0)
+        if let Some((weight, amount)) =
+            self.residual_contribution(metric).filter(|(_, amount)| *amount > 0)
         {
             each(residual(self.report, weight, amount));
         }
     }
 
     /// What a country adds to a metric that is a sum over countries; `None` where it does not count.
-    fn part(&self, metric: &Metric, country: Country, share: Ppm) -> Option<Part> {
+    fn contribution(&self, metric: &Metric, country: Country, share: Ppm) -> Option<Contribution> {
         let weight = || self.exposure.weight(country);
         match metric {
             Metric::Hhi => Some(certain(country, share, Weight::ONE, points(share, Weight::ONE))),
@@ -185,8 +193,8 @@ impl Basis<'_> {
                 let weight = weight().unwrap_or_default();
                 let wgi = self.wgi.get(&country).copied();
                 let amount = governed(share, weight, wgi.unwrap_or(Wgi::WORST));
-                let part = certain(country, share, weight, amount);
-                Some(Part { upper_only: wgi.is_none(), ..part })
+                let contribution = certain(country, share, weight, amount);
+                Some(Contribution { upper_only: wgi.is_none(), ..contribution })
             }
             Metric::RestrictedShare | Metric::AvailableShare | Metric::AnnouncedRestrictedShare => {
                 weight().map(|weight| certain(country, share, weight, i64::from(share.get())))
@@ -203,7 +211,7 @@ impl Basis<'_> {
     }
 
     /// What the residual adds at the upper bound; `None` where it cannot add anything.
-    fn residual_part(&self, metric: &Metric) -> Option<(Weight, Amount)> {
+    fn residual_contribution(&self, metric: &Metric) -> Option<(Weight, Amount)> {
         let residual = self.report.residual();
         let unnamed = |country: &Country| self.report.share(*country).is_none();
         let heaviest = || {
@@ -253,12 +261,12 @@ fn rest_of_whole(taken: Interval) -> Interval {
     Interval { lower: whole.saturating_sub(taken.upper), upper: whole.saturating_sub(taken.lower) }
 }
 
-fn certain(country: Country, share: Ppm, weight: Weight, amount: Amount) -> Part {
-    Part { country: Some(country), share, weight, amount, upper_only: false }
+fn certain(country: Country, share: Ppm, weight: Weight, amount: Amount) -> Contribution {
+    Contribution { country: Some(country), share, weight, amount, upper_only: false }
 }
 
-fn residual(report: &Report, weight: Weight, amount: Amount) -> Part {
-    Part { country: None, share: report.residual(), weight, amount, upper_only: true }
+fn residual(report: &Report, weight: Weight, amount: Amount) -> Contribution {
+    Contribution { country: None, share: report.residual(), weight, amount, upper_only: true }
 }
 
 /// 10⁴·s²·t in units of 10⁻¹¹ point: at most 3·10¹⁵ for one country.

@@ -1,4 +1,4 @@
-//! Which level a value is up to, with memory: raise and reset values, `for` and `keep`.
+//! Which level a value is up to, with state: raise and reset values, `for` and `keep`.
 
 use crate::domain::Timestamp;
 use crate::domain::policy::Level;
@@ -6,9 +6,9 @@ use crate::domain::rule::{Metric, Rule, Threshold};
 use crate::domain::share::{Amount, Interval};
 use serde::{Deserialize, Serialize};
 
-/// The memory of one rule on one market for one destination. Persisted.
+/// The state of one rule on one market for one destination. Persisted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Standing {
+pub struct LevelState {
     /// The level that is up.
     pub level: Option<Level>,
     /// Per threshold: since when it has been reached (where it is not up) or left (where it is up).
@@ -19,7 +19,7 @@ pub struct Standing {
 
 /// A level has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Change {
+pub struct LevelChange {
     /// The level before.
     pub from: Option<Level>,
     /// The level now.
@@ -31,14 +31,14 @@ pub struct Change {
 
 /// Values of a metric, its sign turned where less is worse, within which no rule on it has anything to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Band {
+pub(super) struct QuietRange {
     /// The upper bound is at least this: no level that is up is reset.
     least: Amount,
     /// The upper bound is below this: no other level is reached, nor may it be.
     below: Amount,
 }
 
-impl Band {
+impl QuietRange {
     /// Every value.
     pub(super) const ALL: Self = Self { least: Amount::MIN, below: Amount::MAX };
     /// No value: somebody has something to say of any.
@@ -51,13 +51,13 @@ impl Band {
     }
 }
 
-impl Standing {
+impl LevelState {
     /// Takes the value at an instant.
     ///
     /// A level is raised when the certain (lower) bound has reached its raise value for the rule's `for`, and taken down
     /// when the other bound has been past its reset value for the rule's `keep`; between the two it stays as it was. For
     /// a metric of which less is worse, all signs are turned.
-    pub fn step(&mut self, rule: &Rule, value: Interval, now: Timestamp) -> Option<Change> {
+    pub fn step(&mut self, rule: &Rule, value: Interval, now: Timestamp) -> Option<LevelChange> {
         let falling = rule.metric.is_falling();
         let value = if falling { value.negated() } else { value };
         let signed = |amount: Amount| if falling { amount.saturating_neg() } else { amount };
@@ -82,15 +82,17 @@ impl Standing {
             }
         }
         let change = match (up, left) {
-            (Some(threshold), _) => {
-                Change { from: self.level, to: Some(threshold.level), threshold: threshold.raise }
-            }
+            (Some(threshold), _) => LevelChange {
+                from: self.level,
+                to: Some(threshold.level),
+                threshold: threshold.raise,
+            },
             (None, left) if stays < self.level => {
                 // Nothing was left where another policy has no threshold of the level any more.
                 let least = left.map(|threshold| threshold.reset);
                 let threshold =
                     least.or(rule.thresholds.first().map(|threshold| threshold.raise))?;
-                Change { from: self.level, to: stays, threshold }
+                LevelChange { from: self.level, to: stays, threshold }
             }
             (None, _) => return None,
         };
@@ -99,13 +101,13 @@ impl Standing {
         Some(change)
     }
 
-    /// The gravest threshold of which it is news that its raise value lies inside the interval while it is not up: neither
-    /// reached nor missed for certain. Told once: only reaching or resetting the threshold makes it news again.
+    /// The gravest threshold of which it is draft that its raise value lies inside the interval while it is not up: neither
+    /// reached nor missed for certain. Told once: only reaching or resetting the threshold makes it draft again.
     pub fn indeterminate(&mut self, rule: &Rule, value: Interval) -> Option<Threshold> {
         let falling = rule.metric.is_falling();
         let value = if falling { value.negated() } else { value };
         let signed = |amount: Amount| if falling { amount.saturating_neg() } else { amount };
-        let mut news = None;
+        let mut draft = None;
         for (threshold, told) in rule.thresholds.iter().zip(&mut self.inside) {
             let is_up = Some(threshold.level) <= self.level;
             let raise = signed(threshold.raise);
@@ -113,24 +115,24 @@ impl Standing {
                 *told = false;
             } else if value.lower < raise && raise <= value.upper && !*told {
                 *told = true;
-                news = Some(*threshold);
+                draft = Some(*threshold);
             }
         }
-        news
+        draft
     }
 
-    /// The values within which nothing happens to this standing: it neither changes nor becomes indeterminate.
-    pub(super) fn narrow(&self, rule: &Rule, band: &mut Band) {
+    /// The values within which nothing happens to this levels: it neither changes nor becomes indeterminate.
+    pub(super) fn narrow_quiet_range(&self, rule: &Rule, range: &mut QuietRange) {
         let falling = rule.metric.is_falling();
         let signed = |amount: Amount| if falling { amount.saturating_neg() } else { amount };
         if self.is_indeterminate() || self.since.iter().any(Option::is_some) {
-            *band = Band::NONE;
+            *range = QuietRange::NONE;
         }
         for threshold in &rule.thresholds {
             if Some(threshold.level) <= self.level {
-                band.least = band.least.max(signed(threshold.reset));
+                range.least = range.least.max(signed(threshold.reset));
             } else {
-                band.below = band.below.min(signed(threshold.raise));
+                range.below = range.below.min(signed(threshold.raise));
             }
         }
     }
@@ -161,7 +163,7 @@ impl Standing {
     }
 
     /// A threshold whose side has changed starts a new wait.
-    fn forget_waits(&mut self, rule: &Rule, change: Change) {
+    fn forget_waits(&mut self, rule: &Rule, change: LevelChange) {
         for (threshold, since) in rule.thresholds.iter().zip(&mut self.since) {
             let level = Some(threshold.level);
             if (level <= change.from) != (level <= change.to) {

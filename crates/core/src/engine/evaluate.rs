@@ -3,14 +3,14 @@
 //! Only what the trigger touches is worked out anew: exposures where a threat or a date may have changed them, values where
 //! the report or the exposure did, rules where the value did or time alone may matter.
 
-use super::concentration::Basis;
-use super::crossing::Change;
-use super::exposure::Exposure;
-use super::market::{Market, Memories};
-use super::memory::Memory;
-use super::plan::{Asked, Plan};
+use super::concentration::MetricInputs;
+use super::crossing::LevelChange;
+use super::exposure::{Exposure, MeasureFilter};
+use super::instance_state::InstanceState;
+use super::market::{InstanceStates, Market};
+use super::plan::{EvaluationPlan, RuleInstance};
 use super::record::ThreatRecord;
-use super::state::Adopted;
+use super::state::AdoptedPolicy;
 use crate::domain::alert::Kind;
 use crate::domain::share::Interval;
 use crate::domain::update::Batch;
@@ -50,7 +50,7 @@ pub(super) struct DataChange {
 
 /// The evaluation of one market at one instant.
 pub(super) struct Evaluation<'a> {
-    pub(super) adopted: &'a Adopted,
+    pub(super) adopted: &'a AdoptedPolicy,
     pub(super) entry: Seq,
     pub(super) now: Timestamp,
     pub(super) journal_time: Timestamp,
@@ -66,14 +66,14 @@ pub(super) enum World {
     /// Drills do not count.
     Real,
     /// Drills count as if they were real.
-    Drill,
+    Exercise,
 }
 
-/// What is asked of a market in one world, and the value that answers it.
-pub(super) struct Seen<'a> {
+/// What is instance of a market in one world, and the value that answers it.
+pub(super) struct Evaluated<'a> {
     pub(super) market: &'a Market,
-    pub(super) asked: &'a Asked,
-    pub(super) basis: Basis<'a>,
+    pub(super) instance: &'a RuleInstance,
+    pub(super) basis: MetricInputs<'a>,
     pub(super) world: World,
     pub(super) value: Interval,
     pub(super) previous_value: Option<Interval>,
@@ -84,24 +84,24 @@ impl Evaluation<'_> {
     pub(super) fn run(&mut self, market: &mut Market) {
         self.refresh(market);
         let plan = Arc::clone(&market.plan);
-        let moved = plan.timed || !is_quiet(market, &plan);
+        let moved = plan.is_timed || !is_quiet(market, &plan);
         if moved {
-            let mut memories = std::mem::take(&mut market.memories);
-            for (asked, memories) in plan.asked.iter().zip(&mut memories) {
-                let value = value_of(&market.values, asked);
-                let before = market.before.get(asked.view).copied();
-                if plan.timed || before != Some(value) {
-                    let step = Step { world: World::Real, value, before };
-                    self.step(market, asked, &mut memories.real, &market.exposures, &step);
+            let mut states = std::mem::take(&mut market.states);
+            for (instance, states) in plan.instances.iter().zip(&mut states) {
+                let value = value_of(&market.values, instance);
+                let before = market.before.get(instance.metric_index).copied();
+                if plan.is_timed || before != Some(value) {
+                    let step = ValueChange { world: World::Real, value, before };
+                    self.step(market, instance, &mut states.real, &market.exposures, &step);
                 }
             }
-            market.memories = memories;
-            market.narrow_bands();
+            market.states = states;
+            market.compute_quiet_ranges();
         }
-        self.run_drills(market, &plan);
+        self.run_exercises(market, &plan);
         let by_report =
             matches!(self.trigger, Trigger::Batch { threats, .. } if threats.is_empty());
-        if !(by_report && market.is_silent) {
+        if !(by_report && market.notices_settled) {
             self.notice(market);
         }
     }
@@ -114,12 +114,13 @@ impl Evaluation<'_> {
             Trigger::Policy => (true, true),
         };
         if measures {
-            market.exposures = market.expose(&self.adopted.policy, self.now.day(), false);
+            market.exposures =
+                market.compute_exposures(&self.adopted.policy, self.now.day(), false);
         }
         let mut values = std::mem::replace(&mut market.before, std::mem::take(&mut market.values));
         values.clear();
         if data || measures {
-            market.work_out_values(&self.adopted.policy, &market.exposures, &mut values);
+            market.compute_values(&self.adopted.policy, &market.exposures, &mut values);
         } else {
             values.extend_from_slice(&market.before);
         }
@@ -127,153 +128,172 @@ impl Evaluation<'_> {
     }
 
     /// The same once more as if drills were real, where there are any.
-    fn run_drills(&mut self, market: &mut Market, plan: &Plan) {
-        let drills = market.bearing.values().any(|one| one.record.exercise);
-        if !drills && !market.is_in_drill {
+    fn run_exercises(&mut self, market: &mut Market, plan: &EvaluationPlan) {
+        let exercises = market.threats.values().any(|one| one.record.exercise);
+        if !exercises && !market.has_exercise_states {
             return;
         }
-        let exposures = market.expose(&self.adopted.policy, self.now.day(), true);
+        let exposures = market.compute_exposures(&self.adopted.policy, self.now.day(), true);
         let mut values = Vec::new();
-        market.work_out_values(&self.adopted.policy, &exposures, &mut values);
-        let mut memories = std::mem::take(&mut market.memories);
-        for (asked, memories) in plan.asked.iter().zip(&mut memories) {
-            let (value, real) = (value_of(&values, asked), value_of(&market.values, asked));
+        market.compute_values(&self.adopted.policy, &exposures, &mut values);
+        let mut states = std::mem::take(&mut market.states);
+        for (instance, states) in plan.instances.iter().zip(&mut states) {
+            let (value, real) = (value_of(&values, instance), value_of(&market.values, instance));
             if value == real {
-                if let Some(mut drill) = memories.drill.take() {
-                    let before = drill.value.unwrap_or(real);
-                    self.end(market, asked, &mut drill.memory, World::Drill, before);
+                if let Some(mut exercise) = states.exercise.take() {
+                    let before = exercise.value.unwrap_or(real);
+                    self.clear_episode(
+                        market,
+                        instance,
+                        &mut exercise.state,
+                        World::Exercise,
+                        before,
+                    );
                 }
                 continue;
             }
-            let drill = memories.drill.get_or_insert_default();
-            let before = drill.value.replace(value);
-            let step = Step { world: World::Drill, value, before };
-            self.step(market, asked, &mut drill.memory, &exposures, &step);
+            let exercise = states.exercise.get_or_insert_default();
+            let before = exercise.value.replace(value);
+            let step = ValueChange { world: World::Exercise, value, before };
+            self.step(market, instance, &mut exercise.state, &exposures, &step);
         }
-        market.is_in_drill = memories.iter().any(|memories| memories.drill.is_some());
-        market.memories = memories;
+        market.has_exercise_states = states.iter().any(|states| states.exercise.is_some());
+        market.states = states;
     }
 
-    /// Evaluates every rule of another policy. Each takes over the memory of the rule before that asked the same of the
+    /// Evaluates every rule of another policy. Each takes over the state of the rule before that instance the same of the
     /// same, and starts its waits anew where thresholds or times changed; what has no successor is cleared.
-    pub(super) fn run_policy(&mut self, market: &mut Market, plan: &Arc<Plan>) {
+    pub(super) fn run_new_policy(&mut self, market: &mut Market, plan: &Arc<EvaluationPlan>) {
         let old_plan = std::mem::replace(&mut market.plan, Arc::clone(plan));
         let old_values = std::mem::take(&mut market.values);
-        let old = std::mem::take(&mut market.memories);
+        let old = std::mem::take(&mut market.states);
         self.refresh(market);
-        let mut memories: Vec<Memories> = Vec::new();
-        memories.resize_with(plan.asked.len(), Memories::default);
-        let mut befores = vec![None; plan.asked.len()];
-        for (asked, mut remembered) in old_plan.asked.iter().zip(old) {
-            let before = old_values.get(asked.view).copied();
-            let Some(at) = plan.asked.iter().position(|one| one.succeeds(asked)) else {
-                self.end_all(market, asked, remembered, before.unwrap_or_default());
+        let mut states: Vec<InstanceStates> = Vec::new();
+        states.resize_with(plan.instances.len(), InstanceStates::default);
+        let mut befores = vec![None; plan.instances.len()];
+        for (instance, mut remembered) in old_plan.instances.iter().zip(old) {
+            let before = old_values.get(instance.metric_index).copied();
+            let Some(at) = plan.instances.iter().position(|one| one.succeeds(instance)) else {
+                self.clear_removed_rule(market, instance, remembered, before.unwrap_or_default());
                 continue;
             };
-            if plan.asked.get(at).is_some_and(|one| one.rule != asked.rule) {
-                remembered.real.standing.restart_waits();
-                remembered.drill.iter_mut().for_each(|one| one.memory.standing.restart_waits());
+            if plan.instances.get(at).is_some_and(|one| one.rule != instance.rule) {
+                remembered.real.levels.restart_waits();
+                remembered.exercise.iter_mut().for_each(|one| one.state.levels.restart_waits());
             }
-            memories.splice(at..=at, [remembered]);
+            states.splice(at..=at, [remembered]);
             befores.splice(at..=at, [before]);
         }
-        for ((asked, memories), before) in plan.asked.iter().zip(&mut memories).zip(befores) {
-            let step = Step { world: World::Real, value: value_of(&market.values, asked), before };
-            self.step(market, asked, &mut memories.real, &market.exposures, &step);
+        for ((instance, states), before) in plan.instances.iter().zip(&mut states).zip(befores) {
+            let step = ValueChange {
+                world: World::Real,
+                value: value_of(&market.values, instance),
+                before,
+            };
+            self.step(market, instance, &mut states.real, &market.exposures, &step);
         }
-        market.is_in_drill = memories.iter().any(|memories| memories.drill.is_some());
-        market.memories = memories;
-        market.narrow_bands();
-        self.run_drills(market, plan);
+        market.has_exercise_states = states.iter().any(|states| states.exercise.is_some());
+        market.states = states;
+        market.compute_quiet_ranges();
+        self.run_exercises(market, plan);
         self.notice(market);
     }
 
     /// Clears what a rule that is gone remembers.
-    fn end_all(&mut self, market: &Market, asked: &Asked, mut gone: Memories, before: Interval) {
-        if let Some(mut drill) = gone.drill.take() {
-            let before = drill.value.unwrap_or(before);
-            self.end(market, asked, &mut drill.memory, World::Drill, before);
+    fn clear_removed_rule(
+        &mut self,
+        market: &Market,
+        instance: &RuleInstance,
+        mut gone: InstanceStates,
+        before: Interval,
+    ) {
+        if let Some(mut exercise) = gone.exercise.take() {
+            let before = exercise.value.unwrap_or(before);
+            self.clear_episode(market, instance, &mut exercise.state, World::Exercise, before);
         }
-        self.end(market, asked, &mut gone.real, World::Real, before);
+        self.clear_episode(market, instance, &mut gone.real, World::Real, before);
     }
 
-    /// Takes a value to a rule's memory, and tells what is news.
+    /// Takes a value to a rule's state, and tells what is draft.
     fn step(
         &mut self,
         market: &Market,
-        asked: &Asked,
-        memory: &mut Memory,
+        instance: &RuleInstance,
+        state: &mut InstanceState,
         exposures: &[Exposure],
-        step: &Step,
+        step: &ValueChange,
     ) {
-        let Step { world, value, before: previous_value } = *step;
-        let change = memory.step(&asked.rule, value, self.now);
-        let possible = memory.standing.indeterminate(&asked.rule, value);
-        let stale = memory.goes_stale(&asked.rule, market.report().report.vintage(), self.now);
+        let ValueChange { world, value, before: previous_value } = *step;
+        let change = state.step(&instance.rule, value, self.now);
+        let possible = state.levels.indeterminate(&instance.rule, value);
+        let stale = state.goes_stale(&instance.rule, market.report().report.vintage(), self.now);
         if change.is_none() && possible.is_none() && !stale {
             return;
         }
         let adopted = self.adopted;
-        let lens = market.plan.views.get(asked.view).and_then(|view| view.lens);
-        let exposure = lens.and_then(|at| exposures.get(at)).unwrap_or(const { &Exposure::NONE });
+        let filter =
+            market.plan.metrics.get(instance.metric_index).and_then(|metric| metric.filter_index);
+        let exposure = filter.and_then(|at| exposures.get(at)).unwrap_or(const { &Exposure::NONE });
         let report = &market.report().report;
-        let basis = Basis { report, exposure, wgi: &adopted.policy.wgi };
-        let seen = Seen { market, asked, basis, world, value, previous_value };
+        let basis = MetricInputs { report, exposure, wgi: &adopted.policy.wgi };
+        let evaluated = Evaluated { market, instance, basis, world, value, previous_value };
         if let Some((kind, change)) = change {
-            self.tell_change(&seen, memory, kind, change);
+            self.emit_level_change(&evaluated, state, kind, change);
         }
         if let Some(threshold) = possible {
-            self.tell_indeterminate(&seen, memory, threshold);
+            self.emit_indeterminate(&evaluated, state, threshold);
         }
         if stale {
-            self.tell_stale(&seen, memory);
+            self.emit_stale(&evaluated, state);
         }
     }
 
     /// Clears an episode at once, whatever its reset value and `keep` say.
-    fn end(
+    fn clear_episode(
         &mut self,
         market: &Market,
-        asked: &Asked,
-        memory: &mut Memory,
+        instance: &RuleInstance,
+        state: &mut InstanceState,
         world: World,
         before: Interval,
     ) {
-        let Some((level, first)) = memory.told_level().zip(asked.rule.thresholds.first()) else {
+        let Some((level, first)) = state.reported_level().zip(instance.rule.thresholds.first())
+        else {
             return;
         };
-        let change = Change { from: Some(level), to: None, threshold: first.reset };
+        let change = LevelChange { from: Some(level), to: None, threshold: first.reset };
         let adopted = self.adopted;
-        let lens = super::exposure::Lens::of(&asked.rule, &asked.destination);
+        let filter = MeasureFilter::of(&instance.rule, &instance.destination);
         let counting = market
-            .threats(false)
-            .filter(|threat| lens.counts(threat, self.now.day(), &adopted.policy));
+            .threat_measures(false)
+            .filter(|threat| filter.counts(threat, self.now.day(), &adopted.policy));
         let exposure = Exposure::of(counting, &adopted.policy);
         let report = &market.report().report;
-        let basis = Basis { report, exposure: &exposure, wgi: &adopted.policy.wgi };
+        let basis = MetricInputs { report, exposure: &exposure, wgi: &adopted.policy.wgi };
         // The rule may be gone, and its value was last worked out under the policy before: said as it is now.
-        let value = basis.value(&asked.rule.metric);
-        let seen = Seen { market, asked, basis, world, value, previous_value: Some(before) };
-        memory.clear();
-        self.tell_change(&seen, memory, Kind::Cleared, change);
+        let value = basis.value(&instance.rule.metric);
+        let evaluated =
+            Evaluated { market, instance, basis, world, value, previous_value: Some(before) };
+        state.clear();
+        self.emit_level_change(&evaluated, state, Kind::Cleared, change);
     }
 }
 
 /// A value, and the one before it.
-struct Step {
+struct ValueChange {
     world: World,
     value: Interval,
     before: Option<Interval>,
 }
 
 /// Whether every value of a market is one that no rule has anything to say of.
-fn is_quiet(market: &Market, plan: &Plan) -> bool {
-    let values = plan.views.iter().zip(&market.values).zip(&market.bands);
+fn is_quiet(market: &Market, plan: &EvaluationPlan) -> bool {
+    let values = plan.metrics.iter().zip(&market.values).zip(&market.quiet_ranges);
     // A market that is new has no values from before, and every rule looks at it once.
     market.before.len() == market.values.len()
-        && values.into_iter().all(|((view, value), band)| band.has(&view.metric, *value))
+        && values.into_iter().all(|((metric, value), range)| range.has(&metric.metric, *value))
 }
 
-fn value_of(values: &[Interval], asked: &Asked) -> Interval {
-    *values.get(asked.view).expect("one value for each view of the plan")
+fn value_of(values: &[Interval], instance: &RuleInstance) -> Interval {
+    *values.get(instance.metric_index).expect("one value for each view of the plan")
 }

@@ -3,13 +3,13 @@
 use crate::domain::policy::{Destination, Policy};
 use crate::domain::rule::Rule;
 use crate::domain::share::Weight;
-use crate::domain::threat::{Confidence, Measure, Status};
+use crate::domain::threat::{Confidence, Measure, ThreatStatus};
 use crate::domain::{Country, Day, Threat};
 use std::collections::BTreeSet;
 
 /// The point of view of a rule: for whom, and which threats count.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lens {
+pub struct MeasureFilter {
     /// For whom.
     pub destination: Destination,
     /// Which kinds count; empty means every kind that moves an index.
@@ -20,7 +20,7 @@ pub struct Lens {
     pub announced: bool,
 }
 
-impl Lens {
+impl MeasureFilter {
     /// Everything that is in force toward a destination.
     pub fn toward(destination: Destination) -> Self {
         let (measures, confidence) = (BTreeSet::new(), BTreeSet::new());
@@ -37,13 +37,14 @@ impl Lens {
         }
     }
 
-    /// Whether a threat counts on a day: in force, about the material for every use, of a kind and as sure as asked for,
+    /// Whether a threat counts on a day: in force, about the material for every use, of a kind and as sure as instance for,
     /// and it reaches the destination.
     pub fn counts(&self, threat: &Threat, day: Day, policy: &Policy) -> bool {
         (self.measures.is_empty() || self.measures.contains(&threat.measure))
             && (self.confidence.is_empty() || self.confidence.contains(&threat.confidence))
             && threat.moves_indices()
-            && (threat.status(day) == Status::InForce || self.announced && threat.is_coming(day))
+            && (threat.status(day) == ThreatStatus::InForce
+                || self.announced && threat.is_coming(day))
             && threat.reaches(&self.destination, &policy.blocs)
     }
 }

@@ -1,11 +1,11 @@
 //! The laws of the method, over generated markets and measures.
 
 use super::State;
-use super::concentration::Basis;
-use super::exposure::{Exposure, Lens};
+use super::concentration::MetricInputs;
+use super::exposure::{Exposure, MeasureFilter};
 use crate::domain::calendar::{Calendar, Suspension};
-use crate::domain::market::{Denominator, Draft, DraftRow, Figure, Period};
-use crate::domain::policy::{Blocs, Destination, Level, Place, Policy};
+use crate::domain::market::{Denominator, Figure, Period, ReportDraft, ReportDraftRow};
+use crate::domain::policy::{Blocs, Destination, Jurisdiction, Level, Policy};
 use crate::domain::rule::{Flapping, Metric, Threshold};
 use crate::domain::share::{Interval, Weight, Wgi};
 use crate::domain::threat::{Authority, Confidence, EndUse, Measure, Scope, Threat};
@@ -68,9 +68,9 @@ proptest! {
     fn the_parts_add_up_to_the_value(report in reports(), threats in vec(threats(), 0..6), metric in metrics()) {
         let exposure = Exposure::of(threats.iter(), &policy());
         let value = value(&metric, &report, &exposure);
-        let parts = Basis { report: &report, exposure: &exposure, wgi: &governance() }.why(&metric).parts;
-        let lower: i64 = parts.iter().filter(|part| !part.upper_only).map(|part| part.amount).sum();
-        let upper: i64 = parts.iter().map(|part| part.amount).sum();
+        let contributions = MetricInputs { report: &report, exposure: &exposure, wgi: &governance() }.contributions(&metric);
+        let lower: i64 = contributions.iter().filter(|one| !one.upper_only).map(|one| one.amount).sum();
+        let upper: i64 = contributions.iter().map(|one| one.amount).sum();
         prop_assert!(value.lower <= value.upper);
         if metric.is_falling() {
             prop_assert_eq!((1_000_000 - value.upper, 1_000_000 - value.lower), (lower, upper));
@@ -140,11 +140,11 @@ fn play(batches: &[Vec<Update>], cut: Option<usize>) -> (State, Vec<Alert>) {
 /// A market, the report in force and the threats that bear on it.
 type Figures = (MarketKey, Arc<Report>, Vec<(Slug, Arc<Threat>)>);
 
-/// Every figure that a state knows of its markets. Not the levels: they have memory.
+/// Every figure that a state knows of its markets. Not the levels: they have state.
 fn figures(state: &State) -> Vec<Figures> {
     let figures = state.markets().iter().map(|(key, market)| {
         let threats = market
-            .bearing()
+            .threats()
             .map(|one| (one.record.threat.id.clone(), Arc::clone(&one.record.threat)));
         (*key, Arc::clone(&market.report().report), threats.collect())
     });
@@ -164,9 +164,9 @@ fn name(update: &Update) -> String {
 /// The metrics that react to measures and rise with them, for a buyer in Japan.
 fn weighed(report: &Report, threats: &[Threat]) -> BTreeMap<Metric, Interval> {
     let policy = policy();
-    let destination = Destination::Place(Place::parse("JPN").unwrap());
-    let lens = Lens::toward(destination);
-    let counting = threats.iter().filter(|threat| lens.counts(threat, day(2025, 1), &policy));
+    let destination = Destination::Jurisdiction(Jurisdiction::parse("JPN").unwrap());
+    let filter = MeasureFilter::toward(destination);
+    let counting = threats.iter().filter(|threat| filter.counts(threat, day(2025, 1), &policy));
     let exposure = Exposure::of(counting, &policy);
     let metrics = [Metric::HhiT, Metric::RestrictedShare, Metric::HhiWgiT];
     metrics.into_iter().map(|metric| (metric.clone(), value(&metric, report, &exposure))).collect()
@@ -191,7 +191,7 @@ fn policy() -> Policy {
         max_age_ms: Some(86_400_000 * 2),
         flapping: Some(Flapping { changes: 2, within_ms: 86_400_000 * 4 }),
     };
-    let japan = || Destination::Place(Place::parse("JPN").unwrap());
+    let japan = || Destination::Jurisdiction(Jurisdiction::parse("JPN").unwrap());
     Policy {
         rules: vec![
             rule("hhi", Metric::Hhi, 250_000_000_000_000, vec![Destination::All]),
@@ -214,7 +214,7 @@ fn governance() -> BTreeMap<Country, Wgi> {
 
 /// The value of a metric, with the governance of the test's policy.
 fn value(metric: &Metric, report: &Report, exposure: &Exposure) -> Interval {
-    Basis { report, exposure, wgi: &governance() }.value(metric)
+    MetricInputs { report, exposure, wgi: &governance() }.value(metric)
 }
 
 fn metrics() -> impl Strategy<Value = Metric> {
@@ -250,12 +250,12 @@ fn reports() -> impl Strategy<Value = Report> {
     (select(MINERALS.to_vec()), rows, other, sources, 2022_i16..2025, 1_i8..=12).prop_filter_map(
         "of something",
         |(mineral, rows, other, source, year, month)| {
-            let row = |(code, milli): (&str, Option<u64>)| DraftRow {
+            let row = |(code, milli): (&str, Option<u64>)| ReportDraftRow {
                 country: country(code),
                 figure: milli.map_or(Figure::Withheld, Figure::QuantityMilli),
                 estimated: false,
             };
-            let draft = Draft {
+            let draft = ReportDraft {
                 market: MarketKey {
                     mineral: Mineral::parse(mineral).unwrap(),
                     stage: Stage::Refining,
@@ -278,8 +278,8 @@ fn reports() -> impl Strategy<Value = Report> {
 fn threats() -> impl Strategy<Value = Threat> {
     let scopes = select(vec![
         Scope::All,
-        Scope::Only(vec![Place::parse("JPN").unwrap()]),
-        Scope::Except(vec![Place::parse("USA").unwrap()]),
+        Scope::Only(vec![Jurisdiction::parse("JPN").unwrap()]),
+        Scope::Except(vec![Jurisdiction::parse("USA").unwrap()]),
     ]);
     let what =
         (select(COUNTRIES.to_vec()), scopes, select(Measure::ALL), select(MINERALS.to_vec()));

@@ -1,16 +1,16 @@
 //! A market: the reports of it, the threats that bear on it, and what every rule remembers of it.
 
-use super::concentration::Basis;
-use super::crossing::Band;
-use super::exposure::Exposure;
-use super::memory::{Episode, Memory};
-use super::plan::Plan;
+use super::concentration::MetricInputs;
+use super::crossing::QuietRange;
+use super::exposure::{Exposure, MeasureFilter};
+use super::instance_state::{Episode, InstanceState};
+use super::plan::{EvaluationPlan, PlannedMetric};
 use super::record::ThreatRecord;
-use crate::domain::alert::{ReportName, ScopeMatch};
+use crate::domain::alert::{ReportRef, ScopeMatch};
 use crate::domain::market::Period;
 use crate::domain::policy::{Destination, Level, Policy};
 use crate::domain::share::Interval;
-use crate::domain::threat::Status;
+use crate::domain::threat::ThreatStatus;
 use crate::domain::{Country, Day, MarketKey, Ppm, Report, Rule, Slug, Threat, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -32,8 +32,8 @@ pub struct ReportRecord {
 
 impl ReportRecord {
     /// How the report is named in alerts and answers.
-    pub fn name(&self) -> ReportName {
-        ReportName {
+    pub fn report_ref(&self) -> ReportRef {
+        ReportRef {
             source: self.report.source().clone(),
             period: self.report.period(),
             vintage: self.report.vintage(),
@@ -48,7 +48,7 @@ impl ReportRecord {
 
 /// A threat on record that is about a market.
 #[derive(Debug, Clone)]
-pub struct BearingRecord {
+pub struct MarketThreat {
     /// How it is about it.
     pub scope_match: ScopeMatch,
     /// The threat.
@@ -57,22 +57,22 @@ pub struct BearingRecord {
 
 /// What a rule remembers, and what it would if a drill were real; the latter only while a drill makes a difference.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Memories {
-    pub(super) real: Memory,
-    pub(super) drill: Option<Box<Drill>>,
+pub(super) struct InstanceStates {
+    pub(super) real: InstanceState,
+    pub(super) exercise: Option<Box<ExerciseState>>,
 }
 
 /// What a rule would remember if a drill were real, and the value then. Persisted in snapshots.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct Drill {
-    pub(super) memory: Memory,
+pub(super) struct ExerciseState {
+    pub(super) state: InstanceState,
     pub(super) value: Option<Interval>,
 }
 
 /// How a market stands with a rule, for one of its destinations.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "each is true or not, whatever the others are")]
-pub struct RuleStanding<'a> {
+pub struct RuleStatus<'a> {
     /// The rule.
     pub rule: &'a Rule,
     /// For whom; `None` where the metric does not react to measures.
@@ -97,24 +97,24 @@ pub struct Market {
     /// By source, period and release; of each source and period at most [`Market::RELEASES_MAX`].
     pub(super) reports: BTreeMap<Release, ReportRecord>,
     pub(super) in_force: Release,
-    pub(super) bearing: BTreeMap<Slug, BearingRecord>,
+    pub(super) threats: BTreeMap<Slug, MarketThreat>,
     /// The status of every threat of which a notice was told.
-    pub(super) noticed: BTreeMap<Slug, Status>,
-    pub(super) plan: Arc<Plan>,
-    /// One for each that is asked by the plan.
-    pub(super) memories: Vec<Memories>,
-    /// One for each lens of the plan; derived.
+    pub(super) noticed: BTreeMap<Slug, ThreatStatus>,
+    pub(super) plan: Arc<EvaluationPlan>,
+    /// One for each that is instance by the plan.
+    pub(super) states: Vec<InstanceStates>,
+    /// One for each filter of the plan; derived.
     pub(super) exposures: Vec<Exposure>,
     /// One for each view of the plan; derived.
     pub(super) values: Vec<Interval>,
     /// What they were before the last evaluation.
     pub(super) before: Vec<Interval>,
     /// One for each view of the plan: values that no rule has anything to say of; derived.
-    pub(super) bands: Vec<Band>,
-    /// Whether no threat about it can be news by a report alone; derived, false where not known.
-    pub(super) is_silent: bool,
+    pub(super) quiet_ranges: Vec<QuietRange>,
+    /// Whether no threat about it can be draft by a report alone; derived, false where not known.
+    pub(super) notices_settled: bool,
     /// Whether a drill makes a difference to a rule; derived.
-    pub(super) is_in_drill: bool,
+    pub(super) has_exercise_states: bool,
 }
 
 impl Market {
@@ -127,16 +127,16 @@ impl Market {
         Self {
             reports: BTreeMap::from([(release.clone(), record)]),
             in_force: release,
-            bearing: BTreeMap::new(),
+            threats: BTreeMap::new(),
             noticed: BTreeMap::new(),
             plan: Arc::default(),
-            memories: Vec::new(),
+            states: Vec::new(),
             exposures: Vec::new(),
             values: Vec::new(),
             before: Vec::new(),
-            bands: Vec::new(),
-            is_silent: false,
-            is_in_drill: false,
+            quiet_ranges: Vec::new(),
+            notices_settled: false,
+            has_exercise_states: false,
         }
     }
 
@@ -192,7 +192,7 @@ impl Market {
     }
 
     /// Records a release, and forgets the oldest of its source and period at the bound.
-    pub(super) fn put(&mut self, record: ReportRecord) {
+    pub(super) fn record_release(&mut self, record: ReportRecord) {
         if self.is_in_force(&record.report)
             && let Some(known) = self.reports.get_mut(&self.in_force)
         {
@@ -211,8 +211,8 @@ impl Market {
     }
 
     /// Threats about this market, whether they count or not, by id.
-    pub fn bearing(&self) -> impl Iterator<Item = &BearingRecord> {
-        self.bearing.values()
+    pub fn threats(&self) -> impl Iterator<Item = &MarketThreat> {
+        self.threats.values()
     }
 
     /// The share of a country in the report in force.
@@ -221,21 +221,21 @@ impl Market {
     }
 
     /// How the market stands with every rule, in the real world and in drills, by rule and destination.
-    pub fn standings(&self) -> impl Iterator<Item = RuleStanding<'_>> {
-        self.plan.asked.iter().zip(&self.memories).flat_map(|(asked, memories)| {
-            let drill = memories.drill.as_ref().map(|drill| &drill.memory);
-            let worlds = [(Some(&memories.real), false), (drill, true)];
-            worlds.into_iter().filter_map(|(memory, exercise)| {
-                let memory = memory?;
-                let reacts = asked.rule.metric.reacts_to_measures();
-                Some(RuleStanding {
-                    rule: &asked.rule,
-                    destination: reacts.then_some(&asked.destination),
-                    episode: memory.episode,
-                    level: memory.told_level(),
-                    indeterminate: memory.standing.is_indeterminate(),
-                    flapping: memory.is_held(),
-                    stale: memory.stale,
+    pub fn rule_statuses(&self) -> impl Iterator<Item = RuleStatus<'_>> {
+        self.plan.instances.iter().zip(&self.states).flat_map(|(instance, states)| {
+            let exercise = states.exercise.as_ref().map(|one| &one.state);
+            let worlds = [(Some(&states.real), false), (exercise, true)];
+            worlds.into_iter().filter_map(|(state, exercise)| {
+                let state = state?;
+                let reacts = instance.rule.metric.reacts_to_measures();
+                Some(RuleStatus {
+                    rule: &instance.rule,
+                    destination: reacts.then_some(&instance.destination),
+                    episode: state.episode,
+                    level: state.reported_level(),
+                    indeterminate: state.levels.is_indeterminate(),
+                    flapping: state.is_held(),
+                    stale: state.stale,
                     exercise,
                 })
             })
@@ -243,7 +243,7 @@ impl Market {
     }
 
     /// Puts the report in force that the policy prefers: by source order, then the newest period, then the newest release.
-    pub(super) fn choose(&mut self, policy: Option<&Policy>) {
+    pub(super) fn select_report(&mut self, policy: Option<&Policy>) {
         let rank = |source: &Slug| policy.map_or(0, |policy| policy.source_rank(source));
         let best = self.reports.keys().min_by(|one, other| {
             let ((source, period, vintage), (other, other_period, other_vintage)) = (one, other);
@@ -261,28 +261,28 @@ impl Market {
     }
 
     /// Works out what is derived: for a market that was read from a snapshot.
-    pub(super) fn work_out(&mut self, policy: &Policy, day: Day) {
-        self.exposures = self.expose(policy, day, false);
+    pub(super) fn compute_derived(&mut self, policy: &Policy, day: Day) {
+        self.exposures = self.compute_exposures(policy, day, false);
         let mut values = Vec::new();
-        self.work_out_values(policy, &self.exposures, &mut values);
+        self.compute_values(policy, &self.exposures, &mut values);
         self.values = values;
-        self.narrow_bands();
-        self.is_in_drill = self.memories.iter().any(|memories| memories.drill.is_some());
+        self.compute_quiet_ranges();
+        self.has_exercise_states = self.states.iter().any(|states| states.exercise.is_some());
     }
 
-    /// Works out the bands from what the rules remember.
-    pub(super) fn narrow_bands(&mut self) {
-        self.bands.clear();
-        self.bands.resize(self.plan.views.len(), Band::ALL);
-        for (asked, memories) in self.plan.asked.iter().zip(&self.memories) {
-            if let Some(band) = self.bands.get_mut(asked.view) {
-                memories.real.narrow(&asked.rule, band);
+    /// Works out the quiet_ranges from what the rules remember.
+    pub(super) fn compute_quiet_ranges(&mut self) {
+        self.quiet_ranges.clear();
+        self.quiet_ranges.resize(self.plan.metrics.len(), QuietRange::ALL);
+        for (instance, states) in self.plan.instances.iter().zip(&self.states) {
+            if let Some(range) = self.quiet_ranges.get_mut(instance.metric_index) {
+                states.real.narrow_quiet_range(&instance.rule, range);
             }
         }
     }
 
     /// Adds the value of every view of the plan.
-    pub(super) fn work_out_values(
+    pub(super) fn compute_values(
         &self,
         policy: &Policy,
         exposures: &[Exposure],
@@ -290,41 +290,52 @@ impl Market {
     ) {
         let report = &self.report().report;
         let squares =
-            Basis { report, exposure: const { &Exposure::NONE }, wgi: &policy.wgi }.squares();
-        let value = |view: &super::plan::View| {
-            let exposure = view.lens.map_or(const { &Exposure::NONE }, |at| {
-                exposures.get(at).expect("one exposure for each lens of the plan")
+            MetricInputs { report, exposure: const { &Exposure::NONE }, wgi: &policy.wgi }
+                .squares();
+        let value = |planned: &PlannedMetric| {
+            let exposure = planned.filter_index.map_or(const { &Exposure::NONE }, |at| {
+                exposures.get(at).expect("one exposure for each filter of the plan")
             });
-            Basis { report, exposure, wgi: &policy.wgi }.value_from(&view.metric, || squares)
+            MetricInputs { report, exposure, wgi: &policy.wgi }
+                .value_from(&planned.metric, || squares)
         };
-        values.extend(self.plan.views.iter().map(value));
+        values.extend(self.plan.metrics.iter().map(value));
     }
 
     /// The next instant after `now` at which time alone may change what a rule says.
     pub(super) fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
         let vintage = self.report().report.vintage();
-        let deadlines = self.plan.asked.iter().zip(&self.memories).flat_map(|(asked, memories)| {
-            let drill = memories.drill.as_ref().map(|drill| &drill.memory);
-            let worlds = std::iter::once(&memories.real).chain(drill);
-            worlds.filter_map(|memory| memory.next_deadline(&asked.rule, vintage, now))
-        });
+        let deadlines =
+            self.plan.instances.iter().zip(&self.states).flat_map(|(instance, states)| {
+                let exercise = states.exercise.as_ref().map(|one| &one.state);
+                let worlds = std::iter::once(&states.real).chain(exercise);
+                worlds.filter_map(|state| state.next_deadline(&instance.rule, vintage, now))
+            });
         deadlines.min()
     }
 
-    /// Whose measures reach whom on a day, one for each lens; `drills` says whether those count.
-    pub(super) fn expose(&self, policy: &Policy, day: Day, drills: bool) -> Vec<Exposure> {
-        let lenses = self.plan.lenses.iter();
-        let exposure = |lens: &super::exposure::Lens| {
-            let counting = self.threats(drills).filter(|threat| lens.counts(threat, day, policy));
+    /// Whose measures reach whom on a day, one for each filter; `drills` says whether those count.
+    pub(super) fn compute_exposures(
+        &self,
+        policy: &Policy,
+        day: Day,
+        include_exercises: bool,
+    ) -> Vec<Exposure> {
+        let filters = self.plan.filters.iter();
+        let exposure = |filter: &MeasureFilter| {
+            let counting = self
+                .threat_measures(include_exercises)
+                .filter(|threat| filter.counts(threat, day, policy));
             Exposure::of(counting, policy)
         };
-        lenses.map(exposure).collect()
+        filters.map(exposure).collect()
     }
 
     /// Threats about this market; `drills` says whether those of drills are among them.
-    pub(super) fn threats(&self, drills: bool) -> impl Iterator<Item = &Threat> {
-        let bearing = self.bearing.values().filter(move |one| drills || !one.record.exercise);
-        bearing.map(|one| &*one.record.threat)
+    pub(super) fn threat_measures(&self, include_exercises: bool) -> impl Iterator<Item = &Threat> {
+        let threats =
+            self.threats.values().filter(move |one| include_exercises || !one.record.exercise);
+        threats.map(|one| &*one.record.threat)
     }
 }
 

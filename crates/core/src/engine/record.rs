@@ -1,10 +1,10 @@
-//! What an entry puts in the record: which updates are news, and which are refused.
+//! What an entry puts in the record: which updates are draft, and which are refused.
 
 use super::market::Market;
 use crate::domain::market::Period;
-use crate::domain::policy::{Blocs, Place};
+use crate::domain::policy::{Blocs, Jurisdiction};
 use crate::domain::threat::Scope;
-use crate::domain::update::{Batch, Confinement, Outcome, Refusal, Removal, Update};
+use crate::domain::update::{Batch, Rejection, Removal, Update, UpdateOutcome, WriteScope};
 use crate::domain::{Day, MarketKey, Report, Slug, Threat, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -25,9 +25,9 @@ pub struct ThreatRecord {
 
 /// What a batch would change, if nothing in it is refused.
 #[derive(Debug, Default)]
-pub(super) struct Changes {
-    pub(super) outcomes: Vec<Outcome>,
-    pub(super) refusals: Vec<Refusal>,
+pub(super) struct BatchChanges {
+    pub(super) outcomes: Vec<UpdateOutcome>,
+    pub(super) rejections: Vec<Rejection>,
     /// By market, source, period and release.
     pub(super) reports: BTreeMap<(MarketKey, Slug, Period, Day), Arc<Report>>,
     /// `None` takes the threat from the record.
@@ -35,18 +35,18 @@ pub(super) struct Changes {
 }
 
 /// The record as a batch finds it.
-pub(super) struct Ledger<'a> {
+pub(super) struct BatchReviewer<'a> {
     pub(super) markets: &'a BTreeMap<MarketKey, Market>,
     pub(super) threats: &'a BTreeMap<Slug, Arc<ThreatRecord>>,
     pub(super) blocs: Option<&'a Blocs>,
     pub(super) now: Timestamp,
 }
 
-impl Ledger<'_> {
+impl BatchReviewer<'_> {
     /// Goes through a batch in order, each update on top of those before it.
-    pub(super) fn review(&self, batch: &Batch) -> Changes {
+    pub(super) fn review(&self, batch: &Batch) -> BatchChanges {
         let outcomes = Vec::with_capacity(batch.updates.len());
-        let mut changes = Changes { outcomes, ..Changes::default() };
+        let mut changes = BatchChanges { outcomes, ..BatchChanges::default() };
         for (at, update) in batch.updates.iter().enumerate() {
             let outcome = match update {
                 Update::Report(report) => self.review_report(at, report, batch, &mut changes),
@@ -55,7 +55,7 @@ impl Ledger<'_> {
             };
             match outcome {
                 Ok(outcome) => changes.outcomes.push(outcome),
-                Err(refusal) => changes.refusals.push(refusal),
+                Err(rejection) => changes.rejections.push(rejection),
             }
         }
         changes
@@ -68,8 +68,8 @@ impl Ledger<'_> {
         update: usize,
         report: &Arc<Report>,
         batch: &Batch,
-        changes: &mut Changes,
-    ) -> Result<Outcome, Refusal> {
+        changes: &mut BatchChanges,
+    ) -> Result<UpdateOutcome, Rejection> {
         let market = self.markets.get(&report.market());
         let (key, source, period) = (report.market(), report.source(), report.period());
         let staged = |vintage| (key, source.clone(), period, vintage);
@@ -77,14 +77,14 @@ impl Ledger<'_> {
             market.and_then(|market| market.release(report)).map(|record| &record.report)
         });
         if known.is_some_and(|known| known == report) {
-            return Ok(Outcome::Unchanged);
+            return Ok(UpdateOutcome::Unchanged);
         }
         if confinement(batch).is_some()
             && let Some(feed) =
                 market.and_then(|market| market.published_by_another(source, &batch.feed))
         {
             let (source_name, feed) = (source.clone(), feed.clone());
-            return Err(Refusal::ReportOfAnother { update, source_name, feed });
+            return Err(Rejection::ReportOwnedByOtherFeed { update, source_name, feed });
         }
         let newer = changes.reports.range(staged(Day::MIN)..=staged(Day::MAX)).next_back();
         let newest = newer.map(|((.., vintage), _)| *vintage).max(
@@ -92,7 +92,7 @@ impl Ledger<'_> {
         );
         changes.reports.insert(staged(report.vintage()), Arc::clone(report));
         let is_newest = newest <= Some(report.vintage());
-        Ok(if is_newest { Outcome::Applied } else { Outcome::Superseded })
+        Ok(if is_newest { UpdateOutcome::Applied } else { UpdateOutcome::Superseded })
     }
 
     fn review_threat(
@@ -100,22 +100,22 @@ impl Ledger<'_> {
         update: usize,
         threat: &Arc<Threat>,
         batch: &Batch,
-        changes: &mut Changes,
-    ) -> Result<Outcome, Refusal> {
+        changes: &mut BatchChanges,
+    ) -> Result<UpdateOutcome, Rejection> {
         self.check_blocs(update, &threat.scope)?;
         let current = self.current(&threat.id, changes);
         if let Some(current) = current {
             check_exercise(update, current, batch)?;
-            let same = threat.says_the_same(&current.threat);
+            let same = threat.equals_ignoring_revision(&current.threat);
             let sent = threat.revision;
             let revision = current.threat.revision;
             if same && (sent == 0 || sent == revision) {
-                return Ok(Outcome::Unchanged);
+                return Ok(UpdateOutcome::Unchanged);
             }
             check_confinement(update, current, batch)?;
             if sent != 0 && sent <= revision {
                 let threat = threat.id.clone();
-                return Err(Refusal::StaleRevision { update, threat, sent, current: revision });
+                return Err(Rejection::StaleRevision { update, threat, sent, current: revision });
             }
         }
         let next = current.map_or(0, |current| current.threat.revision).saturating_add(1);
@@ -132,7 +132,7 @@ impl Ledger<'_> {
             exercise: batch.exercise,
         };
         changes.threats.insert(id, Some(Arc::new(record)));
-        Ok(Outcome::Applied)
+        Ok(UpdateOutcome::Applied)
     }
 
     fn review_removal(
@@ -140,39 +140,39 @@ impl Ledger<'_> {
         update: usize,
         removal: &Removal,
         batch: &Batch,
-        changes: &mut Changes,
-    ) -> Result<Outcome, Refusal> {
+        changes: &mut BatchChanges,
+    ) -> Result<UpdateOutcome, Rejection> {
         let threat = removal.threat.clone();
         let Some(current) = self.current(&threat, changes) else {
-            return Err(Refusal::UnknownThreat { update, threat });
+            return Err(Rejection::UnknownThreat { update, threat });
         };
         check_exercise(update, current, batch)?;
         check_confinement(update, current, batch)?;
         let revision = current.threat.revision;
         match removal.revision {
             Some(sent) if sent != revision => {
-                Err(Refusal::StaleRevision { update, threat, sent, current: revision })
+                Err(Rejection::StaleRevision { update, threat, sent, current: revision })
             }
             Some(_) | None => {
                 changes.threats.insert(threat, None);
-                Ok(Outcome::Applied)
+                Ok(UpdateOutcome::Applied)
             }
         }
     }
 
-    fn current<'a>(&'a self, id: &Slug, changes: &'a Changes) -> Option<&'a ThreatRecord> {
+    fn current<'a>(&'a self, id: &Slug, changes: &'a BatchChanges) -> Option<&'a ThreatRecord> {
         match changes.threats.get(id) {
             Some(staged) => staged.as_deref(),
             None => self.threats.get(id).map(|record| &**record),
         }
     }
 
-    fn check_blocs(&self, update: usize, scope: &Scope) -> Result<(), Refusal> {
+    fn check_blocs(&self, update: usize, scope: &Scope) -> Result<(), Rejection> {
         for place in scope.places() {
-            if let Place::Bloc(bloc) = place
+            if let Jurisdiction::Bloc(bloc) = place
                 && !self.blocs.is_some_and(|blocs| blocs.contains(bloc))
             {
-                return Err(Refusal::UnknownBloc { update, bloc: bloc.clone() });
+                return Err(Rejection::UnknownBloc { update, bloc: bloc.clone() });
             }
         }
         Ok(())
@@ -180,29 +180,37 @@ impl Ledger<'_> {
 }
 
 /// What the batch may change, where that is not everything.
-fn confinement(batch: &Batch) -> Option<&Confinement> {
-    batch.sender.as_ref()?.confined.as_ref()
+fn confinement(batch: &Batch) -> Option<&WriteScope> {
+    batch.sender.as_ref()?.write_scope.as_ref()
 }
 
 /// Whether the batch may change a threat that is on record.
-fn check_confinement(update: usize, current: &ThreatRecord, batch: &Batch) -> Result<(), Refusal> {
+fn check_confinement(
+    update: usize,
+    current: &ThreatRecord,
+    batch: &Batch,
+) -> Result<(), Rejection> {
     let Some(confinement) = confinement(batch) else { return Ok(()) };
     let threat = || current.threat.id.clone();
     if current.feed != batch.feed {
         let (threat, feed) = (threat(), current.feed.clone());
-        return Err(Refusal::ThreatOfAnother { update, threat, feed });
+        return Err(Rejection::ThreatOwnedByOtherFeed { update, threat, feed });
     }
     let Some(minerals) = &confinement.minerals else { return Ok(()) };
     match current.threat.minerals.iter().find(|mineral| !minerals.contains(mineral)) {
-        Some(mineral) => Err(Refusal::ThreatBeyond { update, threat: threat(), mineral: *mineral }),
+        Some(mineral) => Err(Rejection::ThreatCoversOtherMinerals {
+            update,
+            threat: threat(),
+            mineral: *mineral,
+        }),
         None => Ok(()),
     }
 }
 
-fn check_exercise(update: usize, current: &ThreatRecord, batch: &Batch) -> Result<(), Refusal> {
+fn check_exercise(update: usize, current: &ThreatRecord, batch: &Batch) -> Result<(), Rejection> {
     if current.exercise == batch.exercise {
         return Ok(());
     }
     let threat = current.threat.id.clone();
-    Err(Refusal::ExerciseMixed { update, threat, drill: current.exercise })
+    Err(Rejection::ExerciseMixed { update, threat, is_exercise: current.exercise })
 }

@@ -1,13 +1,13 @@
 //! The state as bytes, and back: what a restart starts from instead of the first entry.
 
-use super::market::{Drill, Memories, ReportRecord};
-use super::memory::Memory;
-use super::plan::Plans;
+use super::instance_state::InstanceState;
+use super::market::{ExerciseState, InstanceStates, ReportRecord};
+use super::plan::PlanCache;
 use super::record::ThreatRecord;
-use super::requests::Answered;
-use super::state::{Adopted, State};
+use super::requests::BatchResult;
+use super::state::{AdoptedPolicy, State};
 use crate::domain::policy::{Destination, Policy};
-use crate::domain::threat::Status;
+use crate::domain::threat::ThreatStatus;
 use crate::domain::update::RequestId;
 use crate::domain::{MarketKey, Report, Seq, Slug, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -38,9 +38,9 @@ struct Saved<R> {
     adopted: Option<(Seq, Timestamp, Arc<Policy>)>,
     threats: Vec<Arc<ThreatRecord>>,
     reports: Vec<R>,
-    memories: Vec<SavedMemory>,
-    noticed: Vec<(MarketKey, Slug, Status)>,
-    requests: Vec<(RequestId, Arc<Answered>)>,
+    states: Vec<SavedInstanceState>,
+    noticed: Vec<(MarketKey, Slug, ThreatStatus)>,
+    requests: Vec<(RequestId, Arc<BatchResult>)>,
 }
 
 /// A report as format 1 has it.
@@ -58,24 +58,26 @@ impl From<ReportRecord1> for ReportRecord {
 }
 
 #[derive(Serialize, Deserialize)]
-struct SavedMemory {
+struct SavedInstanceState {
     market: MarketKey,
     rule: Slug,
     destination: Destination,
-    real: Memory,
-    drill: Option<Drill>,
+    real: InstanceState,
+    exercise: Option<ExerciseState>,
 }
 
 impl State {
     /// The state as bytes; equal states give equal bytes.
     pub fn to_snapshot(&self) -> Vec<u8> {
-        let memories = self.markets.iter().flat_map(|(key, market)| {
-            market.plan.asked.iter().zip(&market.memories).map(|(asked, memories)| SavedMemory {
-                market: *key,
-                rule: asked.rule.name.clone(),
-                destination: asked.destination.clone(),
-                real: memories.real.clone(),
-                drill: memories.drill.as_deref().cloned(),
+        let states = self.markets.iter().flat_map(|(key, market)| {
+            market.plan.instances.iter().zip(&market.states).map(|(instance, states)| {
+                SavedInstanceState {
+                    market: *key,
+                    rule: instance.rule.name.clone(),
+                    destination: instance.destination.clone(),
+                    real: states.real.clone(),
+                    exercise: states.exercise.as_deref().cloned(),
+                }
             })
         });
         let noticed = self.markets.iter().flat_map(|(key, market)| {
@@ -93,9 +95,9 @@ impl State {
                 .values()
                 .flat_map(|market| market.reports.values())
                 .collect::<Vec<&ReportRecord>>(),
-            memories: memories.collect(),
+            states: states.collect(),
             noticed: noticed.collect(),
-            requests: self.requests.iter().map(|(id, one)| (id, Arc::clone(one))).collect(),
+            requests: self.recent_batches.iter().map(|(id, one)| (id, Arc::clone(one))).collect(),
         };
         let revision = adopted.map_or(0, |one| one.revision);
         postcard::to_extend(&(saved, revision), vec![FORMAT])
@@ -125,7 +127,7 @@ impl State {
             seq: saved.seq,
             now: saved.now,
             last_alert: saved.last_alert,
-            adopted: saved.adopted.map(|(version, at, policy)| Adopted {
+            adopted: saved.adopted.map(|(version, at, policy)| AdoptedPolicy {
                 version,
                 at,
                 revision,
@@ -139,30 +141,30 @@ impl State {
             ..Self::default()
         };
         if let Some(adopted) = &state.adopted {
-            state.plans = Plans::new(&adopted.policy);
+            state.plans = PlanCache::new(&adopted.policy);
         }
-        state.restore_markets(saved.reports.into_iter().map(Into::into), saved.memories);
+        state.restore_markets(saved.reports.into_iter().map(Into::into), saved.states);
         for (key, id, status) in saved.noticed {
             if let Some(market) = state.markets.get_mut(&key) {
                 market.noticed.insert(id, status);
             }
         }
         for (id, answered) in saved.requests {
-            state.requests.keep(id, answered);
+            state.recent_batches.keep(id, answered);
         }
-        state.reschedule_all();
+        state.schedule_everything();
         state
     }
 
     fn restore_markets(
         &mut self,
         reports: impl Iterator<Item = ReportRecord>,
-        memories: Vec<SavedMemory>,
+        states: Vec<SavedInstanceState>,
     ) {
         for record in reports {
             let key = record.report.market();
             if let Some(market) = self.markets.get_mut(&key) {
-                market.put(record);
+                market.record_release(record);
             } else {
                 let market = self.new_market(key, record);
                 self.markets.insert(key, market);
@@ -170,20 +172,20 @@ impl State {
         }
         let policy = self.adopted.as_ref().map(|adopted| Arc::clone(&adopted.policy));
         for market in self.markets.values_mut() {
-            market.choose(policy.as_deref());
+            market.select_report(policy.as_deref());
         }
-        for memory in memories {
-            let Some(market) = self.markets.get_mut(&memory.market) else { continue };
-            let asked = market.plan.asked.iter().position(|asked| {
-                asked.rule.name == memory.rule && asked.destination == memory.destination
+        for state in states {
+            let Some(market) = self.markets.get_mut(&state.market) else { continue };
+            let instance = market.plan.instances.iter().position(|instance| {
+                instance.rule.name == state.rule && instance.destination == state.destination
             });
-            if let Some(one) = asked.and_then(|at| market.memories.get_mut(at)) {
-                *one = Memories { real: memory.real, drill: memory.drill.map(Box::new) };
+            if let Some(one) = instance.and_then(|at| market.states.get_mut(at)) {
+                *one = InstanceStates { real: state.real, exercise: state.exercise.map(Box::new) };
             }
         }
         if let Some(policy) = policy {
             for market in self.markets.values_mut() {
-                market.work_out(&policy, self.now.day());
+                market.compute_derived(&policy, self.now.day());
             }
         }
     }

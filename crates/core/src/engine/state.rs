@@ -1,21 +1,21 @@
 //! The state, and the one way it changes.
 
-use super::calendar::{Calendar, Due};
+use super::deadlines::{Deadlines, Due};
 use super::evaluate::{DataChange, Evaluation, Trigger};
-use super::market::{BearingRecord, Market, Memories, ReportRecord, scope_match};
-use super::plan::Plans;
-use super::record::{Changes, Ledger, ThreatRecord};
-use super::requests::{Answered, Requests};
+use super::market::{InstanceStates, Market, MarketThreat, ReportRecord, scope_match};
+use super::plan::PlanCache;
+use super::record::{BatchChanges, BatchReviewer, ThreatRecord};
+use super::requests::{BatchResult, RecentBatches};
 use crate::domain::alert::ScopeMatch;
 use crate::domain::policy::Policy;
-use crate::domain::update::{Answer, Batch, Outcome, Payload};
+use crate::domain::update::{Batch, BatchOutcome, Payload, UpdateOutcome};
 use crate::domain::{Alert, Day, Entry, MarketKey, Seq, Slug, Stage, Threat, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A policy and since when it is in force.
 #[derive(Debug, Clone)]
-pub struct Adopted {
+pub struct AdoptedPolicy {
     /// The entry that adopted it.
     pub version: Seq,
     /// When.
@@ -28,7 +28,7 @@ pub struct Adopted {
 
 /// What applying an entry came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Applied {
+pub struct AppliedEntry {
     /// The entry.
     pub entry: Seq,
     /// The alerts it caused, in order.
@@ -42,12 +42,12 @@ pub struct State {
     pub(super) now: Timestamp,
     /// The sequence of the last alert.
     pub(super) last_alert: u64,
-    pub(super) adopted: Option<Adopted>,
+    pub(super) adopted: Option<AdoptedPolicy>,
     pub(super) markets: BTreeMap<MarketKey, Market>,
     pub(super) threats: BTreeMap<Slug, Arc<ThreatRecord>>,
-    pub(super) plans: Plans,
-    pub(super) requests: Requests,
-    pub(super) calendar: Calendar,
+    pub(super) plans: PlanCache,
+    pub(super) recent_batches: RecentBatches,
+    pub(super) deadlines: Deadlines,
 }
 
 impl Default for State {
@@ -60,9 +60,9 @@ impl Default for State {
             adopted: None,
             markets: BTreeMap::new(),
             threats: BTreeMap::new(),
-            plans: Plans::default(),
-            requests: Requests::default(),
-            calendar: Calendar::default(),
+            plans: PlanCache::default(),
+            recent_batches: RecentBatches::default(),
+            deadlines: Deadlines::default(),
         }
     }
 }
@@ -70,8 +70,8 @@ impl Default for State {
 impl State {
     /// Before the first entry, with a policy in force from the beginning.
     pub fn under(policy: Arc<Policy>) -> Self {
-        let plans = Plans::new(&policy);
-        let adopted = Adopted { version: Seq::ZERO, at: Timestamp::MIN, revision: 0, policy };
+        let plans = PlanCache::new(&policy);
+        let adopted = AdoptedPolicy { version: Seq::ZERO, at: Timestamp::MIN, revision: 0, policy };
         Self { adopted: Some(adopted), plans, ..Self::default() }
     }
 
@@ -85,8 +85,8 @@ impl State {
             markets: self.markets.clone(),
             threats: self.threats.clone(),
             plans: self.plans.clone(),
-            requests: Requests::default(),
-            calendar: self.calendar.clone(),
+            recent_batches: RecentBatches::default(),
+            deadlines: self.deadlines.clone(),
         }
     }
 
@@ -101,7 +101,7 @@ impl State {
     }
 
     /// The policy in force, once one was adopted.
-    pub fn adopted(&self) -> Option<&Adopted> {
+    pub fn adopted(&self) -> Option<&AdoptedPolicy> {
         self.adopted.as_ref()
     }
 
@@ -116,19 +116,19 @@ impl State {
     }
 
     /// The answers to the last batches.
-    pub fn requests(&self) -> &Requests {
-        &self.requests
+    pub fn recent_batches(&self) -> &RecentBatches {
+        &self.recent_batches
     }
 
     /// When something is due that no update announces: then a tick must be appended.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.calendar.next()
+        self.deadlines.next()
     }
 
     /// The sequences of the latest alerts of all open episodes.
     pub fn open_alerts(&self) -> BTreeSet<u64> {
-        let standings = self.markets.values().flat_map(Market::standings);
-        standings.filter_map(|standing| standing.episode).map(|episode| episode.latest).collect()
+        let standings = self.markets.values().flat_map(Market::rule_statuses);
+        standings.filter_map(|levels| levels.episode).map(|episode| episode.latest).collect()
     }
 
     /// Applies the entry after the last one. What was due before its time happens first, in order of the deadlines.
@@ -136,28 +136,28 @@ impl State {
     /// # Panics
     ///
     /// When the entry is not the next one: the journal promises order without gaps.
-    pub fn apply(&mut self, entry: &Entry) -> Applied {
+    pub fn apply(&mut self, entry: &Entry) -> AppliedEntry {
         assert_eq!(entry.seq, self.seq.next(), "entries come in order, without gaps");
         assert!(entry.at >= self.now, "the journal's time never goes back");
         self.seq = entry.seq;
         let mut alerts = Vec::new();
-        while let Some((at, due)) = self.calendar.take_due(entry.at) {
+        while let Some((at, due)) = self.deadlines.pop_due(entry.at) {
             self.now = at;
-            self.fire(due, entry.at, &mut alerts);
+            self.process_due(due, entry.at, &mut alerts);
         }
         self.now = entry.at;
         match &entry.payload {
-            Payload::Batch(batch) => self.take_batch(batch, &mut alerts),
-            Payload::PolicyAdopted(policy) => self.adopt(0, policy, &mut alerts),
+            Payload::Batch(batch) => self.apply_batch(batch, &mut alerts),
+            Payload::PolicyAdopted(policy) => self.adopt_policy(0, policy, &mut alerts),
             Payload::PolicyRevised { revision, policy } => {
-                self.adopt(*revision, policy, &mut alerts);
+                self.adopt_policy(*revision, policy, &mut alerts);
             }
             Payload::Tick { .. } => {}
         }
-        Applied { entry: entry.seq, alerts }
+        AppliedEntry { entry: entry.seq, alerts }
     }
 
-    fn fire(&mut self, due: Vec<Due>, journal_time: Timestamp, alerts: &mut Vec<Alert>) {
+    fn process_due(&mut self, due: Vec<Due>, journal_time: Timestamp, alerts: &mut Vec<Alert>) {
         let mut touched: BTreeMap<MarketKey, Vec<Slug>> = BTreeMap::new();
         for due in due {
             match due {
@@ -167,10 +167,10 @@ impl State {
                 Due::Threat(id) => {
                     let Some(record) = self.threats.get(&id) else { continue };
                     let boundary = record.threat.next_boundary(self.now.day());
-                    for market in self.touched_by(&record.threat) {
+                    for market in self.affected_markets(&record.threat) {
                         touched.entry(market).or_default().push(id.clone());
                     }
-                    self.calendar.schedule(Due::Threat(id), boundary.map(Day::start));
+                    self.deadlines.schedule(Due::Threat(id), boundary.map(Day::start));
                 }
             }
         }
@@ -179,40 +179,45 @@ impl State {
         }
     }
 
-    fn take_batch(&mut self, batch: &Batch, alerts: &mut Vec<Alert>) {
-        if self.requests.get(batch.request_id).is_some() {
+    fn apply_batch(&mut self, batch: &Batch, alerts: &mut Vec<Alert>) {
+        if self.recent_batches.get(batch.request_id).is_some() {
             return;
         }
         let first_alert = self.last_alert.saturating_add(1);
         let changes = self.review(batch);
-        let answer = if changes.refusals.is_empty() {
+        let outcome = if changes.rejections.is_empty() {
             let outcomes = self.commit(changes, batch, alerts);
-            Answer::Accepted(outcomes)
+            BatchOutcome::Accepted(outcomes)
         } else {
-            Answer::Refused(changes.refusals)
+            BatchOutcome::Rejected(changes.rejections)
         };
         let caused = self.last_alert.saturating_add(1).saturating_sub(first_alert);
-        let answered = Answered {
+        let answered = BatchResult {
             digest: batch.digest,
             entry: self.seq,
-            answer,
+            outcome,
             alerts: (first_alert, caused),
         };
-        self.requests.keep(batch.request_id, Arc::new(answered));
+        self.recent_batches.keep(batch.request_id, Arc::new(answered));
     }
 
-    fn review(&self, batch: &Batch) -> Changes {
+    fn review(&self, batch: &Batch) -> BatchChanges {
         let blocs = self.adopted.as_ref().map(|adopted| &adopted.policy.blocs);
         let (markets, threats) = (&self.markets, &self.threats);
-        Ledger { markets, threats, blocs, now: self.now }.review(batch)
+        BatchReviewer { markets, threats, blocs, now: self.now }.review(batch)
     }
 
-    fn commit(&mut self, changes: Changes, batch: &Batch, alerts: &mut Vec<Alert>) -> Vec<Outcome> {
-        let mut touched: BTreeMap<MarketKey, Touched> = BTreeMap::new();
+    fn commit(
+        &mut self,
+        changes: BatchChanges,
+        batch: &Batch,
+        alerts: &mut Vec<Alert>,
+    ) -> Vec<UpdateOutcome> {
+        let mut touched: BTreeMap<MarketKey, MarketChanges> = BTreeMap::new();
         for ((key, ..), report) in changes.reports {
             let feed = batch.sender.is_some().then(|| batch.feed.clone());
             let record = ReportRecord { report, accepted_at: self.now, feed };
-            if let Some(change) = self.put_report(key, record) {
+            if let Some(change) = self.record_report(key, record) {
                 // Of several releases in one batch, the first change has what was in force before.
                 touched.entry(key).or_default().data.get_or_insert(change);
             }
@@ -222,13 +227,13 @@ impl State {
                 Some(_) => None,
                 None => self.threats.get(&id).cloned(),
             };
-            for market in self.put_threat(&id, record) {
+            for market in self.record_threat(&id, record) {
                 let touched = touched.entry(market).or_default();
                 touched.threats.push(id.clone());
                 touched.retracted.extend(retracted.clone());
             }
         }
-        for (market, Touched { data, threats, retracted }) in touched {
+        for (market, MarketChanges { data, threats, retracted }) in touched {
             let trigger = Trigger::Batch { batch, data, threats, retracted };
             self.evaluate(market, &trigger, self.now, alerts);
         }
@@ -236,15 +241,15 @@ impl State {
     }
 
     /// Records a report; what changed, where the figures in force are others now.
-    fn put_report(&mut self, key: MarketKey, record: ReportRecord) -> Option<DataChange> {
+    fn record_report(&mut self, key: MarketKey, record: ReportRecord) -> Option<DataChange> {
         let Some(market) = self.markets.get_mut(&key) else {
             let market = self.new_market(key, record);
             self.markets.insert(key, market);
             return Some(DataChange::default());
         };
         let (release, before) = (market.in_force.clone(), Arc::clone(&market.report().report));
-        market.put(record);
-        market.choose(self.adopted.as_ref().map(|adopted| &*adopted.policy));
+        market.record_release(record);
+        market.select_report(self.adopted.as_ref().map(|adopted| &*adopted.policy));
         let after = &market.report().report;
         if before == *after {
             return None;
@@ -256,50 +261,54 @@ impl State {
 
     pub(super) fn new_market(&mut self, key: MarketKey, record: ReportRecord) -> Market {
         let mut market = Market::new(record);
-        let bearing = self.threats.iter().filter_map(|(id, record)| {
+        let threats = self.threats.iter().filter_map(|(id, record)| {
             let scope_match = scope_match(&record.threat, key)?;
-            Some((id.clone(), BearingRecord { scope_match, record: Arc::clone(record) }))
+            Some((id.clone(), MarketThreat { scope_match, record: Arc::clone(record) }))
         });
-        market.bearing = bearing.collect();
+        market.threats = threats.collect();
         if let Some(adopted) = &self.adopted {
-            market.plan = self.plans.of(key);
-            market.memories.resize_with(market.plan.asked.len(), Memories::default);
-            market.exposures = market.expose(&adopted.policy, self.now.day(), false);
+            market.plan = self.plans.plan_for(key);
+            market.states.resize_with(market.plan.instances.len(), InstanceStates::default);
+            market.exposures = market.compute_exposures(&adopted.policy, self.now.day(), false);
         }
         market
     }
 
     /// Records a threat or takes it from the record; gives the markets it touches now or did before.
-    fn put_threat(&mut self, id: &Slug, record: Option<Arc<ThreatRecord>>) -> BTreeSet<MarketKey> {
+    fn record_threat(
+        &mut self,
+        id: &Slug,
+        record: Option<Arc<ThreatRecord>>,
+    ) -> BTreeSet<MarketKey> {
         let mut touched = BTreeSet::new();
         if let Some(before) = self.threats.remove(id) {
-            touched = self.touched_by(&before.threat);
+            touched = self.affected_markets(&before.threat);
             for key in &touched {
                 if let Some(market) = self.markets.get_mut(key) {
-                    market.bearing.remove(id);
+                    market.threats.remove(id);
                 }
             }
         }
         let mut boundary = None;
         if let Some(record) = record {
             boundary = record.threat.next_boundary(self.now.day());
-            for key in self.touched_by(&record.threat) {
+            for key in self.affected_markets(&record.threat) {
                 touched.insert(key);
                 if let (Some(market), Some(scope_match)) =
                     (self.markets.get_mut(&key), scope_match(&record.threat, key))
                 {
                     let record = Arc::clone(&record);
-                    market.bearing.insert(id.clone(), BearingRecord { scope_match, record });
+                    market.threats.insert(id.clone(), MarketThreat { scope_match, record });
                 }
             }
             self.threats.insert(id.clone(), record);
         }
-        self.calendar.schedule(Due::Threat(id.clone()), boundary.map(Day::start));
+        self.deadlines.schedule(Due::Threat(id.clone()), boundary.map(Day::start));
         touched
     }
 
     /// Markets of the record that a threat is about, by key.
-    fn touched_by(&self, threat: &Threat) -> BTreeSet<MarketKey> {
+    fn affected_markets(&self, threat: &Threat) -> BTreeSet<MarketKey> {
         let minerals = threat.minerals.iter().flat_map(|mineral| mineral.family());
         let markets = minerals.flat_map(|mineral| {
             Stage::ALL.iter().map(|stage| MarketKey { mineral: *mineral, stage: *stage })
@@ -311,12 +320,12 @@ impl State {
 
     /// Markets of the record that a threat is about, and how; by key.
     pub fn scope_of(&self, threat: &Threat) -> impl Iterator<Item = (MarketKey, ScopeMatch)> {
-        let touched = self.touched_by(threat).into_iter();
+        let touched = self.affected_markets(threat).into_iter();
         touched.filter_map(move |key| Some((key, scope_match(threat, key)?)))
     }
 
     /// Brings a policy into force, unless that in force is newer or says the same under the same number.
-    fn adopt(&mut self, revision: u64, policy: &Arc<Policy>, alerts: &mut Vec<Alert>) {
+    fn adopt_policy(&mut self, revision: u64, policy: &Arc<Policy>, alerts: &mut Vec<Alert>) {
         if let Some(adopted) = &mut self.adopted {
             if revision < adopted.revision {
                 return;
@@ -327,9 +336,13 @@ impl State {
             }
         }
         let keys: Vec<MarketKey> = self.markets.keys().copied().collect();
-        self.plans = Plans::new(policy);
-        self.adopted =
-            Some(Adopted { version: self.seq, at: self.now, revision, policy: Arc::clone(policy) });
+        self.plans = PlanCache::new(policy);
+        self.adopted = Some(AdoptedPolicy {
+            version: self.seq,
+            at: self.now,
+            revision,
+            policy: Arc::clone(policy),
+        });
         for key in keys {
             self.evaluate(key, &Trigger::Policy, self.now, alerts);
         }
@@ -357,36 +370,36 @@ impl State {
             alerts,
         };
         if matches!(trigger, Trigger::Policy) {
-            market.choose(Some(&adopted.policy));
-            evaluation.run_policy(market, &self.plans.of(key));
+            market.select_report(Some(&adopted.policy));
+            evaluation.run_new_policy(market, &self.plans.plan_for(key));
         } else {
             evaluation.run(market);
         }
-        self.reschedule(key);
+        self.schedule_market(key);
     }
 
-    pub(super) fn reschedule(&mut self, key: MarketKey) {
+    pub(super) fn schedule_market(&mut self, key: MarketKey) {
         let Some(market) = self.markets.get(&key) else { return };
-        let deadline = if market.plan.timed { market.next_deadline(self.now) } else { None };
-        self.calendar.schedule(Due::Market(key), deadline);
+        let deadline = if market.plan.is_timed { market.next_deadline(self.now) } else { None };
+        self.deadlines.schedule(Due::Market(key), deadline);
     }
 
     /// Schedules everything anew, for a state that was read from a snapshot.
-    pub(super) fn reschedule_all(&mut self) {
+    pub(super) fn schedule_everything(&mut self) {
         let keys: Vec<MarketKey> = self.markets.keys().copied().collect();
         for key in keys {
-            self.reschedule(key);
+            self.schedule_market(key);
         }
         for (id, record) in &self.threats {
             let boundary = record.threat.next_boundary(self.now.day());
-            self.calendar.schedule(Due::Threat(id.clone()), boundary.map(Day::start));
+            self.deadlines.schedule(Due::Threat(id.clone()), boundary.map(Day::start));
         }
     }
 }
 
 /// What a batch changes about one market.
 #[derive(Debug, Default)]
-struct Touched {
+struct MarketChanges {
     data: Option<DataChange>,
     threats: Vec<Slug>,
     retracted: Vec<Arc<ThreatRecord>>,

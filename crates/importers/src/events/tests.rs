@@ -2,8 +2,8 @@
 
 use super::read;
 use crate::{Threats, real_data};
-use lodewatch_core::domain::policy::Place;
-use lodewatch_core::domain::threat::{Authority, Confidence, EndUse, Measure, Scope, Status};
+use lodewatch_core::domain::policy::Jurisdiction;
+use lodewatch_core::domain::threat::{Authority, Confidence, EndUse, Measure, Scope, ThreatStatus};
 use lodewatch_core::domain::{Country, Day, Stage, Threat};
 use proptest::prelude::*;
 
@@ -63,15 +63,15 @@ fn evidence_has_its_address_apart() {
 fn a_suspension_for_one_destination_is_read() {
     let import = list();
     let threat = find(&import, "CHN-USA-2024");
-    let usa = Place::Country(Country::parse("USA").unwrap());
+    let usa = Jurisdiction::Country(Country::parse("USA").unwrap());
     assert_eq!((threat.measure, &threat.scope), (Measure::Prohibition, &Scope::Only(vec![usa])));
     let minerals: Vec<&str> = threat.minerals.iter().map(|mineral| mineral.slug()).collect();
     assert_eq!(minerals, ["gallium", "germanium", "antimony"]);
     for (on, status) in [
-        ("2024-12-02", Status::Threatened),
-        ("2024-12-03", Status::InForce),
-        ("2025-11-09", Status::Suspended),
-        ("2026-11-27", Status::InForce),
+        ("2024-12-02", ThreatStatus::Threatened),
+        ("2024-12-03", ThreatStatus::InForce),
+        ("2025-11-09", ThreatStatus::Suspended),
+        ("2026-11-27", ThreatStatus::InForce),
     ] {
         assert_eq!(threat.status(day(on)), status, "{on}");
     }
@@ -86,8 +86,8 @@ fn a_measure_withdrawn_before_its_day_was_never_effective() {
         (None, Some(day("2026-02-25")))
     );
     assert_eq!(threat.superseded_by.as_ref().unwrap().as_str(), "ZWE-RAW-2026");
-    assert_eq!(threat.status(day("2026-02-24")), Status::Announced);
-    assert_eq!(threat.status(day("2026-02-25")), Status::Superseded);
+    assert_eq!(threat.status(day("2026-02-24")), ThreatStatus::Announced);
+    assert_eq!(threat.status(day("2026-02-25")), ThreatStatus::Superseded);
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn what_is_only_spoken_of_has_no_dates() {
     let import = list();
     let threat = find(&import, "RUS-TALK");
     assert_eq!(threat.measure, Measure::Other);
-    assert_eq!(threat.status(day("2030-01-01")), Status::Threatened);
+    assert_eq!(threat.status(day("2030-01-01")), ThreatStatus::Threatened);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The file's words, as ours.
 
 use lodewatch_core::domain::Stage;
-use lodewatch_core::domain::policy::Place;
+use lodewatch_core::domain::policy::Jurisdiction;
 use lodewatch_core::domain::threat::{Authority, Confidence, EndUse, Evidence, Measure, Scope};
 
 /// What a `measure_type` says.
@@ -69,8 +69,8 @@ pub(super) fn scope(text: &str) -> Option<Scope> {
     if text == "ALL" {
         return Some(Scope::All);
     }
-    let places: Option<Vec<Place>> =
-        text.split(';').map(|part| Place::parse(unqualified(part))).collect();
+    let places: Option<Vec<Jurisdiction>> =
+        text.split(';').map(|part| Jurisdiction::parse(unqualified(part))).collect();
     places.map(Scope::Only)
 }
 

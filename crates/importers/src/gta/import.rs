@@ -7,7 +7,7 @@ use super::words;
 use csv::StringRecord;
 use lodewatch_core::domain::calendar::Calendar;
 use lodewatch_core::domain::market::MarketKey;
-use lodewatch_core::domain::policy::Place;
+use lodewatch_core::domain::policy::Jurisdiction;
 use lodewatch_core::domain::threat::{Authority, Confidence, EndUse, Evidence, Measure, Scope};
 use lodewatch_core::domain::{Country, Day, HsCode, Mineral, Slug, Stage, Threat};
 use std::collections::BTreeSet;
@@ -268,7 +268,7 @@ fn scope(affected: Vec<Country>) -> Scope {
     if affected.is_empty() {
         return Scope::All;
     }
-    Scope::Only(affected.into_iter().map(Place::Country).collect())
+    Scope::Only(affected.into_iter().map(Jurisdiction::Country).collect())
 }
 
 /// The countries of a list, each once, and what is none.

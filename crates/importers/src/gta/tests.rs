@@ -3,7 +3,7 @@
 use super::read;
 use crate::Threats;
 use lodewatch_core::domain::policy::{Blocs, Destination};
-use lodewatch_core::domain::threat::{Authority, Confidence, EndUse, Measure, Scope, Status};
+use lodewatch_core::domain::threat::{Authority, Confidence, EndUse, Measure, Scope, ThreatStatus};
 use lodewatch_core::domain::{Day, Stage, Threat};
 use proptest::prelude::*;
 use std::fmt::Write;
@@ -82,10 +82,10 @@ fn an_act_announced_after_it_took_effect_and_one_withdrawn_before_have_sound_cal
     }
     let late = find(&import, "GTA-1003-COD-mining");
     assert_eq!(late.calendar.announced, Some(day("2024-05-01")));
-    assert_eq!(late.status(day("2024-12-31")), Status::Removed);
+    assert_eq!(late.status(day("2024-12-31")), ThreatStatus::Removed);
     let withdrawn = find(&import, "GTA-1004-DEU-refining");
-    assert_eq!(withdrawn.status(day("2022-04-30")), Status::Announced);
-    assert_eq!(withdrawn.status(day("2022-07-01")), Status::Withdrawn);
+    assert_eq!(withdrawn.status(day("2022-04-30")), ThreatStatus::Announced);
+    assert_eq!(withdrawn.status(day("2022-07-01")), ThreatStatus::Withdrawn);
 }
 
 #[test]

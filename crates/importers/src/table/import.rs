@@ -5,7 +5,7 @@ use super::super::sheet::Sheet;
 use super::super::{Error, Reports, Skipped};
 use super::columns::{Columns, Head, Key, Reading, Row, Supplier};
 use super::mapping::{FigureKind, Mapping};
-use lodewatch_core::domain::market::{Denominator, Draft, DraftRow, Figure};
+use lodewatch_core::domain::market::{Denominator, Figure, ReportDraft, ReportDraftRow};
 use lodewatch_core::domain::{Country, Ppm, Report};
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ struct Distribution {
     first: u64,
     last: u64,
     /// Each with its line.
-    rows: BTreeMap<Country, (u64, DraftRow)>,
+    rows: BTreeMap<Country, (u64, ReportDraftRow)>,
     other: Option<Figure>,
     total_milli: Option<u64>,
 }
@@ -90,7 +90,7 @@ impl Distribution {
                         format!("a country of its own; it stands in line {line} already");
                     return Err(Refused::Wrong(expected));
                 }
-                let draft = DraftRow { country, figure, estimated: row.estimated };
+                let draft = ReportDraftRow { country, figure, estimated: row.estimated };
                 self.rows.insert(country, (row.line, draft));
             }
             (Supplier::Total, Figure::QuantityMilli(_)) if self.total_milli.is_some() => {
@@ -127,7 +127,7 @@ impl Distribution {
     fn into_report(self, key: Key, kind: FigureKind, faults: &mut Faults) -> Option<Report> {
         let (market, source, period) = key;
         let (first, last) = (self.first, self.last);
-        let draft = Draft {
+        let draft = ReportDraft {
             market,
             source,
             period,
@@ -142,7 +142,7 @@ impl Distribution {
             published_total_milli: self.total_milli,
             url: self.head.url.into(),
         };
-        let refused = |fault: lodewatch_core::domain::market::Fault| {
+        let refused = |fault: lodewatch_core::domain::market::ReportFault| {
             let (report, why) = (format!("{market} {period}"), fault.to_string());
             faults.add(Error::Report { first, last, report, why });
         };

@@ -4,7 +4,7 @@ use super::super::{Reports, Skipped};
 use super::figure::Reading;
 use super::import::{Cell, Release};
 use super::tables::{Table, find};
-use lodewatch_core::domain::market::{Denominator, Draft, DraftRow, Figure, Period};
+use lodewatch_core::domain::market::{Denominator, Figure, Period, ReportDraft, ReportDraftRow};
 use lodewatch_core::domain::{Country, MarketKey, Report, Slug};
 use std::collections::BTreeMap;
 
@@ -74,7 +74,7 @@ impl Supplier {
 /// The rows of one market and year as they come in.
 #[derive(Default)]
 struct Distribution {
-    rows: BTreeMap<Country, DraftRow>,
+    rows: BTreeMap<Country, ReportDraftRow>,
     other_milli: Option<u64>,
     world: Option<Reading>,
     unit: String,
@@ -113,7 +113,7 @@ impl Distribution {
     /// Several rows of one country are parts of its production; with one of them withheld the sum is not known.
     fn add_row(&mut self, country: Country, figure: Figure, estimated: bool) {
         let Some(row) = self.rows.get_mut(&country) else {
-            self.rows.insert(country, DraftRow { country, figure, estimated });
+            self.rows.insert(country, ReportDraftRow { country, figure, estimated });
             return;
         };
         row.estimated |= estimated;
@@ -147,7 +147,7 @@ impl Distribution {
                 );
             }
         };
-        let draft = Draft {
+        let draft = ReportDraft {
             market,
             source: Slug::parse("USGS").expect("a plain name"),
             period: Period::Year(year),

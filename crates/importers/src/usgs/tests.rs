@@ -2,7 +2,7 @@
 
 use super::read;
 use crate::{Error, Reports};
-use lodewatch_core::domain::market::{Figure, Flag, Row};
+use lodewatch_core::domain::market::{Figure, Flag, ReportRow};
 use lodewatch_core::domain::{Country, Ppm, Report};
 use proptest::prelude::*;
 
@@ -65,7 +65,7 @@ fn find<'a>(import: &'a Reports, market: &str, year: &str) -> &'a Report {
     import.reports.iter().find(fits).unwrap_or_else(|| panic!("no {market} {year}"))
 }
 
-fn row(report: &Report, country: &str) -> Option<Row> {
+fn row(report: &Report, country: &str) -> Option<ReportRow> {
     let country = Country::parse(country).unwrap();
     report.rows().iter().find(|row| row.country == country).copied()
 }

@@ -1,13 +1,13 @@
 //! What would be if: courses that a copy of the state may take. The state itself is not touched.
 
 use super::State;
-use crate::domain::update::{Answer, Batch, Payload, Refusal};
+use crate::domain::update::{Batch, BatchOutcome, Payload, Rejection};
 use crate::domain::{Alert, Day, Entry, Policy, Timestamp};
 use std::sync::Arc;
 
 /// What is supposed: a policy, then a batch, then time.
 #[derive(Debug, Default)]
-pub struct Hypothesis {
+pub struct SimulationInput {
     /// The policy that would be in force.
     pub policy: Option<Arc<Policy>>,
     /// What a feed would say.
@@ -18,14 +18,14 @@ pub struct Hypothesis {
 
 /// A state on a course of its own.
 #[derive(Debug)]
-pub struct Course {
+pub struct Simulation {
     /// The state.
     pub state: State,
     /// What was told on the way, in order.
     pub alerts: Vec<Alert>,
 }
 
-impl Course {
+impl Simulation {
     /// From a state, as if the answers to batches so far were forgotten.
     pub fn from(state: &State) -> Self {
         Self { state: state.branch(), alerts: Vec::new() }
@@ -36,8 +36,8 @@ impl Course {
     /// # Errors
     ///
     /// Why the batch would be refused.
-    pub fn suppose(&mut self, hypothesis: Hypothesis) -> Result<(), Vec<Refusal>> {
-        let Hypothesis { policy, batch, until } = hypothesis;
+    pub fn apply(&mut self, hypothesis: SimulationInput) -> Result<(), Vec<Rejection>> {
+        let SimulationInput { policy, batch, until } = hypothesis;
         let now = self.state.now();
         if let Some(policy) = policy {
             let revision = self.state.adopted().map_or(0, |adopted| adopted.revision);
@@ -46,19 +46,19 @@ impl Course {
         if let Some(batch) = batch {
             let id = batch.request_id;
             self.take(now, Payload::Batch(batch));
-            let answered = self.state.requests().get(id).map(|answered| &answered.answer);
-            if let Some(Answer::Refused(refusals)) = answered {
-                return Err(refusals.clone());
+            let answered = self.state.recent_batches().get(id).map(|answered| &answered.outcome);
+            if let Some(BatchOutcome::Rejected(rejections)) = answered {
+                return Err(rejections.clone());
             }
         }
         if let Some(day) = until {
-            self.pass_to(day.end());
+            self.advance_to(day.end());
         }
         Ok(())
     }
 
     /// Lets time pass, if the instant is still to come.
-    pub fn pass_to(&mut self, at: Timestamp) {
+    pub fn advance_to(&mut self, at: Timestamp) {
         self.take(at.max(self.state.now()), Payload::Tick { due: at });
     }
 
@@ -89,9 +89,9 @@ impl Backtest {
         }
         let alerts = self.state.apply(&entry).alerts;
         if let Payload::Batch(batch) = &entry.payload {
-            let answered = self.state.requests().get(batch.request_id);
+            let answered = self.state.recent_batches().get(batch.request_id);
             let refused = answered.is_some_and(|one| {
-                one.entry == entry.seq && matches!(one.answer, Answer::Refused(_))
+                one.entry == entry.seq && matches!(one.outcome, BatchOutcome::Rejected(_))
             });
             self.refused = self.refused.saturating_add(u64::from(refused));
         }

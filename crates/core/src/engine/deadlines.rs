@@ -14,12 +14,12 @@ pub(super) enum Due {
 
 /// At most one deadline for each thing, in order of time.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Calendar {
+pub(super) struct Deadlines {
     by_time: BTreeSet<(Timestamp, Due)>,
     by_what: BTreeMap<Due, Timestamp>,
 }
 
-impl Calendar {
+impl Deadlines {
     /// Sets, moves or, with `None`, takes away the deadline of something.
     pub(super) fn schedule(&mut self, due: Due, at: Option<Timestamp>) {
         if self.by_what.get(&due).copied() == at {
@@ -40,7 +40,7 @@ impl Calendar {
     }
 
     /// Takes out everything due at the first deadline, if that is not after `until`.
-    pub(super) fn take_due(&mut self, until: Timestamp) -> Option<(Timestamp, Vec<Due>)> {
+    pub(super) fn pop_due(&mut self, until: Timestamp) -> Option<(Timestamp, Vec<Due>)> {
         let at = self.next().filter(|at| *at <= until)?;
         let mut due = Vec::new();
         while let Some((_, what)) = self.by_time.first().filter(|(first, _)| *first == at).cloned()

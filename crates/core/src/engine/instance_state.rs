@@ -1,6 +1,6 @@
 //! What a rule remembers of a market for one destination.
 
-use super::crossing::{Band, Change, Standing};
+use super::crossing::{LevelChange, LevelState, QuietRange};
 use crate::domain::alert::Kind;
 use crate::domain::policy::Level;
 use crate::domain::rule::{Flapping, Rule};
@@ -17,20 +17,20 @@ pub struct Episode {
     pub latest: u64,
 }
 
-/// The memory of one rule on one market for one destination, in the real world or in a drill. Persisted in snapshots.
+/// The state of one rule on one market for one destination, in the real world or in a drill. Persisted in snapshots.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(super) struct Memory {
-    pub(super) standing: Standing,
+pub(super) struct InstanceState {
+    pub(super) levels: LevelState,
     pub(super) episode: Option<Episode>,
     /// Whether it was told that the report is stale.
     pub(super) stale: bool,
     /// How the level came and went; only for rules that ask for it.
-    flap: Option<Box<Flap>>,
+    flap: Option<Box<FlapHistory>>,
 }
 
 /// How a level came and went. Persisted in snapshots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Flap {
+struct FlapHistory {
     /// The last changes, within the rule's time; at most one more than the rule allows.
     changes: Vec<Timestamp>,
     /// The gravest level of these changes.
@@ -41,10 +41,10 @@ struct Flap {
     held: bool,
 }
 
-impl Memory {
+impl InstanceState {
     /// The level as it was told: the gravest while it is held.
-    pub(super) fn told_level(&self) -> Option<Level> {
-        self.held().map_or(self.standing.level, |flap| flap.peak)
+    pub(super) fn reported_level(&self) -> Option<Level> {
+        self.held().map_or(self.levels.level, |flap| flap.peak)
     }
 
     /// Whether the level comes and goes and is held.
@@ -52,7 +52,7 @@ impl Memory {
         self.held().is_some()
     }
 
-    fn held(&self) -> Option<&Flap> {
+    fn held(&self) -> Option<&FlapHistory> {
         self.flap.as_deref().filter(|flap| flap.held)
     }
 
@@ -62,8 +62,8 @@ impl Memory {
         rule: &Rule,
         value: Interval,
         now: Timestamp,
-    ) -> Option<(Kind, Change)> {
-        let change = self.standing.step(rule, value, now);
+    ) -> Option<(Kind, LevelChange)> {
+        let change = self.levels.step(rule, value, now);
         match (rule.flapping, change) {
             (None, _) if self.flap.is_none() => change.map(|change| (kind(change), change)),
             (Some(limit), Some(change)) => self.count(limit, change, now),
@@ -72,8 +72,13 @@ impl Memory {
     }
 
     /// Counts a change: within the limit it is told; the one beyond is told as flapping; then only what is graver.
-    fn count(&mut self, limit: Flapping, change: Change, now: Timestamp) -> Option<(Kind, Change)> {
-        let new = Flap { changes: Vec::new(), peak: None, threshold: 0, held: false };
+    fn count(
+        &mut self,
+        limit: Flapping,
+        change: LevelChange,
+        now: Timestamp,
+    ) -> Option<(Kind, LevelChange)> {
+        let new = FlapHistory { changes: Vec::new(), peak: None, threshold: 0, held: false };
         let flap = self.flap.get_or_insert_with(|| Box::new(new));
         flap.changes.retain(|at| at.plus_millis(limit.within_ms) > now);
         if flap.changes.is_empty() && !flap.held {
@@ -86,12 +91,13 @@ impl Memory {
         if flap.held {
             // What is kept is when it was last not quiet.
             flap.changes = vec![now];
-            let graver = Change { from: before, to: flap.peak, threshold: change.threshold };
+            let graver = LevelChange { from: before, to: flap.peak, threshold: change.threshold };
             return (flap.peak > before).then_some((Kind::Escalated, graver));
         }
         if flap.changes.len() > usize::from(limit.changes) {
             flap.held = true;
-            let held = Change { from: change.from, to: flap.peak, threshold: change.threshold };
+            let held =
+                LevelChange { from: change.from, to: flap.peak, threshold: change.threshold };
             return Some((Kind::Flapping, held));
         }
         Some((kind(change), change))
@@ -101,9 +107,9 @@ impl Memory {
     fn calm_down(
         &mut self,
         limit: Option<Flapping>,
-        change: Option<Change>,
+        change: Option<LevelChange>,
         now: Timestamp,
-    ) -> Option<(Kind, Change)> {
+    ) -> Option<(Kind, LevelChange)> {
         let flap = self.flap.as_deref()?;
         let last = flap.changes.last()?;
         if limit.is_some_and(|limit| last.plus_millis(limit.within_ms) > now) {
@@ -114,19 +120,19 @@ impl Memory {
             return change.map(|change| (kind(change), change));
         }
         let change =
-            Change { from: ended.peak, to: self.standing.level, threshold: ended.threshold };
+            LevelChange { from: ended.peak, to: self.levels.level, threshold: ended.threshold };
         (change.from != change.to).then_some((kind(change), change))
     }
 
-    /// Narrows a band of values to those of which this has nothing to say.
-    pub(super) fn narrow(&self, rule: &Rule, band: &mut Band) {
+    /// Narrows a range of values to those of which this has nothing to say.
+    pub(super) fn narrow_quiet_range(&self, rule: &Rule, range: &mut QuietRange) {
         if self.flap.is_some() || rule.flapping.is_some() || rule.max_age_ms.is_some() {
-            *band = Band::NONE;
+            *range = QuietRange::NONE;
         }
-        self.standing.narrow(rule, band);
+        self.levels.narrow_quiet_range(rule, range);
     }
 
-    /// Whether it is news that the report is stale. A newer report makes it news again.
+    /// Whether it is draft that the report is stale. A newer report makes it draft again.
     pub(super) fn goes_stale(&mut self, rule: &Rule, vintage: Day, now: Timestamp) -> bool {
         let was = self.stale;
         self.stale = rule.stale_at(vintage).is_some_and(|at| at <= now);
@@ -135,7 +141,7 @@ impl Memory {
 
     /// Takes every level down without waiting.
     pub(super) fn clear(&mut self) {
-        self.standing.clear();
+        self.levels.clear();
         self.flap = None;
     }
 
@@ -149,13 +155,13 @@ impl Memory {
         let quiet = rule.flapping.zip(self.flap.as_ref()).and_then(|(limit, flap)| {
             flap.changes.last().map(|last| last.plus_millis(limit.within_ms))
         });
-        let deadlines = [self.standing.next_deadline(rule), rule.stale_at(vintage), quiet];
+        let deadlines = [self.levels.next_deadline(rule), rule.stale_at(vintage), quiet];
         deadlines.into_iter().flatten().filter(|at| *at > now).min()
     }
 }
 
 /// How a change is told.
-fn kind(change: Change) -> Kind {
+fn kind(change: LevelChange) -> Kind {
     match (change.from, change.to) {
         (None, _) => Kind::Raised,
         (Some(_), None) => Kind::Cleared,

@@ -1,12 +1,12 @@
 //! What is told: alerts put together.
 
-use super::concentration::{self, Basis};
-use super::crossing::Change;
-use super::evaluate::{DataChange, Evaluation, Seen, Trigger, World};
-use super::exposure::{Lens, weight};
-use super::market::{BearingRecord, Market};
-use super::memory::{Episode, Memory};
-use crate::domain::alert::{Bearing, Cause, Kind, Why};
+use super::concentration::{self, MetricInputs};
+use super::crossing::LevelChange;
+use super::evaluate::{DataChange, Evaluated, Evaluation, Trigger, World};
+use super::exposure::{MeasureFilter, weight};
+use super::instance_state::{Episode, InstanceState};
+use super::market::{Market, MarketThreat};
+use crate::domain::alert::{Cause, Contribution, Kind, ThreatEffect};
 use crate::domain::market::Flag;
 use crate::domain::policy::{Destination, Level, Policy};
 use crate::domain::rule::{Metric, Threshold};
@@ -14,7 +14,7 @@ use crate::domain::share::{Amount, Interval};
 use crate::domain::{Alert, Country, Ppm, Slug, Threat};
 
 /// What an alert says besides what every alert does.
-pub(super) struct News {
+pub(super) struct AlertDraft {
     pub(super) kind: Kind,
     pub(super) rule: Slug,
     pub(super) level: Option<Level>,
@@ -25,111 +25,127 @@ pub(super) struct News {
     pub(super) value: Interval,
     pub(super) previous_value: Option<Interval>,
     pub(super) threshold: Amount,
-    pub(super) why: Why,
-    pub(super) bearing: Vec<Bearing>,
+    pub(super) contributions: Vec<Contribution>,
+    pub(super) threat_effects: Vec<ThreatEffect>,
     pub(super) stale: bool,
     pub(super) exercise: bool,
 }
 
 impl Evaluation<'_> {
     /// A level was crossed, or is held from now on.
-    pub(super) fn tell_change(
+    pub(super) fn emit_level_change(
         &mut self,
-        seen: &Seen<'_>,
-        memory: &mut Memory,
+        evaluated: &Evaluated<'_>,
+        state: &mut InstanceState,
         kind: Kind,
-        change: Change,
+        change: LevelChange,
     ) {
-        let mut news = self.news(seen, memory, kind, change.threshold);
-        (news.level, news.previous_level) = (change.to, change.from);
-        let sequence = self.tell(seen.market, news, memory.episode);
-        let id = memory.episode.map_or(sequence, |episode| episode.id);
-        memory.episode = change.to.map(|_| Episode { id, latest: sequence });
+        let mut draft = self.draft_alert(evaluated, state, kind, change.threshold);
+        (draft.level, draft.previous_level) = (change.to, change.from);
+        let sequence = self.emit(evaluated.market, draft, state.episode);
+        let id = state.episode.map_or(sequence, |episode| episode.id);
+        state.episode = change.to.map(|_| Episode { id, latest: sequence });
     }
 
     /// A threshold lies inside the interval.
-    pub(super) fn tell_indeterminate(
+    pub(super) fn emit_indeterminate(
         &mut self,
-        seen: &Seen<'_>,
-        memory: &mut Memory,
+        evaluated: &Evaluated<'_>,
+        state: &mut InstanceState,
         threshold: Threshold,
     ) {
-        let mut news = self.news(seen, memory, Kind::Indeterminate, threshold.raise);
-        news.possible_level = Some(threshold.level);
-        self.tell_beside(seen.market, news, memory);
+        let mut draft = self.draft_alert(evaluated, state, Kind::Indeterminate, threshold.raise);
+        draft.possible_level = Some(threshold.level);
+        self.emit_within_episode(evaluated.market, draft, state);
     }
 
     /// The report is older than the rule allows.
-    pub(super) fn tell_stale(&mut self, seen: &Seen<'_>, memory: &mut Memory) {
-        let news = self.news(seen, memory, Kind::Stale, 0);
-        self.tell_beside(seen.market, news, memory);
+    pub(super) fn emit_stale(&mut self, evaluated: &Evaluated<'_>, state: &mut InstanceState) {
+        let draft = self.draft_alert(evaluated, state, Kind::Stale, 0);
+        self.emit_within_episode(evaluated.market, draft, state);
     }
 
     /// What changes no level: part of the episode, where one is open.
-    fn tell_beside(&mut self, market: &Market, news: News, memory: &mut Memory) {
-        let sequence = self.tell(market, news, memory.episode);
-        if let Some(episode) = &mut memory.episode {
+    fn emit_within_episode(
+        &mut self,
+        market: &Market,
+        draft: AlertDraft,
+        state: &mut InstanceState,
+    ) {
+        let sequence = self.emit(market, draft, state.episode);
+        if let Some(episode) = &mut state.episode {
             episode.latest = sequence;
         }
     }
 
-    fn news(&self, seen: &Seen<'_>, memory: &Memory, kind: Kind, threshold: Amount) -> News {
-        let rule = &seen.asked.rule;
-        let level = memory.told_level();
-        News {
+    fn draft_alert(
+        &self,
+        evaluated: &Evaluated<'_>,
+        state: &InstanceState,
+        kind: Kind,
+        threshold: Amount,
+    ) -> AlertDraft {
+        let rule = &evaluated.instance.rule;
+        let level = state.reported_level();
+        AlertDraft {
             kind,
             rule: rule.name.clone(),
             level,
             previous_level: level,
             possible_level: None,
-            destination: seen.asked.shown_destination(),
+            destination: evaluated.instance.shown_destination(),
             metric: rule.metric.clone(),
-            value: seen.value,
-            previous_value: seen.previous_value,
+            value: evaluated.value,
+            previous_value: evaluated.previous_value,
             threshold,
-            why: seen.basis.why(&rule.metric),
-            bearing: self.bearing(seen),
-            stale: memory.stale,
-            exercise: seen.world == World::Drill,
+            contributions: evaluated.basis.contributions(&rule.metric),
+            threat_effects: self.threat_effects(evaluated),
+            stale: state.stale,
+            exercise: evaluated.world == World::Exercise,
         }
     }
 
     /// Puts an alert together and gives its sequence.
-    pub(super) fn tell(&mut self, market: &Market, news: News, episode: Option<Episode>) -> u64 {
+    pub(super) fn emit(
+        &mut self,
+        market: &Market,
+        draft: AlertDraft,
+        episode: Option<Episode>,
+    ) -> u64 {
         *self.last_alert = self.last_alert.checked_add(1).expect("2^64 alerts cannot be sent");
         let sequence = *self.last_alert;
         let record = market.report();
         let mut flags = record.report.flags().to_vec();
-        flags.extend(news.stale.then_some(Flag::Stale));
+        flags.extend(draft.stale.then_some(Flag::Stale));
         let leaders = concentration::leaders(&record.report);
-        let cause = self.cause(market, &news.metric);
+        let cause = self.cause(market, &draft.metric);
         self.alerts.push(Alert {
             sequence,
             entry: self.entry,
             episode: episode.map_or(sequence, |episode| episode.id),
-            kind: news.kind,
-            rule: news.rule,
+            kind: draft.kind,
+            rule: draft.rule,
             policy_version: self.adopted.version,
-            level: news.level,
-            previous_level: news.previous_level,
-            possible_level: news.possible_level,
+            level: draft.level,
+            previous_level: draft.previous_level,
+            possible_level: draft.possible_level,
             market: self.key,
-            destination: news.destination,
-            metric: news.metric,
-            value: news.value,
-            previous_value: news.previous_value,
-            threshold: news.threshold,
+            destination: draft.destination,
+            metric: draft.metric,
+            value: draft.value,
+            previous_value: draft.previous_value,
+            threshold: draft.threshold,
             previous_leaders: self.previous_leaders(&cause, &leaders),
             cause,
-            why: news.why,
+            contributions: draft.contributions,
             leaders,
-            bearing: news.bearing,
+            threat_effects: draft.threat_effects,
             flags,
-            report: record.name(),
+            report: record.report_ref(),
             event_time: self.now,
             journal_time: self.journal_time,
             previous: episode.map(|episode| episode.latest),
-            exercise: news.exercise,
+            exercise: draft.exercise,
         });
         sequence
     }
@@ -145,33 +161,33 @@ impl Evaluation<'_> {
         }
     }
 
-    /// The threats that count for what is asked.
-    fn bearing(&self, seen: &Seen<'_>) -> Vec<Bearing> {
-        let rule = &seen.asked.rule;
+    /// The threats that count for what is instance.
+    fn threat_effects(&self, evaluated: &Evaluated<'_>) -> Vec<ThreatEffect> {
+        let rule = &evaluated.instance.rule;
         if !rule.metric.reacts_to_measures() {
             return Vec::new();
         }
-        let destination = &seen.asked.destination;
-        let lens = Lens::of(rule, destination);
+        let destination = &evaluated.instance.destination;
+        let filter = MeasureFilter::of(rule, destination);
         let day = self.now.day();
-        let bearing = seen
+        let counting = evaluated
             .market
-            .bearing
+            .threats
             .values()
-            .filter(|one| seen.world == World::Drill || !one.record.exercise)
-            .filter(|one| lens.counts(&one.record.threat, day, &self.adopted.policy));
-        bearing.map(|one| self.one_bearing(one, Some(destination))).collect()
+            .filter(|one| evaluated.world == World::Exercise || !one.record.exercise)
+            .filter(|one| filter.counts(&one.record.threat, day, &self.adopted.policy));
+        counting.map(|one| self.threat_effect(one, Some(destination))).collect()
     }
 
     /// A threat as alerts name it; with a destination also the members that it reaches.
-    pub(super) fn one_bearing(
+    pub(super) fn threat_effect(
         &self,
-        one: &BearingRecord,
+        one: &MarketThreat,
         destination: Option<&Destination>,
-    ) -> Bearing {
+    ) -> ThreatEffect {
         let threat: &Threat = &one.record.threat;
         let policy: &Policy = &self.adopted.policy;
-        Bearing {
+        ThreatEffect {
             threat: threat.id.clone(),
             state_act: threat.state_act.clone(),
             imposing: threat.imposing,
@@ -193,7 +209,7 @@ impl Evaluation<'_> {
                     Some(data) if !by_threat => Cause::Data {
                         feed,
                         request_id,
-                        report: market.report().name(),
+                        report: market.report().report_ref(),
                         revised: data.revised,
                     },
                     Some(_) | None => Cause::Threat { feed, request_id, threats: threats.clone() },
@@ -205,18 +221,18 @@ impl Evaluation<'_> {
     }
 
     /// A notice: what one country holds, and the threat of it.
-    pub(super) fn notice_of(
+    pub(super) fn draft_notice(
         &self,
         market: &Market,
-        bearing: Bearing,
+        effect: ThreatEffect,
         threshold: Ppm,
         exercise: bool,
-    ) -> News {
-        let metric = Metric::CountryShare(bearing.imposing);
+    ) -> AlertDraft {
+        let metric = Metric::CountryShare(effect.imposing);
         let exposure = const { &super::exposure::Exposure::NONE };
         let report = &market.report().report;
-        let basis = Basis { report, exposure, wgi: &self.adopted.policy.wgi };
-        News {
+        let basis = MetricInputs { report, exposure, wgi: &self.adopted.policy.wgi };
+        AlertDraft {
             kind: Kind::Notice,
             rule: Slug::parse(Policy::NOTICE).expect("a plain word is a name"),
             level: None,
@@ -226,9 +242,9 @@ impl Evaluation<'_> {
             value: basis.value(&metric),
             previous_value: None,
             threshold: i64::from(threshold.get()),
-            why: basis.why(&metric),
+            contributions: basis.contributions(&metric),
             metric,
-            bearing: vec![bearing],
+            threat_effects: vec![effect],
             stale: false,
             exercise,
         }
