@@ -113,7 +113,8 @@ impl Drop for Table<'_> {
         let allowed: Vec<&str> = self.allowed.iter().copied().collect();
         for (key, value) in &self.values {
             let near = nearest(key, &allowed);
-            let near = near.map_or_else(|| ".".to_owned(), |near| format!("; did you mean {near}?"));
+            let near =
+                near.map_or_else(|| ".".to_owned(), |near| format!("; did you mean {near}?"));
             self.collector.push(Problem {
                 key: self.join(key),
                 given: None,
@@ -155,10 +156,7 @@ impl<'c> Node<'c> {
     }
 
     /// Parses each part of a list; the parts that cannot be used are left out.
-    pub fn read_list<T, E: Display>(
-        &self,
-        mut parse: impl FnMut(&str) -> Result<T, E>,
-    ) -> Vec<T> {
+    pub fn read_list<T, E: Display>(&self, mut parse: impl FnMut(&str) -> Result<T, E>) -> Vec<T> {
         self.parts().iter().filter_map(|part| part.read(&mut parse)).collect()
     }
 
@@ -255,7 +253,8 @@ mod tests {
 
     #[test]
     fn every_problem_is_reported_with_its_key_and_reading_goes_on() {
-        let text = "size = 7\nname = \"x\"\nlist = [1, 2]\n[[part]]\nkey = \"a\"\n[[part]]\nkye = 1";
+        let text =
+            "size = 7\nname = \"x\"\nlist = [1, 2]\n[[part]]\nkey = \"a\"\n[[part]]\nkye = 1";
         let found = problems(text, |table| {
             table.read("size", |_| Err::<(), _>("must be small"));
             table.read("list", any);
