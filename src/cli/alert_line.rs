@@ -166,7 +166,10 @@ fn detail(alert: &Alert, whole: &str, width: Option<usize>) -> String {
         ("value", movement(alert)),
         ("threshold", threshold),
         ("cause", alert.cause.as_ref().map(explain::cause).unwrap_or_default()),
-        ("counting", alert.bearings.iter().map(explain::bearing).collect::<Vec<_>>().join("; ")),
+        (
+            "counting",
+            alert.threat_effects.iter().map(explain::bearing).collect::<Vec<_>>().join("; "),
+        ),
         ("source", alert.report.as_ref().map(output::report).unwrap_or_default()),
         ("in full", format!("lodewatch alerts show {}", alert.sequence)),
     ] {

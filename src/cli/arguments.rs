@@ -245,7 +245,7 @@ pub struct Filter {
     pub kind: Vec<String>,
     /// Drills as well.
     #[arg(long)]
-    pub drills: bool,
+    pub exercises: bool,
 }
 
 /// Arguments of `watch`.

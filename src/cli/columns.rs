@@ -3,7 +3,7 @@
 use super::figures;
 use super::output;
 use crate::grpc::pb::{
-    Alert, Flag, Interval, Market, Metric, Part, Supplier, ThreatRecord, Timestamp,
+    Alert, Contribution, Flag, Interval, Market, Metric, Supplier, ThreatRecord, Timestamp,
 };
 
 /// What can be a row.
@@ -63,7 +63,7 @@ impl Columns for Alert {
         let report = self.report.clone().unwrap_or_default();
         let [value_lower, value_upper] = bounds(self.value);
         let [before_lower, before_upper] = bounds(self.previous_value);
-        let threats = self.bearings.iter().map(|one| one.threat_id.clone());
+        let threats = self.threat_effects.iter().map(|one| one.threat_id.clone());
         vec![
             self.sequence.to_string(),
             time(self.event_time.as_ref()),
@@ -143,7 +143,7 @@ impl Columns for Market {
         let [announced_lower, announced_upper] = interval(Metric::AnnouncedHhiT);
         let [restricted_lower, restricted_upper] = interval(Metric::RestrictedShare);
         let [will_be_lower, will_be_upper] = interval(Metric::AnnouncedRestrictedShare);
-        let threats = self.threats.iter().map(|one| one.threat_id.clone());
+        let threats = self.threat_effects.iter().map(|one| one.threat_id.clone());
         let is_known = self.report.is_some();
         vec![
             self.mineral.clone(),
@@ -277,7 +277,7 @@ impl Columns for MarketRow<'_> {
 
     fn fields(&self) -> Vec<String> {
         let Self { market, supplier } = self;
-        let part = market.hhi_t_parts.iter().find(|part| part.country == supplier.country);
+        let part = market.hhi_t_contributions.iter().find(|part| part.country == supplier.country);
         let number = |figure: Option<f64>| figure.map(|one| one.to_string()).unwrap_or_default();
         vec![
             market.mineral.clone(),
@@ -291,7 +291,7 @@ impl Columns for MarketRow<'_> {
             supplier.estimated.to_string(),
             supplier.restricted.to_string(),
             supplier.weight.to_string(),
-            number(part.map(|part: &Part| part.points)),
+            number(part.map(|part: &Contribution| part.points)),
             part.map(|part| part.upper_only.to_string()).unwrap_or_default(),
         ]
     }

@@ -6,7 +6,9 @@ use super::figures::{Unit, decimal};
 use super::{alert_line, output};
 use crate::domain::Country;
 use crate::grpc::pb::alert_service_client::AlertServiceClient;
-use crate::grpc::pb::{Alert, AlertKind, Bearing, Cause, CauseKind, GetAlertRequest, Metric, Part};
+use crate::grpc::pb::{
+    Alert, AlertKind, Cause, CauseKind, Contribution, GetAlertRequest, Metric, ThreatEffect,
+};
 use lodewatch_client::Servers;
 use std::fmt::Write;
 
@@ -34,7 +36,10 @@ fn explained(alert: &Alert) -> String {
         }
     };
     fact("cause", alert.cause.as_ref().map(cause).unwrap_or_default());
-    fact("counting", alert.bearings.iter().map(bearing).collect::<Vec<_>>().join("\n           "));
+    fact(
+        "counting",
+        alert.threat_effects.iter().map(bearing).collect::<Vec<_>>().join("\n           "),
+    );
     fact("report", alert.report.as_ref().map(output::report).unwrap_or_default());
     let flags = alert.flags().map(|flag| output::name(flag.as_str_name(), "FLAG_"));
     fact("flags", flags.collect::<Vec<_>>().join(", "));
@@ -52,7 +57,7 @@ fn arithmetic(alert: &Alert) -> String {
     let unit = Unit::of(alert.metric());
     let mut table = output::table(&["", "share", "", "weight", "", "adds"]);
     let (mut lower, mut upper) = (0_i64, 0_i64);
-    for part in &alert.why {
+    for part in &alert.contributions {
         upper = upper.saturating_add(part.amount);
         if !part.upper_only {
             lower = lower.saturating_add(part.amount);
@@ -93,7 +98,7 @@ fn arithmetic(alert: &Alert) -> String {
     format!("{table}\n {name}{from}: {value}{threshold}")
 }
 
-fn holder(part: &Part) -> String {
+fn holder(part: &Contribution) -> String {
     match Country::from_alpha3(&part.country) {
         Some(country) => format!("{} ({country})", country.name()),
         None => "what no country is named for".to_owned(),
@@ -124,7 +129,7 @@ pub(super) fn cause(cause: &Cause) -> String {
 }
 
 /// A measure, and how it counts.
-pub(super) fn bearing(one: &Bearing) -> String {
+pub(super) fn bearing(one: &ThreatEffect) -> String {
     let status = output::name(one.status().as_str_name(), "THREAT_STATUS_");
     let scope = output::name(one.scope_match().as_str_name(), "SCOPE_MATCH_");
     let reached = match one.reached.as_slice() {
@@ -151,11 +156,11 @@ mod tests {
             r#"{"sequence":"17","episode":"12","previousSequence":"12","kind":"ALERT_KIND_ESCALATED","rule":"hhi-t",
             "policyVersion":"1","level":"LEVEL_CRITICAL","previousLevel":"LEVEL_WARNING","mineral":"gallium",
             "stage":"STAGE_REFINING","destination":"G7","metric":"METRIC_HHI_T","threshold":12000,
-            "why":[{"country":"CHN","sharePpm":990000,"weightPermille":1500,"amount":"1470150000000000"},
+            "contributions":[{"country":"CHN","sharePpm":990000,"weightPermille":1500,"amount":"1470150000000000"},
             {"country":"RUS","sharePpm":4321,"weightPermille":1000,"amount":"18671041000"},
             {"sharePpm":5679,"weightPermille":1000,"amount":"32251041000","upperOnly":true}],
             "cause":{"kind":"CAUSE_KIND_THREAT","feed":"desk","requestId":"r-1","threatIds":["CHN-USA-2024"]},
-            "bearings":[{"threatId":"CHN-USA-2024","imposing":"CHN","scopeMatch":"SCOPE_MATCH_EXACT","weight":1.5,
+            "threatEffects":[{"threatId":"CHN-USA-2024","imposing":"CHN","scopeMatch":"SCOPE_MATCH_EXACT","weight":1.5,
             "status":"THREAT_STATUS_IN_FORCE","reached":["USA"]}],"flags":["FLAG_ESTIMATED"],
             "report":{"source":"USGS","period":"2025","vintage":"2026-02-06"},
             "eventTime":"2024-12-03T00:00:00Z","sentence":"The sentence."}"#,

@@ -1,7 +1,7 @@
 //! Figures of the protocol as people read them.
 
 use super::output;
-use crate::grpc::pb::{Interval, Level, Market, Metric, RuleStanding, Stage};
+use crate::grpc::pb::{Interval, Level, Market, Metric, RuleStatus, Stage};
 use rust_decimal::Decimal;
 
 /// How the values of a metric are written.
@@ -73,7 +73,7 @@ pub(super) fn written(market: &Market, metric: Metric) -> String {
 
 /// The gravest level that is up for the market's destination.
 pub(super) fn level(market: &Market) -> Level {
-    let levels = standings(market).map(RuleStanding::level);
+    let levels = standings(market).map(RuleStatus::level);
     levels.max().unwrap_or_default()
 }
 
@@ -83,10 +83,10 @@ pub(super) fn open(market: &Market) -> usize {
 }
 
 /// What rules say of a market for its destination: those that are for it, and those whose metric has none.
-pub(super) fn standings(market: &Market) -> impl Iterator<Item = &RuleStanding> {
+pub(super) fn standings(market: &Market) -> impl Iterator<Item = &RuleStatus> {
     let is_for =
-        |one: &&RuleStanding| one.destination.is_empty() || one.destination == market.destination;
-    market.standings.iter().filter(is_for)
+        |one: &&RuleStatus| one.destination.is_empty() || one.destination == market.destination;
+    market.rule_statuses.iter().filter(is_for)
 }
 
 /// A market as sentences begin with it: `Gallium refining`.

@@ -69,7 +69,7 @@ pub struct ToAlertmanager {
     pub rule: Vec<String>,
     /// Drills as well.
     #[arg(long)]
-    pub drills: bool,
+    pub exercises: bool,
     /// Seconds after which what fires is told again; shorter than Alertmanager's `resolve_timeout`, which is five minutes unless
     /// set otherwise.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..=3600), value_name = "SECONDS")]
@@ -140,7 +140,7 @@ fn to_alertmanager(to: ToAlertmanager) -> Result<Alertmanager, Error> {
         rule: to.rule,
         min_level: None,
         kind: Vec::new(),
-        drills: to.drills,
+        exercises: to.exercises,
     })?;
     Ok(Alertmanager {
         receivers: receivers.map_err(Error::Forward)?,

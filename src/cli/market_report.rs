@@ -7,7 +7,8 @@ use super::painted::Painted;
 use super::{markets, output, threats};
 use crate::domain::{Country, Mineral, Timestamp};
 use crate::grpc::pb::{
-    Alert, Bearing, Level, Market, MarketState, Metric, Rule, RuleStanding, Supplier, ThreatRecord,
+    Alert, Level, Market, MarketState, Metric, Rule, RuleStatus, Supplier, ThreatEffect,
+    ThreatRecord,
 };
 use anstyle::Style;
 
@@ -109,7 +110,7 @@ impl Report {
             Painted::plain(line.trim_end())
         };
         let points = |country: &str| {
-            let part = market.hhi_t_parts.iter().find(|part| part.country == country);
+            let part = market.hhi_t_contributions.iter().find(|part| part.country == country);
             part.map_or(0.0, |part| part.points)
         };
         let mut lines = vec![row("", "share", 0.0, "t", "adds", "")];
@@ -203,7 +204,7 @@ impl Report {
             let [watch, warning, critical] =
                 [Level::Watch, Level::Warning, Level::Critical].map(raise);
             let standing = figures::standings(&self.market).find(|one| one.rule == rule.name);
-            let level = standing.map(RuleStanding::level).unwrap_or_default();
+            let level = standing.map(RuleStatus::level).unwrap_or_default();
             let word = standing.map_or_else(|| "-".to_owned(), standing_words);
             Painted::plain(line(
                 &rule.name,
@@ -231,7 +232,7 @@ impl Report {
 
     /// Where each that is not over stands, and the day on which that may change.
     fn threats(&self, columns: usize) -> Vec<Painted> {
-        let line = |bearing: &Bearing| {
+        let line = |bearing: &ThreatEffect| {
             let of = |record: &&ThreatRecord| {
                 record.threat.as_ref().is_some_and(|threat| threat.id == bearing.threat_id)
             };
@@ -258,7 +259,7 @@ impl Report {
             Painted::plain(alert_line::cut(&line, columns))
         };
         self.market
-            .threats
+            .threat_effects
             .iter()
             .filter(|one| threats::is_ahead_or_on(one.status()))
             .map(line)
@@ -283,7 +284,7 @@ impl Report {
 }
 
 /// The level, and what else is to be known of it.
-fn standing_words(standing: &RuleStanding) -> String {
+fn standing_words(standing: &RuleStatus) -> String {
     let words = [
         (standing.level() != Level::Unspecified, output::level_name(standing.level())),
         (standing.indeterminate, "indeterminate".to_owned()),

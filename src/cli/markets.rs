@@ -95,9 +95,9 @@ pub(super) fn print_changes(
             change(&|market| figures::written(market, Metric::Hhi)),
             change(&|market| figures::written(market, Metric::HhiT)),
             change(&|market| figures::written(market, Metric::RestrictedShare)),
-            change(&|market| market.threats.len().to_string()),
+            change(&|market| market.threat_effects.len().to_string()),
             change(&|market| {
-                market.standings.iter().filter(|one| one.episode > 0).count().to_string()
+                market.rule_statuses.iter().filter(|one| one.episode > 0).count().to_string()
             }),
         ]);
     }

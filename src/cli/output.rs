@@ -3,7 +3,7 @@
 use super::arguments::Output;
 use super::columns::Columns;
 use crate::grpc::json::{Mapped, to_json};
-use crate::grpc::pb::{Level, ReportName, Stage, Timestamp};
+use crate::grpc::pb::{Level, ReportRef, Stage, Timestamp};
 use comfy_table::{Table, presets};
 use ratatui::crossterm::terminal;
 use std::io::{self, IsTerminal, Write};
@@ -97,7 +97,7 @@ pub(super) fn day(sent: &Timestamp) -> String {
 }
 
 /// `USGS 2025, released 2026-02-06`.
-pub(super) fn report(name: &ReportName) -> String {
+pub(super) fn report(name: &ReportRef) -> String {
     format!("{} {}, released {}", name.source, name.period, name.vintage)
 }
 

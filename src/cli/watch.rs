@@ -128,7 +128,7 @@ pub(super) fn filter(typed: &Filter) -> Result<AlertFilter, Error> {
     for kind in &typed.kind {
         filter.kinds.push(choice("--kind", "ALERT_KIND_", kind, AlertKind::as_str_name)?.into());
     }
-    if typed.drills {
+    if typed.exercises {
         filter.set_exercises(Exercises::Include);
     }
     Ok(filter)

@@ -98,7 +98,7 @@ pub(super) async fn backtest(
         return Err(doing()(tonic::Status::unavailable("the server ended it before the end")));
     }
     if output == Output::Table {
-        let refused = match last.refused {
+        let refused = match last.rejected {
             0 => String::new(),
             refused => format!("; {refused} batches would have been refused"),
         };

@@ -34,9 +34,9 @@ pub struct Api {
     /// The markets, for those who watch them.
     pub boards: Boards,
     /// One permit for every call that works on a state of its own; at the bound further ones are refused.
-    pub what_ifs: Arc<Semaphore>,
+    pub simulations: Arc<Semaphore>,
     /// Why the settings as they are written now did not come into force; empty where they did.
-    pub refused: watch::Receiver<String>,
+    pub settings_error: watch::Receiver<String>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Who is told what became of batches.

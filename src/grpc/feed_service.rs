@@ -130,6 +130,6 @@ async fn append(api: &Api, batch: Batch, work: Option<&Work>) -> Result<Arc<Batc
     let answered = api.view.look(|state| state.recent_batches().get(id).cloned());
     // Forgotten already only when tens of thousands of batches came after it within this moment.
     answered.ok_or_else(|| {
-        status::unavailable("ANSWER_FORGOTTEN", "the batch was applied, its answer is gone")
+        status::unavailable("RESULT_EXPIRED", "the batch was applied, its answer is gone")
     })
 }

@@ -59,13 +59,13 @@ impl<'a> Viewpoint<'a> {
             stage: render::stage(key.stage).into(),
             destination: self.destination.to_string(),
             state: pb::MarketState::Unknown.into(),
-            threats: self.threats(key),
+            threat_effects: self.threat_effects(key),
             ..pb::Market::default()
         };
         if let Some(market) = self.state.markets().get(&key) {
             shown.state = pb::MarketState::Known.into();
             self.show_figures(market, &mut shown);
-            shown.standings = standings(market);
+            shown.rule_statuses = rule_statuses(market);
         }
         shown
     }
@@ -94,16 +94,16 @@ impl<'a> Viewpoint<'a> {
         let says = |metric: &&Metric| **metric != Metric::HhiWgiT || !self.policy.wgi.is_empty();
         shown.metrics = METRICS.iter().filter(says).map(value).collect();
         let contributions = basis(&Metric::HhiT).contributions(&Metric::HhiT);
-        shown.hhi_t_parts = render::why(Metric::HhiT.unit(), &contributions);
+        shown.hhi_t_contributions = render::contributions(Metric::HhiT.unit(), &contributions);
         shown.flags = report.flags().iter().map(|flag| render::flag(*flag).into()).collect();
-        shown.report = Some(render::report_name(&record.report_ref()));
+        shown.report = Some(render::report_ref(&record.report_ref()));
         report.unit().clone_into(&mut shown.unit);
         shown.denominator = render::denominator(report.denominator()).into();
         shown.published_total = report.published_total_milli().map(render::milli);
         report.url().clone_into(&mut shown.url);
-        let others = market.other_reports().map(|(record, superseded)| pb::ReportName {
+        let others = market.other_reports().map(|(record, superseded)| pb::ReportRef {
             superseded,
-            ..render::report_name(&record.report_ref())
+            ..render::report_ref(&record.report_ref())
         });
         shown.other_reports = others.collect();
     }
@@ -120,13 +120,13 @@ impl<'a> Viewpoint<'a> {
     }
 
     /// Threats about a market, whether they count or not.
-    fn threats(&self, key: MarketKey) -> Vec<pb::Bearing> {
+    fn threat_effects(&self, key: MarketKey) -> Vec<pb::ThreatEffect> {
         let today = self.state.now().day();
         let records = self.state.threats().values().filter(|record| !record.exercise);
         let bearing = records.filter_map(|record| {
             let threat: &Threat = &record.threat;
             let scope_match = crate::engine::scope_match(threat, key)?;
-            Some(pb::Bearing {
+            Some(pb::ThreatEffect {
                 threat_id: threat.id.to_string(),
                 state_act_id: threat
                     .state_act
@@ -162,10 +162,10 @@ fn supplier(row: &ReportRow, exposure: &Exposure) -> pb::Supplier {
     }
 }
 
-fn standings(market: &Market) -> Vec<pb::RuleStanding> {
+fn rule_statuses(market: &Market) -> Vec<pb::RuleStatus> {
     let standings = market.rule_statuses().filter(|one| !one.exercise);
     let says = standings.filter(|one| one.level.is_some() || one.indeterminate || one.stale);
-    says.map(|one| pb::RuleStanding {
+    says.map(|one| pb::RuleStatus {
         episode: one.episode.map_or(0, |episode| episode.id),
         rule: one.rule.name.to_string(),
         destination: one.destination.map(ToString::to_string).unwrap_or_default(),
@@ -182,7 +182,7 @@ fn standings(market: &Market) -> Vec<pb::RuleStanding> {
 pub(super) fn threat_record(state: &State, record: &ThreatRecord) -> pb::ThreatRecord {
     let threat = &record.threat;
     let today = state.now().day();
-    let touched = state.scope_of(threat).map(|(key, scope_match)| pb::TouchedMarket {
+    let touched = state.scope_of(threat).map(|(key, scope_match)| pb::AffectedMarket {
         mineral: key.mineral.slug().to_owned(),
         stage: render::stage(key.stage).into(),
         scope_match: render::scope_match(scope_match).into(),

@@ -57,7 +57,7 @@ impl TooMany {
     pub fn limit(self) -> &'static str {
         match self {
             Self::Connections => "server.connections_per_address_max",
-            Self::Wasted => "server.wasted_calls_per_second_max",
+            Self::Wasted => "server.abandoned_calls_per_second_max",
         }
     }
 }

@@ -27,7 +27,7 @@ impl PolicyService for Policies {
         Ok(Response::new(pb::GetPolicyResponse {
             policy: Some(policy.unwrap_or_default()),
             cursor: self.0.cursor(entry),
-            refused: self.0.refused.borrow().clone(),
+            settings_error: self.0.settings_error.borrow().clone(),
             revision,
         }))
     }

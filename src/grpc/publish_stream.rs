@@ -125,7 +125,7 @@ fn answered_batch(
 ) -> pb::PublishStreamResponse {
     let answer = match result {
         Ok(response) => Answer::Accepted(response),
-        Err(status) => Answer::Refused(render::batch_error(request_id, &status)),
+        Err(status) => Answer::Rejected(render::batch_error(request_id, &status)),
     };
     let credits = Credits { batches: 1, bytes }.render();
     pb::PublishStreamResponse { credits: Some(credits), answer: Some(answer) }

@@ -16,7 +16,7 @@
 //! | the clock jumped forward | `UNAVAILABLE` `CLOCK_JUMPED` | retry; reads go on |
 //! | no or wrong credentials | `UNAUTHENTICATED` `CREDENTIALS_REQUIRED` | show a token or a certificate |
 //! | role lacks the method, or there is none | `PERMISSION_DENIED` `ROLE_REQUIRED`, `METHOD_UNKNOWN` | ask the operator |
-//! | another's feed, mineral, threat or report | `PERMISSION_DENIED` `FEED_NOT_YOURS`, `MINERAL_NOT_YOURS`, `NOT_YOURS` | ask the operator |
+//! | another's feed, mineral, threat or report | `PERMISSION_DENIED` `FEED_NOT_ALLOWED`, `MINERAL_NOT_ALLOWED`, `UPDATE_NOT_ALLOWED` | ask the operator |
 //! | damaged journal | `DATA_LOSS` `JOURNAL_DAMAGED` | call the operator |
 
 use super::cursor;
@@ -192,7 +192,7 @@ pub(super) fn refused(rejections: &[Rejection]) -> Status {
             Rejection::ThreatOwnedByOtherFeed { update, .. }
             | Rejection::ThreatCoversOtherMinerals { update, .. }
             | Rejection::ReportOwnedByOtherFeed { update, .. } => {
-                (Code::PermissionDenied, "NOT_YOURS", format!("updates[{update}]"))
+                (Code::PermissionDenied, "UPDATE_NOT_ALLOWED", format!("updates[{update}]"))
             }
             Rejection::StaleRevision { update, .. } => {
                 (Code::FailedPrecondition, "THREAT_REVISION_STALE", format!("updates[{update}]"))
@@ -233,8 +233,8 @@ pub(super) fn denied(denied: &Denied, path: &str) -> Status {
 /// A batch that is more than its publisher may say.
 pub(super) fn overstep(overstep: &Overstep) -> Status {
     let (reason, identity) = match overstep {
-        Overstep::Feed { identity, .. } => ("FEED_NOT_YOURS", identity),
-        Overstep::Mineral { identity, .. } => ("MINERAL_NOT_YOURS", identity),
+        Overstep::Feed { identity, .. } => ("FEED_NOT_ALLOWED", identity),
+        Overstep::Mineral { identity, .. } => ("MINERAL_NOT_ALLOWED", identity),
     };
     plain(Code::PermissionDenied, reason, overstep.to_string(), &[("identity", identity)])
 }
@@ -251,7 +251,7 @@ pub(super) fn journal(error: &journal::Error) -> Status {
             plain(Code::DataLoss, "JOURNAL_DAMAGED", text, &[])
         }
         // Told by the journal itself, once.
-        E::Unreachable { .. } => unavailable("JOURNAL_OUT_OF_REACH", &text),
+        E::Unreachable { .. } => unavailable("JOURNAL_UNREACHABLE", &text),
         E::Closed
         | E::Gone { .. }
         | E::Io { .. }
@@ -260,7 +260,7 @@ pub(super) fn journal(error: &journal::Error) -> Status {
         | E::Locked { .. }
         | E::Exists { .. } => {
             tracing::error!(error = text, "the journal is out of reach");
-            unavailable("JOURNAL_OUT_OF_REACH", "the journal is out of reach")
+            unavailable("JOURNAL_UNREACHABLE", "the journal is out of reach")
         }
     }
 }
@@ -304,7 +304,7 @@ pub(super) fn archive(error: &archive::Error) -> Status {
         | E::OtherJournal { .. }
         | E::Io { .. } => {
             tracing::error!(error = chain(error), "the archive cannot be read");
-            unavailable("ARCHIVE_OUT_OF_REACH", "history cannot be read at the moment")
+            unavailable("ARCHIVE_UNREACHABLE", "history cannot be read at the moment")
         }
     }
 }

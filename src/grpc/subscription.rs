@@ -221,7 +221,7 @@ fn beat(api: &Api, reader: &Reader) -> Bytes {
     let beat = pb::Heartbeat {
         head_cursor: if in_reach { api.cursor(reader.head()) } else { String::new() },
         server_time: Some(render::timestamp(api.clock.now())),
-        journal_out_of_reach: !in_reach,
+        journal_unreachable: !in_reach,
     };
     message(api.cursor_at(reader.position()), Message::Heartbeat(beat))
 }

@@ -22,9 +22,9 @@ const PROGRESS_ENTRIES: u64 = 10_000;
 
 /// A place of one of the few calls that may work on a state of their own at a time.
 pub(super) fn permit(api: &Api) -> Result<OwnedSemaphorePermit, Status> {
-    Arc::clone(&api.what_ifs).try_acquire_owned().map_err(|_| {
+    Arc::clone(&api.simulations).try_acquire_owned().map_err(|_| {
         status::exhausted(
-            "server.what_ifs_max",
+            "server.simulations_max",
             "too many simulations, backtests and looks back at once",
         )
     })
@@ -202,7 +202,7 @@ impl Run {
             entries: read.0,
             entries_total: self.total.0,
             journal_time: Some(render::timestamp(self.test.now())),
-            refused: self.test.refused(),
+            rejected: self.test.refused(),
             done,
         })
     }

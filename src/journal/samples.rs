@@ -75,7 +75,7 @@ pub(crate) fn policy() -> Payload {
         sources: vec![slug("USGS"), slug("BGS")],
         weights: Policy::default_weights(),
         wgi: BTreeMap::from([(country("CHN"), Wgi::from_mean_hundredths(-31).unwrap())]),
-        notice_share: Ppm::new(100_000),
+        notice_share_min: Ppm::new(100_000),
     }))
 }
 

@@ -37,7 +37,7 @@ pub(super) fn count(
     let answered = answered.filter(|answered| answered.entry == entry.seq);
     if let (Payload::Batch(batch), Some(answered)) = (&entry.payload, answered) {
         match &answered.outcome {
-            BatchOutcome::Rejected(_) => metrics.updates("refused", batch.updates.len()),
+            BatchOutcome::Rejected(_) => metrics.updates("rejected", batch.updates.len()),
             BatchOutcome::Accepted(outcomes) => {
                 for (outcome, name) in [
                     (UpdateOutcome::Applied, "applied"),

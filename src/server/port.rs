@@ -52,7 +52,7 @@ pub(super) enum Error {
     Browser(Box<dyn error::Error + Send + Sync>),
     #[error("no TLS handshake or no HTTP in time")]
     Silent,
-    #[error("too many of its calls came to nothing (server.wasted_calls_per_second_max)")]
+    #[error("too many of its calls came to nothing (server.abandoned_calls_per_second_max)")]
     Wasteful,
 }
 

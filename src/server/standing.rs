@@ -47,8 +47,8 @@ impl Looker {
         standing.damaged.set(is(matches!(trouble, Some(Trouble::Damaged(_)))));
         standing.full.set(is(matches!(trouble, Some(Trouble::Full(_)))));
         standing.diverged.set(is(matches!(trouble, Some(Trouble::Diverged(_)))));
-        standing.clock_refused.set(is(clock.stamp().is_err()));
-        standing.settings_refused.set(is(!self.api.refused.borrow().is_empty()));
+        standing.clock_jump_rejected.set(is(clock.stamp().is_err()));
+        standing.settings_rejected.set(is(!self.api.settings_error.borrow().is_empty()));
         // In this order: what is applied was in the journal before.
         standing.applied.set(view.head().0);
         standing.head.set(journal.head().borrow().0);

@@ -187,7 +187,7 @@ fn kind(alert: &Alert) -> String {
 
 /// The threat that a notice is about.
 fn threat(alert: &Alert) -> Option<String> {
-    let bearing = alert.bearings.first().filter(|_| alert.kind() == AlertKind::Notice);
+    let bearing = alert.threat_effects.first().filter(|_| alert.kind() == AlertKind::Notice);
     bearing.map(|bearing| bearing.threat_id.clone())
 }
 
@@ -213,7 +213,7 @@ fn cause(alert: &Alert) -> String {
 
 /// The greatest parts: `CHN 98.5 %, USA 1 %`, and how many more there are.
 fn why(alert: &Alert) -> String {
-    let mut parts: Vec<_> = alert.why.iter().collect();
+    let mut parts: Vec<_> = alert.contributions.iter().collect();
     parts.sort_by_key(|part| std::cmp::Reverse(part.amount));
     let told = parts.iter().take(WHY_MAX).map(|part| {
         let who = if part.country.is_empty() { "unnamed" } else { part.country.as_str() };
@@ -274,7 +274,7 @@ mod tests {
         let mut firing = Firing::default();
         let now: Timestamp = "2024-12-05T00:00:00Z".parse().unwrap();
         firing.take(&alert(1, "RAISED", "WATCH", ""), now);
-        let bearing = r#","bearings":[{"threatId":"CHN-1"}]"#;
+        let bearing = r#","threatEffects":[{"threatId":"CHN-1"}]"#;
         let notice = firing.take(&alert(2, "NOTICE", "UNSPECIFIED", bearing), now);
         assert_eq!(notice[0].labels["threat"], "CHN-1");
         assert_eq!(notice[0].until, Some(now.plus_millis(NOTICE_MS)));

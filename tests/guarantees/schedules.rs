@@ -174,7 +174,7 @@ async fn run(seed: u64) -> Result<String, String> {
     let plan = Plan::new(seed);
     let settings = vec![
         ("ARCHIVE__SNAPSHOT_EVERY_ENTRIES", plan.snapshot_every_entries.to_string()),
-        ("SERVER__DRAIN", "1s".to_owned()),
+        ("SERVER__DRAIN_TIMEOUT", "1s".to_owned()),
     ];
     let count = plan.subscribers.len();
     let mut world = World::start(seed, count, plan.frail_one_in, settings).await;

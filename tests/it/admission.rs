@@ -25,7 +25,7 @@ async fn who_is_no_longer_let_in_loses_its_open_streams_and_others_keep_theirs()
     let file = identities(dir.path(), &ROLES);
     let server = Server::start_with(&dir.path().join("data"), "2026-01-01", |config| {
         config.access.identities = Some(file);
-        config.reload.every_ms = 10;
+        config.reload.interval_ms = 10;
     })
     .await;
     let (gone, stays) =

@@ -19,7 +19,7 @@ async fn until_closed(stream: &mut TcpStream) -> usize {
 async fn a_connection_that_sends_no_preface_is_dropped() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start_with(dir.path(), "2026-01-01", |config| {
-        config.server.handshake_ms = 50;
+        config.server.handshake_timeout_ms = 50;
     })
     .await;
     let mut silent = TcpStream::connect(&server.address).await.unwrap();
@@ -50,8 +50,8 @@ async fn one_connection_too_many_is_closed_at_once() {
 async fn a_drain_ends_in_time_whatever_clients_do() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start_with(dir.path(), "2026-01-01", |config| {
-        config.server.drain_ms = 100;
-        config.server.handshake_ms = 86_400_000;
+        config.server.drain_timeout_ms = 100;
+        config.server.handshake_timeout_ms = 86_400_000;
     })
     .await;
     let mut silent = TcpStream::connect(&server.address).await.unwrap();
@@ -74,8 +74,8 @@ async fn a_connection_without_a_preface_does_not_hold_up_the_drain() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start_with(dir.path(), "2026-01-01", |config| {
         // Longer than this test has patience.
-        config.server.drain_ms = 86_400_000;
-        config.server.handshake_ms = 86_400_000;
+        config.server.drain_timeout_ms = 86_400_000;
+        config.server.handshake_timeout_ms = 86_400_000;
     })
     .await;
     let mut silent = TcpStream::connect(&server.address).await.unwrap();

@@ -169,7 +169,7 @@ impl Publisher {
                     under_way -= 1;
                     self.answered(response, tell).await;
                 }
-                Some(Answer::Refused(error)) => {
+                Some(Answer::Rejected(error)) => {
                     assert_eq!(error.code, i32::from(Code::Unavailable), "a drain: {error:?}");
                     return;
                 }

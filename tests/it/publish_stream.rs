@@ -99,13 +99,13 @@ async fn a_refused_batch_is_answered_and_the_stream_goes_on() {
         feed.send(batch).await;
     }
     assert!(matches!(feed.answer().await, Answer::Accepted(_)));
-    let Answer::Refused(error) = feed.answer().await else { panic!("it is refused") };
+    let Answer::Rejected(error) = feed.answer().await else { panic!("it is refused") };
     assert_eq!((error.code, error.request_id), (Code::InvalidArgument.into(), bad.request_id));
     let fields: Vec<_> = error.fields.iter().map(|one| one.field.as_str()).collect();
     assert_eq!(fields, ["updates[0].report.mineral", "updates[0].report.rows[0].share"]);
-    let Answer::Refused(error) = feed.answer().await else { panic!("there is no such threat") };
+    let Answer::Rejected(error) = feed.answer().await else { panic!("there is no such threat") };
     assert_eq!((error.code, error.retry_after_ms), (Code::NotFound.into(), 0));
-    let Answer::Refused(error) = feed.answer().await else { panic!("it is too much") };
+    let Answer::Rejected(error) = feed.answer().await else { panic!("it is too much") };
     assert_eq!(error.code, i32::from(Code::ResourceExhausted));
     assert_eq!(error.limit, "server.updates_per_second_max");
     assert!(error.retry_after_ms > 0);

@@ -18,7 +18,7 @@ use std::process::Command;
 use tonic::Streaming;
 use tonic::transport::Channel;
 
-const ONE_RULE: &str = "reload.every = \"100ms\"\n[[rules]]\nname = \"NAME\"\nmetric = \"top1_share\"\n\
+const ONE_RULE: &str = "reload.interval = \"100ms\"\n[[rules]]\nname = \"NAME\"\nmetric = \"top1_share\"\n\
     levels = [{ level = \"critical\", raise = RAISE }]\n";
 
 fn rule(name: &str, raise: &str) -> String {
@@ -96,17 +96,21 @@ async fn a_swapped_config_map_brings_other_rules_into_force() {
     let policy =
         policy_until(&channel, |policy| policy.policy.as_ref().unwrap().rules[0].name == "second")
             .await;
-    assert_eq!(policy.refused, "");
+    assert_eq!(policy.settings_error, "");
     let version = policy.policy.unwrap().version;
 
     swap(&data, &bad);
-    let refused = policy_until(&channel, |policy| !policy.refused.is_empty()).await;
-    assert!(refused.refused.contains("rules[0].levels[0].raise = 1.7"), "{}", refused.refused);
+    let refused = policy_until(&channel, |policy| !policy.settings_error.is_empty()).await;
+    assert!(
+        refused.settings_error.contains("rules[0].levels[0].raise = 1.7"),
+        "{}",
+        refused.settings_error
+    );
     let policy = refused.policy.unwrap();
     assert_eq!((&*policy.rules[0].name, policy.version), ("second", version), "those before stay");
 
     swap(&data, &two);
-    policy_until(&channel, |policy| policy.refused.is_empty()).await;
+    policy_until(&channel, |policy| policy.settings_error.is_empty()).await;
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ const SLOW: usize = 2;
 const RESTS: usize = 2000;
 
 /// A ring that a slow reader soon leaves, and no long wait for one that reads nothing when the server stops.
-const SETTINGS: &str = "fanout.ring_bytes_max = 1048576\nserver.drain = \"1s\"\n";
+const SETTINGS: &str = "fanout.ring_bytes_max = 1048576\nserver.drain_timeout = \"1s\"\n";
 
 /// How long it lasts where nothing else is said.
 const SECONDS: u64 = 5;

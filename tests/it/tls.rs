@@ -45,7 +45,7 @@ async fn start(dir: &Path, authority: &Authority, change: impl FnOnce(&mut Confi
     Server::start_for(&dir.join("data"), "2026-01-01", trust, |config| {
         config.tls = Some(tls);
         config.access.identities = Some(identities);
-        config.reload.every_ms = 10;
+        config.reload.interval_ms = 10;
         change(config);
     })
     .await
@@ -151,7 +151,8 @@ async fn versions_1_3_and_1_2_are_spoken_and_nothing_but_http_2_inside() {
 async fn a_handshake_that_stands_still_is_ended_in_time_and_so_is_silence_after_it() {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::new();
-    let server = start(dir.path(), &authority, |config| config.server.handshake_ms = 300).await;
+    let server =
+        start(dir.path(), &authority, |config| config.server.handshake_timeout_ms = 300).await;
     let mut silent = TcpStream::connect(&server.address).await.unwrap();
     let mut clear = TcpStream::connect(&server.address).await.unwrap();
     clear.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();

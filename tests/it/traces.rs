@@ -101,7 +101,7 @@ async fn every_batch_of_a_stream_is_a_part_of_the_streams_trace() {
 #[tokio::test]
 async fn a_popular_alert_is_told_for_as_many_deliveries_as_are_configured() {
     let (dir, collector) = (tempfile::tempdir().unwrap(), Collector::start().await);
-    let server = start(dir.path(), &collector, |config| config.traces.deliveries_max = 3).await;
+    let server = start(dir.path(), &collector, |config| config.traces.delivery_spans_max = 3).await;
     let mut subscribers = Vec::new();
     for _ in 0..5 {
         let from_head = SubscribeRequest { start: Start::Head.into(), ..Default::default() };

@@ -132,7 +132,7 @@ async fn a_backtest_of_the_policy_in_force_tells_what_was_told() {
     };
     let (same, progress) = backtest(&server, policy(|_| {})).await;
     assert_eq!(told(same), told(server.all_alerts().await));
-    assert_eq!((progress.entries, progress.refused), (progress.entries_total, 0));
+    assert_eq!((progress.entries, progress.rejected), (progress.entries_total, 0));
     let (other, _) =
         backtest(&server, policy(|policy| policy.rules.retain(|rule| rule.name == "hhi"))).await;
     assert!(
@@ -179,7 +179,8 @@ async fn markets_are_answered_as_of_a_day_or_a_cursor() {
 async fn only_so_many_may_look_aside_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let server =
-        Server::start_with(dir.path(), "2024-12-01", |config| config.server.what_ifs_max = 1).await;
+        Server::start_with(dir.path(), "2024-12-01", |config| config.server.simulations_max = 1)
+            .await;
     for turn in 0..40 {
         server.publish(vec![swing("gallium", turn)]).await.unwrap();
     }
@@ -188,7 +189,7 @@ async fn only_so_many_may_look_aside_at_once() {
     let unread = policies(&server).backtest(request).await.unwrap();
     let status = policies(&server).simulate(SimulateRequest::default()).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
-    assert!(status.message().contains("server.what_ifs_max"), "{}", status.message());
+    assert!(status.message().contains("server.simulations_max"), "{}", status.message());
     drop(unread);
     server.stop().await;
 }

@@ -91,8 +91,8 @@ async fn they_say_what_was_done() {
         (handled("OK"), PUBLISHED),
         (handled("InvalidArgument"), 1),
         ("lodewatch_updates_total{outcome=\"applied\"}".to_owned(), PUBLISHED),
-        ("lodewatch_refusals_total{reason=\"BAD_REQUEST\"}".to_owned(), 1),
-        ("lodewatch_refusals_total{reason=\"NOT_FOUND\"}".to_owned(), 1),
+        ("lodewatch_rejected_total{reason=\"BAD_REQUEST\"}".to_owned(), 1),
+        ("lodewatch_rejected_total{reason=\"NOT_FOUND\"}".to_owned(), 1),
         ("lodewatch_limits_hit_total{limit=\"server.streams_max\"}".to_owned(), 1),
         ("lodewatch_streams_open{grpc_method=\"Subscribe\"}".to_owned(), 1),
         ("lodewatch_subscribers".to_owned(), 1),
@@ -104,7 +104,7 @@ async fn they_say_what_was_done() {
         ("lodewatch_applied_entry".to_owned(), PUBLISHED + 1),
         ("lodewatch_policy_version".to_owned(), 1),
         ("lodewatch_ready".to_owned(), 1),
-        ("lodewatch_durability_proven".to_owned(), 1),
+        ("lodewatch_durability_verified".to_owned(), 1),
         ("lodewatch_diverged".to_owned(), 0),
         ("lodewatch_insecure".to_owned(), 0),
         ("lodewatch_markets".to_owned(), 1),
@@ -231,7 +231,7 @@ async fn no_secret_and_nobody_s_name_is_among_them() {
     publish(TOKEN).await.unwrap();
     assert_eq!(publish("wrong").await.unwrap_err().code(), Code::Unauthenticated);
     let text = world.text().await;
-    let denied = value(&text, "lodewatch_refusals_total{reason=\"CREDENTIALS_REQUIRED\"}");
+    let denied = value(&text, "lodewatch_rejected_total{reason=\"CREDENTIALS_REQUIRED\"}");
     assert!((denied - 1.0).abs() < f64::EPSILON);
     for secret in [TOKEN, "wrong", "somebody", &hash.to_string(), "gallium", "127.0.0.1"] {
         assert!(!text.contains(secret), "{secret} is in {text}");

@@ -21,7 +21,7 @@ const REPLICAS: usize = 3;
 /// Two rules that every turn of a market crosses, and a stream that is soon told to come again.
 const RULES: &str = r#"
 [server]
-drain = "2s"
+drain_timeout = "2s"
 
 [archive]
 snapshot_every_entries = 200

@@ -51,16 +51,16 @@ fn payload(checks: &mut Checks, sent: Option<&Wire>) -> Result<Option<Payload>, 
             }
             publish(batch, Uuid::nil).map(|batch| Some(Payload::Batch(batch)))
         }
-        Some(Wire::Policy(adopted)) => match codec::decode(&adopted.exact) {
+        Some(Wire::Policy(adopted)) => match codec::decode(&adopted.encoded) {
             Ok(policy @ (Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. })) => {
                 Ok(Some(policy))
             }
             Ok(Payload::Batch(_) | Payload::Tick { .. }) => {
-                checks.add("policy.exact", "is no policy");
+                checks.add("policy.encoded", "is no policy");
                 Ok(None)
             }
             Err(error) => {
-                checks.add("policy.exact", error);
+                checks.add("policy.encoded", error);
                 Ok(None)
             }
         },
@@ -76,7 +76,7 @@ fn payload(checks: &mut Checks, sent: Option<&Wire>) -> Result<Option<Payload>, 
 }
 
 fn sender(checks: &mut Checks, sent: &pb::Sender) -> Option<Sender> {
-    let pb::Sender { name, confined, minerals } = sent;
+    let pb::Sender { name, own_feed_only, minerals } = sent;
     if name.is_empty() || name.len() > Sender::NAME_BYTES_MAX {
         checks.add("sender.name", format!("must have 1 to {} bytes", Sender::NAME_BYTES_MAX));
         return None;
@@ -88,7 +88,7 @@ fn sender(checks: &mut Checks, sent: &pb::Sender) -> Option<Sender> {
         read.insert(checks.require(mineral, "sender.minerals", allowed)?);
     }
     let write_scope = WriteScope { minerals: (!read.is_empty()).then_some(read) };
-    Some(Sender { name: name.as_str().into(), write_scope: confined.then_some(write_scope) })
+    Some(Sender { name: name.as_str().into(), write_scope: own_feed_only.then_some(write_scope) })
 }
 
 fn trace(checks: &mut Checks, sent: &pb::Trace) -> Option<TraceContext> {
@@ -178,12 +178,12 @@ mod tests {
     fn every_fault_of_a_line_is_named() {
         let at = |millis| Timestamp::from_millis(millis);
         let sent: pb::JournalEntry = json::from_json(
-            r#"{"entry":"7","time":"1970-01-01T00:00:00Z","policy":{"exact":"AQI="}}"#,
+            r#"{"entry":"7","time":"1970-01-01T00:00:00Z","policy":{"encoded":"AQI="}}"#,
         )
         .unwrap();
         let faults = entry(&sent, (Seq(3), at(1))).unwrap_err();
         let fields: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
-        assert_eq!(fields, ["entry", "time", "policy.exact"]);
+        assert_eq!(fields, ["entry", "time", "policy.encoded"]);
         let empty = entry(&pb::JournalEntry::default(), (Seq(3), at(1))).unwrap_err();
         let fields: Vec<_> = empty.iter().map(|fault| fault.field.as_str()).collect();
         assert_eq!(fields, ["time", "payload"]);

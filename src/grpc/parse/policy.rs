@@ -51,7 +51,8 @@ pub(super) fn read(checks: &mut Checks, field: Path<'_>, sent: &pb::Policy) -> O
             let weight = figure::governance(checks, field.at("weight"), sent.weight);
             Some((country?, weight?))
         });
-    let notice_share = figure::share(checks, field.at("notice_share"), sent.notice_share);
+    let notice_share_min =
+        figure::share(checks, field.at("notice_share_min"), sent.notice_share_min);
     let blocs = Blocs(blocs?.into_iter().collect());
     let rules = list(checks, field.at("rules"), &sent.rules, RULES_MAX, |checks, field, sent| {
         rule(checks, field, sent, &blocs)
@@ -67,7 +68,7 @@ pub(super) fn read(checks: &mut Checks, field: Path<'_>, sent: &pb::Policy) -> O
         sources: sources?,
         weights: all,
         wgi: wgi?.into_iter().collect(),
-        notice_share: notice_share.map(|share| (share > Ppm::ZERO).then_some(share))?,
+        notice_share_min: notice_share_min.map(|share| (share > Ppm::ZERO).then_some(share))?,
     })
 }
 

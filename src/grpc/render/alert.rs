@@ -1,6 +1,6 @@
 //! Alerts: what is archived and sent.
 
-use super::{amount, interval, level, metric, report_name, stage, timestamp, weight};
+use super::{amount, interval, level, metric, report_ref, stage, timestamp, weight};
 use crate::domain::alert::{Cause, Contribution, ThreatEffect};
 use crate::domain::share::Unit;
 use crate::domain::update::RequestId;
@@ -31,12 +31,12 @@ pub fn alert(alert: &Alert, cursor: &str) -> pb::Alert {
         previous_value: alert.previous_value.map(|value| interval(unit, value)),
         threshold: amount(unit, alert.threshold),
         cause: Some(cause(&alert.cause)),
-        why: why(unit, &alert.contributions),
+        contributions: contributions(unit, &alert.contributions),
         leaders: alert.leaders.iter().map(ToString::to_string).collect(),
         previous_leaders: alert.previous_leaders.iter().map(ToString::to_string).collect(),
-        bearings: alert.threat_effects.iter().map(bearing).collect(),
+        threat_effects: alert.threat_effects.iter().map(threat_effect).collect(),
         flags: alert.flags.iter().map(|flag| flag.render().into()).collect(),
-        report: Some(report_name(&alert.report)),
+        report: Some(report_ref(&alert.report)),
         event_time: Some(timestamp(alert.event_time)),
         journal_time: Some(timestamp(alert.journal_time)),
         previous_sequence: alert.previous.unwrap_or(0),
@@ -46,8 +46,8 @@ pub fn alert(alert: &Alert, cursor: &str) -> pb::Alert {
 }
 
 /// The arithmetic of a value.
-pub fn why(unit: Unit, contributions: &[Contribution]) -> Vec<pb::Part> {
-    let part = |part: &Contribution| pb::Part {
+pub fn contributions(unit: Unit, contributions: &[Contribution]) -> Vec<pb::Contribution> {
+    let part = |part: &Contribution| pb::Contribution {
         country: part.country.map(|country| country.to_string()).unwrap_or_default(),
         share_ppm: part.share.get(),
         weight_permille: part.weight.permille().into(),
@@ -66,7 +66,7 @@ fn cause(cause: &Cause) -> pb::Cause {
             kind: pb::CauseKind::Data.into(),
             feed: feed.to_string(),
             request_id: request(request_id),
-            report: Some(report_name(report)),
+            report: Some(report_ref(report)),
             revised_vintage: revised.map(|day| day.to_string()).unwrap_or_default(),
             ..pb::Cause::default()
         },
@@ -86,14 +86,14 @@ fn cause(cause: &Cause) -> pb::Cause {
     }
 }
 
-fn bearing(bearing: &ThreatEffect) -> pb::Bearing {
-    pb::Bearing {
-        threat_id: bearing.threat.to_string(),
-        state_act_id: bearing.state_act.as_ref().map(ToString::to_string).unwrap_or_default(),
-        imposing: bearing.imposing.to_string(),
-        scope_match: bearing.scope_match.render().into(),
-        weight: weight(bearing.weight),
-        status: bearing.status.render().into(),
-        reached: bearing.reached.iter().map(ToString::to_string).collect(),
+fn threat_effect(effect: &ThreatEffect) -> pb::ThreatEffect {
+    pb::ThreatEffect {
+        threat_id: effect.threat.to_string(),
+        state_act_id: effect.state_act.as_ref().map(ToString::to_string).unwrap_or_default(),
+        imposing: effect.imposing.to_string(),
+        scope_match: effect.scope_match.render().into(),
+        weight: weight(effect.weight),
+        status: effect.status.render().into(),
+        reached: effect.reached.iter().map(ToString::to_string).collect(),
     }
 }

@@ -15,7 +15,7 @@ pub fn entry(entry: &Entry) -> pb::JournalEntry {
         Payload::PolicyAdopted(one) | Payload::PolicyRevised { policy: one, .. } => {
             Wire::Policy(pb::AdoptedPolicy {
                 policy: Some(policy(one, entry.seq, entry.at)),
-                exact: codec::encode(&entry.payload)
+                encoded: codec::encode(&entry.payload)
                     .expect("it was an entry, so it is not too large"),
             })
         }
@@ -35,7 +35,7 @@ fn sender(sender: &Sender) -> pb::Sender {
     let minerals = sender.write_scope.as_ref().and_then(|scope| scope.minerals.as_ref());
     pb::Sender {
         name: sender.name.to_string(),
-        confined: sender.write_scope.is_some(),
+        own_feed_only: sender.write_scope.is_some(),
         minerals: minerals.into_iter().flatten().map(ToString::to_string).collect(),
     }
 }

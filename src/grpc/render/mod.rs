@@ -8,12 +8,12 @@ mod refusal;
 mod report;
 mod threat;
 
-pub use alert::{alert, why};
+pub use alert::{alert, contributions};
 pub use entry::entry;
 pub use figure::{amount, interval, milli, share, timestamp, weight};
 pub use policy::{policy, weights};
 pub(super) use refusal::batch_error;
-pub use report::{report, report_name};
+pub use report::{report, report_ref};
 pub use threat::threat;
 
 use super::names::OnWire;

@@ -31,7 +31,7 @@ pub fn policy(policy: &Policy, version: Seq, adopted_at: Timestamp) -> pb::Polic
                 weight: f64::from(wgi.hundredths()) / 100.0,
             })
             .collect(),
-        notice_share: policy.notice_share.map(share).unwrap_or_default(),
+        notice_share_min: policy.notice_share_min.map(share).unwrap_or_default(),
     }
 }
 

@@ -43,8 +43,8 @@ fn row(row: &ReportRow) -> pb::SupplyRow {
 }
 
 /// The name of a report.
-pub fn report_name(name: &ReportRef) -> pb::ReportName {
-    pb::ReportName {
+pub fn report_ref(name: &ReportRef) -> pb::ReportRef {
+    pb::ReportRef {
         source: name.source.to_string(),
         period: name.period.to_string(),
         vintage: name.vintage.to_string(),

@@ -117,7 +117,7 @@ pub struct Policy {
     /// Governance weights, for `hhi_wgi_t`; a country that is not here is unknown.
     pub wgi: BTreeMap<Country, Wgi>,
     /// A threat that moves no index is told on markets of which the imposing country holds at least this; `None`: never.
-    pub notice_share: Option<Ppm>,
+    pub notice_share_min: Option<Ppm>,
 }
 
 impl Policy {

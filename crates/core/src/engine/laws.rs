@@ -203,7 +203,7 @@ fn policy() -> Policy {
         sources: vec![slug("USGS")],
         weights: Policy::default_weights(),
         wgi: governance(),
-        notice_share: Ppm::new(100_000),
+        notice_share_min: Ppm::new(100_000),
     }
 }
 

@@ -31,14 +31,12 @@ mod market;
 mod notice;
 mod plan;
 mod record;
-mod requests;
 pub mod simulation;
 mod snapshot;
 mod state;
 
 pub use instance_state::Episode;
 pub use market::{Market, MarketThreat, ReportRecord, RuleStatus, scope_match};
-pub use record::ThreatRecord;
-pub use requests::{BatchResult, RecentBatches};
-pub use snapshot::Error as SnapshotError;
+pub use record::{BatchResult, RecentBatches, ThreatRecord};
+pub use snapshot::SnapshotError;
 pub use state::{AdoptedPolicy, AppliedEntry, State};

@@ -12,7 +12,7 @@ impl Evaluation<'_> {
     /// A threat is told while it is spoken of or announced; one that never moves an index also when it comes into force
     /// and is suspended. What was told of a threat that came to nothing, or ended, is told as well.
     pub(super) fn notice(&mut self, market: &mut Market) {
-        let Some(least) = self.adopted.policy.notice_share else {
+        let Some(least) = self.adopted.policy.notice_share_min else {
             market.notices_settled = true;
             return;
         };

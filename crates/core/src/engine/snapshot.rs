@@ -1,64 +1,63 @@
-//! The state as bytes, and back: what a restart starts from instead of the first entry.
+//! Snapshots: the state as bytes and back, so that a restart need not replay the journal from its
+//! first entry.
+//!
+//! ```text
+//! byte 0    format, 1
+//! byte 1 …  SavedState in postcard's encoding, nothing after it
+//! ```
 
 use super::instance_state::InstanceState;
 use super::market::{ExerciseState, InstanceStates, ReportRecord};
 use super::plan::PlanCache;
-use super::record::ThreatRecord;
-use super::requests::BatchResult;
+use super::record::{BatchResult, ThreatRecord};
 use super::state::{AdoptedPolicy, State};
 use crate::domain::policy::{Destination, Policy};
 use crate::domain::threat::ThreatStatus;
 use crate::domain::update::RequestId;
-use crate::domain::{MarketKey, Report, Seq, Slug, Timestamp};
+use crate::domain::{MarketKey, Seq, Slug, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// The first byte of a snapshot; another layout gets another number.
-const FORMAT: u8 = 2;
-/// The layout before: reports do not say who published them, and policies have no revision.
-const FORMAT_1: u8 = 1;
+const FORMAT: u8 = 1;
 
-/// Why bytes are no snapshot of this version.
+/// Why bytes cannot be read as a snapshot.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Written by another version.
-    #[error("snapshot format {0:?} is unknown; this version reads formats {FORMAT_1} and {FORMAT}")]
+pub enum SnapshotError {
+    /// The first byte is another format's, or missing.
+    #[error(
+        "snapshot has {}; this version reads format {FORMAT}",
+        .0.map_or("no format".to_owned(), |format| format!("unknown format {format}"))
+    )]
     Format(Option<u8>),
-    /// Not what was written.
-    #[error("snapshot cannot be read")]
+    /// The bytes after the first are damaged or cut off.
+    #[error("snapshot cannot be decoded")]
     Decode(#[from] postcard::Error),
 }
 
-/// Everything that cannot be derived from the rest. Persisted: fields are never changed, a new layout is a new format.
+/// Everything that cannot be derived from the rest. Persisted: another layout is another format.
 #[derive(Serialize, Deserialize)]
-struct Saved<R> {
+struct SavedState {
     seq: Seq,
     now: Timestamp,
     last_alert: u64,
-    adopted: Option<(Seq, Timestamp, Arc<Policy>)>,
+    adopted: Option<SavedPolicy>,
     threats: Vec<Arc<ThreatRecord>>,
-    reports: Vec<R>,
-    states: Vec<SavedInstanceState>,
+    reports: Vec<ReportRecord>,
+    instances: Vec<SavedInstance>,
     noticed: Vec<(MarketKey, Slug, ThreatStatus)>,
-    requests: Vec<(RequestId, Arc<BatchResult>)>,
-}
-
-/// A report as format 1 has it.
-#[derive(Serialize, Deserialize)]
-struct ReportRecord1 {
-    report: Arc<Report>,
-    accepted_at: Timestamp,
-}
-
-impl From<ReportRecord1> for ReportRecord {
-    fn from(record: ReportRecord1) -> Self {
-        let ReportRecord1 { report, accepted_at } = record;
-        Self { report, accepted_at, feed: None }
-    }
+    batches: Vec<(RequestId, Arc<BatchResult>)>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct SavedInstanceState {
+struct SavedPolicy {
+    version: Seq,
+    at: Timestamp,
+    revision: u64,
+    policy: Arc<Policy>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedInstance {
     market: MarketKey,
     rule: Slug,
     destination: Destination,
@@ -67,11 +66,11 @@ struct SavedInstanceState {
 }
 
 impl State {
-    /// The state as bytes; equal states give equal bytes.
+    /// The state as bytes. Equal states give equal bytes.
     pub fn to_snapshot(&self) -> Vec<u8> {
-        let states = self.markets.iter().flat_map(|(key, market)| {
+        let instances = self.markets.iter().flat_map(|(key, market)| {
             market.plan.instances.iter().zip(&market.states).map(|(instance, states)| {
-                SavedInstanceState {
+                SavedInstance {
                     market: *key,
                     rule: instance.rule.name.clone(),
                     destination: instance.destination.clone(),
@@ -83,84 +82,69 @@ impl State {
         let noticed = self.markets.iter().flat_map(|(key, market)| {
             market.noticed.iter().map(|(id, status)| (*key, id.clone(), *status))
         });
-        let adopted = self.adopted.as_ref();
-        let saved = Saved {
+        let reports = self.markets.values().flat_map(|market| market.reports.values());
+        let saved = SavedState {
             seq: self.seq,
             now: self.now,
             last_alert: self.last_alert,
-            adopted: adopted.map(|one| (one.version, one.at, Arc::clone(&one.policy))),
+            adopted: self.adopted.as_ref().map(|adopted| SavedPolicy {
+                version: adopted.version,
+                at: adopted.at,
+                revision: adopted.revision,
+                policy: Arc::clone(&adopted.policy),
+            }),
             threats: self.threats.values().cloned().collect(),
-            reports: self
-                .markets
-                .values()
-                .flat_map(|market| market.reports.values())
-                .collect::<Vec<&ReportRecord>>(),
-            states: states.collect(),
+            reports: reports.cloned().collect(),
+            instances: instances.collect(),
             noticed: noticed.collect(),
-            requests: self.recent_batches.iter().map(|(id, one)| (id, Arc::clone(one))).collect(),
+            batches: self.recent_batches.iter().map(|(id, one)| (id, Arc::clone(one))).collect(),
         };
-        let revision = adopted.map_or(0, |one| one.revision);
-        postcard::to_extend(&(saved, revision), vec![FORMAT])
-            .expect("a state has nothing that cannot be written")
+        postcard::to_extend(&saved, vec![FORMAT])
+            .expect("every sequence in a state knows its length")
     }
 
-    /// The state of which these are the bytes.
+    /// Reads the state that [`State::to_snapshot`] wrote.
     ///
     /// # Errors
     ///
-    /// When another version wrote them, or nobody did.
-    pub fn from_snapshot(bytes: &[u8]) -> Result<Self, Error> {
+    /// [`SnapshotError::Format`] for bytes of another format, [`SnapshotError::Decode`] for damaged bytes.
+    pub fn from_snapshot(bytes: &[u8]) -> Result<Self, SnapshotError> {
         match bytes.split_first() {
-            Some((&FORMAT, bytes)) => {
-                let (saved, revision) = postcard::from_bytes::<(Saved<ReportRecord>, u64)>(bytes)?;
-                Ok(Self::restore(saved, revision))
-            }
-            Some((&FORMAT_1, bytes)) => {
-                Ok(Self::restore(postcard::from_bytes::<Saved<ReportRecord1>>(bytes)?, 0))
-            }
-            other => Err(Error::Format(other.map(|(format, _)| *format))),
+            Some((&FORMAT, bytes)) => Ok(Self::restore(postcard::from_bytes(bytes)?)),
+            other => Err(SnapshotError::Format(other.map(|(format, _)| *format))),
         }
     }
 
-    fn restore<R: Into<ReportRecord>>(saved: Saved<R>, revision: u64) -> Self {
+    fn restore(saved: SavedState) -> Self {
+        let adopted = saved.adopted.map(|SavedPolicy { version, at, revision, policy }| {
+            AdoptedPolicy { version, at, revision, policy }
+        });
+        let threats = saved.threats.into_iter().map(|record| (record.threat.id.clone(), record));
         let mut state = Self {
             seq: saved.seq,
             now: saved.now,
             last_alert: saved.last_alert,
-            adopted: saved.adopted.map(|(version, at, policy)| AdoptedPolicy {
-                version,
-                at,
-                revision,
-                policy,
-            }),
-            threats: saved
-                .threats
-                .into_iter()
-                .map(|record| (record.threat.id.clone(), record))
-                .collect(),
+            adopted,
+            threats: threats.collect(),
             ..Self::default()
         };
         if let Some(adopted) = &state.adopted {
             state.plans = PlanCache::new(&adopted.policy);
         }
-        state.restore_markets(saved.reports.into_iter().map(Into::into), saved.states);
+        state.restore_markets(saved.reports, saved.instances);
         for (key, id, status) in saved.noticed {
             if let Some(market) = state.markets.get_mut(&key) {
                 market.noticed.insert(id, status);
             }
         }
-        for (id, answered) in saved.requests {
-            state.recent_batches.keep(id, answered);
+        for (id, result) in saved.batches {
+            state.recent_batches.insert(id, result);
         }
         state.schedule_everything();
         state
     }
 
-    fn restore_markets(
-        &mut self,
-        reports: impl Iterator<Item = ReportRecord>,
-        states: Vec<SavedInstanceState>,
-    ) {
+    fn restore_markets(&mut self, reports: Vec<ReportRecord>, instances: Vec<SavedInstance>) {
         for record in reports {
             let key = record.report.market();
             if let Some(market) = self.markets.get_mut(&key) {
@@ -174,13 +158,14 @@ impl State {
         for market in self.markets.values_mut() {
             market.select_report(policy.as_deref());
         }
-        for state in states {
-            let Some(market) = self.markets.get_mut(&state.market) else { continue };
-            let instance = market.plan.instances.iter().position(|instance| {
-                instance.rule.name == state.rule && instance.destination == state.destination
+        for saved in instances {
+            let Some(market) = self.markets.get_mut(&saved.market) else { continue };
+            let at = market.plan.instances.iter().position(|instance| {
+                instance.rule.name == saved.rule && instance.destination == saved.destination
             });
-            if let Some(one) = instance.and_then(|at| market.states.get_mut(at)) {
-                *one = InstanceStates { real: state.real, exercise: state.exercise.map(Box::new) };
+            if let Some(states) = at.and_then(|at| market.states.get_mut(at)) {
+                let exercise = saved.exercise.map(Box::new);
+                *states = InstanceStates { real: saved.real, exercise };
             }
         }
         if let Some(policy) = policy {

@@ -4,8 +4,7 @@ use super::deadlines::{Deadlines, Due};
 use super::evaluate::{DataChange, Evaluation, Trigger};
 use super::market::{InstanceStates, Market, MarketThreat, ReportRecord, scope_match};
 use super::plan::PlanCache;
-use super::record::{BatchChanges, BatchReviewer, ThreatRecord};
-use super::requests::{BatchResult, RecentBatches};
+use super::record::{BatchChanges, BatchResult, BatchReviewer, RecentBatches, ThreatRecord};
 use crate::domain::alert::ScopeMatch;
 use crate::domain::policy::Policy;
 use crate::domain::update::{Batch, BatchOutcome, Payload, UpdateOutcome};
@@ -198,7 +197,7 @@ impl State {
             outcome,
             alerts: (first_alert, caused),
         };
-        self.recent_batches.keep(batch.request_id, Arc::new(answered));
+        self.recent_batches.insert(batch.request_id, Arc::new(answered));
     }
 
     fn review(&self, batch: &Batch) -> BatchChanges {
