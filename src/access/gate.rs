@@ -52,7 +52,7 @@ pub enum Denied {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// It cannot be read.
-    #[error("{} cannot be read: {why}", path.display())]
+    #[error("cannot read identities from {}: {why}", path.display())]
     Read {
         /// Which.
         path: PathBuf,
@@ -63,7 +63,7 @@ pub enum Error {
     #[error("access.jwt.keys cannot be used: {0}")]
     Keys(String),
     /// It is faulty.
-    #[error("{} cannot be used:\n{problems}", path.display())]
+    #[error("cannot load identities from {}:\n  {problems}", path.display())]
     Faulty {
         /// Which.
         path: PathBuf,

@@ -1,12 +1,12 @@
-//! The file of identities: who is known, and how each proves who it is.
+//! The file of identities: who may call, and how each caller authenticates.
 //!
 //! ```toml
 //! [[identities]]
 //! name = "importer"                          # unique; in the journal, the log and errors
 //! roles = ["publisher"]                      # subscriber, publisher, operator
 //! feeds = ["usgs"]                           # for a publisher: the feeds it may publish for
-//! minerals = ["gallium", "rare_earths"]      # left out: any; a group holds all its parts
-//! others = false                             # true: it may also change what other feeds have published
+//! minerals = ["gallium", "rare_earths"]      # not set: any; a group has all its parts
+//! others = false                             # true: it may also change updates of other feeds
 //! token_sha256 = ["9f86d0…"]                 # of tokens; two while one replaces the other
 //! certificates = ["spiffe://mine/importer"]  # URI or DNS names of client certificates
 //! claims = ["lodewatch-importer"]            # values of the roles claim of JSON web tokens
@@ -125,8 +125,8 @@ impl Identities {
         CredentialSet { tokens, certificates, claims }
     }
 
-    /// Replaces the identities of `before`: who is in both stays connected. Returns the admissions of
-    /// those that are not, to be ended once these are in force.
+    /// Replaces the identities of `before`: who is in both stays connected. Returns the admissions
+    /// of those that are not, to be ended once these are in force.
     pub fn replace(&mut self, before: &Self) -> Vec<Admission> {
         let mut ended = Vec::new();
         for (identity, credentials) in before.all.iter().zip(&before.credentials) {
@@ -177,11 +177,7 @@ fn parts<'c>(table: &mut Table<'c>, key: &'static str) -> Vec<Node<'c>> {
 }
 
 /// Adds names that must be unique in the file; returns them.
-fn add_names(
-    known: &mut BTreeMap<String, usize>,
-    parts: &[Node<'_>],
-    index: usize,
-) -> Vec<String> {
+fn add_names(known: &mut BTreeMap<String, usize>, parts: &[Node<'_>], index: usize) -> Vec<String> {
     let names = parts.iter().filter_map(|part| {
         part.read(|text| {
             if text.is_empty() {
@@ -199,9 +195,9 @@ fn add_names(
 fn grant(table: &mut Table<'_>, is_publisher: bool) -> Grant {
     let feeds = parts(table, "feeds");
     let minerals = table.optional("minerals");
-    let others = table.optional("others").and_then(|node| {
-        node.read(|text| text.parse().map_err(|_| "must be true or false"))
-    });
+    let others = table
+        .optional("others")
+        .and_then(|node| node.read(|text| text.parse().map_err(|_| "must be true or false")));
     let others = others.unwrap_or_default();
     if is_publisher && feeds.is_empty() {
         table.reject("feeds", "must name the feeds that a publisher may publish for");
@@ -229,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_identity_is_found_by_what_it_shows_and_by_nothing_else() {
+    fn an_identity_is_found_by_its_credentials_only() {
         let (token, other) = (Hash::of("secret"), Hash::of("new secret"));
         let text = format!(
             "[[identities]]\nname = \"desk\"\nroles = [\"operator\"]\ntoken_sha256 = [\"{token}\", \"{other}\"]\n\
@@ -255,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_less_or_shows_what_is_no_longer_taken_must_prove_it_anew() {
+    fn an_identity_with_fewer_rights_or_replaced_credentials_must_authenticate_again() {
         let (first, second) = (Hash::of("first"), Hash::of("second"));
         let file = |roles: &str, tokens: &str| {
             let entry = format!(
@@ -284,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_of_a_file_is_named_at_once() {
+    fn every_problem_of_a_file_is_reported_at_once() {
         let text = "[[identities]]\nname = \"a b\"\nroles = []\ntoken_sha256 = [\"12\"]\n\
             [[identities]]\nname = \"x\"\nroles = [\"publisher\", \"root\"]\nminerals = [\"unobtainium\"]\n\
             [[identities]]\nname = \"x\"\nroles = [\"subscriber\"]\nfeeds = [\"f\"]\ncertificates = [\"n\", \"n\", \"\"]\n";

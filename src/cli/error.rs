@@ -125,7 +125,7 @@ impl Error {
 
     /// Whether the same may succeed later.
     pub(super) fn may_pass(&self) -> bool {
-        let refused = |status: &Status| lodewatch_client::passing(status).is_some();
+        let refused = |status: &Status| lodewatch_client::retry_delay(status).is_some();
         matches!(self, Self::Client(lodewatch_client::Error::Connect { .. }))
             || matches!(self, Self::Refused { status, .. } if refused(status))
     }

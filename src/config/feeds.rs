@@ -84,11 +84,7 @@ fn read(file: &Path, values: Value) -> Result<Vec<Feed>, Error> {
 }
 
 /// Reads one feed; `names` holds the names of those before, each with its key.
-fn feed(
-    mut table: Table<'_>,
-    folder: &Path,
-    names: &mut BTreeMap<Slug, String>,
-) -> Option<Feed> {
+fn feed(mut table: Table<'_>, folder: &Path, names: &mut BTreeMap<Slug, String>) -> Option<Feed> {
     let name = table.required("name").and_then(|node| {
         let name = node.read(parse_name)?;
         if let Some(other) = names.insert(name.clone(), node.key().to_owned()) {
@@ -121,7 +117,7 @@ fn parse_format(text: &str, mapping: Option<PathBuf>) -> Result<FeedFormat, &'st
         ("jsonl", None) => Ok(FeedFormat::Jsonl),
         ("csv", None) => Err("needs mapping, the file that maps the columns of the table"),
         ("usgs" | "gta" | "events" | "jsonl", Some(_)) => {
-            Err("has no mapping; only the format csv has one")
+            Err("does not use mapping; only csv does")
         }
         _ => Err("must be usgs, csv, gta, events or jsonl"),
     }
@@ -138,7 +134,7 @@ fn parse_source(
     }
     if !text.contains("://") {
         if authorization.is_some() {
-            return Err("has no authorization_file; only an address has one");
+            return Err("does not use authorization_file; only an address does");
         }
         return Ok(FeedSource::Path(folder.join(text)));
     }

@@ -181,7 +181,9 @@ fn value(merged: ::config::Value, key: &str) -> Value {
                 _ => format!("{key}.{name}"),
             };
             let values = values.into_iter();
-            Kind::Table(values.map(|(name, one)| (name.clone(), value(one, &path(&name)))).collect())
+            Kind::Table(
+                values.map(|(name, one)| (name.clone(), value(one, &path(&name)))).collect(),
+            )
         }
         // A float is printed as the shortest decimal that is this number: what was written, up to
         // 15 digits.

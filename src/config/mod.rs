@@ -9,8 +9,8 @@
 //! (`rules`, `sources`) as a whole. Everything is read before anything starts. An [`Error`] lists
 //! every problem with its key, where it was written and what is allowed.
 //!
-//! Only this module reads the environment. The policy takes effect as an entry of the journal, never
-//! from here.
+//! Only this module reads the environment. The policy takes effect as an entry of the journal,
+//! never from here.
 //!
 //! - `layers`: the layers and how they are merged · `settings`: all settings · `values`: single
 //!   values

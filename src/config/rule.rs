@@ -114,7 +114,7 @@ fn metric(table: &mut Table<'_>) -> Option<Metric> {
         }
         (kind, _, _) => {
             node.reject(match kind {
-                MetricKind::Complete(_) => "has neither country nor countries",
+                MetricKind::Complete(_) => "uses neither country nor countries",
                 MetricKind::OfCountry => {
                     "needs one country, such as country = \"CHN\", and no countries"
                 }

@@ -13,7 +13,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-/// All settings, read and in range. Their defaults, units and ranges are in `deploy/lodewatch.toml`.
+/// All settings, read and in range. Their defaults, units and ranges are in
+/// `deploy/lodewatch.toml`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The folder of journal, archive and snapshots. Made where it does not exist.
@@ -166,8 +167,7 @@ impl Config {
             (&server, &access, &console)
             && root.collector().len() == found
         {
-            for (address, node) in
-                [(Some(server.listen), listen), (console.listen, console_listen)]
+            for (address, node) in [(Some(server.listen), listen), (console.listen, console_listen)]
             {
                 ports::check_exposure(address, node, server.insecure, tls.as_ref(), access);
             }

@@ -49,8 +49,7 @@ pub(super) fn file(table: &mut Table<'_>, key: &'static str) -> Option<PathBuf> 
 
 /// Parses an address and a port.
 pub(super) fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
-    text.parse()
-        .map_err(|_| "must be an address and a port, such as 127.0.0.1:50061 or [::]:50061")
+    text.parse().map_err(|_| "must be an address and a port, such as 127.0.0.1:50061 or [::]:50061")
 }
 
 /// Parses a whole number in a range.
