@@ -2,8 +2,10 @@
 //!
 //! - [`Servers`]: where to connect to; [`Credentials`]: as whom
 //! - [`Subscription`]: alerts, resumed by cursor; [`MarketWatch`]: the current values of markets
-//! - [`Publisher`]: batches, which are safe to send again under their `request_id`
-//! - [`StateFile`]: keeps a cursor across restarts
+//! - [`CursorStore`]: keeps a cursor between two runs; [`FileCursorStore`]: in a file;
+//!   [`StateFile`]: any state of a program, in a file
+//! - [`Publisher`]: batches, which are safe to send again under their `request_id`;
+//!   [`PublishStream`]: many batches in flight at once
 //! - [`Backoff`]: the delays between attempts; [`retry_delay`]: which failures are worth another
 //!   one
 //! - [`list_all_threats`]: all pages of a list
@@ -38,9 +40,13 @@
 //! Messages of a snapshot have no cursor before its end: a snapshot that was cut off is sent again
 //! as a whole, from its `Opened` message.
 
+#![warn(missing_docs)]
+
 mod backoff;
 mod credentials;
+mod cursor_store;
 mod market_watch;
+mod publish_stream;
 mod publisher;
 mod servers;
 mod state_file;
@@ -50,7 +56,9 @@ mod threats;
 
 pub use backoff::{Backoff, retry_delay};
 pub use credentials::{Bearer, Credentials};
+pub use cursor_store::{CursorStore, FileCursorStore};
 pub use market_watch::MarketWatch;
+pub use publish_stream::{BatchAnswer, PublishStream};
 pub use publisher::Publisher;
 pub use servers::{Connection, Error, Servers, connect};
 pub use state_file::{StateFile, StateFileError};
