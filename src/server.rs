@@ -16,7 +16,9 @@ use crate::archive::{self, Archive};
 use crate::clock::{Clock, Jumped};
 use crate::config::{Config, Store};
 use crate::console;
-use crate::grpc::{self, Addresses, Api, Boards, Bounds, Calls, Credits, Limits};
+use crate::grpc::{
+    self, AddressLimits, Api, GatedServices, LimitSettings, Limits, MarketSnapshots, PublishCredits,
+};
 use crate::journal::{self, Embedded, JetStream, Journal};
 use crate::metrics::{self, Metrics};
 use crate::pipeline::{self, Divergence, Housekeeping, Pipeline, Trouble, View, keep_time};
@@ -286,7 +288,7 @@ impl Node {
         cut: CancellationToken,
     ) -> Result<impl Future<Output = ()> + use<>, Error> {
         let config = &self.config.server;
-        let bounds = Bounds {
+        let limits = LimitSettings {
             streams: config.streams_max,
             streams_per_identity: config.streams_per_identity_max,
             publish_streams: config.publish_streams_max,
@@ -298,12 +300,12 @@ impl Node {
             view: self.view.clone(),
             clock: self.clock.clone(),
             drain: drain.clone(),
-            limits: Limits::new(bounds),
-            credits: Credits {
+            limits: Limits::new(limits),
+            credits: PublishCredits {
                 batches: config.publish_batches_max,
                 bytes: config.publish_bytes_max,
             },
-            boards: Boards::default(),
+            market_snapshots: MarketSnapshots::default(),
             metrics: Arc::clone(&self.metrics),
             traces: self.traces.clone(),
             stream_age_max: config.stream_age_max,
@@ -313,7 +315,7 @@ impl Node {
         let ends = self.ends(drain, cut);
         let of = |port| {
             // Of their own: whoever probes may share an address with somebody hostile.
-            let addresses = Arc::new(Addresses::new(OPERATORS_MAX, u32::MAX));
+            let addresses = Arc::new(AddressLimits::new(OPERATORS_MAX, u32::MAX));
             let (connections_max, limit) = (OPERATORS_MAX, port);
             Ends { port, connections_max, limit, addresses, is_encrypted: false, ..ends.clone() }
         };
@@ -342,7 +344,7 @@ impl Node {
     /// How connections to the server's port begin and end.
     fn ends(&self, drain: CancellationToken, cut: CancellationToken) -> Ends {
         let config = &self.config.server;
-        let addresses = Addresses::new(
+        let addresses = AddressLimits::new(
             config.connections_per_address_max,
             config.abandoned_calls_per_second_max,
         );
@@ -371,7 +373,7 @@ impl Node {
         };
         let ends = Ends { port: "console.listen", ..ends };
         let keys = self.keys.clone();
-        let calls = Calls::new(routes.clone(), Arc::clone(&keys.gate), &self.metrics);
+        let calls = GatedServices::new(routes.clone(), Arc::clone(&keys.gate), &self.metrics);
         let site = console::router(settings, ends.is_encrypted, calls);
         Ok(Some(web::serve(listener, ends, keys, site, Arc::clone(&self.metrics))))
     }
