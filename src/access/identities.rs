@@ -1,20 +1,20 @@
-//! The file of identities: who is known, and how each proves who it is.
+//! The file of identities: who may call, in which role, and how each authenticates.
 //!
 //! ```toml
 //! [[identities]]
-//! name = "importer"                          # unique; in the journal, the log and errors
+//! name = "importer"                          # unique; named in the journal, the log and errors
 //! roles = ["publisher"]                      # subscriber, publisher, operator
 //! feeds = ["usgs"]                           # for a publisher: the feeds it may publish for
-//! minerals = ["gallium", "rare_earths"]      # left out: any; a group holds all its parts
-//! others = false                             # true: it may also change what other feeds have published
-//! token_sha256 = ["9f86d0…"]                 # of tokens; two while one replaces the other
+//! minerals = ["gallium", "rare_earths"]      # default: any; a group includes all its parts
+//! others = false                             # true: it may also change what other feeds published
+//! token_sha256 = ["9f86d0…"]                 # of bearer tokens; two while one replaces the other
 //! certificates = ["spiffe://mine/importer"]  # URI or DNS names of client certificates
 //! claims = ["lodewatch-importer"]            # values of the roles claim of JSON web tokens
 //! ```
 
-use super::identity::{Admission, Grant, Identity};
+use super::identity::{Identity, PublishGrant, Revocation};
 use super::methods::Role;
-use super::token::Hash;
+use super::token::TokenHash;
 use crate::domain::slug::ALLOWED;
 use crate::domain::{Mineral, Slug};
 use serde::Deserialize;
@@ -23,26 +23,26 @@ use std::fmt;
 use std::sync::Arc;
 use subtle::{Choice, ConditionallySelectable};
 
-/// The most identities of a file: a token is compared with every one.
+/// Identities of one file: a token is compared with those of all.
 const IDENTITIES_MAX: usize = 1000;
 
-/// Everybody who is known. Holds hashes, no secrets.
+/// All identities of a file, by what they authenticate with. Holds hashes, no secrets.
 #[derive(Debug, Default)]
 pub struct Identities {
     all: Vec<Arc<Identity>>,
-    /// What the file says of each.
-    entries: Vec<Entry>,
-    /// Each with the place of its identity.
-    tokens: Vec<(Hash, u32)>,
+    /// The entry of each identity, in the same order.
+    entries: Vec<IdentityEntry>,
+    /// Each with the index of its identity, as in the maps below.
+    tokens: Vec<(TokenHash, u32)>,
     certificates: BTreeMap<String, usize>,
     claims: BTreeMap<String, usize>,
 }
 
-/// Everything that is wrong with a file of identities, at least one thing; prints one a line.
+/// Every fault of a file of identities, at least one; prints one per line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct Problems(Vec<String>);
+pub struct IdentityFaults(Vec<String>);
 
-impl fmt::Display for Problems {
+impl fmt::Display for IdentityFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join("\n"))
     }
@@ -50,14 +50,14 @@ impl fmt::Display for Problems {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct IdentityFile {
     #[serde(default)]
-    identities: Vec<Entry>,
+    identities: Vec<IdentityEntry>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct IdentityEntry {
     name: String,
     roles: Vec<String>,
     #[serde(default)]
@@ -73,9 +73,9 @@ struct Entry {
     claims: Vec<String>,
 }
 
-impl Entry {
-    /// Whether everybody who was let in by another entry would be let in by this, for the same.
-    fn keeps(&self, before: &Self) -> bool {
+impl IdentityEntry {
+    /// Whether every caller that the earlier entry allowed is still allowed, to do the same.
+    fn still_allows(&self, before: &Self) -> bool {
         let holds =
             |these: &[String], those: &[String]| those.iter().all(|one| these.contains(one));
         self.roles == before.roles
@@ -89,41 +89,41 @@ impl Entry {
 }
 
 impl Identities {
-    /// Reads a file.
-    ///
     /// # Errors
     ///
-    /// Everything that is wrong with it, at once; where it is no TOML, the first fault with its line.
-    pub fn parse(text: &str) -> Result<Self, Problems> {
-        let file: File =
-            toml::from_str(text).map_err(|error| Problems(vec![no_toml(text, &error)]))?;
+    /// Every fault at once; where the text is not TOML, the first fault with its line.
+    pub fn parse(text: &str) -> Result<Self, IdentityFaults> {
+        let file: IdentityFile = toml::from_str(text)
+            .map_err(|error| IdentityFaults(vec![syntax_fault(text, &error)]))?;
         let mut known = Self::default();
-        let mut problems = Vec::new();
+        let mut faults_of_file = Vec::new();
         if file.identities.len() > IDENTITIES_MAX {
             let count = file.identities.len();
-            problems.push(format!("identities: {count}; at most {IDENTITIES_MAX} are allowed"));
+            faults_of_file.push(format!(
+                "identities: {count} identities; at most {IDENTITIES_MAX} are allowed"
+            ));
         }
         for (at, entry) in file.identities.iter().enumerate() {
-            let mut faults = Faults { at, problems: &mut problems };
+            let mut faults = EntryFaults { at, faults: &mut faults_of_file };
             known.add(entry, &mut faults);
         }
         known.entries = file.identities;
-        if problems.is_empty() { Ok(known) } else { Err(Problems(problems)) }
+        if faults_of_file.is_empty() { Ok(known) } else { Err(IdentityFaults(faults_of_file)) }
     }
 
-    fn add(&mut self, entry: &Entry, faults: &mut Faults<'_>) {
-        let name = faults.take("name", ALLOWED, Slug::parse(&entry.name));
+    fn add(&mut self, entry: &IdentityEntry, faults: &mut EntryFaults<'_>) {
+        let name = faults.require("name", ALLOWED, Slug::parse(&entry.name));
         let place = self.all.len();
         if self.all.iter().any(|one| *one.name == *entry.name) {
-            faults.add("name", &format!("{:?} stands here twice", entry.name));
+            faults.add("name", &format!("{:?} is used twice; names must be unique", entry.name));
         }
         let grant = grant(entry, faults);
         for (at, text) in entry.token_sha256.iter().enumerate() {
             let field = format!("token_sha256[{at}]");
-            let hash = faults.take(&field, "64 hexadecimal digits", Hash::parse(text));
+            let hash = faults.require(&field, "64 hexadecimal digits", TokenHash::parse(text));
             let Some(hash) = hash else { continue };
             if self.tokens.iter().any(|(one, _)| *one == hash) {
-                faults.add(&field, "stands here twice");
+                faults.add(&field, "is used twice; every token has one identity");
             }
             self.tokens.push((hash, u32::try_from(place).unwrap_or(u32::MAX)));
         }
@@ -135,13 +135,14 @@ impl Identities {
                 if text.is_empty() {
                     faults.add(&format!("{field}[{at}]"), "must not be empty");
                 } else if map.insert(text.clone(), place).is_some() {
-                    faults.add(&format!("{field}[{at}]"), &format!("{text:?} stands here twice"));
+                    faults.add(&format!("{field}[{at}]"), &format!("{text:?} is used twice"));
                 }
             }
         }
         if entry.token_sha256.is_empty() && entry.certificates.is_empty() && entry.claims.is_empty()
         {
-            faults.add("token_sha256", "or certificates or claims must say how it is known");
+            let missing = "must be set, or certificates, or claims: without one of them nothing authenticates";
+            faults.add("token_sha256", missing);
         }
         let roles = roles(entry, faults);
         let name = name.map_or_else(|| Arc::from(""), |name| Arc::from(name.as_str()));
@@ -149,44 +150,45 @@ impl Identities {
             name,
             roles,
             grant,
-            proved: true,
-            admission: Admission::default(),
+            is_authenticated: true,
+            revocation: Revocation::default(),
         }));
     }
 
-    /// Takes the place of others: who is in both stays in. Gives the admission of those who do not, which ends once these are in
-    /// force.
-    pub fn replace(&mut self, before: &Self) -> Vec<Admission> {
-        let mut ended = Vec::new();
+    /// Replaces the identities of an earlier file. Those that may do the same as before keep their
+    /// revocation; returns that of all others, to be revoked once these are in force.
+    pub fn replace(&mut self, before: &Self) -> Vec<Revocation> {
+        let mut revoked = Vec::new();
         for (identity, entry) in before.all.iter().zip(&before.entries) {
-            let same = |one: &Entry| one.name == entry.name && one.keeps(entry);
+            let same = |one: &IdentityEntry| one.name == entry.name && one.still_allows(entry);
             let same = self.entries.iter().position(same);
             match same.and_then(|at| self.all.get_mut(at)) {
-                Some(kept) => Arc::make_mut(kept).admission = identity.admission.clone(),
-                None => ended.push(identity.admission.clone()),
+                Some(kept) => Arc::make_mut(kept).revocation = identity.revocation.clone(),
+                None => revoked.push(identity.revocation.clone()),
             }
         }
-        ended
+        revoked
     }
 
-    /// Whose token this is. Takes as long whoever it is, and nobody's as well.
+    /// The identity of a token. Takes the same time for every token, valid or not.
     pub fn by_token(&self, token: &str) -> Option<Arc<Identity>> {
-        let sent = Hash::of(token);
+        let sent = TokenHash::of(token);
         let mut found = u32::MAX;
         for (hash, place) in &self.tokens {
-            let is: Choice = sent.is(hash);
+            let is: Choice = sent.ct_eq(hash);
             found.conditional_assign(place, is);
         }
         self.all.get(usize::try_from(found).ok()?).cloned()
     }
 
-    /// Whose certificate has one of these names; of several, that of the first name.
+    /// The identity of a client certificate with these names; the first name that is known decides.
     pub fn by_certificate(&self, names: &[String]) -> Option<Arc<Identity>> {
         let place = names.iter().find_map(|name| self.certificates.get(name))?;
         self.all.get(*place).cloned()
     }
 
-    /// The entry that has one of these claims, the first of the file; its name is that of the entry and the subject.
+    /// The identity of a JSON web token with these claims: the first entry of the file that lists one.
+    /// Its name is that of the entry and the subject.
     pub fn by_claims(&self, subject: &str, claims: &[String]) -> Option<Arc<Identity>> {
         let place = claims.iter().filter_map(|claim| self.claims.get(claim)).min()?;
         let entry = self.all.get(*place)?;
@@ -195,25 +197,25 @@ impl Identities {
     }
 }
 
-/// Without the line itself, which may hold a token that was written there by mistake.
-fn no_toml(text: &str, error: &toml::de::Error) -> String {
+/// Without the text of the line, which may hold a token that was written there by mistake.
+fn syntax_fault(text: &str, error: &toml::de::Error) -> String {
     let start = error.span().map_or(0, |span| span.start);
     let line = text.get(..start).unwrap_or_default().matches('\n').count().saturating_add(1);
     format!("line {line}: {}", error.message())
 }
 
-/// Notes what is wrong with one entry.
-struct Faults<'a> {
+/// Collects the faults of one entry.
+struct EntryFaults<'a> {
     at: usize,
-    problems: &'a mut Vec<String>,
+    faults: &'a mut Vec<String>,
 }
 
-impl Faults<'_> {
+impl EntryFaults<'_> {
     fn add(&mut self, field: &str, fault: &str) {
-        self.problems.push(format!("identities[{}].{field}: {fault}", self.at));
+        self.faults.push(format!("identities[{}].{field}: {fault}", self.at));
     }
 
-    fn take<T>(&mut self, field: &str, allowed: &str, read: Option<T>) -> Option<T> {
+    fn require<T>(&mut self, field: &str, allowed: &str, read: Option<T>) -> Option<T> {
         if read.is_none() {
             self.add(field, &format!("must be {allowed}"));
         }
@@ -221,41 +223,41 @@ impl Faults<'_> {
     }
 }
 
-fn roles(entry: &Entry, faults: &mut Faults<'_>) -> Vec<Role> {
+fn roles(entry: &IdentityEntry, faults: &mut EntryFaults<'_>) -> Vec<Role> {
     if entry.roles.is_empty() {
-        faults.add("roles", "must have at least one of subscriber, publisher, operator");
+        faults.add("roles", "must list at least one of subscriber, publisher, operator");
     }
     let mut roles = Vec::new();
     for (at, text) in entry.roles.iter().enumerate() {
         let allowed = "subscriber, publisher or operator";
-        roles.extend(faults.take(&format!("roles[{at}]"), allowed, Role::parse(text)));
+        roles.extend(faults.require(&format!("roles[{at}]"), allowed, Role::parse(text)));
     }
     let publishes = roles.contains(&Role::Publisher);
     if publishes && entry.feeds.is_empty() {
-        faults.add("feeds", "must name the feeds that a publisher may publish for");
+        faults.add("feeds", "must list at least one feed: a publisher may publish for these only");
     }
     if !publishes && (!entry.feeds.is_empty() || entry.minerals.is_some() || entry.others) {
-        faults.add("feeds", "and minerals and others are for publishers only");
+        faults.add("feeds", "must not be set, nor minerals or others, without the role publisher");
     }
     roles
 }
 
-fn grant(entry: &Entry, faults: &mut Faults<'_>) -> Grant {
+fn grant(entry: &IdentityEntry, faults: &mut EntryFaults<'_>) -> PublishGrant {
     let mut feeds = BTreeSet::new();
     for (at, text) in entry.feeds.iter().enumerate() {
-        feeds.extend(faults.take(&format!("feeds[{at}]"), ALLOWED, Slug::parse(text)));
+        feeds.extend(faults.require(&format!("feeds[{at}]"), ALLOWED, Slug::parse(text)));
     }
     let minerals = entry.minerals.as_ref().map(|texts| {
         let mut minerals = BTreeSet::new();
         for (at, text) in texts.iter().enumerate() {
             let allowed = "a mineral or group of the catalogue";
-            let group = faults.take(&format!("minerals[{at}]"), allowed, Mineral::parse(text));
+            let group = faults.require(&format!("minerals[{at}]"), allowed, Mineral::parse(text));
             let Some(group) = group else { continue };
             minerals.extend(Mineral::all().filter(|mineral| mineral.is_within(group)));
         }
         minerals
     });
-    Grant { feeds, minerals, others: entry.others }
+    PublishGrant { feeds, minerals, others: entry.others }
 }
 
 #[cfg(test)]
@@ -263,8 +265,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_identity_is_found_by_what_it_shows_and_by_nothing_else() {
-        let (token, other) = (Hash::of("secret"), Hash::of("new secret"));
+    fn an_identity_is_found_by_its_credentials_and_by_nothing_else() {
+        let (token, other) = (TokenHash::of("secret"), TokenHash::of("new secret"));
         let text = format!(
             "[[identities]]\nname = \"desk\"\nroles = [\"operator\"]\ntoken_sha256 = [\"{token}\", \"{other}\"]\n\
              [[identities]]\nname = \"importer\"\nroles = [\"publisher\"]\nfeeds = [\"usgs\"]\nminerals = [\"REE\"]\n\
@@ -289,8 +291,8 @@ mod tests {
     }
 
     #[test]
-    fn who_may_less_or_shows_what_is_no_longer_taken_must_prove_it_anew() {
-        let (first, second) = (Hash::of("first"), Hash::of("second"));
+    fn an_identity_that_lost_a_role_or_a_credential_is_revoked() {
+        let (first, second) = (TokenHash::of("first"), TokenHash::of("second"));
         let file = |roles: &str, tokens: &str| {
             let entry = format!(
                 "[[identities]]\nname = \"desk\"\nroles = [{roles}]\ntoken_sha256 = [{tokens}]\n"
@@ -304,8 +306,8 @@ mod tests {
             let ended = now.replace(before).len();
             let kept = now.all.iter().zip(&before.all);
             let kept = kept.filter(|(now, before)| {
-                before.admission.end();
-                now.admission.has_ended()
+                before.revocation.revoke();
+                now.revocation.is_revoked()
             });
             (ended, kept.count())
         };

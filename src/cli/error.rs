@@ -75,7 +75,7 @@ pub enum Error {
     },
     /// There can be no such identity.
     #[error("there can be no such identity: {0}")]
-    Identity(crate::access::Problems),
+    Identity(crate::access::IdentityFaults),
     /// Alerts cannot be handed on.
     #[error(transparent)]
     Forward(sinks::Error),

@@ -4,7 +4,7 @@ use crate::binary::{Process, command};
 use crate::certificates::Authority;
 use crate::harness::{PATIENCE, Server, batch};
 use crate::samples::{ban, removal, report};
-use lodewatch::access::token::Hash;
+use lodewatch::access::token::TokenHash;
 use lodewatch::access::{Identities, METHODS, Role, Who};
 use lodewatch::config::Config;
 use lodewatch_client::{Bearer, Connection, Credentials, Servers};
@@ -27,7 +27,7 @@ use tonic_types::StatusExt;
 pub(crate) fn identities(dir: &Path, entries: &[(&str, &str)]) -> PathBuf {
     let mut text = String::new();
     for (name, lines) in entries {
-        let hash = Hash::of(name);
+        let hash = TokenHash::of(name);
         writeln!(text, "[[identities]]\nname = \"{name}\"\ntoken_sha256 = [\"{hash}\"]\n{lines}")
             .unwrap();
     }

@@ -8,7 +8,7 @@
 //! Architecture invariant: nothing is queued. Between two messages a stream keeps a digest of each
 //! market that it sent; values that were replaced before the reader was ready are never sent.
 
-use crate::access::Admission;
+use crate::access::Revocation;
 use crate::domain::MarketKey;
 use crate::grpc::admission::StreamPermit;
 use crate::grpc::backend::{Api, MarketSnapshot, market_digest, viewpoint};
@@ -38,7 +38,7 @@ pub(in crate::grpc) fn watch_markets(
     wanted: WatchMarkets,
     first: Arc<MarketSnapshot>,
     permit: StreamPermit,
-    admission: Admission,
+    revocation: Revocation,
     deadline: Deadline,
 ) -> WatchStream {
     let stream = async_stream::try_stream! {
@@ -72,7 +72,7 @@ pub(in crate::grpc) fn watch_markets(
             due = tokio::select! {
                 biased;
                 () = api.drain.cancelled() => Err(status::draining()),
-                () = admission.ended() => Err(status::admission_ended()),
+                () = revocation.revoked() => Err(status::credentials_revoked()),
                 () = &mut over => Err(status::deadline()),
                 () = newer => Ok(false),
                 _ = heartbeat.tick() => Ok(true),

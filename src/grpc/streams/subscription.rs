@@ -2,7 +2,7 @@
 //! the end.
 
 use super::stream_timer::{Due, StreamTimer};
-use crate::access::Admission;
+use crate::access::Revocation;
 use crate::archive::Record;
 use crate::domain::update::Position;
 use crate::domain::{Filter, Seq};
@@ -53,7 +53,7 @@ pub(in crate::grpc) async fn subscribe(
     }
     let begin = begin(api, &wanted).await?;
     let peer = Peer::of(request.extensions());
-    let reading = (peer.name(), peer.admission());
+    let reading = (peer.name(), peer.revocation());
     Ok(frames(Arc::clone(api), begin, wanted, timer, reading, permit))
 }
 
@@ -83,7 +83,7 @@ fn frames(
     begin: Begin,
     wanted: Subscribe,
     mut timer: StreamTimer,
-    (name, admission): (Arc<str>, Admission),
+    (name, revocation): (Arc<str>, Revocation),
     permit: StreamPermit,
 ) -> impl Stream<Item = Result<Bytes, Status>> + Send {
     async_stream::try_stream! {
@@ -114,9 +114,9 @@ fn frames(
         };
         let (ring, archive) = (Arc::clone(api.view.ring()), api.view.archive().clone());
         let mut reader = Reader::new(ring, archive, wanted.filter, after);
-        let mut must_go = Box::pin(wait_for_go_away(api.drain.clone(), admission.clone()));
+        let mut must_go = Box::pin(wait_for_go_away(api.drain.clone(), revocation.clone()));
         loop {
-            if let Some(reason) = go_away_reason(&api, &admission) {
+            if let Some(reason) = go_away_reason(&api, &revocation) {
                 yield go_away(&api, reader.position(), reason);
                 break;
             }
@@ -150,18 +150,18 @@ fn frames(
 }
 
 /// Why the reader must reconnect; `None` where it may stay.
-fn go_away_reason(api: &Api, admission: &Admission) -> Option<pb::GoAwayReason> {
+fn go_away_reason(api: &Api, revocation: &Revocation) -> Option<pb::GoAwayReason> {
     if api.drain.is_cancelled() {
         return Some(pb::GoAwayReason::Drain);
     }
-    admission.has_ended().then_some(pb::GoAwayReason::Credentials)
+    revocation.is_revoked().then_some(pb::GoAwayReason::Credentials)
 }
 
 /// Waits until the server drains, or the credentials of the reader are revoked.
-async fn wait_for_go_away(drain: CancellationToken, admission: Admission) {
+async fn wait_for_go_away(drain: CancellationToken, revocation: Revocation) {
     tokio::select! {
         () = drain.cancelled() => {}
-        () = admission.ended() => {}
+        () = revocation.revoked() => {}
     }
 }
 
