@@ -4,11 +4,11 @@ use clap::Parser;
 use lodewatch::cli::{self, Arguments};
 use std::error::Error as _;
 use std::process::ExitCode;
-use tikv_jemallocator::Jemalloc;
 
-/// Memory of idle subscribers is what a server has most of, and this takes a third less for each than the system's allocator.
+/// Idle subscribers hold most of a server's memory; jemalloc needs a third less for each.
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
-static ALLOCATOR: Jemalloc = Jemalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {

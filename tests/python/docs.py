@@ -25,7 +25,7 @@ class Block:
 
 
 def sections(page):
-    """The fenced blocks of a page, by heading of level 1 or 2; lower headings do not split a section."""
+    """The fenced blocks of a page, by heading of level 1 or 2."""
     found, title, fence = {}, "", None
     lines = (harness.ROOT / page).read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines, 1):
@@ -43,7 +43,7 @@ def sections(page):
 
 
 class Terminal:
-    """A shell in a scratch folder that looks like a clone, in its own network. Needs root for the network."""
+    """A shell in a scratch folder that looks like a clone, in its own network, which needs root."""
 
     def __init__(self, case):
         self.case = case

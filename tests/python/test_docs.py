@@ -2,8 +2,8 @@
 
 - `sh` blocks run in order, each section in a folder and a network of its own.
 - A `text` or `json` block after an `sh` block must match what it printed.
-- A `toml` block must be a valid settings file. One that begins with its name, `# rule.toml`, is saved
-  for the commands after it.
+- A `toml` block must be a valid settings file. One that begins with its name, `# rule.toml`, is
+  saved for the commands after it.
 - The tables below list the commands that do not run here, with the reason; every other one runs.
 """
 
@@ -130,7 +130,7 @@ class Documents(unittest.TestCase):
         self.assertIn("no problems", terminal.run(f"lodewatch check-config {name}"))
 
     def compare(self, shown, said):
-        """Every shown line was printed, in this order. `…` matches anything; all white space is equal."""
+        """Every shown line was printed, in this order. `…` matches anything, white space any other."""
         printed = iter([" ".join(line.split()) for line in said.splitlines()])
         for line in shown.splitlines():
             words = [re.escape(" ".join(part.split())) for part in line.split("…")]
@@ -140,7 +140,11 @@ class Documents(unittest.TestCase):
 
     def test_the_tables_name_nothing_that_no_page_has(self):
         typed = "".join(
-            f"\n{block.text}" for page in pages() for blocks in docs.sections(page).values() for block in blocks if block.kind == "sh"
+            f"\n{block.text}"
+            for page in pages()
+            for blocks in docs.sections(page).values()
+            for block in blocks
+            if block.kind == "sh"
         )
         starts = [f"\n{start}" for start in [*ELSEWHERE, *STAYS]]
         unused = [words for words in [*starts, *INSTEAD, *FILES, *REAL_FILES] if words not in typed]

@@ -30,13 +30,19 @@
 //!
 //! - [`Servers`]: where to connect to; [`Credentials`]: as whom
 //! - [`Subscription`]: the loop; [`MarketWatch`]: the same for markets, which begin with all of them at every resume
-//! - [`Publisher`]: the same for batches, which are safe to send again under their `request_id`
+//! - [`CursorStore`]: where the cursor is kept between two runs; [`FileCursorStore`]: in a file
+//! - [`Publisher`]: the same for batches, which are safe to send again under their `request_id`; [`PublishStream`]: many
+//!   batches under way at once
 //! - [`Backoff`]: the waits of all of them, [`passing`]: for what
 //! - [`all_threats`]: all pages of a list
 
+#![warn(missing_docs)]
+
 mod backoff;
 mod credentials;
+mod cursor_store;
 mod market_watch;
+mod publish_stream;
 mod publisher;
 mod servers;
 mod state_file;
@@ -46,7 +52,9 @@ mod threats;
 
 pub use backoff::{Backoff, passing};
 pub use credentials::{Bearer, Credentials};
+pub use cursor_store::{CursorStore, FileCursorStore};
 pub use market_watch::MarketWatch;
+pub use publish_stream::{BatchAnswer, PublishStream};
 pub use publisher::Publisher;
 pub use servers::{Connection, Error, Servers, connect};
 pub use state_file::{Error as StateFileError, Place};
