@@ -31,7 +31,7 @@ pub struct MalformedHeader;
 /// Why a call is denied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallDenied {
-    /// No valid credentials. The caller is not told why: that would help to guess valid ones.
+    /// No valid credentials. The response does not say why: that would help to guess valid ones.
     Unauthenticated,
     /// The table has no row for this method.
     UnknownMethod { identity: Arc<Identity> },
@@ -89,8 +89,8 @@ impl Gate {
         Ok(Self { mode, denials: DenialLog::default() })
     }
 
-    /// Reads the file again. Identities that lost a role or a way to authenticate are revoked: their
-    /// streams end, and they must authenticate again.
+    /// Reads the file again. Identities that lost a role or a way to authenticate are revoked:
+    /// their streams end, and they must authenticate again.
     ///
     /// # Errors
     ///
@@ -105,8 +105,8 @@ impl Gate {
         Ok(())
     }
 
-    /// The identity of a call that is allowed; `None` for an unauthenticated caller of a method that
-    /// anyone may call.
+    /// The identity of a call that is allowed; `None` for an unauthenticated caller of a method
+    /// that anyone may call.
     ///
     /// # Errors
     ///
@@ -134,8 +134,8 @@ impl Gate {
         self.denials.log(denied, peer, path);
     }
 
-    /// The call's token goes before the connection's certificate: a valid certificate does not make up
-    /// for an invalid token.
+    /// The call's token goes before the connection's certificate: a valid certificate does not make
+    /// up for an invalid token.
     async fn identify(&self, credentials: CallCredentials<'_>) -> Option<Arc<Identity>> {
         match &self.mode {
             AccessMode::Open(identity) => Some(Arc::clone(identity)),
@@ -143,7 +143,8 @@ impl Gate {
                 let known = Arc::clone(&identities.borrow());
                 match credentials.bearer {
                     Some(Ok(token)) => match (known.by_token(token), jwt) {
-                        // Boxed: keys are rarely fetched, and every call's future would have room for it.
+                        // Boxed: keys are rarely fetched, and every call's future would have room
+                        // for it.
                         (None, Some(jwt)) => Box::pin(jwt.identify(token, &known)).await,
                         (found, _) => found,
                     },

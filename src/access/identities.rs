@@ -187,8 +187,8 @@ impl Identities {
         self.all.get(*place).cloned()
     }
 
-    /// The identity of a JSON web token with these claims: the first entry of the file that lists one.
-    /// Its name is that of the entry and the subject.
+    /// The identity of a JSON web token with these claims: the first entry of the file that lists
+    /// one. Its name is that of the entry and the subject.
     pub fn by_claims(&self, subject: &str, claims: &[String]) -> Option<Arc<Identity>> {
         let place = claims.iter().filter_map(|claim| self.claims.get(claim)).min()?;
         let entry = self.all.get(*place)?;

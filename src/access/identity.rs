@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 /// A caller that the server knows. Holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The name in the journal, the log and errors: that of the file of identities, or `ENTRY/SUBJECT`
-    /// for a JSON web token.
+    /// The name in the journal, the log and errors: that of the file of identities, or
+    /// `ENTRY/SUBJECT` for a JSON web token.
     pub name: Arc<str>,
     /// At least one.
     pub roles: Vec<Role>,
@@ -92,15 +92,16 @@ impl Identity {
         self.roles.contains(&role)
     }
 
-    /// The identity as a batch's sender: its name, and whether it may change what other feeds published.
+    /// The identity as a batch's sender: its name, and whether it may change what other feeds
+    /// published.
     pub fn sender(&self) -> Sender {
         let is_confined = !self.has_role(Role::Operator) && !self.grant.others;
         let write_scope = || WriteScope { minerals: self.grant.minerals.clone() };
         Sender { name: Arc::clone(&self.name), write_scope: is_confined.then(write_scope) }
     }
 
-    /// Checks a batch against the grant. Which feed a threat belongs to is checked where the batch is
-    /// applied: only the state knows.
+    /// Checks a batch against the grant. Which feed a threat belongs to is checked where the batch
+    /// is applied: only the state knows.
     ///
     /// # Errors
     ///

@@ -65,13 +65,13 @@ impl TokenVerifier {
         let rules = Validation { algorithms: vec![header.alg], ..self.rules.clone() };
         let claims = decode::<Claims>(token, &key, &rules).ok()?.claims;
         let now = self.clock.now().millis().div_euclid(1000);
-        let in_time = now < claims.exp.saturating_add(LEEWAY_SECONDS)
+        let is_current = now < claims.exp.saturating_add(LEEWAY_SECONDS)
             && claims.nbf.is_none_or(|from| from.saturating_sub(LEEWAY_SECONDS) <= now);
         let subject = &claims.sub;
         let is_name = !subject.is_empty()
             && subject.len() <= SUBJECT_BYTES_MAX
             && !subject.contains(char::is_control);
-        if !in_time || !is_name {
+        if !is_current || !is_name {
             return None;
         }
         known.by_claims(subject, &roles(claims.rest.get(&self.roles_claim)?))

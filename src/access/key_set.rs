@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 /// Bytes of the largest key set.
 const BYTES_MAX: usize = 1 << 20;
-/// The least time between two readings, whatever keys tokens name.
+/// The least time between two readings, regardless of the keys that tokens name.
 const READ_INTERVAL_MIN: Duration = Duration::from_secs(10);
 /// Keys that are older are read again, so that a withdrawn key stops being valid.
 const AGE_MAX: Duration = Duration::from_mins(5);
@@ -42,8 +42,8 @@ impl KeySet {
         Ok(Self { from: from.to_owned(), keys, read_at: Mutex::new(None) })
     }
 
-    /// The key of this name. Reads the keys again where it is unknown, at most every ten seconds; where
-    /// that fails, the previous keys stay valid.
+    /// The key of this name. Reads the keys again where it is unknown, at most every ten seconds;
+    /// where that fails, the previous keys stay valid.
     pub(super) async fn find(&self, name: &str) -> Option<DecodingKey> {
         if let Some(key) = self.known(name) {
             if let Ok(mut read_at) = self.read_at.try_lock()

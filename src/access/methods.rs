@@ -39,8 +39,8 @@ impl fmt::Display for Role {
 /// Who may call a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MethodAccess {
-    /// Anyone, authenticated or not: probes have no credentials, and only learn whether the server is
-    /// ready.
+    /// Anyone, authenticated or not: probes have no credentials, and only learn whether the server
+    /// is ready.
     Anyone,
     /// Any identity: the protocol is no secret, but describing it costs work.
     AnyIdentity,

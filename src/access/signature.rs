@@ -9,7 +9,8 @@ use ring::signature::{
     UnparsedPublicKey, VerificationAlgorithm,
 };
 
-/// The accepted algorithms. None is symmetric: a public key must never serve as a secret to sign with.
+/// The accepted algorithms. None is symmetric: a public key must never serve as a secret to sign
+/// with.
 pub(super) const ALGORITHMS: [Algorithm; 3] =
     [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
 

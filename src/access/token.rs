@@ -1,7 +1,7 @@
 //! Bearer tokens: random texts, of which only a hash is kept.
 //!
-//! A token has 256 random bits, so a plain SHA-256 of it is enough: there is no list of likely tokens
-//! to try.
+//! A token has 256 random bits, so a plain SHA-256 of it is enough: there is no list of likely
+//! tokens to try.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -172,8 +172,8 @@ pub(in crate::grpc) fn rejected(rejections: &[Rejection]) -> Status {
     let message = shown.chain(rest).collect::<Vec<_>>().join("; ");
     let mut details = ErrorDetails::new();
     let mut kinds = BTreeMap::new();
-    for refusal in rejections {
-        let (code, reason, field) = match refusal {
+    for rejection in rejections {
+        let (code, reason, field) = match rejection {
             Rejection::RequestIdReused { .. } => {
                 (Code::InvalidArgument, "REQUEST_ID_REUSED", "request_id".to_owned())
             }
@@ -197,7 +197,7 @@ pub(in crate::grpc) fn rejected(rejections: &[Rejection]) -> Status {
                 (Code::FailedPrecondition, "THREAT_REVISION_STALE", format!("updates[{update}]"))
             }
         };
-        details.add_bad_request_violation(field, refusal.to_string());
+        details.add_bad_request_violation(field, rejection.to_string());
         // By number: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, FAILED_PRECONDITION.
         kinds.entry(i32::from(code)).or_insert((code, reason));
     }
@@ -362,8 +362,8 @@ fn with(
     metadata: &[(&str, &str)],
     mut details: ErrorDetails,
 ) -> Status {
-    /// Statuses travel in headers, of which some clients accept at most 8 KiB: as many fields as fit
-    /// are named.
+    /// Statuses travel in headers, of which some clients accept at most 8 KiB: as many fields as
+    /// fit are named.
     const FIELDS_BYTES_MAX: usize = 4096;
     if let Some(mut bad) = details.bad_request().cloned() {
         let mut bytes = 0_usize;

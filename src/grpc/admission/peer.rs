@@ -2,7 +2,7 @@
 //!
 //! A call that its caller drops before it is answered costs the server all the same. A client that
 //! does nothing else (HTTP/2 rapid reset, streams opened and left) would take the server from
-//! everybody. So such calls are counted by address:
+//! all others. So such calls are counted by address:
 //!
 //! ```text
 //! dropped within a second, no valid credentials, a protocol error ─► the address's rate

@@ -1,7 +1,7 @@
 //! Opaque texts that callers send back unchanged: cursors, and page tokens (AIP-158).
 //!
-//! Both are bytes with a check at the end, as base64url. The check is not against forgery: a made-up
-//! token can only name a position that its maker may read anyway.
+//! Both are bytes with a check at the end, as base64url. The check is not against forgery: a
+//! made-up token can only name a position that its maker may read anyway.
 
 use super::parse::Violations;
 use crate::domain::update::{Cursor, Position};

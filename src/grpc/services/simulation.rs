@@ -15,7 +15,7 @@ const ALERTS_MAX: usize = 1000;
 
 pub(super) async fn simulate(
     api: &Api,
-    wanted: parse::Simulate,
+    wanted: parse::SimulateParams,
 ) -> Result<pb::SimulateResponse, Status> {
     let permit = acquire_simulation(api)?;
     let view = api.view.clone();

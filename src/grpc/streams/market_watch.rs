@@ -12,7 +12,7 @@ use crate::access::Revocation;
 use crate::domain::MarketKey;
 use crate::grpc::admission::StreamPermit;
 use crate::grpc::backend::{Api, MarketSnapshot, market_digest, viewpoint};
-use crate::grpc::codec::parse::WatchMarkets;
+use crate::grpc::codec::parse::WatchMarketsParams;
 use crate::grpc::transport::Deadline;
 use crate::grpc::{pb, status};
 use futures_core::Stream;
@@ -35,7 +35,7 @@ type Sent = BTreeMap<MarketKey, u128>;
 /// Sends every market of `first`, then those that change.
 pub(in crate::grpc) fn watch_markets(
     api: Arc<Api>,
-    wanted: WatchMarkets,
+    wanted: WatchMarketsParams,
     first: Arc<MarketSnapshot>,
     permit: StreamPermit,
     revocation: Revocation,
@@ -87,7 +87,7 @@ pub(in crate::grpc) fn watch_markets(
 /// as unknown.
 fn changed_markets(
     api: &Api,
-    wanted: &WatchMarkets,
+    wanted: &WatchMarketsParams,
     snapshot: &MarketSnapshot,
     sent: &Sent,
 ) -> Result<Vec<(MarketKey, u128, pb::Market)>, Status> {

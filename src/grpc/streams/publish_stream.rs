@@ -50,7 +50,8 @@ pub(in crate::grpc) fn publish_batches(
         let revocation = peer.revocation();
         let mut over = pin!(deadline.passed());
         yield pb::PublishStreamResponse { credits: Some(render_credits(allowed)), answer: None };
-        // Polled for the first time in the order of the batches: that is when the journal accepts each.
+        // Polled for the first time in the order of the batches: that is when the journal accepts
+        // each.
         let mut open = FuturesOrdered::new();
         let mut bytes_open = 0_usize;
         let mut end: Option<Result<(), Status>> = None;

@@ -11,7 +11,7 @@ use crate::fanout::{Reader, ReaderEvent};
 use crate::grpc::admission::{Peer, StreamPermit};
 use crate::grpc::backend::{Api, read_archive};
 use crate::grpc::codec::frames::{frame, write_alerts};
-use crate::grpc::codec::parse::{self, Subscribe};
+use crate::grpc::codec::parse::{self, StartPoint, SubscribeParams};
 use crate::grpc::codec::render;
 use crate::grpc::pb::{self, subscribe_response::Message};
 use crate::grpc::status;
@@ -57,12 +57,12 @@ pub(in crate::grpc) async fn subscribe(
     Ok(frames(Arc::clone(api), begin, wanted, timer, reading, permit))
 }
 
-async fn begin(api: &Api, wanted: &Subscribe) -> Result<Begin, Status> {
+async fn begin(api: &Api, wanted: &SubscribeParams) -> Result<Begin, Status> {
     match &wanted.start {
-        parse::Start::Snapshot => Ok(Begin::Snapshot),
-        parse::Start::Head => Ok(Begin::After(Position::at(api.view.applied()))),
-        parse::Start::Oldest => Ok(Begin::After(Position::at(api.view.archive().oldest()))),
-        parse::Start::Cursor(text) => {
+        StartPoint::Snapshot => Ok(Begin::Snapshot),
+        StartPoint::Head => Ok(Begin::After(Position::at(api.view.applied()))),
+        StartPoint::Oldest => Ok(Begin::After(Position::at(api.view.archive().oldest()))),
+        StartPoint::Cursor(text) => {
             let lost = |status: Status| {
                 let gap = status.code() == tonic::Code::OutOfRange;
                 if gap && wanted.reset_on_gap { Ok(Begin::Reset) } else { Err(status) }
@@ -81,7 +81,7 @@ async fn begin(api: &Api, wanted: &Subscribe) -> Result<Begin, Status> {
 fn frames(
     api: Arc<Api>,
     begin: Begin,
-    wanted: Subscribe,
+    wanted: SubscribeParams,
     mut timer: StreamTimer,
     (name, revocation): (Arc<str>, Revocation),
     permit: StreamPermit,
@@ -97,7 +97,8 @@ fn frames(
             Begin::Snapshot | Begin::Reset => {
                 let (entry, open) = api.view.read_state(|state: &State| (state.seq(), state.open_alerts()));
                 api.wait_until_applied(entry).await?;
-                // Without a cursor: a client that resumed from it would miss the rest of the snapshot.
+                // Without a cursor: a client that resumed from it would miss the rest of the
+                // snapshot.
                 yield opened(&api, String::new(), Position::at(entry));
                 if matches!(begin, Begin::Reset) {
                     yield reset(&api);
