@@ -1,12 +1,13 @@
 //! From a call's credentials to its identity, and whether that may call the method.
 
 use super::denials::DenialLog;
-use super::identities::{Identities, IdentityFaults};
+use super::identities::Identities;
 use super::identity::{Identity, Revocation};
 use super::jwt::TokenVerifier;
 use super::methods::{MethodAccess, find_method};
 use crate::clock::Clock;
 use crate::config::Access;
+use lodewatch_toml_reader::Problems;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,12 +43,12 @@ pub enum CallDenied {
 /// Why identities cannot be loaded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    #[error("cannot read {}: {why}", path.display())]
+    #[error("cannot load identities from {}: {why}", path.display())]
     Read { path: PathBuf, why: String },
-    #[error("cannot read the keys of JSON web tokens (access.jwt.keys): {0}")]
+    #[error("cannot load the keys of access.jwt.keys: {0}")]
     Keys(String),
-    #[error("{} is invalid; correct these lines:\n{faults}", path.display())]
-    Invalid { path: PathBuf, faults: IdentityFaults },
+    #[error("cannot load identities from {}:\n  {problems}", path.display())]
+    Invalid { path: PathBuf, problems: Problems },
 }
 
 /// Decides who a caller is, and whether it may call a method.
@@ -165,5 +166,5 @@ fn read(path: &Path) -> Result<Identities, Error> {
         )));
     }
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
-    Identities::parse(&text).map_err(|faults| Error::Invalid { path: path.to_owned(), faults })
+    Identities::parse(&text).map_err(|problems| Error::Invalid { path: path.to_owned(), problems })
 }

@@ -29,6 +29,6 @@ mod denials;
 mod gate;
 
 pub use gate::{CallCredentials, CallDenied, Error, Gate, MalformedHeader};
-pub use identities::{Identities, IdentityFaults};
+pub use identities::Identities;
 pub use identity::{Identity, PublishDenied, PublishGrant, Revocation};
 pub use methods::{METHODS, Method, MethodAccess, Role, find_method};
