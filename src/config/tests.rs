@@ -167,8 +167,7 @@ fn a_faulty_setting_is_named_with_what_is_allowed() {
         ),
         (
             "server.streams = 1",
-            "server.streams (in FILE): unknown. Known here: connections_max, connections_per_address_max, drain, handshake, insecure, listen, message_bytes_max, publish_batches_max, \
-             publish_bytes_max, publish_calls_bytes_max, publish_streams_max, stream_age_max, streams_max, streams_per_connection_max, streams_per_identity_max, updates_per_second_max, abandoned_calls_per_second_max, simulations_max",
+            "server.streams (in FILE): unknown. Known here: abandoned_calls_per_second_max, connections_max, connections_per_address_max, drain_timeout, handshake_timeout, insecure, listen, message_bytes_max, publish_batches_max, publish_bytes_max, publish_calls_bytes_max, publish_streams_max, simulations_max, stream_age_max, streams_max, streams_per_connection_max, streams_per_identity_max, updates_per_second_max",
         ),
     ] {
         check(file, expected);
