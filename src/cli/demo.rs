@@ -15,7 +15,7 @@ use crate::grpc::pb::{
     Alert, AlertFilter, CauseKind, Level, ListAlertsRequest, ListMarketsRequest, PublishRequest,
     Start, SubscribeRequest, Update,
 };
-use crate::pipeline::View;
+use crate::pipeline::PipelineView;
 use crate::server::{self, Node};
 use lodewatch_client::{Connection, Publisher, Resumed, Servers, Subscription};
 use lodewatch_importers::bundled;
@@ -82,7 +82,7 @@ struct Stage {
     servers: Servers,
     publisher: Publisher,
     channel: Connection,
-    view: View,
+    view: PipelineView,
     hand: ManualClock,
     drain: CancellationToken,
     server: JoinHandle<Result<(), server::Error>>,
@@ -142,7 +142,7 @@ impl Stage {
             for update in threats.remove(&today).unwrap_or_default() {
                 self.publish(vec![update]).await?;
             }
-            let deadline = self.view.look(State::next_deadline).map(Timestamp::day);
+            let deadline = self.view.read_state(State::next_deadline).map(Timestamp::day);
             let next = threats.keys().next().copied().into_iter().chain(deadline).min();
             today = next.unwrap_or(end.next()).max(today.next());
         }
@@ -153,7 +153,7 @@ impl Stage {
     /// Sets the clock, and waits until everything due by then has happened.
     async fn turn_to(&self, now: Timestamp) {
         self.hand.set(now);
-        self.view.wait_until_done(now).await;
+        self.view.wait_for_due(now).await;
     }
 
     async fn publish(&mut self, updates: Vec<Update>) -> Result<(), Error> {

@@ -61,7 +61,7 @@ pub(super) async fn run(servers: Servers, output: Output, arguments: Feed) -> Re
     // It is read, and stamps nothing.
     let clock = Clock::system(0);
     let rounds = if once { Rounds::One } else { Rounds::Endless };
-    let metrics = metrics::Feeds::default();
+    let metrics = metrics::FeedMetrics::default();
     let page = match metrics_listen {
         Some(address) => {
             let counted = metrics.clone();

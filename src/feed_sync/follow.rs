@@ -233,7 +233,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::config::FeedFormat;
     use crate::domain::{Slug, Timestamp};
-    use crate::metrics::Feeds;
+    use crate::metrics::FeedMetrics;
     use lodewatch_client::Place;
     use lodewatch_client::Servers;
     use std::fs;
@@ -259,7 +259,7 @@ mod tests {
             let (clock, _) = Clock::manual(Timestamp::from_millis(0));
             let kept = Arc::clone(&checkpoints);
             let publishing =
-                Publishing::new(&feed, servers, clock, kept, Rounds::One, Feeds::default());
+                Publishing::new(&feed, servers, clock, kept, Rounds::One, FeedMetrics::default());
             let follower = Follower::new(feed, publishing.unwrap()).unwrap();
             Self { dir, follower, checkpoints }
         }

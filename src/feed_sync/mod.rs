@@ -96,14 +96,14 @@ pub async fn run(
     feeds: Vec<Feed>,
     checkpoints: Checkpoints,
     rounds: Rounds,
-    metrics: &metrics::Feeds,
+    metrics: &metrics::FeedMetrics,
 ) -> Result<(), Error> {
     let checkpoints = Arc::new(checkpoints);
     let names: Vec<Slug> = feeds.iter().map(|feed| feed.name.clone()).collect();
     let follower = |feed: Feed| {
         let (servers, checkpoints) = (servers.clone(), Arc::clone(&checkpoints));
         let published_at = checkpoints.published_at(&feed.name);
-        metrics.begins(feed.name.as_str(), feed.every, published_at.map_or(0, Timestamp::millis));
+        metrics.add_feed(feed.name.as_str(), feed.every, published_at.map_or(0, Timestamp::millis));
         let publishing =
             Publishing::new(&feed, servers, clock.clone(), checkpoints, rounds, metrics.clone())?;
         Follower::new(feed, publishing)

@@ -239,7 +239,7 @@ async fn a_cursor_below_retention_is_out_of_range() {
     server.publish(vec![swing("gallium", 1)]).await.unwrap();
     server.turn_to("2026-03-01").await;
     server.publish(vec![swing("gallium", 2)]).await.unwrap();
-    // Housekeeping follows the entry that it is told with: one more makes sure it is done.
+    // Pruning follows the entry that triggers it: one more entry makes sure that it is done.
     server.publish(vec![swing("indium", 0)]).await.unwrap();
     let status = server.subscribe(after(&early)).await.err().unwrap();
     assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
