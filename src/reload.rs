@@ -4,7 +4,7 @@
 //! symbolic link two folders up.
 
 use crate::clock::{Clock, Jumped};
-use crate::config::{Config, Problems};
+use crate::config::{self, Config};
 use crate::domain::{Payload, Seq};
 use crate::journal::{self, Journal};
 use crate::pipeline::{PipelineView, Stall};
@@ -31,7 +31,7 @@ pub(crate) enum Error {
 /// Where other settings come from.
 pub struct Reload {
     /// Reads them all anew.
-    pub read: Box<dyn Fn() -> Result<Config, Problems> + Send + Sync>,
+    pub read: Box<dyn Fn() -> Result<Config, config::Error> + Send + Sync>,
     /// Rung to have them read at once, as SIGHUP does.
     pub told: Arc<Notify>,
 }

@@ -436,7 +436,7 @@ async fn open_journal(
     counted: metrics::JournalMetrics,
 ) -> Result<Arc<dyn Journal>, journal::Error> {
     Ok(match &config.journal {
-        Store::Embedded => Arc::new(Embedded::open_counted(&config.data_dir, counted)?),
+        Store::Sqlite => Arc::new(Embedded::open_counted(&config.data_dir, counted)?),
         Store::JetStream(settings) => {
             // Boxed: what connecting takes is given back once it is done.
             let open = JetStream::open_counted(settings, &config.data_dir, counted);
