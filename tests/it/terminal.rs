@@ -4,7 +4,7 @@ use crate::access::identities;
 use crate::binary::{Process, command, run};
 use crate::certificates::Authority;
 use clap::CommandFactory;
-use lodewatch::cli::Arguments;
+use lodewatch::cli::CommandLine;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -275,7 +275,7 @@ fn every_command_has_a_manual_page() {
     let dir = tempfile::tempdir().unwrap();
     assert!(run(&["man", dir.path().to_str().unwrap()]).status.success());
     let mut names = Vec::new();
-    pages(&Arguments::command(), "", &mut names);
+    pages(&CommandLine::command(), "", &mut names);
     assert!(names.len() > 30, "{names:?}");
     for name in names {
         let mut page = String::new();
