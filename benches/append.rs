@@ -13,9 +13,9 @@
     reason = "a benchmark measures time, prints, and may fall over"
 )]
 
-use lodewatch::domain::update::{Removal, RequestId};
-use lodewatch::domain::{Batch, Payload, Seq, Slug, Timestamp, Update};
 use lodewatch::journal::{Embedded, Journal, codec};
+use lodewatch_core::domain::update::{Removal, RequestId};
+use lodewatch_core::domain::{Batch, Payload, Seq, Slug, Timestamp, Update};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;

@@ -13,18 +13,17 @@
     reason = "a benchmark measures time, prints, and may fall over"
 )]
 
-use lodewatch::client;
 use lodewatch::clock::Clock;
 use lodewatch::config::Config;
-use lodewatch::domain::{Payload, Seq, Timestamp};
 use lodewatch::grpc::json::from_json;
-use lodewatch::grpc::pb::backtest_response::Message;
-use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
-use lodewatch::grpc::pb::policy_service_client::PolicyServiceClient;
-use lodewatch::grpc::pb::{BacktestRequest, PublishRequest, Update};
 use lodewatch::grpc::{parse, render};
 use lodewatch::journal::{Embedded, Journal};
 use lodewatch::server::Node;
+use lodewatch_core::domain::{Payload, Seq, Timestamp};
+use lodewatch_proto::v1::backtest_response::Message;
+use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
+use lodewatch_proto::v1::policy_service_client::PolicyServiceClient;
+use lodewatch_proto::v1::{BacktestRequest, PublishRequest, Update};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -61,7 +60,7 @@ async fn main() {
     let address = listener.local_addr().unwrap().to_string();
     let drain = CancellationToken::new();
     let serving = tokio::spawn(node.serve(listener, drain.clone()));
-    let channel = client::connect(&address).await.unwrap();
+    let channel = lodewatch_client::connect(&address).await.unwrap();
     println!(
         "{:>5} {:>12} {:>12} {:>12} {:>12} {:>7} {:>9}",
         "turn", "p50 µs", "p99 µs", "beside p50", "beside p99", "p99 ×", "entries/s"

@@ -17,12 +17,12 @@
 )]
 
 use lodewatch::config::{self, Config};
-use lodewatch::domain::{Batch, Entry, Mineral, Payload, Seq, Timestamp};
-use lodewatch::engine::State;
-use lodewatch::feeds::bundled;
 use lodewatch::grpc::json::from_json;
-use lodewatch::grpc::pb::{PublishRequest, Update};
 use lodewatch::grpc::{parse, pb};
+use lodewatch_core::domain::{Batch, Entry, Mineral, Payload, Seq, Timestamp};
+use lodewatch_core::engine::State;
+use lodewatch_importers::bundled;
+use lodewatch_proto::v1::{PublishRequest, Update};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -132,7 +132,7 @@ impl Bench {
             .map(|batch| {
                 self.requests += 1;
                 let mut batch = batch.clone();
-                batch.request_id = lodewatch::domain::update::RequestId(self.requests);
+                batch.request_id = lodewatch_core::domain::update::RequestId(self.requests);
                 Payload::Batch(batch)
             })
             .collect();

@@ -17,12 +17,12 @@
 
 use lodewatch::clock::Clock;
 use lodewatch::config::Config;
-use lodewatch::domain::update::RequestId;
-use lodewatch::domain::{Entry, Mineral, Payload, Seq, Timestamp};
-use lodewatch::engine::State;
 use lodewatch::grpc::{self, pb};
 use lodewatch::journal::{Error, Reading, write_new};
 use lodewatch::server::Node;
+use lodewatch_core::domain::update::RequestId;
+use lodewatch_core::domain::{Entry, Mineral, Payload, Seq, Timestamp};
+use lodewatch_core::engine::State;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

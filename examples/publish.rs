@@ -1,14 +1,15 @@
-//! Publishes a feed: JSON lines, each a `lodewatch.v1.Update`, in batches that are applied once, whatever fails meanwhile.
+//! Publishes JSON lines, each a `lodewatch.v1.Update`, in batches that are applied once, even if
+//! either side crashes.
 //!
 //!     cargo run --example publish -- FEED FILE HOST:PORT [HOST:PORT ...]
 //!
-//! A batch that is not answered is sent again under its `request_id`, to the next server. What is refused is named, field by
-//! field.
-#![allow(clippy::print_stdout, reason = "that is what it is for")]
+//! A batch without a reply is sent again under its `request_id`, to the next server. A rejection
+//! names every invalid field.
+#![allow(clippy::print_stdout, reason = "the output of the example")]
 
-use lodewatch::client::{Publisher, Servers};
 use lodewatch::grpc::json;
-use lodewatch::grpc::pb::{Outcome, PublishRequest, PublishResponse, Update};
+use lodewatch_client::{Publisher, Servers};
+use lodewatch_proto::v1::{Outcome, PublishRequest, PublishResponse, Update};
 use std::process::ExitCode;
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -30,7 +31,7 @@ async fn main() -> ExitCode {
 async fn publish_file() -> Result<(), String> {
     let mut arguments = std::env::args().skip(1);
     let feed = arguments.next().ok_or("usage: publish FEED FILE HOST:PORT [HOST:PORT ...]")?;
-    let path = arguments.next().ok_or("which file?")?;
+    let path = arguments.next().ok_or("usage: publish FEED FILE HOST:PORT [HOST:PORT ...]")?;
     let servers = arguments.collect::<Vec<_>>();
     let servers = Servers::parse(servers.iter().map(String::as_str));
     let mut publisher = Publisher::new(servers.map_err(|error| error.to_string())?);
@@ -44,7 +45,7 @@ async fn publish_file() -> Result<(), String> {
         let number = |line: Option<&(usize, Update)>| line.map_or(0, |(number, _)| *number);
         let place = format!("lines {} to {}", number(batch.first()), number(batch.last()));
         let answer = publish(&mut publisher, request).await;
-        // Names every bad field; updates[0] is the first line of the batch.
+        // Names every invalid field; updates[0] is the first line of the batch.
         let answer = answer.map_err(|status| format!("{place}: {}", status.message()))?;
         let applied = answer.results.iter().filter(|result| result.outcome() == Outcome::Applied);
         let (applied, alerts) = (applied.count(), answer.alert_sequences.len());
@@ -53,23 +54,23 @@ async fn publish_file() -> Result<(), String> {
     Ok(())
 }
 
-/// The answer to a batch: it is durable and applied. An error says that it was refused.
+/// Returns once the batch is durable and applied. An error means that it was rejected.
 async fn publish(
     publisher: &mut Publisher,
     request: PublishRequest,
 ) -> Result<PublishResponse, Status> {
     loop {
-        // The publisher itself tries for about half a minute.
+        // The publisher itself retries for about half a minute.
         match publisher.publish(request.clone()).await {
             Err(status) if status.code() == Code::Unavailable => {
-                eprintln!("{}; the batch is sent again", status.message());
+                eprintln!("{}; retrying the batch", status.message());
             }
             answer => return answer,
         }
     }
 }
 
-/// The updates of a file, each with its line.
+/// Reads the updates of a file, each with its line number.
 fn read(path: &str) -> Result<Vec<(usize, Update)>, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());

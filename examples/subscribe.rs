@@ -1,13 +1,13 @@
-//! Prints alerts as they come, each once, over restarts and lost connections.
+//! Prints each alert once, across restarts and lost connections.
 //!
 //!     cargo run --example subscribe -- CURSOR_FILE HOST:PORT [HOST:PORT ...]
 //!
-//! The cursor is kept in `CURSOR_FILE`, so that the next run goes on where this one stopped; without the file it begins with
-//! what is open now. The loop itself is [`Subscription`].
+//! `CURSOR_FILE` keeps the cursor, so that the next run resumes where this one stopped. Without the
+//! file the stream starts with a snapshot of the active alerts. [`Subscription`] is the loop.
 
-use lodewatch::client::{Resumed, Servers, Subscription};
-use lodewatch::grpc::pb::SubscribeRequest;
-use lodewatch::grpc::pb::subscribe_response::Message;
+use lodewatch_client::{Resumed, Servers, Subscription};
+use lodewatch_proto::v1::SubscribeRequest;
+use lodewatch_proto::v1::subscribe_response::Message;
 use std::error::Error;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -15,7 +15,8 @@ use std::path::PathBuf;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let path = arguments.next().map(PathBuf::from).ok_or("which file keeps the cursor?")?;
+    let usage = "usage: subscribe CURSOR_FILE HOST:PORT [HOST:PORT ...]";
+    let path = arguments.next().map(PathBuf::from).ok_or(usage)?;
     let servers = arguments.collect::<Vec<_>>();
     let servers = Servers::parse(servers.iter().map(String::as_str))?;
     let cursor = match std::fs::read_to_string(&path) {
@@ -26,11 +27,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let request = SubscribeRequest { cursor, ..SubscribeRequest::default() };
     let mut subscription = Subscription::new(servers, request);
     loop {
-        // A message counts as handled when the next one is asked for.
+        // Requesting the next message marks the previous one as handled.
         let message = match subscription.next().await? {
             Resumed::Message(message) => message,
             Resumed::Lost(status) => {
-                eprintln!("{}; going on from the cursor", status.message());
+                eprintln!("{}; resuming from the cursor", status.message());
                 continue;
             }
         };
@@ -40,9 +41,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 writeln!(out, "{} {}", alert.sequence, alert.sentence)?;
             }
         }
-        // Empty until the end of a snapshot: one that is cut off is sent again as a whole.
+        // Empty until the end of a snapshot: an interrupted one is sent again as a whole.
         if !message.cursor.is_empty() {
-            // Whole or not at all. Where alerts go to a database, keep the cursor there, in the same transaction.
+            // Replace the file atomically. If alerts go to a database, save the cursor there, in
+            // the same transaction.
             let new = path.with_extension("new");
             std::fs::write(&new, &message.cursor)?;
             std::fs::rename(&new, &path)?;

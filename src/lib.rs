@@ -8,36 +8,26 @@ pub mod access;
 pub mod archive;
 // The command line: one file per sub-command.
 pub mod cli;
-// The other end of the wire, for programs that publish and subscribe.
-pub mod client;
 // The only place that reads the time.
 pub mod clock;
 // Settings: defaults, file, environment, flags.
 pub mod config;
 // The page for people, and gRPC-Web for what runs in a browser.
 pub mod console;
-// What we talk about: values, parsed once.
-pub mod domain;
-// What we decide: apply an entry to the state, get alerts.
-pub mod engine;
 // Who is listening: recent alerts in memory, and cursors over them.
 pub mod fanout;
-// Real files, read into updates.
-pub mod feeds;
 // A small answer over HTTP, bounded in bytes and in time.
 pub mod fetch;
 // Alerts handed on to what speaks HTTP: Alertmanager, and webhooks.
-pub mod forward;
+pub mod sinks;
 // The edge: the only place that knows protobuf and gRPC.
 pub mod grpc;
 // Files and addresses kept in sync with a server: what they say is published when it changes.
-pub mod intake;
+pub mod feed_sync;
 // What is true: the durable, ordered record of inputs.
 pub mod journal;
 // How it is, in numbers: what Prometheus reads.
 pub mod metrics;
-// How far a program is, in a file.
-pub mod place;
 // The one loop: tail, apply, archive, fan out.
 pub mod pipeline;
 // Other rules while running.
@@ -50,3 +40,6 @@ pub mod sqlite;
 pub mod telemetry;
 // What became of a batch, told to a collector of traces.
 pub mod traces;
+
+// Until every module names the crate itself.
+pub use lodewatch_core::{domain, engine};

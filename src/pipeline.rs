@@ -369,7 +369,7 @@ impl Pipeline {
             };
             tracing::trace!(entry = entry.seq.0, alerts = applied.alerts.len(), "applied");
             let records: Vec<_> = applied.alerts.iter().map(|alert| self.record(alert)).collect();
-            self.digests.push(answered.as_ref().map(|answered| &answered.answer), &records);
+            self.digests.push(answered.as_ref().map(|answered| &answered.outcome), &records);
             // What a start replays was counted when it was new.
             if entry.seq > self.recovered {
                 outcome::count(&self.metrics, entry, &applied.alerts, answered.as_deref());

@@ -45,7 +45,7 @@ pub(crate) struct Keeper {
     pub(crate) view: View,
     pub(crate) clock: Clock,
     /// Why the settings as they are written now did not come into force; empty where they did.
-    pub(crate) refused: watch::Sender<String>,
+    pub(crate) settings_error: watch::Sender<String>,
 }
 
 impl Keeper {
@@ -57,7 +57,7 @@ impl Keeper {
     pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         loop {
             self.look().await?;
-            let every = Duration::from_millis(self.running.reload.every_ms);
+            let every = Duration::from_millis(self.running.reload.interval_ms);
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 () = self.reload.told.notified() => tracing::info!("told to read the settings again"),
@@ -72,12 +72,12 @@ impl Keeper {
             Ok(config) => config,
             Err(problems) => {
                 let why = problems.to_string();
-                if *self.refused.borrow() != why {
+                if *self.settings_error.borrow() != why {
                     tracing::error!(
                         problems = why,
                         "the settings were changed and are refused; those before stay"
                     );
-                    self.refused.send_replace(why);
+                    self.settings_error.send_replace(why);
                 }
                 return Ok(());
             }
@@ -102,13 +102,13 @@ impl Keeper {
     /// Says why the settings do not come into force, once.
     fn tell(&self, passed_over: Option<PassedOver>) {
         let why = passed_over.map(|why| why.to_string()).unwrap_or_default();
-        if *self.refused.borrow() == why {
+        if *self.settings_error.borrow() == why {
             return;
         }
         if !why.is_empty() {
             tracing::error!(why, "the policy of the settings does not come into force");
         }
-        self.refused.send_replace(why);
+        self.settings_error.send_replace(why);
     }
 }
 

@@ -16,7 +16,9 @@ use crate::archive::{self, Archive};
 use crate::clock::{Clock, Jumped};
 use crate::config::{Config, Store};
 use crate::console;
-use crate::grpc::{self, Addresses, Api, Boards, Bounds, Calls, Credits, Limits};
+use crate::grpc::{
+    self, AddressLimits, Api, GatedServices, LimitSettings, Limits, MarketSnapshots, PublishCredits,
+};
 use crate::journal::{self, Embedded, JetStream, Journal};
 use crate::metrics::{self, Metrics};
 use crate::pipeline::{self, Divergence, Housekeeping, Pipeline, Trouble, View, keep_time};
@@ -197,7 +199,7 @@ impl Node {
         &self.view
     }
 
-    fn keeper(&mut self, refused: watch::Sender<String>) -> Option<Keeper> {
+    fn keeper(&mut self, settings_error: watch::Sender<String>) -> Option<Keeper> {
         let reload = self.reload.take()?;
         Some(Keeper {
             reload,
@@ -205,7 +207,7 @@ impl Node {
             journal: Arc::clone(&self.journal),
             view: self.view.clone(),
             clock: self.clock.clone(),
-            refused,
+            settings_error,
         })
     }
 
@@ -237,18 +239,18 @@ impl Node {
         listener: TcpListener,
         drain: CancellationToken,
     ) -> Result<(), Error> {
-        let (refused, told_refused) = watch::channel(String::new());
-        let keeper = self.keeper(refused);
+        let (settings_error_tx, settings_error_rx) = watch::channel(String::new());
+        let keeper = self.keeper(settings_error_tx);
         let cut = CancellationToken::new();
         // However this ends, no connection outlives it.
         let _cut = cut.clone().drop_guard();
-        let serving = self.answer(listener, told_refused, drain.clone(), cut.clone()).await?;
+        let serving = self.answer(listener, settings_error_rx, drain.clone(), cut.clone()).await?;
         if let Some(files) = self.files.take() {
-            let every = Duration::from_millis(self.config.reload.every_ms);
+            let every = Duration::from_millis(self.config.reload.interval_ms);
             let (told, stop) = (Arc::clone(&self.told), self.stop.clone());
             tokio::spawn(self.keys.clone().keep(files, every, told, stop));
         }
-        let drain_bound = Duration::from_millis(self.config.server.drain_ms);
+        let drain_bound = Duration::from_millis(self.config.server.drain_timeout_ms);
         let bounded = async {
             drain.cancelled().await;
             tracing::info!("draining");
@@ -281,12 +283,12 @@ impl Node {
     async fn answer(
         &self,
         listener: TcpListener,
-        refused: watch::Receiver<String>,
+        settings_error: watch::Receiver<String>,
         drain: CancellationToken,
         cut: CancellationToken,
     ) -> Result<impl Future<Output = ()> + use<>, Error> {
         let config = &self.config.server;
-        let bounds = Bounds {
+        let limits = LimitSettings {
             streams: config.streams_max,
             streams_per_identity: config.streams_per_identity_max,
             publish_streams: config.publish_streams_max,
@@ -298,22 +300,22 @@ impl Node {
             view: self.view.clone(),
             clock: self.clock.clone(),
             drain: drain.clone(),
-            limits: Limits::new(bounds),
-            credits: Credits {
+            limits: Limits::new(limits),
+            credits: PublishCredits {
                 batches: config.publish_batches_max,
                 bytes: config.publish_bytes_max,
             },
-            boards: Boards::default(),
+            market_snapshots: MarketSnapshots::default(),
             metrics: Arc::clone(&self.metrics),
             traces: self.traces.clone(),
             stream_age_max: config.stream_age_max,
-            what_ifs: Arc::new(Semaphore::new(config.what_ifs_max)),
-            refused,
+            simulations: Arc::new(Semaphore::new(config.simulations_max)),
+            settings_error,
         });
         let ends = self.ends(drain, cut);
         let of = |port| {
             // Of their own: whoever probes may share an address with somebody hostile.
-            let addresses = Arc::new(Addresses::new(OPERATORS_MAX, u32::MAX));
+            let addresses = Arc::new(AddressLimits::new(OPERATORS_MAX, u32::MAX));
             let (connections_max, limit) = (OPERATORS_MAX, port);
             Ends { port, connections_max, limit, addresses, is_encrypted: false, ..ends.clone() }
         };
@@ -342,8 +344,10 @@ impl Node {
     /// How connections to the server's port begin and end.
     fn ends(&self, drain: CancellationToken, cut: CancellationToken) -> Ends {
         let config = &self.config.server;
-        let addresses =
-            Addresses::new(config.connections_per_address_max, config.wasted_calls_per_second_max);
+        let addresses = AddressLimits::new(
+            config.connections_per_address_max,
+            config.abandoned_calls_per_second_max,
+        );
         Ends {
             port: "server.listen",
             connections_max: config.connections_max,
@@ -351,7 +355,7 @@ impl Node {
             addresses: Arc::new(addresses),
             streams_max: config.streams_per_connection_max,
             is_encrypted: self.keys.encryption.is_some(),
-            handshake: Duration::from_millis(config.handshake_ms),
+            handshake: Duration::from_millis(config.handshake_timeout_ms),
             drain,
             cut,
         }
@@ -369,7 +373,7 @@ impl Node {
         };
         let ends = Ends { port: "console.listen", ..ends };
         let keys = self.keys.clone();
-        let calls = Calls::new(routes.clone(), Arc::clone(&keys.gate), &self.metrics);
+        let calls = GatedServices::new(routes.clone(), Arc::clone(&keys.gate), &self.metrics);
         let site = console::router(settings, ends.is_encrypted, calls);
         Ok(Some(web::serve(listener, ends, keys, site, Arc::clone(&self.metrics))))
     }

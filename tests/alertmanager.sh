@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Gets an Alertmanager for the tests, at target/tools/alertmanager: bash tests/alertmanager.sh
+# Provides Alertmanager for the tests, at target/tools/alertmanager: bash tests/alertmanager.sh
 #
-# The one on the PATH, else Debian's, which is not installed.
+# Uses the one on the PATH, else unpacks Debian's without installing it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,8 +16,8 @@ fail() {
 
 download() {
     rm -f "$program"
-    bash tests/unpack.sh prometheus-alertmanager || fail "there is none"
-    # Debian's has its templates under /usr/share, and finds them there in a mount namespace of its own.
+    bash tests/unpack.sh prometheus-alertmanager || fail "cannot get Debian's prometheus-alertmanager"
+    # Debian's reads its templates from /usr/share, so it runs in its own mount namespace.
     cat >"$program" <<END
 #!/bin/sh
 exec unshare --mount --map-root-user sh -c 'mount -t overlay overlay -o "lowerdir=$unpacked/usr/share:/usr/share" /usr/share &&

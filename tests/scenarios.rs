@@ -25,11 +25,11 @@
 )]
 
 use lodewatch::config;
-use lodewatch::domain::{Alert, Batch, Entry, Payload, Seq, Timestamp, sentence};
-use lodewatch::engine::State;
 use lodewatch::grpc::json::from_json;
 use lodewatch::grpc::parse::{self, Violations};
-use lodewatch::grpc::pb::{PublishRequest, Update};
+use lodewatch_core::domain::{Alert, Batch, Entry, Payload, Seq, Timestamp, sentence};
+use lodewatch_core::engine::State;
+use lodewatch_proto::v1::{PublishRequest, Update};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -156,10 +156,12 @@ impl Play {
             writeln!(self.told, "{day} {kind} {}", sentence::of(&alert)).unwrap();
         }
         if let Payload::Batch(batch) = &entry.payload {
-            let answered = self.state.requests().get(batch.request_id).unwrap();
-            if let lodewatch::domain::update::Answer::Refused(refusals) = &answered.answer {
+            let answered = self.state.recent_batches().get(batch.request_id).unwrap();
+            if let lodewatch_core::domain::update::BatchOutcome::Rejected(rejections) =
+                &answered.outcome
+            {
                 let day = at.day();
-                for why in refusals {
+                for why in rejections {
                     writeln!(self.told, "{day} refused: {why}").unwrap();
                 }
             }
@@ -169,9 +171,9 @@ impl Play {
 
 /// In every alert of every story, the parts add up to the value to the last unit.
 fn check_arithmetic(alert: &Alert) {
-    let named = alert.why.parts.iter().filter(|part| !part.upper_only);
+    let named = alert.contributions.iter().filter(|part| !part.upper_only);
     let lower: i64 = named.map(|part| part.amount).sum();
-    let upper: i64 = alert.why.parts.iter().map(|part| part.amount).sum();
+    let upper: i64 = alert.contributions.iter().map(|part| part.amount).sum();
     let (lower, upper) = if alert.metric.is_falling() {
         let whole = alert.metric.unit().per_one();
         (whole - upper, whole - lower)

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Unpacks a package of Debian to target/tools/PACKAGE.deb: bash tests/unpack.sh PACKAGE [OPTION OF apt-get]...
+# Unpacks a Debian package to target/tools/PACKAGE.deb:
+# bash tests/unpack.sh PACKAGE [OPTION OF apt-get]...
 #
-# Downloaded with lists and a cache of its own, checked with Debian's keys, unpacked and not installed. So no service is started,
-# nothing else changes on this machine, and it needs no root.
+# Downloads with its own lists and cache, checks Debian's signature, and unpacks without installing.
+# So it starts no service, changes nothing else on this machine, and needs no root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,12 +15,12 @@ fail() {
     exit 1
 }
 
-command -v apt-get >/dev/null || fail "there is no apt-get to get $package with"
+command -v apt-get >/dev/null || fail "cannot get $package: apt-get is missing"
 rm -rf "$unpacked"
 mkdir -p "$unpacked"/{lists/partial,cache/archives/partial}
 options=(-q -o Dir::State::Lists="$unpacked/lists" -o Dir::Cache="$unpacked/cache" -o APT::Sandbox::User= "${@:2}")
 cd "$unpacked"
-apt-get "${options[@]}" update || fail "Debian's packages cannot be listed"
-apt-get "${options[@]}" download "$package" || fail "$package cannot be downloaded"
+apt-get "${options[@]}" update || fail "cannot download Debian's package lists"
+apt-get "${options[@]}" download "$package" || fail "cannot download $package"
 dpkg-deb --extract "$package"_*.deb .
 rm -rf lists cache "$package"_*.deb

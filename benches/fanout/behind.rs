@@ -8,7 +8,7 @@ use crate::shared::lodewatch;
 use crate::shared::report::{self, Row};
 use crate::subscribers::{Subscribers, Windows};
 use crate::system::System;
-use ::lodewatch::grpc::pb::Start;
+use ::lodewatch_proto::v1::Start;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 

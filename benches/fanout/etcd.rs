@@ -6,7 +6,6 @@ use crate::message::framed;
 use crate::peer;
 use bytes::{Bytes, BytesMut};
 use http::uri::PathAndQuery;
-use lodewatch::client;
 use prost::Message;
 use std::path::Path;
 use std::process::Command;
@@ -86,7 +85,7 @@ pub(crate) struct Puts {
 impl Puts {
     /// Connects, to put a message.
     pub(crate) async fn of(address: &str, message: &[u8]) -> Self {
-        let kv = Grpc::new(client::connect(address).await.unwrap());
+        let kv = Grpc::new(lodewatch_client::connect(address).await.unwrap());
         let (key, value) = (Bytes::from_static(KEY), Bytes::copy_from_slice(message));
         Self { kv, request: PutRequest { key, value }, calls: JoinSet::new() }
     }

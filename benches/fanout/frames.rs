@@ -2,7 +2,7 @@
 
 use crate::message::framed;
 use bytes::{Buf, Bytes, BytesMut};
-use lodewatch::grpc::pb::{AlertFilter, Exercises, Start, SubscribeRequest};
+use lodewatch_proto::v1::{AlertFilter, Exercises, Start, SubscribeRequest};
 use prost::Message;
 
 /// The header of a message, in bytes.

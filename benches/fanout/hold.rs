@@ -6,7 +6,7 @@ use crate::shared::process::memory_bytes;
 use crate::shared::report::{self, Row};
 use crate::system::System;
 use lodewatch::config::Config;
-use lodewatch::engine::Requests;
+use lodewatch_core::engine::RecentBatches;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub(crate) async fn hold(seconds: u32, message: &Message) -> Row {
     let idle = memory_bytes(id);
     let ring = Config::built_in().fanout.ring_bytes_max as u64;
     let each = SHUT_BYTES + CORKED_BYTES;
-    let answers = Requests::KEPT_MAX as u64 * ANSWER_BYTES;
+    let answers = RecentBatches::KEPT_MAX as u64 * ANSWER_BYTES;
     let bound = idle + ring + each * SUBSCRIBERS as u64 + answers + ELSE_BYTES;
     println!(
         "bound of memory: {} MB = {} idle + {} ring + {SUBSCRIBERS} x {} kB + {} answers + {} for all else",

@@ -1,8 +1,7 @@
 //! The message that every server hands on: bytes that the real one made.
 
 use crate::shared::lodewatch::Server;
-use lodewatch::client;
-use lodewatch::grpc::pb;
+use lodewatch_proto::v1 as pb;
 use pb::alert_service_client::AlertServiceClient;
 use prost::Message as _;
 use std::path::PathBuf;
@@ -21,7 +20,7 @@ impl Message {
         let mut server = Server::start().await;
         server.publish(1).await;
         server.settle().await;
-        let channel = client::connect(&server.process.address).await.unwrap();
+        let channel = lodewatch_client::connect(&server.process.address).await.unwrap();
         let list = pb::ListAlertsRequest { page_size: 1000, ..pb::ListAlertsRequest::default() };
         let list = AlertServiceClient::new(channel).list_alerts(list).await.unwrap().into_inner();
         assert_eq!(list.alerts.len(), 1, "one alert for each update");

@@ -1,8 +1,8 @@
 //! What one writes first: a broadcast channel, its messages cloned and encoded for every subscriber.
 
 use crate::orders::obey;
-use lodewatch::grpc::pb;
-use pb::alert_service_server::{AlertService, AlertServiceServer};
+use lodewatch::grpc::pb::alert_service_server::{AlertService, AlertServiceServer};
+use lodewatch_proto::v1 as pb;
 use prost::Message;
 use std::pin::Pin;
 use tokio::net::TcpListener;

@@ -20,7 +20,7 @@ pub(crate) struct Windows {
 impl Windows {
     /// HTTP/2's defaults: a client that thought of nothing.
     pub(crate) const STRANGER: Self = Self { stream: 65_535, connection: 65_535, frame: 16_384 };
-    /// As `lodewatch::client` sets them.
+    /// As `lodewatch_client` sets them.
     pub(crate) const OURS: Self =
         Self { stream: 256 * 1024, connection: 16 * 1024 * 1024, frame: 64 * 1024 };
 }

@@ -7,7 +7,7 @@ use crate::run::Plan;
 use crate::shared::{lodewatch, process::Process};
 use crate::subscribers::Subscribers;
 use crate::{etcd, peer, push};
-use ::lodewatch::grpc::pb::Start;
+use ::lodewatch_proto::v1::Start;
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;

@@ -27,8 +27,7 @@ mod shared;
 mod throughput;
 
 use clap::Parser;
-use lodewatch::client;
-use lodewatch::grpc::pb;
+use lodewatch_proto::v1 as pb;
 use pb::alert_service_client::AlertServiceClient;
 use pb::subscribe_response::Message;
 use shared::arguments::Arguments;
@@ -82,7 +81,7 @@ async fn measure(arguments: &Arguments) {
 /// Also gives the median of one fdatasync, in microseconds, measured in turns with the updates.
 async fn paced(updates: usize) -> (Row, u64) {
     let mut server = Server::start().await;
-    let channel = client::connect(&server.process.address).await.unwrap();
+    let channel = lodewatch_client::connect(&server.process.address).await.unwrap();
     let from_head =
         pb::SubscribeRequest { start: pb::Start::Head.into(), ..pb::SubscribeRequest::default() };
     let mut stream =

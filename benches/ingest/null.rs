@@ -1,8 +1,8 @@
 //! A server that decodes batches and answers: neither durability nor engine.
 
 use futures_core::Stream;
-use lodewatch::grpc::pb;
-use pb::feed_service_server::{FeedService, FeedServiceServer};
+use lodewatch::grpc::pb::feed_service_server::{FeedService, FeedServiceServer};
+use lodewatch_proto::v1 as pb;
 use pb::publish_stream_response::Answer;
 use prost::Message;
 use std::pin::Pin;

@@ -4,8 +4,7 @@ use crate::shared::batches::Batches;
 use crate::shared::lodewatch::{request, share_of, updates};
 use crate::shared::process::{Process, memory_bytes};
 use crate::shared::report::Row;
-use lodewatch::client;
-use lodewatch::grpc::pb;
+use lodewatch_proto::v1 as pb;
 use pb::feed_service_client::FeedServiceClient;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -34,7 +33,7 @@ pub(crate) async fn measure(
     seconds: Duration,
     note: &str,
 ) -> Row {
-    let feed = FeedServiceClient::new(client::connect(&process.address).await.unwrap());
+    let feed = FeedServiceClient::new(lodewatch_client::connect(&process.address).await.unwrap());
     let batches: Vec<pb::PublishRequest> = (0..TURNS)
         .map(|turn| request(updates(0, BATCH, &share_of(0.70 + f64::from(turn) / 100.0))))
         .collect();

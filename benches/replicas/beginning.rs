@@ -2,10 +2,10 @@
 
 use crate::servers::Servers;
 use crate::shared::lodewatch::{request, serve, share_of, updates};
-use lodewatch::domain::update::RequestId;
-use lodewatch::domain::{Payload, Timestamp};
 use lodewatch::grpc::parse;
 use lodewatch::journal::{JetStream, Journal};
+use lodewatch_core::domain::update::RequestId;
+use lodewatch_core::domain::{Payload, Timestamp};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -4,8 +4,7 @@ use crate::servers::Servers;
 use crate::shared::batches::Batches;
 use crate::shared::lodewatch::{request, serve, share_of, updates};
 use crate::shared::process::Process;
-use lodewatch::client;
-use lodewatch::grpc::pb;
+use lodewatch_proto::v1 as pb;
 use pb::alert_service_client::AlertServiceClient;
 use pb::feed_service_client::FeedServiceClient;
 use pb::subscribe_response::Message;
@@ -60,7 +59,7 @@ const LAST: usize = 150;
 
 /// Publishes for a while, and then the batch that ends it; how many alerts that makes.
 async fn publish(address: &str, seconds: Duration) -> usize {
-    let channel = client::connect(address).await.unwrap();
+    let channel = lodewatch_client::connect(address).await.unwrap();
     let mut batches = Batches::open(FeedServiceClient::new(channel)).await;
     let rounds = [share_of(0.9), share_of(0.3)];
     let rounds: Vec<_> = rounds
@@ -93,7 +92,7 @@ async fn read(address: String) -> usize {
     let Some(pb::update::Update::Report(last)) = last.updates[0].update.clone() else {
         panic!("it is a report")
     };
-    let channel = client::connect(&address).await.unwrap();
+    let channel = lodewatch_client::connect(&address).await.unwrap();
     let wanted =
         pb::SubscribeRequest { start: pb::Start::Oldest.into(), ..pb::SubscribeRequest::default() };
     let mut stream = AlertServiceClient::new(channel).subscribe(wanted).await.unwrap().into_inner();

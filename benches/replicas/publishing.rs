@@ -5,10 +5,9 @@ use crate::shared::lodewatch::{request, serve, share_of, updates};
 use crate::shared::process::Process;
 use async_nats::jetstream::{self, stream};
 use bytes::Bytes;
-use lodewatch::client;
-use lodewatch::domain::{Payload, Timestamp};
 use lodewatch::grpc::{parse, pb};
 use lodewatch::journal::{JetStream, Journal, codec};
+use lodewatch_core::domain::{Payload, Timestamp};
 use pb::feed_service_client::FeedServiceClient;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -120,7 +119,7 @@ async fn bare(servers: &Servers, replicas: usize, batch: &pb::PublishRequest) ->
 }
 
 async fn server(process: &Process, batch: &pb::PublishRequest) -> Publisher {
-    let channel = client::connect(&process.address).await.unwrap();
+    let channel = lodewatch_client::connect(&process.address).await.unwrap();
     Publisher::Server(FeedServiceClient::new(channel), batch.clone())
 }
 

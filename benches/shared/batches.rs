@@ -1,6 +1,6 @@
 //! One stream of batches, within the credits that the server gives.
 
-use lodewatch::grpc::pb;
+use lodewatch_proto::v1 as pb;
 use pb::feed_service_client::FeedServiceClient;
 use pb::publish_stream_response::Answer;
 use prost::Message;

@@ -2,9 +2,8 @@
 
 use super::batches::Batches;
 use super::process::Process;
-use lodewatch::client;
 use lodewatch::grpc::json::from_json;
-use lodewatch::grpc::pb;
+use lodewatch_proto::v1 as pb;
 use pb::feed_service_client::FeedServiceClient;
 use std::path::Path;
 use std::process::Command;
@@ -157,7 +156,7 @@ impl Server {
         let publisher = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let address = process.address.clone();
         let open = publisher.spawn(async move {
-            let channel = client::connect(&address).await.unwrap();
+            let channel = lodewatch_client::connect(&address).await.unwrap();
             Batches::open(FeedServiceClient::new(channel)).await
         });
         let batches = open.await.unwrap();

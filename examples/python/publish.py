@@ -1,9 +1,10 @@
-"""Publishes a feed: JSON lines, each a lodewatch.v1.Update, in batches that are applied once, whatever fails meanwhile.
+"""Publishes JSON lines, each a lodewatch.v1.Update, in batches that are applied once, even if
+either side crashes.
 
     python publish.py FEED FILE HOST:PORT [HOST:PORT ...]
 
-A batch that is not answered is sent again under its request_id, to the next server. What is refused is named, field by
-field. README.md beside this folder says how to get grpcio and the stubs.
+A batch without a reply is sent again under its request_id, to the next server. A rejection names
+every invalid field. ../README.md explains how to install grpcio and generate the stubs.
 """
 
 import asyncio
@@ -19,8 +20,9 @@ from lodewatch.v1 import feed_pb2, feed_pb2_grpc
 BATCH = 100
 ANSWER_SECONDS_MAX = 10
 WAIT_SECONDS_MIN, WAIT_SECONDS_MAX = 0.1, 5
-# RESOURCE_EXHAUSTED: too much at once, or a full disk. A batch that is too large for any server gets it as well.
-PASSING = {
+# RESOURCE_EXHAUSTED: a limit is reached, or the disk is full. A batch that is too large for any
+# server gets it as well.
+RETRYABLE = {
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.CANCELLED,
     grpc.StatusCode.UNKNOWN,
@@ -31,7 +33,7 @@ PASSING = {
 
 
 def updates(path):
-    """The updates of a file, each with its line."""
+    """Yields the updates of a file, each with its line number."""
     with open(path, encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
@@ -42,7 +44,7 @@ def updates(path):
 
 
 async def publish(servers, request):
-    """The answer to a batch: it is durable and applied. Raises where it was refused."""
+    """Returns once the batch is durable and applied. Raises if it was rejected."""
     wait = WAIT_SECONDS_MIN
     for server in itertools.cycle(servers):
         try:
@@ -50,9 +52,9 @@ async def publish(servers, request):
                 stub = feed_pb2_grpc.FeedServiceStub(channel)
                 return await stub.Publish(request, timeout=ANSWER_SECONDS_MAX)
         except grpc.aio.AioRpcError as error:
-            if error.code() not in PASSING:
+            if error.code() not in RETRYABLE:
                 raise
-            print(f"{server}: {error.code().name}; the batch is sent again", file=sys.stderr, flush=True)
+            print(f"{server}: {error.code().name}; retrying the batch", file=sys.stderr, flush=True)
         await asyncio.sleep(wait * random.uniform(1, 2))
         wait = min(wait * 2, WAIT_SECONDS_MAX)
 
@@ -69,7 +71,7 @@ async def main():
         try:
             answer = await publish(servers, request)
         except grpc.aio.AioRpcError as error:
-            # Names every bad field; updates[0] is the first line of the batch.
+            # Names every invalid field; updates[0] is the first line of the batch.
             sys.exit(f"{where}: {error.code().name}: {error.details()}")
         applied = sum(result.outcome == feed_pb2.OUTCOME_APPLIED for result in answer.results)
         print(f"{where}: {applied} applied, {len(answer.alert_sequences)} alerts", flush=True)

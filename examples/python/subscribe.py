@@ -1,9 +1,10 @@
-"""Prints alerts as they come, each once, over restarts and lost connections: the loop of every subscriber.
+"""Prints each alert once, across restarts and lost connections: the loop of every subscriber.
 
     python subscribe.py CURSOR_FILE HOST:PORT [HOST:PORT ...]
 
-The cursor is kept in CURSOR_FILE, so that the next run goes on where this one stopped; without the file it begins with
-what is open now. README.md beside this folder says how to get grpcio and the stubs.
+CURSOR_FILE keeps the cursor, so that the next run resumes where this one stopped. Without the file
+the stream starts with a snapshot of the active alerts. ../README.md explains how to install grpcio
+and generate the stubs.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from lodewatch.v1 import alert_pb2, alert_pb2_grpc
 
 HEARTBEAT_SECONDS = 15
 WAIT_SECONDS_MIN, WAIT_SECONDS_MAX = 0.1, 5
-PASSING = {
+RETRYABLE = {
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.CANCELLED,
     grpc.StatusCode.UNKNOWN,
@@ -28,12 +29,14 @@ PASSING = {
 
 
 async def messages(servers, cursor):
-    """Messages, over any number of streams. A message counts as handled when the next one is asked for."""
+    """Yields messages across reconnects. Requesting the next one marks this one as handled."""
     wait = WAIT_SECONDS_MIN
     for server in itertools.cycle(servers):
         try:
             async with grpc.aio.insecure_channel(server) as channel:
-                request = alert_pb2.SubscribeRequest(cursor=cursor, heartbeat_seconds=HEARTBEAT_SECONDS)
+                request = alert_pb2.SubscribeRequest(
+                    cursor=cursor, heartbeat_seconds=HEARTBEAT_SECONDS
+                )
                 stream = alert_pb2_grpc.AlertServiceStub(channel).Subscribe(request)
                 while True:
                     # Two missing heartbeats mean a dead stream.
@@ -42,16 +45,16 @@ async def messages(servers, cursor):
                         break
                     wait = WAIT_SECONDS_MIN
                     yield message
-                    # Empty until the end of a snapshot: one that is cut off is sent again as a whole.
+                    # Empty until the end of a snapshot: an interrupted one is sent again.
                     cursor = message.cursor or cursor
                     if message.HasField("go_away"):
                         wait = message.go_away.reconnect_after_ms / 1000
         except asyncio.TimeoutError:
             pass
         except grpc.aio.AioRpcError as error:
-            if error.code() not in PASSING:
+            if error.code() not in RETRYABLE:
                 raise
-            print(f"{server}: {error.code().name}; going on from the cursor", file=sys.stderr)
+            print(f"{server}: {error.code().name}; resuming from the cursor", file=sys.stderr)
         await asyncio.sleep(wait * random.uniform(1, 2))
         wait = min(wait * 2, WAIT_SECONDS_MAX)
 
@@ -63,7 +66,8 @@ async def main():
         for alert in message.alerts.alerts:
             print(alert.sequence, alert.sentence, flush=True)
         if message.cursor:
-            # Whole or not at all. Where alerts go to a database, keep the cursor there, in the same transaction.
+            # Replace the file atomically. If alerts go to a database, save the cursor there, in the
+            # same transaction.
             new = path.with_suffix(".new")
             new.write_text(message.cursor)
             new.replace(path)

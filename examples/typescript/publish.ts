@@ -1,8 +1,10 @@
-// Publishes a feed: JSON lines, each a lodewatch.v1.Update, in batches that are applied once, whatever fails meanwhile.
+// Publishes JSON lines, each a lodewatch.v1.Update, in batches that are applied once, even if
+// either side crashes.
 //
 //     node dist/publish.js FEED FILE HOST:PORT [HOST:PORT ...]
 //
-// A batch that is not answered is sent again under its request_id, to the next server. What is refused is named, field by field.
+// A batch without a reply is sent again under its request_id, to the next server. A rejection names
+// every invalid field.
 
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -11,16 +13,21 @@ import { create, fromJsonString } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import {
-  FeedService, Outcome, type PublishRequest, PublishRequestSchema, type PublishResponse, type Update, UpdateSchema,
+  FeedService, Outcome, type PublishRequest, PublishRequestSchema, type PublishResponse,
+  type Update, UpdateSchema,
 } from "./generated/lodewatch/v1/feed_pb.js";
 
 const BATCH = 100;
 const ANSWER_MS_MAX = 10_000;
 const WAIT_MS_MIN = 100;
 const WAIT_MS_MAX = 5000;
-/** ResourceExhausted: too much at once, or a full disk. A batch that is too large for any server gets it as well. */
-const PASSING = new Set([
-  Code.Unavailable, Code.Canceled, Code.Unknown, Code.Internal, Code.Aborted, Code.DeadlineExceeded, Code.ResourceExhausted,
+/**
+ * ResourceExhausted: a limit is reached, or the disk is full. A batch that is too large for any
+ * server gets it as well.
+ */
+const RETRYABLE = new Set([
+  Code.Unavailable, Code.Canceled, Code.Unknown, Code.Internal, Code.Aborted, Code.DeadlineExceeded,
+  Code.ResourceExhausted,
 ]);
 
 type Line = { number: number; update: Update };
@@ -33,27 +40,29 @@ function fail(message: string): never {
 function read(path: string): Line[] {
   return readFileSync(path, "utf8").split("\n").flatMap((text, index) => {
     try {
-      return text.trim() === "" ? [] : [{ number: index + 1, update: fromJsonString(UpdateSchema, text) }];
+      const number = index + 1;
+      return text.trim() === "" ? [] : [{ number, update: fromJsonString(UpdateSchema, text) }];
     } catch (error) {
       return fail(`${path}:${index + 1}: ${error}`);
     }
   });
 }
 
-/** The answer to a batch: it is durable and applied. Throws where it was refused. */
+/** Returns once the batch is durable and applied. Throws if it was rejected. */
 async function publish(servers: string[], request: PublishRequest): Promise<PublishResponse> {
   let wait = WAIT_MS_MIN;
   for (let turn = 0; ; turn++) {
     const server = servers[turn % servers.length]!;
     try {
-      const client = createClient(FeedService, createGrpcTransport({ baseUrl: `http://${server}` }));
+      const transport = createGrpcTransport({ baseUrl: `http://${server}` });
+      const client = createClient(FeedService, transport);
       return await client.publish(request, { timeoutMs: ANSWER_MS_MAX });
     } catch (error) {
       const code = ConnectError.from(error).code;
-      if (!PASSING.has(code)) {
+      if (!RETRYABLE.has(code)) {
         throw error;
       }
-      console.error(`${server}: ${Code[code]}; the batch is sent again`);
+      console.error(`${server}: ${Code[code]}; retrying the batch`);
     }
     await sleep(wait * (1 + Math.random()));
     wait = Math.min(2 * wait, WAIT_MS_MAX);
@@ -70,13 +79,14 @@ for (let start = 0; start < lines.length; start += BATCH) {
   const where = `lines ${batch[0]!.number} to ${batch.at(-1)!.number}`;
   const updates = batch.map((line) => line.update);
   try {
-    const answer = await publish(servers, create(PublishRequestSchema, { requestId: randomUUID(), feed, updates }));
+    const request = create(PublishRequestSchema, { requestId: randomUUID(), feed, updates });
+    const answer = await publish(servers, request);
     const applied = answer.results.filter((result) => result.outcome === Outcome.APPLIED).length;
     console.log(`${where}: ${applied} applied, ${answer.alertSequences.length} alerts`);
   } catch (error) {
-    // Names every bad field; updates[0] is the first line of the batch.
+    // Names every invalid field; updates[0] is the first line of the batch.
     fail(`${where}: ${ConnectError.from(error).message}`);
   }
 }
-// A connection that is kept open would keep the program running.
+// An open connection would keep the program running.
 process.exit(0);

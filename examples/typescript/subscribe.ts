@@ -1,9 +1,9 @@
-// Prints alerts as they come, each once, over restarts and lost connections: the loop of every subscriber.
+// Prints each alert once, across restarts and lost connections: the loop of every subscriber.
 //
 //     node dist/subscribe.js CURSOR_FILE HOST:PORT [HOST:PORT ...]
 //
-// The cursor is kept in CURSOR_FILE, so that the next run goes on where this one stopped; without the file it begins with
-// what is open now.
+// CURSOR_FILE keeps the cursor, so that the next run resumes where this one stopped. Without the
+// file the stream starts with a snapshot of the active alerts.
 
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -14,14 +14,16 @@ import { AlertService, type SubscribeResponse } from "./generated/lodewatch/v1/a
 const HEARTBEAT_SECONDS = 15;
 const WAIT_MS_MIN = 100;
 const WAIT_MS_MAX = 5000;
-/** A lost connection shows as any of several codes. */
-const PASSING = new Set([
-  Code.Unavailable, Code.Canceled, Code.Unknown, Code.Internal, Code.Aborted, Code.DeadlineExceeded, Code.ResourceExhausted,
+/** A lost connection is reported as any of several codes. */
+const RETRYABLE = new Set([
+  Code.Unavailable, Code.Canceled, Code.Unknown, Code.Internal, Code.Aborted, Code.DeadlineExceeded,
+  Code.ResourceExhausted,
 ]);
 
-/** Messages, over any number of streams. A message counts as handled when the next one is asked for. */
+/** Yields messages across reconnects. Requesting the next one marks the previous one as handled. */
 async function* messages(servers: string[], cursor: string): AsyncGenerator<SubscribeResponse> {
-  const clients = servers.map((server) => createClient(AlertService, createGrpcTransport({ baseUrl: `http://${server}` })));
+  const transports = servers.map((server) => createGrpcTransport({ baseUrl: `http://${server}` }));
+  const clients = transports.map((transport) => createClient(AlertService, transport));
   let wait = WAIT_MS_MIN;
   for (let turn = 0; ; turn++) {
     const client = clients[turn % clients.length]!;
@@ -30,11 +32,12 @@ async function* messages(servers: string[], cursor: string): AsyncGenerator<Subs
     const alarm = () => setTimeout(() => stop.abort(), 2000 * HEARTBEAT_SECONDS);
     let silence = alarm();
     try {
-      for await (const message of client.subscribe({ cursor, heartbeatSeconds: HEARTBEAT_SECONDS }, { signal: stop.signal })) {
+      const request = { cursor, heartbeatSeconds: HEARTBEAT_SECONDS };
+      for await (const message of client.subscribe(request, { signal: stop.signal })) {
         clearTimeout(silence);
         wait = WAIT_MS_MIN;
         yield message;
-        // Empty until the end of a snapshot: one that is cut off is sent again as a whole.
+        // Empty until the end of a snapshot: an interrupted one is sent again as a whole.
         cursor = message.cursor || cursor;
         if (message.message.case === "goAway") {
           wait = message.message.value.reconnectAfterMs;
@@ -42,7 +45,7 @@ async function* messages(servers: string[], cursor: string): AsyncGenerator<Subs
         silence = alarm();
       }
     } catch (error) {
-      if (!PASSING.has(ConnectError.from(error).code)) {
+      if (!RETRYABLE.has(ConnectError.from(error).code)) {
         throw error;
       }
     } finally {
@@ -65,7 +68,8 @@ for await (const message of messages(servers, kept)) {
     }
   }
   if (message.cursor !== "") {
-    // Whole or not at all. Where alerts go to a database, keep the cursor there, in the same transaction.
+    // Replace the file atomically. If alerts go to a database, save the cursor there, in the same
+    // transaction.
     writeFileSync(`${path}.new`, message.cursor);
     renameSync(`${path}.new`, path);
   }

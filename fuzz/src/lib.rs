@@ -5,17 +5,16 @@
 
 use lodewatch::clock::Clock;
 use lodewatch::config::{self, Config};
-use lodewatch::domain::{Payload, Seq, Timestamp};
-use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
-use lodewatch::grpc::pb::market_service_client::MarketServiceClient;
-use lodewatch::grpc::pb::{
-    GetMarketRequest, JournalEntry, ListAlertsRequest, ListMarketsRequest, ListThreatsRequest,
-    PublishRequest, Start, SubscribeRequest,
-};
 use lodewatch::grpc::{json, parse, render};
 use lodewatch::journal::{self, Reading, codec, write_new};
 use lodewatch::server::Node;
-use lodewatch::{client, feeds};
+use lodewatch_core::domain::{Payload, Seq, Timestamp};
+use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
+use lodewatch_proto::v1::market_service_client::MarketServiceClient;
+use lodewatch_proto::v1::{
+    GetMarketRequest, JournalEntry, ListAlertsRequest, ListMarketsRequest, ListThreatsRequest,
+    PublishRequest, Start, SubscribeRequest,
+};
 use prost::Message;
 use std::sync::LazyLock;
 use tokio::net::TcpListener;
@@ -97,12 +96,12 @@ pub fn log(bytes: &[u8]) {
 
 /// A data release of the USGS.
 pub fn usgs(bytes: &[u8]) {
-    let _ = feeds::usgs::read(bytes);
+    let _ = lodewatch_importers::usgs::read(bytes);
 }
 
 /// A list of export-control measures.
 pub fn events(bytes: &[u8]) {
-    let _ = feeds::events::read(bytes);
+    let _ = lodewatch_importers::events::read(bytes);
 }
 
 /// A file of settings.
@@ -174,7 +173,7 @@ static SERVER: LazyLock<Server> = LazyLock::new(|| {
         let (clock, _) = Clock::manual(Timestamp::from_millis(0));
         let node = Node::open(config, clock).await.expect("an empty directory can be served");
         tokio::spawn(node.serve(listener, CancellationToken::new()));
-        client::connect(&address).await.expect("it listens")
+        lodewatch_client::connect(&address).await.expect("it listens")
     });
     Server { runtime, channel, _dir: dir }
 });

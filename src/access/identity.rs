@@ -1,7 +1,7 @@
 //! Who somebody is, and what it may publish.
 
 use super::methods::Role;
-use crate::domain::update::{Batch, Confinement, Sender, Update};
+use crate::domain::update::{Batch, Sender, Update, WriteScope};
 use crate::domain::{Mineral, Slug};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -108,8 +108,8 @@ impl Identity {
     /// It as the sender of a batch: who, and whether it may change what other feeds have published.
     pub fn sender(&self) -> Sender {
         let is_confined = !self.has(Role::Operator) && !self.grant.others;
-        let confined = || Confinement { minerals: self.grant.minerals.clone() };
-        Sender { name: Arc::clone(&self.name), confined: is_confined.then(confined) }
+        let write_scope = || WriteScope { minerals: self.grant.minerals.clone() };
+        Sender { name: Arc::clone(&self.name), write_scope: is_confined.then(write_scope) }
     }
 
     /// Checks what it may publish. What the record alone knows, whose a threat is, is checked where the batch is applied.

@@ -2,9 +2,9 @@
 
 use super::error::Error;
 use super::output::print::{self, OutputFormat};
-use crate::client::{Publisher, Servers};
+use crate::feed_sync::{Outcomes, numbers};
 use crate::grpc::pb::{PublishRequest, Update};
-use crate::intake::{Outcomes, numbers};
+use lodewatch_client::{Publisher, Servers};
 use uuid::Uuid;
 
 pub(super) struct BatchUpload<'a> {

@@ -2,9 +2,9 @@
 
 use super::error::Error;
 use super::input::read_file;
-use crate::client::{Bearer, Credentials, Servers};
 use crate::config;
 use clap::Args;
+use lodewatch_client::{Bearer, Credentials, Servers};
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]

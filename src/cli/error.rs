@@ -1,6 +1,6 @@
 //! Why a command failed: `<what failed>: <cause>; <what to do>`.
 
-use crate::{access, archive, client, config, feeds, forward, intake, journal, server};
+use crate::{access, archive, config, feed_sync, journal, server, sinks};
 use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use tonic_types::StatusExt;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
-    Client(#[from] client::Error),
+    Client(#[from] lodewatch_client::Error),
     /// The server answered a call with an error.
     #[error("cannot {operation}: {}", describe(status))]
     Call { operation: String, status: Box<Status> },
@@ -36,13 +36,13 @@ pub enum Error {
     #[error("cannot read {}, line {line}: {problem}", path.display())]
     Line { path: PathBuf, line: usize, problem: String },
     #[error("cannot parse {}", path.display())]
-    Import { path: PathBuf, source: feeds::Error },
+    Import { path: PathBuf, source: lodewatch_importers::Error },
     #[error("cannot create the identity: {0}")]
     Identity(access::Problems),
     #[error(transparent)]
-    Forward(forward::Error),
+    Forward(sinks::Error),
     #[error(transparent)]
-    FeedSync(#[from] intake::Error),
+    FeedSync(#[from] feed_sync::Error),
     #[error(transparent)]
     Config(#[from] config::Problems),
     #[error(transparent)]
@@ -81,15 +81,15 @@ impl Error {
         move |source| Self::Read { path, source }
     }
 
-    pub(super) fn import(path: &Path) -> impl FnOnce(feeds::Error) -> Self {
+    pub(super) fn import(path: &Path) -> impl FnOnce(lodewatch_importers::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Import { path, source }
     }
 
     /// Whether the same call may succeed later.
     pub(super) fn is_transient(&self) -> bool {
-        let is_transient = |status: &Status| client::passing(status).is_some();
-        matches!(self, Self::Client(client::Error::Connect { .. }))
+        let is_transient = |status: &Status| lodewatch_client::passing(status).is_some();
+        matches!(self, Self::Client(lodewatch_client::Error::Connect { .. }))
             || matches!(self, Self::Call { status, .. } if is_transient(status))
     }
 

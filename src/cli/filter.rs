@@ -31,7 +31,7 @@ pub(super) struct FilterArgs {
     pub(super) kind: Vec<String>,
     /// Include exercises (test alerts).
     #[arg(long)]
-    pub(super) drills: bool,
+    pub(super) exercises: bool,
 }
 
 impl FilterArgs {
@@ -53,7 +53,7 @@ impl FilterArgs {
             let kind = parse_choice("--kind", "ALERT_KIND_", kind, AlertKind::as_str_name)?;
             filter.kinds.push(kind.into());
         }
-        if self.drills {
+        if self.exercises {
             filter.set_exercises(Exercises::Include);
         }
         Ok(filter)

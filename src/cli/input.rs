@@ -2,8 +2,8 @@
 
 use super::error::Error;
 use crate::config::{self, Config, Flags, Problems};
+use crate::feed_sync::{BYTES_MAX, json_lines};
 use crate::grpc::pb::Update;
-use crate::intake::{BYTES_MAX, json_lines};
 use clap::Args;
 use std::fs::File;
 use std::io::{self, BufReader, Read};

@@ -3,7 +3,6 @@
 use super::error::Error;
 use super::output::format;
 use super::output::market_page::MarketPage;
-use crate::client::{self, Connection};
 use crate::grpc::pb::alert_service_client::AlertServiceClient;
 use crate::grpc::pb::market_service_client::MarketServiceClient;
 use crate::grpc::pb::policy_service_client::PolicyServiceClient;
@@ -11,6 +10,7 @@ use crate::grpc::pb::{
     AlertFilter, GetMarketRequest, GetPolicyRequest, ListAlertsRequest, ListMarketsRequest,
     ListThreatsRequest, Market, Stage, ThreatRecord,
 };
+use lodewatch_client::Connection;
 
 /// Items per page of a list.
 pub(super) const PAGE_SIZE: u32 = 1000;
@@ -42,7 +42,7 @@ pub(super) async fn list_threats(
     request: ListThreatsRequest,
 ) -> Result<Vec<ThreatRecord>, Error> {
     let request = ListThreatsRequest { page_size: PAGE_SIZE, ..request };
-    client::all_threats(connection, request).await.map_err(Error::call("list threats"))
+    lodewatch_client::all_threats(connection, request).await.map_err(Error::call("list threats"))
 }
 
 /// Reads a market with its rules, threats and latest alerts.

@@ -33,7 +33,7 @@ pub struct Feed {
     pub every: Duration,
 }
 
-/// How a source is read; see `crate::feeds` for each.
+/// How a source is read; see `lodewatch_importers` for each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FeedFormat {
     /// A release of the USGS.

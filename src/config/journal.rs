@@ -63,9 +63,9 @@ pub enum Credentials {
 pub(super) fn parse(mut table: Table, problems: &mut Problems) -> Option<Store> {
     let is_shared = table.required("store", problems).and_then(|node| {
         node.read(problems, |text| match text {
-            "embedded" => Ok(false),
+            "sqlite" => Ok(false),
             "jetstream" => Ok(true),
-            _ => Err("must be embedded or jetstream".to_owned()),
+            _ => Err("must be sqlite or jetstream".to_owned()),
         })
     });
     let stream = table.table("jetstream", problems).and_then(|table| jetstream(table, problems));

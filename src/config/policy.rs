@@ -4,7 +4,7 @@ use super::figure;
 use super::problem::Problems;
 use super::rule;
 use super::table::{Node, Table};
-use crate::domain::policy::{Blocs, Destination, Place};
+use crate::domain::policy::{Blocs, Destination, Jurisdiction};
 use crate::domain::rule::Metric;
 use crate::domain::share::{Weight, Wgi};
 use crate::domain::threat::Measure;
@@ -24,7 +24,8 @@ pub(super) fn parse(root: &mut Table, problems: &mut Problems) -> Option<Policy>
     let sources = root.required("sources", problems).map(|node| sources(&node, problems));
     let weights = root.table("weights", problems).map(|table| weights(&table, problems));
     let wgi = root.table("wgi", problems).map(|table| wgi(&table, problems));
-    let notice_share = root.table("notices", problems).and_then(|table| notices(table, problems));
+    let notice_share_min =
+        root.table("notices", problems).and_then(|table| notices(table, problems));
     let rules = rules(root, blocs.as_ref()?, problems);
     let asks = rules.iter().find(|rule| rule.metric == Metric::HhiWgiT);
     if let (Some(rule), Some(true)) = (asks, wgi.as_ref().map(BTreeMap::is_empty)) {
@@ -37,7 +38,7 @@ pub(super) fn parse(root: &mut Table, problems: &mut Problems) -> Option<Policy>
         sources: sources?,
         weights: weights?,
         wgi: wgi?,
-        notice_share: notice_share?,
+        notice_share_min: notice_share_min?,
     })
 }
 
@@ -112,7 +113,7 @@ fn wgi(table: &Table, problems: &mut Problems) -> BTreeMap<Country, Wgi> {
 /// `None` where something is wrong, `Some(None)` where no notices are wanted.
 #[allow(clippy::option_option, reason = "wrong and not wanted are two things")]
 fn notices(mut table: Table, problems: &mut Problems) -> Option<Option<Ppm>> {
-    let node = table.required("share", problems);
+    let node = table.required("share_min", problems);
     table.finish(problems);
     let share = node?.read(problems, |text| {
         let ppm = figure::parts(text, 1_000_000).ok().and_then(|ppm| u32::try_from(ppm).ok());
@@ -162,8 +163,10 @@ pub(super) fn country(text: &str) -> Result<Country, String> {
 /// Reads a destination, whose bloc must be one of these.
 pub(super) fn destination(text: &str, blocs: &Blocs) -> Result<Destination, String> {
     let known = Destination::parse(text).filter(|destination| match destination {
-        Destination::All | Destination::Any | Destination::Place(Place::Country(_)) => true,
-        Destination::Place(Place::Bloc(name)) => blocs.contains(name),
+        Destination::All
+        | Destination::Any
+        | Destination::Jurisdiction(Jurisdiction::Country(_)) => true,
+        Destination::Jurisdiction(Jurisdiction::Bloc(name)) => blocs.contains(name),
     });
     known.ok_or_else(|| {
         let names = blocs.0.keys().map(Slug::as_str).collect::<Vec<_>>().join(", ");

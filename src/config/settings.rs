@@ -60,16 +60,16 @@ pub struct Server {
     /// Whether it may be reached from other machines without TLS or without authentication.
     pub insecure: bool,
     /// How long calls and streams may take to end at shutdown, in milliseconds; then they are cut.
-    pub drain_ms: u64,
+    pub drain_timeout_ms: u64,
     /// How long a new connection may take to show that it speaks HTTP/2, in milliseconds; then it is closed.
-    pub handshake_ms: u64,
+    pub handshake_timeout_ms: u64,
     /// Open connections; one more is closed at once.
     pub connections_max: usize,
     /// Open connections of one address; one more is closed at once.
     pub connections_per_address_max: usize,
     /// Calls of one address that may come to nothing in a second; beyond, its new connections are closed, and those that did
     /// most of it.
-    pub wasted_calls_per_second_max: u32,
+    pub abandoned_calls_per_second_max: u32,
     /// The largest request, in bytes; a larger one is refused with `RESOURCE_EXHAUSTED`.
     pub message_bytes_max: usize,
     /// Open streams in all; one more is refused with `RESOURCE_EXHAUSTED`.
@@ -89,7 +89,7 @@ pub struct Server {
     /// Bytes of such batches.
     pub publish_bytes_max: usize,
     /// Simulations, backtests and looks back at once; one more is refused with `RESOURCE_EXHAUSTED`.
-    pub what_ifs_max: usize,
+    pub simulations_max: usize,
     /// A subscription that lived for nearly as long is told to come again; `None` for never.
     pub stream_age_max: Option<Duration>,
 }
@@ -110,7 +110,7 @@ pub struct Archive {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reload {
     /// How often they are read again, in milliseconds; 0 only when told to.
-    pub every_ms: u64,
+    pub interval_ms: u64,
 }
 
 /// Recent alerts in memory.
@@ -145,7 +145,7 @@ pub struct Traces {
     /// Of the batches whose publisher follows no trace, so many parts per million are traced.
     pub ratio_ppm: u32,
     /// Of one entry so many deliveries are told.
-    pub deliveries_max: u32,
+    pub delivery_spans_max: u32,
 }
 
 /// How a line of the log looks.
@@ -231,12 +231,13 @@ fn server(mut table: Table, problems: &mut Problems) -> Option<(Server, Node)> {
         let node = table.required(key, problems)?;
         node.read(problems, |text| figure::millis(text, WAIT_DAYS_MAX))
     };
-    let (drain_ms, handshake_ms) = (wait("drain"), wait("handshake"));
+    let (drain_timeout_ms, handshake_timeout_ms) =
+        (wait("drain_timeout"), wait("handshake_timeout"));
     let connections_max = count(&mut table, "connections_max", 1..=1_000_000, problems);
     let connections_per_address_max =
         count(&mut table, "connections_per_address_max", 1..=1_000_000, problems);
-    let wasted_calls_per_second_max =
-        count(&mut table, "wasted_calls_per_second_max", 1..=1_000_000, problems);
+    let abandoned_calls_per_second_max =
+        count(&mut table, "abandoned_calls_per_second_max", 1..=1_000_000, problems);
     let message_bytes_max = count(&mut table, "message_bytes_max", 65_536..=67_108_864, problems);
     let streams_max = count(&mut table, "streams_max", 1..=1_000_000, problems);
     let streams_per_identity_max =
@@ -250,7 +251,7 @@ fn server(mut table: Table, problems: &mut Problems) -> Option<(Server, Node)> {
     let publish_streams_max = count(&mut table, "publish_streams_max", 1..=1_000_000, problems);
     let publish_batches_max = count(&mut table, "publish_batches_max", 1..=8192, problems);
     let publish_bytes_max = count(&mut table, "publish_bytes_max", 65_536..=67_108_864, problems);
-    let what_ifs_max = count(&mut table, "what_ifs_max", 1..=64, problems);
+    let simulations_max = count(&mut table, "simulations_max", 1..=64, problems);
     let stream_age_max = table.required("stream_age_max", problems);
     let stream_age_max = stream_age_max
         .and_then(|node| node.read(problems, |text| figure::millis(text, STREAM_AGE_DAYS_MAX)));
@@ -259,11 +260,11 @@ fn server(mut table: Table, problems: &mut Problems) -> Option<(Server, Node)> {
     let server = Server {
         listen,
         insecure: insecure?,
-        drain_ms: drain_ms?,
-        handshake_ms: handshake_ms?,
+        drain_timeout_ms: drain_timeout_ms?,
+        handshake_timeout_ms: handshake_timeout_ms?,
         connections_max: connections_max?,
         connections_per_address_max: connections_per_address_max?,
-        wasted_calls_per_second_max: wasted_calls_per_second_max?,
+        abandoned_calls_per_second_max: abandoned_calls_per_second_max?,
         message_bytes_max: message_bytes_max?,
         streams_max: streams_max?,
         streams_per_identity_max: streams_per_identity_max?,
@@ -273,7 +274,7 @@ fn server(mut table: Table, problems: &mut Problems) -> Option<(Server, Node)> {
         publish_streams_max: publish_streams_max?,
         publish_batches_max: publish_batches_max?,
         publish_bytes_max: publish_bytes_max?,
-        what_ifs_max: what_ifs_max?,
+        simulations_max: simulations_max?,
         stream_age_max: stream_age_max
             .map(|ms| Some(ms).filter(|ms| *ms > 0).map(Duration::from_millis))?,
     };
@@ -300,12 +301,12 @@ fn fanout(mut table: Table, problems: &mut Problems) -> Option<Fanout> {
 }
 
 fn reload(mut table: Table, problems: &mut Problems) -> Option<Reload> {
-    const EVERY_DAYS_MAX: u64 = 1;
-    let every = table.required("every", problems);
-    let every_ms =
-        every.and_then(|node| node.read(problems, |text| figure::millis(text, EVERY_DAYS_MAX)));
+    const INTERVAL_DAYS_MAX: u64 = 1;
+    let interval = table.required("interval", problems);
+    let interval_ms = interval
+        .and_then(|node| node.read(problems, |text| figure::millis(text, INTERVAL_DAYS_MAX)));
     table.finish(problems);
-    Some(Reload { every_ms: every_ms? })
+    Some(Reload { interval_ms: interval_ms? })
 }
 
 fn clock(mut table: Table, problems: &mut Problems) -> Option<Clock> {
@@ -341,9 +342,13 @@ fn traces(mut table: Table, problems: &mut Problems) -> Option<Traces> {
             allowed.ok_or_else(|| "must be from 0 to 1".to_owned())
         })
     });
-    let deliveries_max = count(&mut table, "deliveries_max", 0..=100_000, problems);
+    let delivery_spans_max = count(&mut table, "delivery_spans_max", 0..=100_000, problems);
     table.finish(problems);
-    Some(Traces { endpoint: endpoint?, ratio_ppm: ratio_ppm?, deliveries_max: deliveries_max? })
+    Some(Traces {
+        endpoint: endpoint?,
+        ratio_ppm: ratio_ppm?,
+        delivery_spans_max: delivery_spans_max?,
+    })
 }
 
 fn endpoint_of_traces(text: &str) -> Result<Option<String>, String> {

@@ -81,7 +81,7 @@ fn later_layers_win_setting_by_setting() {
     assert_eq!(config.server.listen.port(), 3);
     assert_eq!(config.data_dir, PathBuf::from("/variable"));
     assert_eq!(config.server.streams_max, 7);
-    assert_eq!(config.server.drain_ms, 10_000);
+    assert_eq!(config.server.drain_timeout_ms, 10_000);
     let sources: Vec<&str> =
         config.policy.sources.iter().map(crate::domain::Slug::as_str).collect();
     assert_eq!(sources, ["IEA", "USGS"]);
@@ -93,7 +93,8 @@ fn later_layers_win_setting_by_setting() {
 fn every_fault_is_said_at_once_with_where_it_was_written() {
     let file = "data_dri = \"x\"\nserver.streams_max = 0\nfanout = 3\n\
         [[rules]]\nname = \"a b\"\nmetric = \"top1_share\"\nlevels = [{ level = \"watch\", raise = 1.7 }]";
-    let variables = [("LODEWATCH_SERVER__DRAIN", "soon"), ("LODEWATCH_RULES__0__NAME", "x")];
+    let variables =
+        [("LODEWATCH_SERVER__DRAIN_TIMEOUT", "soon"), ("LODEWATCH_RULES__0__NAME", "x")];
     let flags = Flags { listen: Some("nowhere".into()), data_dir: Some("".into()) };
     insta::assert_snapshot!(problems(file, &variables, &flags).join("\n"));
 }
@@ -114,7 +115,7 @@ fn a_faulty_setting_is_named_with_what_is_allowed() {
         ),
         (
             "journal.store = \"kafka\"",
-            "journal.store = \"kafka\" (in FILE): must be embedded or jetstream",
+            "journal.store = \"kafka\" (in FILE): must be sqlite or jetstream",
         ),
         (
             "journal.jetstream.servers = [\"nats-0:4222\"]",
@@ -167,7 +168,7 @@ fn a_faulty_setting_is_named_with_what_is_allowed() {
         (
             "server.streams = 1",
             "server.streams (in FILE): unknown. Known here: connections_max, connections_per_address_max, drain, handshake, insecure, listen, message_bytes_max, publish_batches_max, \
-             publish_bytes_max, publish_calls_bytes_max, publish_streams_max, stream_age_max, streams_max, streams_per_connection_max, streams_per_identity_max, updates_per_second_max, wasted_calls_per_second_max, what_ifs_max",
+             publish_bytes_max, publish_calls_bytes_max, publish_streams_max, stream_age_max, streams_max, streams_per_connection_max, streams_per_identity_max, updates_per_second_max, abandoned_calls_per_second_max, simulations_max",
         ),
     ] {
         check(file, expected);

@@ -3,7 +3,7 @@
 use super::files;
 use super::site::{self, Site};
 use crate::config::Console;
-use crate::grpc::Calls;
+use crate::grpc::GatedServices;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::post_service;
@@ -17,8 +17,8 @@ use tower_http::cors::CorsLayer;
 const PREFLIGHT_SECONDS: u64 = 3600;
 
 /// Answers browsers: with the page, and with what the services say. Every request carries its [`crate::grpc::Peer`].
-pub fn router(settings: &Console, is_encrypted: bool, calls: Calls) -> Router {
-    let services = post_service(calls).layer(GrpcWebLayer::new());
+pub fn router(settings: &Console, is_encrypted: bool, services: GatedServices) -> Router {
+    let services = post_service(services).layer(GrpcWebLayer::new());
     let services = Router::new().route("/{service}/{method}", services).layer(cors(settings));
     let site = Site::new(is_encrypted, &settings.origins);
     files::add(services).layer(from_fn_with_state(site, site::guard))

@@ -16,14 +16,14 @@
 //! | the clock jumped forward | `UNAVAILABLE` `CLOCK_JUMPED` | retry; reads go on |
 //! | no or wrong credentials | `UNAUTHENTICATED` `CREDENTIALS_REQUIRED` | show a token or a certificate |
 //! | role lacks the method, or there is none | `PERMISSION_DENIED` `ROLE_REQUIRED`, `METHOD_UNKNOWN` | ask the operator |
-//! | another's feed, mineral, threat or report | `PERMISSION_DENIED` `FEED_NOT_YOURS`, `MINERAL_NOT_YOURS`, `NOT_YOURS` | ask the operator |
+//! | another's feed, mineral, threat or report | `PERMISSION_DENIED` `FEED_NOT_ALLOWED`, `MINERAL_NOT_ALLOWED`, `UPDATE_NOT_ALLOWED` | ask the operator |
 //! | damaged journal | `DATA_LOSS` `JOURNAL_DAMAGED` | call the operator |
 
-use super::cursor;
-use super::parse::Violations;
+use super::codec::parse::Violations;
+use super::codec::tokens::CursorError;
 use crate::access::{Denied, Overstep};
 use crate::clock::Jumped;
-use crate::domain::update::Refusal;
+use crate::domain::update::Rejection;
 use crate::pipeline::{Divergence, Trouble};
 use crate::{archive, journal};
 use std::collections::BTreeMap;
@@ -54,10 +54,10 @@ impl From<Violations> for Status {
 }
 
 /// A cursor that is none, or of another journal.
-pub(super) fn cursor(field: &str, error: &cursor::Error) -> Status {
+pub(in crate::grpc) fn cursor(field: &str, error: &CursorError) -> Status {
     match error {
-        cursor::Error::Malformed => Violations::one(field, error.to_string()).into(),
-        cursor::Error::OtherJournal(_) => {
+        CursorError::Malformed => Violations::one(field, error.to_string()).into(),
+        CursorError::OtherJournal(_) => {
             let message = format!("{field} {error}");
             plain(Code::FailedPrecondition, "CURSOR_OF_ANOTHER_JOURNAL", message, &[])
         }
@@ -65,7 +65,7 @@ pub(super) fn cursor(field: &str, error: &cursor::Error) -> Status {
 }
 
 /// A cursor that cannot be resumed from.
-pub(super) fn out_of_range(sent: &str, oldest: &str, head: &str) -> Status {
+pub(in crate::grpc) fn out_of_range(sent: &str, oldest: &str, head: &str) -> Status {
     let message = "the cursor is older than what is kept, or ahead of the journal; \
                    start from the oldest, or take a snapshot";
     let metadata = [("cursor", sent), ("oldest_cursor", oldest), ("head_cursor", head)];
@@ -73,25 +73,25 @@ pub(super) fn out_of_range(sent: &str, oldest: &str, head: &str) -> Status {
 }
 
 /// Nothing of this name.
-pub(super) fn not_found(what: &str, name: &str) -> Status {
+pub(in crate::grpc) fn not_found(what: &str, name: &str) -> Status {
     plain(Code::NotFound, "NOT_FOUND", format!("there is no {what} {name:?}"), &[("name", name)])
 }
 
 /// A destination that is no country, nor a bloc of the policy in force.
-pub(super) fn unknown_destination(name: &str, blocs: &[String]) -> Status {
+pub(in crate::grpc) fn unknown_destination(name: &str, blocs: &[String]) -> Status {
     let why = format!("{name} is no bloc of the policy in force; it has {}", blocs.join(", "));
     Violations::one("destination", why).into()
 }
 
 /// A limit of the configuration, by its name.
-pub(super) fn exhausted(limit: &str, message: &str) -> Status {
+pub(in crate::grpc) fn exhausted(limit: &str, message: &str) -> Status {
     let details = ErrorDetails::with_quota_failure_violation(limit, message);
     let message = format!("{message} ({limit})");
     retry(Code::ResourceExhausted, "LIMIT_REACHED", message, &[("limit", limit)], details)
 }
 
 /// A rate of the configuration, by its name, and when there is room again.
-pub(super) fn throttled(limit: &str, message: &str, wait: Duration) -> Status {
+pub(in crate::grpc) fn throttled(limit: &str, message: &str, wait: Duration) -> Status {
     let mut details = ErrorDetails::with_quota_failure_violation(limit, message);
     details.set_retry_info(Some(wait));
     let message = format!("{message} ({limit})");
@@ -99,7 +99,7 @@ pub(super) fn throttled(limit: &str, message: &str, wait: Duration) -> Status {
 }
 
 /// A request that is larger than the configuration allows: tonic's own refusal, told like every other limit.
-pub(super) fn too_large(status: Status) -> Status {
+pub(in crate::grpc) fn too_large(status: Status) -> Status {
     // The only status of this code that has no details.
     if status.code() != Code::OutOfRange || !status.details().is_empty() {
         return status;
@@ -111,7 +111,7 @@ pub(super) fn too_large(status: Status) -> Status {
 }
 
 /// Names the limit where tonic has refused a request for its size before any service saw it.
-pub(super) fn name_size_limit(mut response: Response<Body>) -> Response<Body> {
+pub(in crate::grpc) fn name_size_limit(mut response: Response<Body>) -> Response<Body> {
     if let Some(status) = Status::from_header_map(response.headers())
         && status.code() == Code::OutOfRange
         && status.details().is_empty()
@@ -122,12 +122,12 @@ pub(super) fn name_size_limit(mut response: Response<Body>) -> Response<Body> {
 }
 
 /// The code of a status in headers or trailers, where there is one.
-pub(super) fn code(headers: &HeaderMap) -> Option<Code> {
+pub(in crate::grpc) fn code(headers: &HeaderMap) -> Option<Code> {
     headers.get(Status::GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
 }
 
 /// What a status says, where the server is at fault, as OpenTelemetry's conventions for servers have it.
-pub(super) fn fault(status: &Status) -> Option<&str> {
+pub(in crate::grpc) fn fault(status: &Status) -> Option<&str> {
     let faults = [
         Code::Unknown,
         Code::DeadlineExceeded,
@@ -140,12 +140,12 @@ pub(super) fn fault(status: &Status) -> Option<&str> {
 }
 
 /// The server shuts down.
-pub(super) fn draining() -> Status {
+pub(in crate::grpc) fn draining() -> Status {
     unavailable("DRAINING", "the server is shutting down")
 }
 
 /// What the caller showed is no longer taken.
-pub(super) fn admission_ended() -> Status {
+pub(in crate::grpc) fn admission_ended() -> Status {
     unavailable(
         "CREDENTIALS_CHANGED",
         "the credentials were revoked or changed; show those that are valid now",
@@ -153,48 +153,48 @@ pub(super) fn admission_ended() -> Status {
 }
 
 /// The caller's own deadline has passed.
-pub(super) fn deadline() -> Status {
+pub(in crate::grpc) fn deadline() -> Status {
     let message = "the deadline of the call has passed; a stream goes on from its last cursor";
     plain(Code::DeadlineExceeded, "DEADLINE", message.to_owned(), &[])
 }
 
 /// A trouble that passes.
-pub(super) fn unavailable(reason: &str, message: &str) -> Status {
+pub(in crate::grpc) fn unavailable(reason: &str, message: &str) -> Status {
     retry(Code::Unavailable, reason, message.to_owned(), &[], ErrorDetails::new())
 }
 
 /// A batch that was refused as a whole. The gravest reason decides the code.
-pub(super) fn refused(refusals: &[Refusal]) -> Status {
+pub(in crate::grpc) fn refused(rejections: &[Rejection]) -> Status {
     /// More than this are only counted in the message.
     const SHOWN_MAX: usize = 10;
-    let shown = refusals.iter().take(SHOWN_MAX).map(ToString::to_string);
-    let more = refusals.len().saturating_sub(SHOWN_MAX);
+    let shown = rejections.iter().take(SHOWN_MAX).map(ToString::to_string);
+    let more = rejections.len().saturating_sub(SHOWN_MAX);
     let rest = (more > 0).then(|| format!("and {more} more"));
     let message = shown.chain(rest).collect::<Vec<_>>().join("; ");
     let mut details = ErrorDetails::new();
     let mut kinds = BTreeMap::new();
-    for refusal in refusals {
+    for refusal in rejections {
         let (code, reason, field) = match refusal {
-            Refusal::RequestIdReused { .. } => {
+            Rejection::RequestIdReused { .. } => {
                 (Code::InvalidArgument, "REQUEST_ID_REUSED", "request_id".to_owned())
             }
-            Refusal::UnknownBloc { update, .. } => (
+            Rejection::UnknownBloc { update, .. } => (
                 Code::InvalidArgument,
                 "UNKNOWN_BLOC",
                 format!("updates[{update}].threat.destination"),
             ),
-            Refusal::ExerciseMixed { update, .. } => {
+            Rejection::ExerciseMixed { update, .. } => {
                 (Code::InvalidArgument, "EXERCISE_MIXED", format!("updates[{update}]"))
             }
-            Refusal::UnknownThreat { update, .. } => {
+            Rejection::UnknownThreat { update, .. } => {
                 (Code::NotFound, "UNKNOWN_THREAT", format!("updates[{update}].removal.threat_id"))
             }
-            Refusal::ThreatOfAnother { update, .. }
-            | Refusal::ThreatBeyond { update, .. }
-            | Refusal::ReportOfAnother { update, .. } => {
-                (Code::PermissionDenied, "NOT_YOURS", format!("updates[{update}]"))
+            Rejection::ThreatOwnedByOtherFeed { update, .. }
+            | Rejection::ThreatCoversOtherMinerals { update, .. }
+            | Rejection::ReportOwnedByOtherFeed { update, .. } => {
+                (Code::PermissionDenied, "UPDATE_NOT_ALLOWED", format!("updates[{update}]"))
             }
-            Refusal::StaleRevision { update, .. } => {
+            Rejection::StaleRevision { update, .. } => {
                 (Code::FailedPrecondition, "THREAT_REVISION_STALE", format!("updates[{update}]"))
             }
         };
@@ -209,7 +209,7 @@ pub(super) fn refused(refusals: &[Refusal]) -> Status {
 }
 
 /// A call that the gate did not let pass.
-pub(super) fn denied(denied: &Denied, path: &str) -> Status {
+pub(in crate::grpc) fn denied(denied: &Denied, path: &str) -> Status {
     match denied {
         Denied::Unauthenticated => {
             let message = "credentials are needed: a bearer token in the metadata `authorization`, or a client certificate \
@@ -231,16 +231,16 @@ pub(super) fn denied(denied: &Denied, path: &str) -> Status {
 }
 
 /// A batch that is more than its publisher may say.
-pub(super) fn overstep(overstep: &Overstep) -> Status {
+pub(in crate::grpc) fn overstep(overstep: &Overstep) -> Status {
     let (reason, identity) = match overstep {
-        Overstep::Feed { identity, .. } => ("FEED_NOT_YOURS", identity),
-        Overstep::Mineral { identity, .. } => ("MINERAL_NOT_YOURS", identity),
+        Overstep::Feed { identity, .. } => ("FEED_NOT_ALLOWED", identity),
+        Overstep::Mineral { identity, .. } => ("MINERAL_NOT_ALLOWED", identity),
     };
     plain(Code::PermissionDenied, reason, overstep.to_string(), &[("identity", identity)])
 }
 
 /// The journal did not take or give an entry.
-pub(super) fn journal(error: &journal::Error) -> Status {
+pub(in crate::grpc) fn journal(error: &journal::Error) -> Status {
     use journal::Error as E;
     let text = chain(error);
     match error {
@@ -251,7 +251,7 @@ pub(super) fn journal(error: &journal::Error) -> Status {
             plain(Code::DataLoss, "JOURNAL_DAMAGED", text, &[])
         }
         // Told by the journal itself, once.
-        E::Unreachable { .. } => unavailable("JOURNAL_OUT_OF_REACH", &text),
+        E::Unreachable { .. } => unavailable("JOURNAL_UNREACHABLE", &text),
         E::Closed
         | E::Gone { .. }
         | E::Io { .. }
@@ -260,18 +260,18 @@ pub(super) fn journal(error: &journal::Error) -> Status {
         | E::Locked { .. }
         | E::Exists { .. } => {
             tracing::error!(error = text, "the journal is out of reach");
-            unavailable("JOURNAL_OUT_OF_REACH", "the journal is out of reach")
+            unavailable("JOURNAL_UNREACHABLE", "the journal is out of reach")
         }
     }
 }
 
 /// The clock shows a time that no entry may have.
-pub(super) fn clock(jumped: &Jumped) -> Status {
+pub(in crate::grpc) fn clock(jumped: &Jumped) -> Status {
     unavailable("CLOCK_JUMPED", &jumped.to_string())
 }
 
 /// What keeps an entry from being applied.
-pub(super) fn trouble(trouble: &Trouble) -> Status {
+pub(in crate::grpc) fn trouble(trouble: &Trouble) -> Status {
     match trouble {
         Trouble::Damaged(error) => journal(error),
         Trouble::Full(error) => disk_full(chain(error)),
@@ -280,7 +280,7 @@ pub(super) fn trouble(trouble: &Trouble) -> Status {
 }
 
 /// Two replicas made something else of the same journal: none of them serves.
-pub(super) fn diverged(divergence: &Divergence) -> Status {
+pub(in crate::grpc) fn diverged(divergence: &Divergence) -> Status {
     unavailable("REPLICAS_DIVERGED", &divergence.to_string())
 }
 
@@ -289,7 +289,7 @@ fn disk_full(text: String) -> Status {
 }
 
 /// The archive did not answer.
-pub(super) fn archive(error: &archive::Error) -> Status {
+pub(in crate::grpc) fn archive(error: &archive::Error) -> Status {
     use archive::Error as E;
     match error {
         E::Pruned { oldest, .. } => plain(
@@ -304,24 +304,23 @@ pub(super) fn archive(error: &archive::Error) -> Status {
         | E::OtherJournal { .. }
         | E::Io { .. } => {
             tracing::error!(error = chain(error), "the archive cannot be read");
-            unavailable("ARCHIVE_OUT_OF_REACH", "history cannot be read at the moment")
+            unavailable("ARCHIVE_UNREACHABLE", "history cannot be read at the moment")
         }
     }
 }
 
-/// Why something was refused, as its status says.
-pub(super) struct Why {
-    /// The reason, of those in this file; `None` where the status is not ours.
-    pub(super) reason: Option<String>,
-    /// The setting that names the limit, where it was one.
-    pub(super) limit: Option<String>,
+/// The reason and the limit that a status names.
+pub(in crate::grpc) struct RejectionLabels {
+    /// One of the reasons in this file; `None` where the status is not ours.
+    pub(in crate::grpc) reason: Option<String>,
+    /// The setting that holds the limit, where one was reached.
+    pub(in crate::grpc) limit: Option<String>,
 }
 
-/// Why a status refuses.
-pub(super) fn why(status: &Status) -> Why {
+pub(in crate::grpc) fn rejection_labels(status: &Status) -> RejectionLabels {
     let info = status.get_details_error_info().filter(|info| info.domain == DOMAIN);
     let limit = info.as_ref().and_then(|info| info.metadata.get("limit").cloned());
-    Why { reason: info.map(|info| info.reason), limit }
+    RejectionLabels { reason: info.map(|info| info.reason), limit }
 }
 
 /// An error with its causes, in one line.

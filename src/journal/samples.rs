@@ -1,12 +1,12 @@
 //! Payloads for tests: one of every kind, held fixed, and arbitrary ones.
 
 use crate::domain::calendar::{Calendar, Suspension};
-use crate::domain::market::{Denominator, Draft, DraftRow, Figure, Period};
-use crate::domain::policy::{Blocs, Destination, Level, Place};
+use crate::domain::market::{Denominator, Figure, Period, ReportDraft, ReportDraftRow};
+use crate::domain::policy::{Blocs, Destination, Jurisdiction, Level};
 use crate::domain::rule::{Flapping, Metric, Threshold};
 use crate::domain::share::{Weight, Wgi};
 use crate::domain::threat::{Authority, Confidence, EndUse, Evidence, Measure, Quota, Scope};
-use crate::domain::update::{Confinement, Removal, RequestId, Sender, Trace};
+use crate::domain::update::{Removal, RequestId, Sender, TraceContext, WriteScope};
 use crate::domain::{
     Batch, Country, Day, MarketKey, Mineral, Payload, Policy, Ppm, Report, Rule, Slug, Stage,
     Threat, Timestamp, Update,
@@ -37,20 +37,23 @@ pub(crate) fn batch() -> Payload {
 pub(crate) fn sent() -> Payload {
     let Payload::Batch(batch) = batch() else { unreachable!() };
     let minerals = Some(BTreeSet::from([Mineral::parse("gallium").unwrap()]));
-    let confined = Some(Confinement { minerals });
-    Payload::Batch(Batch { sender: Some(Sender { name: "desk/alice".into(), confined }), ..batch })
+    let write_scope = Some(WriteScope { minerals });
+    Payload::Batch(Batch {
+        sender: Some(Sender { name: "desk/alice".into(), write_scope }),
+        ..batch
+    })
 }
 
 /// The same, traced.
 pub(crate) fn traced() -> Payload {
     let Payload::Batch(batch) = sent() else { unreachable!() };
     let trace =
-        Trace { id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, span: 0x00f0_67aa_0ba9_02b7 };
+        TraceContext { id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, span: 0x00f0_67aa_0ba9_02b7 };
     Payload::Batch(Batch { trace: Some(trace), ..batch })
 }
 
 pub(crate) fn policy() -> Payload {
-    let place = |text| Destination::Place(Place::parse(text).unwrap());
+    let place = |text| Destination::Jurisdiction(Jurisdiction::parse(text).unwrap());
     let rule = Rule {
         name: slug("restricted"),
         metric: Metric::GroupShare(vec![country("CHN"), country("RUS")]),
@@ -72,7 +75,7 @@ pub(crate) fn policy() -> Payload {
         sources: vec![slug("USGS"), slug("BGS")],
         weights: Policy::default_weights(),
         wgi: BTreeMap::from([(country("CHN"), Wgi::from_mean_hundredths(-31).unwrap())]),
-        notice_share: Ppm::new(100_000),
+        notice_share_min: Ppm::new(100_000),
     }))
 }
 
@@ -81,12 +84,12 @@ pub(crate) fn payloads() -> impl Strategy<Value = Payload> {
     let senders = ("[a-z]{1,9}(/.{0,9})?", any::<bool>(), any::<bool>()).prop_map(
         |(name, is_confined, any_mineral)| {
             let minerals = BTreeSet::from([Mineral::parse("gallium").unwrap()]);
-            let confinement = Confinement { minerals: (!any_mineral).then_some(minerals) };
-            Sender { name: name.into(), confined: is_confined.then_some(confinement) }
+            let write_scope = WriteScope { minerals: (!any_mineral).then_some(minerals) };
+            Sender { name: name.into(), write_scope: is_confined.then_some(write_scope) }
         },
     );
     let sender = option::of(senders);
-    let traces = (1..u128::MAX, 1..u64::MAX).prop_map(|(id, span)| Trace { id, span });
+    let traces = (1..u128::MAX, 1..u64::MAX).prop_map(|(id, span)| TraceContext { id, span });
     let beside = (sender, option::of(traces));
     let batch = (any::<u128>(), any::<u128>(), any::<bool>(), vec(updates(), 1..8), beside);
     let batch = batch.prop_map(|(id, digest, exercise, updates, (sender, trace))| {
@@ -117,8 +120,11 @@ fn updates() -> impl Strategy<Value = Update> {
     let days = || option::of((2000_i16..2050, 1_i8..=12).prop_map(|(y, m)| day(y, m)));
     let scopes = prop_oneof![
         Just(Scope::All),
-        Just(Scope::Only(vec![Place::parse("USA").unwrap()])),
-        Just(Scope::Except(vec![Place::parse("G7").unwrap(), Place::parse("JPN").unwrap()])),
+        Just(Scope::Only(vec![Jurisdiction::parse("USA").unwrap()])),
+        Just(Scope::Except(vec![
+            Jurisdiction::parse("G7").unwrap(),
+            Jurisdiction::parse("JPN").unwrap()
+        ])),
     ];
     let threats = (scopes, select(Measure::ALL), days(), days(), ".{0,40}", any::<u64>()).prop_map(
         |(scope, measure, announced, until, title, revision)| {
@@ -140,12 +146,12 @@ fn metrics() -> impl Strategy<Value = Metric> {
 }
 
 fn report(rows: Vec<(&str, u64)>, residual: Option<u64>) -> Report {
-    let row = |(code, milli): (&str, u64)| DraftRow {
+    let row = |(code, milli): (&str, u64)| ReportDraftRow {
         country: country(code),
         figure: Figure::QuantityMilli(milli),
         estimated: true,
     };
-    Report::parse(Draft {
+    Report::parse(ReportDraft {
         market: MarketKey { mineral: Mineral::parse("gallium").unwrap(), stage: Stage::Refining },
         source: slug("USGS"),
         period: Period::parse("2025").unwrap(),
@@ -172,7 +178,7 @@ fn threat(id: &str) -> Threat {
         }],
         imposing: country("CHN"),
         authority: Authority::National,
-        scope: Scope::Only(vec![Place::parse("USA").unwrap()]),
+        scope: Scope::Only(vec![Jurisdiction::parse("USA").unwrap()]),
         end_use: EndUse::Any,
         minerals: vec![Mineral::parse("gallium").unwrap()],
         stages: vec![Stage::Refining],

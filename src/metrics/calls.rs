@@ -86,7 +86,7 @@ impl Calls {
         ours.register("streams_open", "Streams that are open, by method", self.streams.clone());
         let help =
             "Calls and batches that were refused or failed, by the reason in their ErrorInfo";
-        ours.register("refusals", help, self.refused.clone());
+        ours.register("rejected", help, self.refused.clone());
         let help = "Calls, batches and connections that were refused at a limit, by the setting that names it";
         ours.register("limits_hit", help, self.limits.clone());
     }

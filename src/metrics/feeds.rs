@@ -70,7 +70,7 @@ impl Feeds {
             ours.register(name, help, seconds.clone());
         }
         let help = "Files of a feed, or the feed itself, that are not in sync; the log says why";
-        ours.register("troubled", help, self.troubled.clone());
+        ours.register("failing", help, self.troubled.clone());
         ours.register("updates", "Updates that were published, by outcome", self.updates.clone());
         let mut text = String::new();
         let written = prometheus_text::encode(&mut text, &registry);

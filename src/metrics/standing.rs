@@ -30,7 +30,7 @@ pub struct Standing {
     /// Whether there is no space for what must be written.
     pub full: Gauge,
     /// Whether the clock jumped, so that nothing is taken.
-    pub clock_refused: Gauge,
+    pub clock_jump_rejected: Gauge,
     /// `server.insecure`.
     pub insecure: Gauge,
     /// The entry that brought the policy into force.
@@ -38,7 +38,7 @@ pub struct Standing {
     /// Its `policy_revision`.
     pub policy_revision: Number,
     /// Whether the settings as they are written now did not come into force.
-    pub settings_refused: Gauge,
+    pub settings_rejected: Gauge,
     /// Memory that the ring takes, in bytes.
     pub ring: Number,
     /// Memory that it may take, in bytes.
@@ -69,7 +69,7 @@ impl Standing {
         let help = "Episodes that are open, by level; drills not counted";
         ours.register("episodes_open", help, self.open.clone());
         let help = "Markets and rules whose report is older than the rule's max_age";
-        ours.register("stale_standings", help, self.stale.clone());
+        ours.register("stale_rule_instances", help, self.stale.clone());
         let help = "When the journal took the newest report of a source that the settings name, as a Unix time";
         ours.register("source_last_report_timestamp_seconds", help, self.reported.clone());
     }
@@ -84,7 +84,7 @@ impl Standing {
             ),
             ("journal_reachable", "1 where the journal's store can be reached", &self.in_reach),
             (
-                "durability_proven",
+                "durability_verified",
                 "1 where it is proved that what is acknowledged survives a power cut",
                 &self.durable,
             ),
@@ -104,9 +104,9 @@ impl Standing {
                 &self.full,
             ),
             (
-                "clock_refused",
+                "clock_jump_rejected",
                 "1 where the system's clock jumped by more than clock.jump_max; nothing is taken then",
-                &self.clock_refused,
+                &self.clock_jump_rejected,
             ),
             (
                 "insecure",
@@ -114,9 +114,9 @@ impl Standing {
                 &self.insecure,
             ),
             (
-                "settings_refused",
+                "settings_rejected",
                 "1 where the settings as they are written now did not come into force; those before stay",
-                &self.settings_refused,
+                &self.settings_rejected,
             ),
         ] {
             ours.register(name, help, gauge.clone());

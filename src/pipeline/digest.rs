@@ -2,7 +2,7 @@
 
 use crate::archive::Record;
 use crate::domain::Seq;
-use crate::domain::update::Answer;
+use crate::domain::update::BatchOutcome;
 use crate::journal::Testimony;
 use std::collections::VecDeque;
 use xxhash_rust::xxh3::Xxh3;
@@ -46,7 +46,7 @@ impl Digests {
     }
 
     /// Takes what came of the next entry: the answer to its batch, and its alerts as they are archived and sent.
-    pub(super) fn push(&mut self, answer: Option<&Answer>, alerts: &[Record]) {
+    pub(super) fn push(&mut self, answer: Option<&BatchOutcome>, alerts: &[Record]) {
         let mut hash = Xxh3::new();
         hash.update(&self.testimony().digest.to_le_bytes());
         if let Some(answer) = answer {
@@ -80,14 +80,14 @@ impl Digests {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::update::Outcome;
+    use crate::domain::update::UpdateOutcome;
     use bytes::Bytes;
 
     fn alert(text: &'static str) -> Record {
         Record::sample(Seq(1), 1, "gallium", Bytes::from_static(text.as_bytes()))
     }
 
-    fn after(steps: &[(Option<Answer>, Vec<Record>)]) -> Digests {
+    fn after(steps: &[(Option<BatchOutcome>, Vec<Record>)]) -> Digests {
         let mut digests = Digests::new(Seq(10), 0);
         for (answer, alerts) in steps {
             digests.push(answer.as_ref(), alerts);
@@ -99,11 +99,11 @@ mod tests {
     fn who_was_told_something_else_has_another_digest_from_there_on() {
         let quiet = (None, Vec::new());
         let said = |text| (None, vec![alert(text)]);
-        let answered = |outcome| (Some(Answer::Accepted(vec![outcome])), Vec::new());
+        let answered = |outcome| (Some(BatchOutcome::Accepted(vec![outcome])), Vec::new());
         for (one, other) in [
             (said("one"), said("another")),
             (said("one"), quiet.clone()),
-            (answered(Outcome::Applied), answered(Outcome::Unchanged)),
+            (answered(UpdateOutcome::Applied), answered(UpdateOutcome::Unchanged)),
         ] {
             let ours = after(&[quiet.clone(), one, quiet.clone()]);
             let theirs = after(&[quiet.clone(), other, quiet.clone()]);

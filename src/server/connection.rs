@@ -124,7 +124,9 @@ impl Connection {
             let request = request.map(Body::new);
             // Boxed: what it takes is given back once a stream has begun.
             let answer =
-                Box::pin(async move { grpc::answer(routes, &gate, &calls, peer, request).await });
+                Box::pin(
+                    async move { grpc::handle_call(routes, &gate, &calls, peer, request).await },
+                );
             async { Ok::<_, Infallible>(answer.await) }
         });
         let mut connection = pin!(http2.serve_connection(TokioIo::new(socket.clone()), service));
@@ -133,7 +135,7 @@ impl Connection {
         loop {
             let turn = poll_fn(|context| {
                 let ended = connection.as_mut().poll(context);
-                if this.is_wasteful() {
+                if this.should_close() {
                     return Poll::Ready(Err(Error::Wasteful));
                 }
                 if ended.is_pending() {

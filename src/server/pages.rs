@@ -5,7 +5,7 @@
 
 use super::port::{self, Ends, Error};
 use super::{OPERATORS_MAX, bind};
-use crate::grpc::Addresses;
+use crate::grpc::AddressLimits;
 use crate::metrics::Metrics;
 use axum::Router;
 use http::Request;
@@ -49,7 +49,7 @@ pub async fn serve_alone(
         port: flag,
         connections_max: OPERATORS_MAX,
         limit: flag,
-        addresses: Arc::new(Addresses::new(OPERATORS_MAX, u32::MAX)),
+        addresses: Arc::new(AddressLimits::new(OPERATORS_MAX, u32::MAX)),
         streams_max: 1,
         is_encrypted: false,
         handshake: HANDSHAKE,

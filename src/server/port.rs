@@ -2,7 +2,7 @@
 //! over. What is spoken on them, `connection`, `web` and `pages` know.
 
 use super::tls::{self, Encryption, Inside};
-use crate::grpc::{Addresses, Peer};
+use crate::grpc::{AddressLimits, Peer};
 use crate::metrics::Metrics;
 use std::error::{self, Error as _};
 use std::io;
@@ -28,7 +28,7 @@ pub(super) struct Ends {
     /// The name of that limit.
     pub(super) limit: &'static str,
     /// Those of one address, and how much of what it asks for may come to nothing.
-    pub(super) addresses: Arc<Addresses>,
+    pub(super) addresses: Arc<AddressLimits>,
     /// Streams of one connection.
     pub(super) streams_max: u32,
     /// Whether its connections are encrypted.
@@ -52,7 +52,7 @@ pub(super) enum Error {
     Browser(Box<dyn error::Error + Send + Sync>),
     #[error("no TLS handshake or no HTTP in time")]
     Silent,
-    #[error("too many of its calls came to nothing (server.wasted_calls_per_second_max)")]
+    #[error("too many of its calls came to nothing (server.abandoned_calls_per_second_max)")]
     Wasteful,
 }
 
@@ -79,7 +79,7 @@ pub(super) async fn encrypt(
         () = drain.cancelled() => return Err(Error::Silent),
         stream = Box::pin(handshake) => stream.map_err(|_| Error::Silent)??,
     };
-    let peer = peer.proved(tls::client_names(&stream));
+    let peer = peer.with_certificate(tls::client_names(&stream));
     Ok((stream, peer))
 }
 
@@ -115,10 +115,10 @@ pub(super) async fn serve<F>(
             tracing::warn!(%address, port, limit, "too many connections; one more is closed");
             continue;
         };
-        let arrival = match ends.addresses.arrive(address.ip(), ends.streams_max) {
-            Ok(arrival) => arrival,
-            Err(too_many) => {
-                let limit = too_many.limit();
+        let admitted = match ends.addresses.admit(address.ip(), ends.streams_max) {
+            Ok(admitted) => admitted,
+            Err(rejected) => {
+                let limit = rejected.limit();
                 metrics.calls.hit(limit);
                 // Not louder: who is refused comes again at once.
                 tracing::debug!(%address, limit, "one more connection is closed");
@@ -126,7 +126,7 @@ pub(super) async fn serve<F>(
             }
         };
         let open = metrics.connections.open(ends.port, ends.is_encrypted);
-        let begun = stream.set_nodelay(true).map(|()| each(stream, arrival.peer()));
+        let begun = stream.set_nodelay(true).map(|()| each(stream, admitted.peer()));
         connections.spawn(async move {
             let _places = (permit, open);
             let ended = match begun {
@@ -135,7 +135,7 @@ pub(super) async fn serve<F>(
             };
             if let Err(error) = ended {
                 if error.is_breach() {
-                    arrival.peer().has_breached();
+                    admitted.peer().record_protocol_error();
                 }
                 tracing::debug!(%address, %error, "a connection has failed");
             }

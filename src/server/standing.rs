@@ -47,8 +47,8 @@ impl Looker {
         standing.damaged.set(is(matches!(trouble, Some(Trouble::Damaged(_)))));
         standing.full.set(is(matches!(trouble, Some(Trouble::Full(_)))));
         standing.diverged.set(is(matches!(trouble, Some(Trouble::Diverged(_)))));
-        standing.clock_refused.set(is(clock.stamp().is_err()));
-        standing.settings_refused.set(is(!self.api.refused.borrow().is_empty()));
+        standing.clock_jump_rejected.set(is(clock.stamp().is_err()));
+        standing.settings_rejected.set(is(!self.api.settings_error.borrow().is_empty()));
         // In this order: what is applied was in the journal before.
         standing.applied.set(view.head().0);
         standing.head.set(journal.head().borrow().0);
@@ -79,7 +79,7 @@ fn policy(state: &State, shown: &Standing) {
     }
     let (mut late, mut open) = (0_u64, BTreeMap::<Level, u64>::new());
     let markets = state.markets();
-    let all = markets.values().flat_map(Market::standings);
+    let all = markets.values().flat_map(Market::rule_statuses);
     for one in all.filter(|one| !one.exercise) {
         late = late.saturating_add(u64::from(one.stale));
         if let (Some(_), Some(level)) = (one.episode, one.level) {

@@ -57,9 +57,9 @@ where
     let builder = builder(&ends);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
-        let (mut router, is_wasteful) = (router.clone(), peer.is_wasteful());
+        let (mut router, should_close) = (router.clone(), peer.should_close());
         async move {
-            if is_wasteful {
+            if should_close {
                 return Err(Error::Wasteful);
             }
             router.call(request).await.map_err(|never| match never {})

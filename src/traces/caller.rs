@@ -1,6 +1,6 @@
 //! Where a call stands in the trace of who makes it.
 
-use crate::domain::update::Trace;
+use crate::domain::update::TraceContext;
 use http::HeaderMap;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt};
@@ -39,18 +39,18 @@ impl Caller {
     }
 
     /// The trace, and the caller's place in it.
-    pub fn trace(&self) -> Trace {
+    pub fn trace(&self) -> TraceContext {
         trace(&self.0)
     }
 }
 
-pub(super) fn trace(context: &SpanContext) -> Trace {
+pub(super) fn trace(context: &SpanContext) -> TraceContext {
     let (id, span) = (context.trace_id().to_bytes(), context.span_id().to_bytes());
-    Trace { id: u128::from_be_bytes(id), span: u64::from_be_bytes(span) }
+    TraceContext { id: u128::from_be_bytes(id), span: u64::from_be_bytes(span) }
 }
 
 /// What stands with every line that is logged inside of it: the trace's id, if there is one.
-pub fn logged(trace: Option<Trace>) -> Span {
+pub fn logged(trace: Option<TraceContext>) -> Span {
     // At every level there is, since it goes with lines of all of them.
     trace.map_or_else(Span::none, |trace| tracing::error_span!("call", trace_id = %trace.id_text()))
 }
@@ -59,7 +59,7 @@ pub fn logged(trace: Option<Trace>) -> Span {
 mod tests {
     use super::*;
 
-    fn caller(traceparent: &str) -> Option<Trace> {
+    fn caller(traceparent: &str) -> Option<TraceContext> {
         let mut headers = HeaderMap::new();
         headers.insert("traceparent", traceparent.parse().unwrap());
         Caller::of(&headers).map(|caller| caller.trace())
@@ -67,8 +67,10 @@ mod tests {
 
     #[test]
     fn the_callers_place_is_read_and_what_is_no_place_is_passed_over() {
-        let trace =
-            Trace { id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, span: 0x00f0_67aa_0ba9_02b7 };
+        let trace = TraceContext {
+            id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736,
+            span: 0x00f0_67aa_0ba9_02b7,
+        };
         assert_eq!(caller("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), Some(trace));
         for nothing in [
             "",

@@ -4,7 +4,7 @@ use super::caller::{Caller, trace};
 use super::trail::Trail;
 use crate::config;
 use crate::domain::Seq;
-use crate::domain::update::Trace;
+use crate::domain::update::TraceContext;
 use http::Uri;
 use http::uri::Scheme;
 use opentelemetry::trace::{
@@ -42,7 +42,7 @@ pub struct Traces(Option<Arc<Collector>>);
 pub(super) struct Collector {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
-    deliveries_max: u32,
+    delivery_spans_max: u32,
 }
 
 /// A piece of work in a trace. Told when it is dropped.
@@ -84,9 +84,9 @@ impl Traces {
             .with_sampler(sampler)
             .build();
         let tracer = provider.tracer("lodewatch");
-        let deliveries_max = settings.deliveries_max;
+        let delivery_spans_max = settings.delivery_spans_max;
         tracing::info!(endpoint, "spans are told to traces.endpoint");
-        Ok(Self(Some(Arc::new(Collector { provider, tracer, deliveries_max }))))
+        Ok(Self(Some(Arc::new(Collector { provider, tracer, delivery_spans_max }))))
     }
 
     /// A call, which goes on in its caller's trace, or begins one. `None` where it is not sampled: the caller decides that for
@@ -109,7 +109,7 @@ impl Traces {
     }
 
     /// An entry that is applied here, whichever replica it came from.
-    pub fn apply(&self, of: Trace, entry: Seq) -> Option<Work> {
+    pub fn apply(&self, of: TraceContext, entry: Seq) -> Option<Work> {
         let collector = self.0.as_ref()?;
         let (id, span) = (TraceId::from(of.id), SpanId::from(of.span));
         let context = SpanContext::new(id, span, TraceFlags::SAMPLED, true, TraceState::NONE);
@@ -146,7 +146,7 @@ impl Collector {
 
 impl Work {
     /// Its place in the trace.
-    pub fn trace(&self) -> Trace {
+    pub fn trace(&self) -> TraceContext {
         trace(self.span.span_context())
     }
 
@@ -175,7 +175,7 @@ impl Work {
     /// The way of an entry's alerts from here.
     pub fn trail(&self) -> Trail {
         let within = self.span.span_context().clone();
-        Trail::new(Arc::clone(&self.collector), within, self.collector.deliveries_max)
+        Trail::new(Arc::clone(&self.collector), within, self.collector.delivery_spans_max)
     }
 }
 

@@ -60,7 +60,7 @@ class Manifests(unittest.TestCase):
             objects = kubernetes.render(overlay)
             pod = pods(objects)["lodewatch"]
             (lodewatch,) = pod["containers"]
-            drain = settings(objects)["server"]["drain"]
+            drain = settings(objects)["server"]["drain_timeout"]
             self.assertTrue(drain.endswith("s") and drain[:-1].isdigit(), drain)
             needed = lodewatch["lifecycle"]["preStop"]["sleep"]["seconds"] + int(drain[:-1]) + CLOSING_SECONDS
             self.assertGreaterEqual(pod["terminationGracePeriodSeconds"], needed, overlay)

@@ -2,8 +2,8 @@
 
 use crate::oracle::{Expected, Oracle, position};
 use crate::subscriber::{Recording, Stream};
-use lodewatch::grpc::pb::subscribe_response::Message;
-use lodewatch::grpc::pb::{Alerts, PublishRequest, PublishResponse, Start};
+use lodewatch_proto::v1::subscribe_response::Message;
+use lodewatch_proto::v1::{Alerts, PublishRequest, PublishResponse, Start};
 use prost::Message as _;
 
 /// Checks everything that a subscriber recorded against the journal; it must have read to the journal's head.
@@ -133,7 +133,7 @@ impl Check<'_> {
     /// A snapshot is what was open at its end's cursor, from its `Opened` on.
     fn snapshot(
         &mut self,
-        messages: &[lodewatch::grpc::pb::SubscribeResponse],
+        messages: &[lodewatch_proto::v1::SubscribeResponse],
     ) -> Result<(), String> {
         let end = messages.last().expect("the end is one of them");
         let at = position(&end.cursor).entry;

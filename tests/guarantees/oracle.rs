@@ -2,11 +2,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lodewatch::domain::update::RequestId;
-use lodewatch::domain::{Facets, Position, Seq};
-use lodewatch::engine::State;
 use lodewatch::grpc;
 use lodewatch::journal::{Embedded, Journal};
+use lodewatch_core::domain::update::RequestId;
+use lodewatch_core::domain::{Facets, Position, Seq};
+use lodewatch_core::engine::State;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -77,7 +77,7 @@ impl Oracle {
     /// The entry of a batch, and the alerts it caused: the first, and how many.
     pub(crate) fn batch(&self, request_id: &str) -> Option<(Seq, (u64, u64))> {
         let id = uuid::Uuid::parse_str(request_id).unwrap();
-        let answered = self.state.requests().get(RequestId(id.as_u128()))?;
+        let answered = self.state.recent_batches().get(RequestId(id.as_u128()))?;
         Some((answered.entry, answered.alerts))
     }
 }

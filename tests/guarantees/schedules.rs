@@ -10,8 +10,8 @@ use crate::world::World;
 use fastrand::Rng;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use lodewatch::client::{Publisher, Servers};
-use lodewatch::grpc::pb::{PublishRequest, PublishResponse, Start, Update};
+use lodewatch_client::{Publisher, Servers};
+use lodewatch_proto::v1::{PublishRequest, PublishResponse, Start, Update};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -174,7 +174,7 @@ async fn run(seed: u64) -> Result<String, String> {
     let plan = Plan::new(seed);
     let settings = vec![
         ("ARCHIVE__SNAPSHOT_EVERY_ENTRIES", plan.snapshot_every_entries.to_string()),
-        ("SERVER__DRAIN", "1s".to_owned()),
+        ("SERVER__DRAIN_TIMEOUT", "1s".to_owned()),
     ];
     let count = plan.subscribers.len();
     let mut world = World::start(seed, count, plan.frail_one_in, settings).await;

@@ -1,11 +1,11 @@
 //! Readers that record every message: one that does by hand what the contract asks for, and the library's own client.
 
 use crate::PATIENCE;
-use lodewatch::client::{self, Resumed, Servers, Subscription};
-use lodewatch::domain::{Filter, Mineral};
-use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
-use lodewatch::grpc::pb::subscribe_response::Message;
-use lodewatch::grpc::pb::{AlertFilter, Start, SubscribeRequest, SubscribeResponse};
+use lodewatch_client::{Resumed, Servers, Subscription};
+use lodewatch_core::domain::{Filter, Mineral};
+use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
+use lodewatch_proto::v1::subscribe_response::Message;
+use lodewatch_proto::v1::{AlertFilter, Start, SubscribeRequest, SubscribeResponse};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::error::Elapsed;
@@ -126,8 +126,9 @@ async fn read(
     }
     let silent = |_: Elapsed| Status::unavailable("two heartbeats are missing");
     let opening = async {
-        let channel =
-            client::connect(address).await.map_err(|e| Status::unavailable(e.to_string()))?;
+        let channel = lodewatch_client::connect(address)
+            .await
+            .map_err(|e| Status::unavailable(e.to_string()))?;
         AlertServiceClient::new(channel).subscribe(request.clone()).await
     };
     let mut messages = timeout(SILENCE, opening).await.map_err(silent)??.into_inner();

@@ -6,10 +6,10 @@ use crate::harness::{PATIENCE, Server, batch};
 use crate::samples::{ban, removal, report};
 use lodewatch::access::token::Hash;
 use lodewatch::access::{Identities, METHODS, Role, Who};
-use lodewatch::client::{Bearer, Connection, Credentials, Servers};
 use lodewatch::config::Config;
-use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
-use lodewatch::grpc::pb::{PublishRequest, PublishResponse, Update};
+use lodewatch_client::{Bearer, Connection, Credentials, Servers};
+use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
+use lodewatch_proto::v1::{PublishRequest, PublishResponse, Update};
 use prost::Message;
 use prost_types::FileDescriptorProto;
 use std::fmt::Write;
@@ -205,13 +205,13 @@ async fn a_publisher_speaks_for_its_feeds_and_minerals_only() {
     let gallium = || report("gallium", "2024", &[("CHN", 0.9)]);
     publish_as(&server, "narrow", "usgs", vec![rare()]).await.unwrap();
     let feed = publish_as(&server, "narrow", "other", vec![rare()]).await.unwrap_err();
-    assert_eq!(reason(feed), "FEED_NOT_YOURS");
+    assert_eq!(reason(feed), "FEED_NOT_ALLOWED");
     let mineral = publish_as(&server, "narrow", "usgs", vec![rare(), gallium()]).await.unwrap_err();
     assert!(mineral.message().contains("updates[1]"), "{mineral:?}");
-    assert_eq!(reason(mineral), "MINERAL_NOT_YOURS");
+    assert_eq!(reason(mineral), "MINERAL_NOT_ALLOWED");
     let threat = vec![ban("CHN-1", "CHN", "all", "gallium", "2026-01-01")];
     let threat = publish_as(&server, "narrow", "usgs", threat).await.unwrap_err();
-    assert_eq!(reason(threat), "MINERAL_NOT_YOURS");
+    assert_eq!(reason(threat), "MINERAL_NOT_ALLOWED");
     publish_as(&server, "operator", "whatever", vec![gallium()]).await.unwrap();
     server.stop().await;
 }
@@ -222,7 +222,7 @@ async fn a_changed_file_of_identities_counts_at_once_and_a_faulty_one_changes_no
     let file = identities(dir.path(), &ROLES);
     let server = Server::start_with(&dir.path().join("data"), "2026-01-01", |config| {
         config.access.identities = Some(file.clone());
-        config.reload.every_ms = 10;
+        config.reload.interval_ms = 10;
     })
     .await;
     let path = "/lodewatch.v1.PolicyService/GetPolicy";
@@ -268,10 +268,10 @@ async fn a_publisher_changes_nothing_of_another_feed_unless_it_is_allowed_to() {
         assert_eq!(status.code(), Code::PermissionDenied, "{status:?}");
         status.get_details_error_info().unwrap().reason
     };
-    assert_eq!(reason("two", "two", threat("2026-01-02")).await, "NOT_YOURS");
-    assert_eq!(reason("two", "two", vec![removal("T-1")]).await, "NOT_YOURS");
-    assert_eq!(reason("two", "two", shares(0.1)).await, "NOT_YOURS");
-    assert_eq!(reason("narrow", "one", vec![removal("T-1")]).await, "NOT_YOURS");
+    assert_eq!(reason("two", "two", threat("2026-01-02")).await, "UPDATE_NOT_ALLOWED");
+    assert_eq!(reason("two", "two", vec![removal("T-1")]).await, "UPDATE_NOT_ALLOWED");
+    assert_eq!(reason("two", "two", shares(0.1)).await, "UPDATE_NOT_ALLOWED");
+    assert_eq!(reason("narrow", "one", vec![removal("T-1")]).await, "UPDATE_NOT_ALLOWED");
     // What says nothing new changes nothing, whoever says it.
     publish_as(&server, "two", "two", shares(0.9)).await.unwrap();
     publish_as(&server, "one", "one", shares(0.8)).await.unwrap();
@@ -361,8 +361,9 @@ async fn no_secret_is_in_the_log_even_at_trace_nor_in_an_error() {
     let config = dir.path().join("lodewatch.toml");
     let pair = Authority::new().issue(&["localhost"]);
     pair.write(dir.path());
-    let settings =
-        format!("log.level = \"trace\"\nreload.every = \"10ms\"\naccess.identities = {file:?}\n");
+    let settings = format!(
+        "log.level = \"trace\"\nreload.interval = \"10ms\"\naccess.identities = {file:?}\n"
+    );
     std::fs::write(&config, settings).unwrap();
     let mut process = Process::serve_with(&dir.path().join("data"), &config);
     let ask = async |token: &str| {

@@ -5,12 +5,12 @@ use crate::harness::{PATIENCE, Server, Stream};
 use crate::limits::limit;
 use crate::samples::swing;
 use lodewatch::access::token::Hash;
-use lodewatch::client::Connection;
-use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
-use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
-use lodewatch::grpc::pb::market_service_client::MarketServiceClient;
-use lodewatch::grpc::pb::subscribe_response::Message;
-use lodewatch::grpc::pb::{
+use lodewatch_client::Connection;
+use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
+use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
+use lodewatch_proto::v1::market_service_client::MarketServiceClient;
+use lodewatch_proto::v1::subscribe_response::Message;
+use lodewatch_proto::v1::{
     GoAwayReason, PublishStreamRequest, Start, SubscribeRequest, WatchMarketsRequest,
 };
 use std::fs;
@@ -25,7 +25,7 @@ async fn who_is_no_longer_let_in_loses_its_open_streams_and_others_keep_theirs()
     let file = identities(dir.path(), &ROLES);
     let server = Server::start_with(&dir.path().join("data"), "2026-01-01", |config| {
         config.access.identities = Some(file);
-        config.reload.every_ms = 10;
+        config.reload.interval_ms = 10;
     })
     .await;
     let (gone, stays) =

@@ -7,8 +7,7 @@ use crate::raw_http2::{
     CONTINUATION, END_HEADERS, HEADERS, PING, RST_STREAM, Raw, call, frame, header,
 };
 use crate::samples::swing;
-use lodewatch::client;
-use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
+use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
@@ -94,7 +93,7 @@ async fn others_are_answered_beside_every_attack() {
     let length = Duration::from_millis(millis);
     let dir = tempfile::tempdir().unwrap();
     let process = Process::serve(dir.path());
-    let channel = client::connect(&process.address).await.unwrap();
+    let channel = lodewatch_client::connect(&process.address).await.unwrap();
     let (alone, slowest) = work(&channel, length).await;
     println!("{:>16}: {alone} batches in {length:?}, 99 of 100 within {slowest:?}", "alone");
     for attack in ALL {

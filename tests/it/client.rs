@@ -2,9 +2,9 @@
 
 use crate::harness::{PATIENCE, Server, batch};
 use crate::samples::{removal, report, swing};
-use lodewatch::client::{MarketWatch, Publisher, Resumed, Servers, Subscription};
-use lodewatch::grpc::pb::subscribe_response::Message;
-use lodewatch::grpc::pb::{Start, SubscribeRequest, SubscribeResponse, WatchMarketsRequest};
+use lodewatch_client::{MarketWatch, Publisher, Resumed, Servers, Subscription};
+use lodewatch_proto::v1::subscribe_response::Message;
+use lodewatch_proto::v1::{Start, SubscribeRequest, SubscribeResponse, WatchMarketsRequest};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tonic::{Code, Status};

@@ -2,7 +2,7 @@
 
 use crate::harness::Server;
 use crate::samples::{ban, swing};
-use lodewatch::grpc::pb::{Alert, AlertKind};
+use lodewatch_proto::v1::{Alert, AlertKind};
 use tonic::Code;
 use tonic_types::StatusExt;
 

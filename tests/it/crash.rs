@@ -8,7 +8,6 @@ use crate::load::{
     Acknowledged, Publisher, Record, Subscriber, assert_each_once_in_order, assert_same_answers,
     load,
 };
-use lodewatch::client;
 
 const KILLS: usize = 10;
 const MINERALS: [&str; 4] = ["gallium", "indium", "bismuth", "arsenic"];
@@ -57,7 +56,7 @@ async fn kill_again_and_again(seed: usize) {
     let mut checked = 0;
     for kill in 0..KILLS {
         let mut process = Process::serve(dir.path());
-        let channel = client::connect(&process.address).await.unwrap();
+        let channel = lodewatch_client::connect(&process.address).await.unwrap();
         assert_same_answers(&channel, &acknowledged[checked..]).await;
         checked = acknowledged.len();
         let enough = 1 + (seed + kill * 7) % ACKNOWLEDGED_MAX;
@@ -70,7 +69,7 @@ async fn kill_again_and_again(seed: usize) {
     }
     assert!(acknowledged.len() > KILLS);
     let process = Process::serve(dir.path());
-    let channel = client::connect(&process.address).await.unwrap();
+    let channel = lodewatch_client::connect(&process.address).await.unwrap();
     assert_same_answers(&channel, &acknowledged).await;
     let replayed = Record::of_replay(dir.path());
     for mut subscriber in subscribers {

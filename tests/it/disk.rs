@@ -4,10 +4,9 @@
 use crate::binary::{Process, run};
 use crate::harness::{PATIENCE, batch};
 use crate::samples::swing;
-use lodewatch::client;
-use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
-use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
-use lodewatch::grpc::pb::{ListAlertsRequest, PublishRequest, PublishResponse};
+use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
+use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
+use lodewatch_proto::v1::{ListAlertsRequest, PublishRequest, PublishResponse};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -142,7 +141,7 @@ fn a_directory_that_cannot_be_written_is_an_error_that_says_so() {
 }
 
 async fn connect(process: &Process) -> (Feed, Channel) {
-    let channel = client::connect(&process.address).await.unwrap();
+    let channel = lodewatch_client::connect(&process.address).await.unwrap();
     (FeedServiceClient::new(channel.clone()), channel)
 }
 

@@ -2,9 +2,8 @@
 
 use crate::harness::{PATIENCE, Server};
 use crate::samples::swing;
-use lodewatch::client;
-use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
-use lodewatch::grpc::pb::{Start, SubscribeRequest};
+use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
+use lodewatch_proto::v1::{Start, SubscribeRequest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -20,7 +19,7 @@ async fn until_closed(stream: &mut TcpStream) -> usize {
 async fn a_connection_that_sends_no_preface_is_dropped() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start_with(dir.path(), "2026-01-01", |config| {
-        config.server.handshake_ms = 50;
+        config.server.handshake_timeout_ms = 50;
     })
     .await;
     let mut silent = TcpStream::connect(&server.address).await.unwrap();
@@ -39,7 +38,7 @@ async fn one_connection_too_many_is_closed_at_once() {
         config.server.connections_max = 2;
     })
     .await;
-    let second = client::connect(&server.address).await.unwrap();
+    let second = lodewatch_client::connect(&server.address).await.unwrap();
     let mut third = TcpStream::connect(&server.address).await.unwrap();
     assert_eq!(until_closed(&mut third).await, 0);
     server.publish(vec![swing("gallium", 0)]).await.unwrap();
@@ -51,13 +50,13 @@ async fn one_connection_too_many_is_closed_at_once() {
 async fn a_drain_ends_in_time_whatever_clients_do() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start_with(dir.path(), "2026-01-01", |config| {
-        config.server.drain_ms = 100;
-        config.server.handshake_ms = 86_400_000;
+        config.server.drain_timeout_ms = 100;
+        config.server.handshake_timeout_ms = 86_400_000;
     })
     .await;
     let mut silent = TcpStream::connect(&server.address).await.unwrap();
     // Opens a subscription, and never reads what it sends, so that its goodbye cannot be sent.
-    let stuck = client::connect(&server.address).await.unwrap();
+    let stuck = lodewatch_client::connect(&server.address).await.unwrap();
     let request = SubscribeRequest { start: Start::Oldest.into(), ..SubscribeRequest::default() };
     let unread = AlertServiceClient::new(stuck.clone()).subscribe(request).await.unwrap();
     for turn in 0..100 {
@@ -75,8 +74,8 @@ async fn a_connection_without_a_preface_does_not_hold_up_the_drain() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start_with(dir.path(), "2026-01-01", |config| {
         // Longer than this test has patience.
-        config.server.drain_ms = 86_400_000;
-        config.server.handshake_ms = 86_400_000;
+        config.server.drain_timeout_ms = 86_400_000;
+        config.server.handshake_timeout_ms = 86_400_000;
     })
     .await;
     let mut silent = TcpStream::connect(&server.address).await.unwrap();

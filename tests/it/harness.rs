@@ -1,19 +1,19 @@
 //! A server of its own for every test, on a port of its own, with a clock that is driven by hand.
 
-use lodewatch::client::{Credentials, Servers};
 use lodewatch::clock::{Clock, ManualClock};
 use lodewatch::config::Config;
-use lodewatch::domain::Timestamp;
-use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
-use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
-use lodewatch::grpc::pb::market_service_client::MarketServiceClient;
-use lodewatch::grpc::pb::subscribe_response::Message;
-use lodewatch::grpc::pb::{
+use lodewatch::pipeline::View;
+use lodewatch::server::{Error, Node};
+use lodewatch_client::{Credentials, Servers};
+use lodewatch_core::domain::Timestamp;
+use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
+use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
+use lodewatch_proto::v1::market_service_client::MarketServiceClient;
+use lodewatch_proto::v1::subscribe_response::Message;
+use lodewatch_proto::v1::{
     Alert, ListAlertsRequest, Order, PublishRequest, PublishResponse, SubscribeRequest,
     SubscribeResponse, Update,
 };
-use lodewatch::pipeline::View;
-use lodewatch::server::{Error, Node};
 use std::path::Path;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -120,7 +120,7 @@ impl Server {
 
     /// All alerts of the history, drills as well, oldest first.
     pub(crate) async fn all_alerts(&self) -> Vec<Alert> {
-        use lodewatch::grpc::pb::{AlertFilter, Exercises};
+        use lodewatch_proto::v1::{AlertFilter, Exercises};
         let filter = AlertFilter { exercises: Exercises::Include.into(), ..AlertFilter::default() };
         let request = ListAlertsRequest {
             filter: Some(filter),
@@ -186,7 +186,7 @@ impl Stream {
     /// Reads on until an alert of this sequence came.
     pub(crate) async fn until_alert(&mut self, sequence: u64) -> (Vec<Alert>, String) {
         let last =
-            |alerts: &lodewatch::grpc::pb::Alerts| alerts.alerts.last().map(|alert| alert.sequence);
+            |alerts: &lodewatch_proto::v1::Alerts| alerts.alerts.last().map(|alert| alert.sequence);
         let reached = |message: &Message| match message {
             Message::Alerts(alerts) => last(alerts) >= Some(sequence),
             _ => false,

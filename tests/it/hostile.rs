@@ -9,7 +9,6 @@ use crate::raw_http2::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, HEADERS, PING, RST_STREAM, Raw, call,
     frame, header,
 };
-use lodewatch::client;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::BTreeMap;
 use tokio::net::TcpStream;
@@ -48,7 +47,7 @@ impl Target {
 
     /// Somebody else is answered.
     pub(crate) async fn assert_answers(&self) {
-        let channel = client::connect(self.address()).await.unwrap();
+        let channel = lodewatch_client::connect(self.address()).await.unwrap();
         let mut health = HealthClient::new(channel);
         let asked = health.check(HealthCheckRequest::default());
         tokio::time::timeout(PATIENCE, asked).await.unwrap().unwrap();

@@ -1,10 +1,9 @@
 //! Requests that mean harm: each is refused or harmless, and never an error of ours.
 
 use crate::hostile::Target;
-use lodewatch::client;
-use lodewatch::grpc::pb;
-use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
-use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
+use lodewatch_proto::v1 as pb;
+use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
+use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
 use prost::bytes::{Buf, BufMut};
 use prost_reflect::prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, Value};
@@ -102,7 +101,7 @@ fn filled(descriptor: &MessageDescriptor, word: &str, depth: u32) -> DynamicMess
 }
 
 fn methods() -> Vec<(String, MessageDescriptor)> {
-    let pool = DescriptorPool::decode(pb::DESCRIPTORS).unwrap();
+    let pool = DescriptorPool::decode(lodewatch::grpc::pb::DESCRIPTORS).unwrap();
     let all = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
     all.map(|method| {
         let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
@@ -129,7 +128,7 @@ fn assert_fair(path: &str, word: &str, answer: &Result<(), Status>) {
 #[tokio::test]
 async fn harmful_words_in_every_field_of_every_request_are_refused_or_harmless() {
     let target = Target::start().await;
-    let channel = client::connect(target.address()).await.unwrap();
+    let channel = lodewatch_client::connect(target.address()).await.unwrap();
     for (path, input) in methods() {
         for word in WORDS {
             let message = filled(&input, word, 4).encode_to_vec();
@@ -150,7 +149,7 @@ async fn harmful_words_in_every_field_of_every_request_are_refused_or_harmless()
 #[tokio::test]
 async fn bytes_that_are_no_message_are_refused() {
     let target = Target::start().await;
-    let channel = client::connect(target.address()).await.unwrap();
+    let channel = lodewatch_client::connect(target.address()).await.unwrap();
     // Groups within groups, which no message of ours has, as deep as fits.
     let deep = vec![0x7b; 1_000_000];
     let not_utf8 = vec![0x0a, 4, 0xff, 0xfe, 0xc0, 0x80];
@@ -169,7 +168,7 @@ async fn bytes_that_are_no_message_are_refused() {
 #[tokio::test]
 async fn what_is_too_large_or_compressed_is_refused_before_it_is_read() {
     let target = Target::start().await;
-    let channel = client::connect(target.address()).await.unwrap();
+    let channel = lodewatch_client::connect(target.address()).await.unwrap();
     let path = "/lodewatch.v1.FeedService/Publish";
     for _ in 0..10 {
         let refused = send(&channel, path, vec![0; 5 << 20]).await.unwrap_err();
@@ -188,7 +187,7 @@ async fn what_is_too_large_or_compressed_is_refused_before_it_is_read() {
 #[tokio::test]
 async fn filters_as_large_as_fit_are_answered_or_refused() {
     let target = Target::start().await;
-    let channel = client::connect(target.address()).await.unwrap();
+    let channel = lodewatch_client::connect(target.address()).await.unwrap();
     let mut alerts = AlertServiceClient::new(channel);
     let many = |word: &str| (0..100_000).map(|at| format!("{word}{at}")).collect::<Vec<_>>();
     let filter = pb::AlertFilter {
@@ -212,7 +211,7 @@ async fn filters_as_large_as_fit_are_answered_or_refused() {
 async fn a_stream_of_batches_without_end_holds_no_more_than_its_credits() {
     const BATCHES: usize = 20_000;
     let target = Target::start().await;
-    let channel = client::connect(target.address()).await.unwrap();
+    let channel = lodewatch_client::connect(target.address()).await.unwrap();
     let (sender, batches) = tokio::sync::mpsc::channel(64);
     let mut feed = FeedServiceClient::new(channel);
     let answers = feed.publish_stream(ReceiverStream::new(batches)).await.unwrap();

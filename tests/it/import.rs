@@ -2,7 +2,7 @@
 //! nothing.
 
 use crate::binary::{Process, json_lines, reference, run};
-use lodewatch::feeds::bundled;
+use lodewatch_importers::bundled;
 use std::path::{Path, PathBuf};
 
 /// A file of the project.
@@ -10,7 +10,7 @@ fn local(path: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path).to_str().unwrap().to_owned()
 }
 
-const MAPPING: &str = "src/feeds/table/example.toml";
+const MAPPING: &str = "crates/importers/src/table/example.toml";
 
 const EVENTS: &str = "\
 event_id,title,imposing,authority_level,destination,minerals,stage_or_form,measure_type,date_announced,date_effective,\
@@ -43,7 +43,8 @@ fn the_same_file_twice_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let process = Process::serve(&dir.path().join("data"));
     let mapping = local(MAPPING);
-    let (table, gta) = (local("tests/imports/table.csv"), local("tests/imports/gta.csv"));
+    let (table, gta) =
+        (local("crates/importers/samples/table.csv"), local("crates/importers/samples/gta.csv"));
     let events = write(dir.path(), "events.csv", EVENTS);
     let lines = write(dir.path(), "lines.jsonl", LINES);
     let mut files: Vec<(Vec<&str>, usize)> = vec![
@@ -118,7 +119,8 @@ fn a_list_that_has_changed_revises_what_changed() {
 #[test]
 fn a_dry_run_needs_no_server_and_prints_what_import_jsonl_takes() {
     let dir = tempfile::tempdir().unwrap();
-    let arguments = ["import", "gta", &local("tests/imports/gta.csv"), "--dry-run", "--verbose"];
+    let arguments =
+        ["import", "gta", &local("crates/importers/samples/gta.csv"), "--dry-run", "--verbose"];
     let output = run(&arguments);
     let said = String::from_utf8(output.stderr.clone()).unwrap();
     for part in [
@@ -133,7 +135,7 @@ fn a_dry_run_needs_no_server_and_prints_what_import_jsonl_takes() {
     let process = Process::serve(&dir.path().join("data"));
     let said = import(&process, &["jsonl", &lines]);
     assert!(said.starts_with("7 applied"), "{said}");
-    let said = import(&process, &["gta", &local("tests/imports/gta.csv")]);
+    let said = import(&process, &["gta", &local("crates/importers/samples/gta.csv")]);
     assert!(said.starts_with("0 applied, 7 unchanged"), "printed and sent are the same: {said}");
 }
 
@@ -171,7 +173,7 @@ fn a_file_or_mapping_that_is_wrong_names_itself_and_all_its_faults() {
     let output = run(&[
         "import",
         "csv",
-        &local("tests/imports/table.csv"),
+        &local("crates/importers/samples/table.csv"),
         "--mapping",
         &mapping,
         "--dry-run",

@@ -3,11 +3,11 @@
 use crate::binary::{Process, run};
 use crate::harness::{Server, batch};
 use crate::samples::{ban, swing};
+use lodewatch::grpc;
 use lodewatch::grpc::json::to_json;
-use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
-use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
-use lodewatch::grpc::pb::{Alert, ListAlertsRequest, Order, Start, SubscribeRequest};
-use lodewatch::{client, grpc};
+use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
+use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
+use lodewatch_proto::v1::{Alert, ListAlertsRequest, Order, Start, SubscribeRequest};
 use std::fs;
 use std::path::Path;
 use tonic::transport::Channel;
@@ -74,7 +74,7 @@ async fn what_is_exported_can_be_imported_and_exported_again() {
 async fn a_backup_is_made_while_serving_and_restored_as_a_new_journal() {
     let (dir, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let process = Process::serve(dir.path());
-    let channel = client::connect(&process.address).await.unwrap();
+    let channel = lodewatch_client::connect(&process.address).await.unwrap();
     let mut feed = FeedServiceClient::new(channel);
     let publishing = tokio::spawn(async move {
         let mut cursor = String::new();
@@ -97,7 +97,8 @@ async fn a_backup_is_made_while_serving_and_restored_as_a_new_journal() {
     let again = journal(&restored, &["restore", backup.to_str().unwrap()]);
     assert!(String::from_utf8(again.stderr).unwrap().contains("is there already"));
     let process = Process::serve(&restored);
-    let mut alerts = AlertServiceClient::new(client::connect(&process.address).await.unwrap());
+    let mut alerts =
+        AlertServiceClient::new(lodewatch_client::connect(&process.address).await.unwrap());
     let request = ListAlertsRequest { min_cursor: cursor, ..ListAlertsRequest::default() };
     let refused = alerts.list_alerts(request).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition, "a cursor of the old journal");
@@ -118,7 +119,7 @@ async fn a_damaged_journal_is_served_up_to_the_damage_and_salvaged() {
     assert!(said.contains("entry 6 of") && said.contains("journal.db is damaged"), "{said}");
 
     let process = Process::serve(dir.path());
-    let channel = client::connect(&process.address).await.unwrap();
+    let channel = lodewatch_client::connect(&process.address).await.unwrap();
     let mut feed = FeedServiceClient::new(channel.clone());
     let refused = feed.publish(batch(vec![swing("zinc", 0)])).await.unwrap_err();
     assert_eq!(refused.code(), Code::DataLoss);
@@ -144,7 +145,7 @@ async fn a_node_over_a_damaged_journal_is_not_ready_and_serves_what_is_before_th
     let dir = tempfile::tempdir().unwrap();
     // Killed before it makes a snapshot, so that the next start reads every entry.
     let mut process = Process::serve(dir.path());
-    let channel = client::connect(&process.address).await.unwrap();
+    let channel = lodewatch_client::connect(&process.address).await.unwrap();
     assert_eq!(health(&channel).await, ServingStatus::Serving);
     let mut feed = FeedServiceClient::new(channel.clone());
     let mut cursors = Vec::new();
@@ -158,7 +159,7 @@ async fn a_node_over_a_damaged_journal_is_not_ready_and_serves_what_is_before_th
     remove_archive(dir.path());
 
     let process = Process::serve(dir.path());
-    let channel = client::connect(&process.address).await.unwrap();
+    let channel = lodewatch_client::connect(&process.address).await.unwrap();
     assert_eq!(health(&channel).await, ServingStatus::NotServing);
     let before = listed(&channel, "").await.unwrap();
     assert!(!before.is_empty() && before.len() < all.len() && all.starts_with(&before));

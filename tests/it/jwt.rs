@@ -6,10 +6,10 @@ use crate::certificates::Authority;
 use crate::harness::Server;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use lodewatch::client::{Bearer, Credentials, Servers};
 use lodewatch::config::{Config, Jwt};
-use lodewatch::grpc::pb::GetPolicyRequest;
-use lodewatch::grpc::pb::policy_service_client::PolicyServiceClient;
+use lodewatch_client::{Bearer, Credentials, Servers};
+use lodewatch_proto::v1::GetPolicyRequest;
+use lodewatch_proto::v1::policy_service_client::PolicyServiceClient;
 use ring::rand::SystemRandom;
 use ring::rsa::PublicKeyComponents;
 use ring::signature::{

@@ -3,10 +3,10 @@
 use crate::harness::{Server, batch};
 use crate::samples::{removal, swing};
 use futures_util::future::join_all;
-use lodewatch::client::{self, Publisher};
 use lodewatch::config::Config;
-use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
-use lodewatch::grpc::pb::{
+use lodewatch_client::Publisher;
+use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
+use lodewatch_proto::v1::{
     PublishRequest, PublishStreamRequest, SubscribeRequest, SubscribeResponse,
 };
 use std::collections::BTreeSet;
@@ -47,7 +47,7 @@ async fn streams_are_bounded_on_a_connection_of_an_address_and_in_all() {
     let dir = tempfile::tempdir().unwrap();
     let check = async |change: fn(&mut Config), count: usize, expected: &str| {
         let server = start(&dir, change).await;
-        let other = client::connect(&server.address).await.unwrap();
+        let other = lodewatch_client::connect(&server.address).await.unwrap();
         let (open, refused) = open_all(&[server.channel.clone(), other]).await;
         assert_eq!((open.len(), limit(&refused).as_str()), (count, expected));
         assert!(refused.get_details_retry_info().is_some());

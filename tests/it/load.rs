@@ -5,11 +5,11 @@ use crate::binary::command;
 use crate::harness::{PATIENCE, batch};
 use crate::samples::swing;
 use lodewatch::grpc::json::from_json;
-use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
-use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
-use lodewatch::grpc::pb::publish_stream_response::Answer;
-use lodewatch::grpc::pb::subscribe_response::Message;
-use lodewatch::grpc::pb::{
+use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
+use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
+use lodewatch_proto::v1::publish_stream_response::Answer;
+use lodewatch_proto::v1::subscribe_response::Message;
+use lodewatch_proto::v1::{
     Alert, PublishRequest, PublishResponse, PublishStreamRequest, Start, SubscribeRequest,
 };
 use prost::Message as _;
@@ -169,7 +169,7 @@ impl Publisher {
                     under_way -= 1;
                     self.answered(response, tell).await;
                 }
-                Some(Answer::Refused(error)) => {
+                Some(Answer::Rejected(error)) => {
                     assert_eq!(error.code, i32::from(Code::Unavailable), "a drain: {error:?}");
                     return;
                 }

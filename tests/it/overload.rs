@@ -6,9 +6,8 @@ use crate::harness::{Stream, batch};
 use crate::limits::limit;
 use crate::load::{Record, Subscriber, assert_each_once_in_order};
 use crate::samples::{report, swing};
-use lodewatch::client;
-use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
-use lodewatch::grpc::pb::{PublishRequest, PublishResponse, Start, SubscribeRequest};
+use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
+use lodewatch_proto::v1::{PublishRequest, PublishResponse, Start, SubscribeRequest};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -56,7 +55,7 @@ async fn twice_the_publishers_that_it_carries_are_answered_or_refused_and_alerts
 
     let process = Process::serve_with(&dir, &settings);
     let mut subscriber = subscribing.await.unwrap();
-    subscriber.read_to_head(client::connect(&process.address).await.unwrap()).await;
+    subscriber.read_to_head(lodewatch_client::connect(&process.address).await.unwrap()).await;
     let replayed = Record::of_replay(&dir);
     assert_eq!(subscriber.seen, replayed, "no alert is missing");
     let applied = load.applied.iter().chain(&alerted.applied).copied();
@@ -98,7 +97,7 @@ async fn carried(dir: &Path, length: Duration) -> (usize, u128) {
 async fn connections(address: &str, publishers: usize) -> Vec<Channel> {
     let mut channels = Vec::new();
     for _ in 0..publishers.div_ceil(CALLS_PER_CONNECTION) {
-        channels.push(client::connect(address).await.unwrap());
+        channels.push(lodewatch_client::connect(address).await.unwrap());
     }
     channels
 }

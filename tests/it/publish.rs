@@ -2,7 +2,7 @@
 
 use crate::harness::{Server, batch};
 use crate::samples::{ban, removal, report, update};
-use lodewatch::grpc::pb::{GetMarketRequest, ListMarketsRequest, Outcome, Stage, Update};
+use lodewatch_proto::v1::{GetMarketRequest, ListMarketsRequest, Outcome, Stage, Update};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -117,7 +117,7 @@ async fn the_record_says_what_became_of_every_update() {
     let server = Server::start(dir.path(), "2026-01-01").await;
     let outcomes = async |updates: Vec<Update>| -> Vec<Outcome> {
         let response = server.publish(updates).await.unwrap();
-        response.results.iter().map(lodewatch::grpc::pb::UpdateResult::outcome).collect()
+        response.results.iter().map(lodewatch_proto::v1::UpdateResult::outcome).collect()
     };
     let shares = report("gallium", "2024", &[("CHN", 0.9)]);
     let older = update(

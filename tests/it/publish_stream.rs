@@ -3,10 +3,9 @@
 use crate::binary::Process;
 use crate::harness::{PATIENCE, Server, batch};
 use crate::samples::{removal, report};
-use lodewatch::client;
-use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
-use lodewatch::grpc::pb::publish_stream_response::Answer;
-use lodewatch::grpc::pb::{
+use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
+use lodewatch_proto::v1::publish_stream_response::Answer;
+use lodewatch_proto::v1::{
     GetMarketRequest, PublishRequest, PublishStreamRequest, PublishStreamResponse, Stage,
 };
 use tokio::sync::mpsc;
@@ -100,13 +99,13 @@ async fn a_refused_batch_is_answered_and_the_stream_goes_on() {
         feed.send(batch).await;
     }
     assert!(matches!(feed.answer().await, Answer::Accepted(_)));
-    let Answer::Refused(error) = feed.answer().await else { panic!("it is refused") };
+    let Answer::Rejected(error) = feed.answer().await else { panic!("it is refused") };
     assert_eq!((error.code, error.request_id), (Code::InvalidArgument.into(), bad.request_id));
     let fields: Vec<_> = error.fields.iter().map(|one| one.field.as_str()).collect();
     assert_eq!(fields, ["updates[0].report.mineral", "updates[0].report.rows[0].share"]);
-    let Answer::Refused(error) = feed.answer().await else { panic!("there is no such threat") };
+    let Answer::Rejected(error) = feed.answer().await else { panic!("there is no such threat") };
     assert_eq!((error.code, error.retry_after_ms), (Code::NotFound.into(), 0));
-    let Answer::Refused(error) = feed.answer().await else { panic!("it is too much") };
+    let Answer::Rejected(error) = feed.answer().await else { panic!("it is too much") };
     assert_eq!(error.code, i32::from(Code::ResourceExhausted));
     assert_eq!(error.limit, "server.updates_per_second_max");
     assert!(error.retry_after_ms > 0);
@@ -155,7 +154,7 @@ async fn a_drain_answers_what_was_read_and_says_so() {
 async fn what_was_answered_survives_a_kill_and_the_rest_can_be_sent_again() {
     let dir = tempfile::tempdir().unwrap();
     let mut process = Process::serve(dir.path());
-    let mut feed = Feed::on(client::connect(&process.address).await.unwrap()).await;
+    let mut feed = Feed::on(lodewatch_client::connect(&process.address).await.unwrap()).await;
     feed.next().await.unwrap();
     let batches: Vec<_> = (1..=900).map(share).collect();
     for batch in &batches {
@@ -174,7 +173,7 @@ async fn what_was_answered_survives_a_kill_and_the_rest_can_be_sent_again() {
         answered.push(answer);
     }
     let process = Process::serve(dir.path());
-    let mut feed = Feed::on(client::connect(&process.address).await.unwrap()).await;
+    let mut feed = Feed::on(lodewatch_client::connect(&process.address).await.unwrap()).await;
     feed.next().await.unwrap();
     for batch in &batches {
         feed.send(batch.clone()).await;

@@ -16,14 +16,14 @@ async fn the_archive_may_be_deleted_and_comes_back_the_same() {
     }
     server.turn_to("2026-02-01").await;
     let (alerts, state) =
-        (server.all_alerts().await, server.view.look(lodewatch::engine::State::to_snapshot));
+        (server.all_alerts().await, server.view.look(lodewatch_core::engine::State::to_snapshot));
     assert!(alerts.len() > 20);
     server.stop().await;
 
     // From the last snapshot.
     let server = Server::start(dir.path(), "2026-02-01").await;
     assert_eq!(server.all_alerts().await, alerts);
-    assert_eq!(server.view.look(lodewatch::engine::State::to_snapshot), state);
+    assert_eq!(server.view.look(lodewatch_core::engine::State::to_snapshot), state);
     server.stop().await;
 
     // From the first entry.
@@ -33,13 +33,13 @@ async fn the_archive_may_be_deleted_and_comes_back_the_same() {
     }
     let server = Server::start(dir.path(), "2026-02-01").await;
     assert_eq!(server.all_alerts().await, alerts);
-    assert_eq!(server.view.look(lodewatch::engine::State::to_snapshot), state);
+    assert_eq!(server.view.look(lodewatch_core::engine::State::to_snapshot), state);
     server.stop().await;
 }
 
 #[tokio::test]
 async fn another_policy_is_adopted_at_start_and_says_so() {
-    use lodewatch::grpc::pb::{AlertKind, CauseKind};
+    use lodewatch_proto::v1::{AlertKind, CauseKind};
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2026-01-01").await;
     server.publish(vec![swing("gallium", 0)]).await.unwrap();

@@ -3,12 +3,11 @@
 use crate::binary::Process;
 use crate::harness::PATIENCE;
 use crate::samples::report;
-use lodewatch::client;
-use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
-use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
-use lodewatch::grpc::pb::policy_service_client::PolicyServiceClient;
-use lodewatch::grpc::pb::subscribe_response::Message;
-use lodewatch::grpc::pb::{
+use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
+use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
+use lodewatch_proto::v1::policy_service_client::PolicyServiceClient;
+use lodewatch_proto::v1::subscribe_response::Message;
+use lodewatch_proto::v1::{
     Alert, CauseKind, GetPolicyRequest, GetPolicyResponse, Start, SubscribeRequest,
     SubscribeResponse,
 };
@@ -19,7 +18,7 @@ use std::process::Command;
 use tonic::Streaming;
 use tonic::transport::Channel;
 
-const ONE_RULE: &str = "reload.every = \"100ms\"\n[[rules]]\nname = \"NAME\"\nmetric = \"top1_share\"\n\
+const ONE_RULE: &str = "reload.interval = \"100ms\"\n[[rules]]\nname = \"NAME\"\nmetric = \"top1_share\"\n\
     levels = [{ level = \"critical\", raise = RAISE }]\n";
 
 fn rule(name: &str, raise: &str) -> String {
@@ -87,7 +86,7 @@ async fn a_swapped_config_map_brings_other_rules_into_force() {
     let file = dir.path().join("lodewatch.toml");
     symlink("..data/lodewatch.toml", &file).unwrap();
     let process = Process::serve_with(&dir.path().join("data"), &file);
-    let channel = client::connect(&process.address).await.unwrap();
+    let channel = lodewatch_client::connect(&process.address).await.unwrap();
     publish_gallium(&channel).await;
     let mut stream = subscribe(&channel).await;
 
@@ -97,17 +96,21 @@ async fn a_swapped_config_map_brings_other_rules_into_force() {
     let policy =
         policy_until(&channel, |policy| policy.policy.as_ref().unwrap().rules[0].name == "second")
             .await;
-    assert_eq!(policy.refused, "");
+    assert_eq!(policy.settings_error, "");
     let version = policy.policy.unwrap().version;
 
     swap(&data, &bad);
-    let refused = policy_until(&channel, |policy| !policy.refused.is_empty()).await;
-    assert!(refused.refused.contains("rules[0].levels[0].raise = 1.7"), "{}", refused.refused);
+    let refused = policy_until(&channel, |policy| !policy.settings_error.is_empty()).await;
+    assert!(
+        refused.settings_error.contains("rules[0].levels[0].raise = 1.7"),
+        "{}",
+        refused.settings_error
+    );
     let policy = refused.policy.unwrap();
     assert_eq!((&*policy.rules[0].name, policy.version), ("second", version), "those before stay");
 
     swap(&data, &two);
-    policy_until(&channel, |policy| policy.refused.is_empty()).await;
+    policy_until(&channel, |policy| policy.settings_error.is_empty()).await;
 }
 
 #[tokio::test]
@@ -117,7 +120,7 @@ async fn sighup_brings_other_rules_into_force_at_once() {
     let never = |text: String| text.replace("100ms", "0s");
     fs::write(&file, never(rule("first", "0.8"))).unwrap();
     let process = Process::serve_with(&dir.path().join("data"), &file);
-    let channel = client::connect(&process.address).await.unwrap();
+    let channel = lodewatch_client::connect(&process.address).await.unwrap();
     fs::write(&file, never(rule("second", "0.8"))).unwrap();
     let kill = Command::new("kill").args(["-HUP", &process.id().to_string()]).status().unwrap();
     assert!(kill.success());

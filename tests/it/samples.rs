@@ -1,7 +1,7 @@
 //! Updates as tests send them.
 
 use lodewatch::grpc::json::from_json;
-use lodewatch::grpc::pb::Update;
+use lodewatch_proto::v1::Update;
 
 /// A report of shares, the rest residual: `report("gallium", "2024", &[("CHN", 0.99)])`, for refining.
 pub(crate) fn report(mineral: &str, period: &str, shares: &[(&str, f64)]) -> Update {

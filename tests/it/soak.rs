@@ -6,7 +6,6 @@ use crate::load::{
     Acknowledged, Answers, Publisher, Record, Subscriber, assert_each_once_in_order,
     assert_same_answers, load,
 };
-use lodewatch::client;
 use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +20,7 @@ const SLOW: usize = 2;
 const RESTS: usize = 2000;
 
 /// A ring that a slow reader soon leaves, and no long wait for one that reads nothing when the server stops.
-const SETTINGS: &str = "fanout.ring_bytes_max = 1048576\nserver.drain = \"1s\"\n";
+const SETTINGS: &str = "fanout.ring_bytes_max = 1048576\nserver.drain_timeout = \"1s\"\n";
 
 /// How long it lasts where nothing else is said.
 const SECONDS: u64 = 5;
@@ -71,7 +70,7 @@ async fn everything_mixed_breaks_no_promise() {
         (0..SUBSCRIBERS).map(|number| Subscriber::slow(rests(number))).collect();
     while soak.start.elapsed() < soak.length {
         let mut process = Process::serve_with(&soak.dir, &settings);
-        let channel = client::connect(&process.address).await.unwrap();
+        let channel = lodewatch_client::connect(&process.address).await.unwrap();
         assert_same_answers(&channel, &soak.latest).await;
         soak.latest.clear();
         let until = async |answers: &mut Answers| soak.run(&mut process, answers).await;
@@ -82,7 +81,7 @@ async fn everything_mixed_breaks_no_promise() {
         soak.round += 1;
     }
     let process = Process::serve_with(&soak.dir, &settings);
-    let channel = client::connect(&process.address).await.unwrap();
+    let channel = lodewatch_client::connect(&process.address).await.unwrap();
     assert_same_answers(&channel, &soak.latest).await;
     let replayed = Record::of_replay(&soak.dir);
     let mut fell_behind = 0;

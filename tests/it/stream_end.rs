@@ -2,8 +2,8 @@
 
 use crate::harness::Server;
 use crate::samples::swing;
-use lodewatch::grpc::pb::subscribe_response::Message;
-use lodewatch::grpc::pb::{GoAwayReason, Start, SubscribeRequest};
+use lodewatch_proto::v1::subscribe_response::Message;
+use lodewatch_proto::v1::{GoAwayReason, Start, SubscribeRequest};
 use std::time::Duration;
 use tonic::{Code, Request};
 

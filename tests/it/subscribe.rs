@@ -2,9 +2,9 @@
 
 use crate::harness::{PATIENCE, Server, batch};
 use crate::samples::{ban, removal, report, swing};
-use lodewatch::client::{Resumed, Subscription};
-use lodewatch::grpc::pb::subscribe_response::Message;
-use lodewatch::grpc::pb::{
+use lodewatch_client::{Resumed, Subscription};
+use lodewatch_proto::v1::subscribe_response::Message;
+use lodewatch_proto::v1::{
     Alert, AlertFilter, AlertKind, Exercises, Level, OnGap, Start, SubscribeRequest,
 };
 use tonic::Code;
@@ -44,8 +44,8 @@ async fn a_crossing_is_told_live_with_its_cause_and_arithmetic() {
     assert_eq!((alert.kind(), alert.level()), (AlertKind::Raised, Level::Critical));
     assert_eq!(alert.cause.as_ref().unwrap().threat_ids, ["CHN-USA"]);
     assert_eq!(alert.value.unwrap().lower, 0.99);
-    assert_eq!(alert.why.iter().map(|part| part.amount).sum::<i64>(), 990_000);
-    assert_eq!(alert.bearings[0].threat_id, "CHN-USA");
+    assert_eq!(alert.contributions.iter().map(|part| part.amount).sum::<i64>(), 990_000);
+    assert_eq!(alert.threat_effects[0].threat_id, "CHN-USA");
     assert!(
         alerts.iter().all(|one| one.destination != "JPN"),
         "a ban on the USA is nothing to Japan"

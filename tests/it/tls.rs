@@ -4,12 +4,12 @@ use crate::access::identities;
 use crate::certificates::{Authority, Pair};
 use crate::harness::{PATIENCE, Server, Stream, batch};
 use crate::samples::swing;
-use lodewatch::client::{Bearer, Connection, Credentials, Servers};
 use lodewatch::config::{Config, Tls};
-use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
-use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
-use lodewatch::grpc::pb::policy_service_client::PolicyServiceClient;
-use lodewatch::grpc::pb::{GetPolicyRequest, Start, SubscribeRequest};
+use lodewatch_client::{Bearer, Connection, Credentials, Servers};
+use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
+use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
+use lodewatch_proto::v1::policy_service_client::PolicyServiceClient;
+use lodewatch_proto::v1::{GetPolicyRequest, Start, SubscribeRequest};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -45,7 +45,7 @@ async fn start(dir: &Path, authority: &Authority, change: impl FnOnce(&mut Confi
     Server::start_for(&dir.join("data"), "2026-01-01", trust, |config| {
         config.tls = Some(tls);
         config.access.identities = Some(identities);
-        config.reload.every_ms = 10;
+        config.reload.interval_ms = 10;
         change(config);
     })
     .await
@@ -151,7 +151,8 @@ async fn versions_1_3_and_1_2_are_spoken_and_nothing_but_http_2_inside() {
 async fn a_handshake_that_stands_still_is_ended_in_time_and_so_is_silence_after_it() {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::new();
-    let server = start(dir.path(), &authority, |config| config.server.handshake_ms = 300).await;
+    let server =
+        start(dir.path(), &authority, |config| config.server.handshake_timeout_ms = 300).await;
     let mut silent = TcpStream::connect(&server.address).await.unwrap();
     let mut clear = TcpStream::connect(&server.address).await.unwrap();
     clear.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
@@ -234,7 +235,7 @@ async fn probes_are_answered_in_the_clear_and_nothing_else_is() {
     // Free a moment ago; the test fails loudly where another took it.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let server = start(dir.path(), &authority, |config| config.health.listen = Some(free)).await;
-    let channel = lodewatch::client::connect(&free.to_string()).await.unwrap();
+    let channel = lodewatch_client::connect(&free.to_string()).await.unwrap();
     let mut health = tonic_health::pb::health_client::HealthClient::new(channel.clone());
     health.check(tonic_health::pb::HealthCheckRequest::default()).await.unwrap();
     let credentials = Credentials { ca: None, ..operator(&authority) };

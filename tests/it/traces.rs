@@ -6,8 +6,8 @@ use crate::collector::Collector;
 use crate::harness::{Server, batch};
 use crate::samples::{report, swing};
 use lodewatch::config::Config;
-use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
-use lodewatch::grpc::pb::{PublishStreamRequest, Start, SubscribeRequest};
+use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
+use lodewatch_proto::v1::{PublishStreamRequest, Start, SubscribeRequest};
 use std::path::Path;
 use tokio::task::spawn_blocking;
 use tonic::{Code, Request};
@@ -101,7 +101,7 @@ async fn every_batch_of_a_stream_is_a_part_of_the_streams_trace() {
 #[tokio::test]
 async fn a_popular_alert_is_told_for_as_many_deliveries_as_are_configured() {
     let (dir, collector) = (tempfile::tempdir().unwrap(), Collector::start().await);
-    let server = start(dir.path(), &collector, |config| config.traces.deliveries_max = 3).await;
+    let server = start(dir.path(), &collector, |config| config.traces.delivery_spans_max = 3).await;
     let mut subscribers = Vec::new();
     for _ in 0..5 {
         let from_head = SubscribeRequest { start: Start::Head.into(), ..Default::default() };
@@ -142,8 +142,8 @@ async fn a_collector_is_told_over_https_if_the_systems_authorities_know_it() {
         std::fs::write(&authorities, trusted.pem()).unwrap();
         let data_dir = dir.path().join("data");
         let mut process = Process::serve_trusting(&data_dir, &config, &authorities);
-        let address = format!("http://{}", process.address);
-        let mut feed = FeedServiceClient::connect(address).await.unwrap();
+        let mut feed =
+            FeedServiceClient::new(lodewatch_client::connect(&process.address).await.unwrap());
         feed.publish(batch(vec![swing("gallium", 0)])).await.unwrap();
         drop(feed);
         process.stop();
@@ -181,8 +181,8 @@ async fn lines_about_a_call_have_the_id_of_its_trace() {
         let settings = format!("log = {{ level = \"debug\", format = \"{format}\" }}\n");
         std::fs::write(&config, settings).unwrap();
         let mut process = Process::serve_with(&dir.path().join("data"), &config);
-        let address = format!("http://{}", process.address);
-        let mut feed = FeedServiceClient::connect(address).await.unwrap();
+        let mut feed =
+            FeedServiceClient::new(lodewatch_client::connect(&process.address).await.unwrap());
         feed.publish(traced(batch(vec![swing("gallium", 0)]), "01")).await.unwrap();
         let refused = traced(batch(vec![report("galium", "2024", &[])]), "00");
         let status = feed.publish(refused).await.unwrap_err();

@@ -2,8 +2,8 @@
 
 use crate::harness::{PATIENCE, Server};
 use crate::samples::{ban, removal, report, update};
-use lodewatch::grpc::pb::market_service_client::MarketServiceClient;
-use lodewatch::grpc::pb::{
+use lodewatch_proto::v1::market_service_client::MarketServiceClient;
+use lodewatch_proto::v1::{
     ListMarketsRequest, Market, MarketState, WatchMarketsRequest, WatchMarketsResponse,
 };
 use std::collections::BTreeMap;
@@ -109,13 +109,13 @@ async fn a_market_that_nothing_is_known_of_any_more_is_unknown() {
     let mut watch = Watch::open(&server, WatchMarketsRequest::default()).await;
     let mut known = BTreeMap::new();
     watch.until(&threat.unwrap().cursor, &mut known).await;
-    assert_eq!(known["gallium"].threats[0].threat_id, "T");
+    assert_eq!(known["gallium"].threat_effects[0].threat_id, "T");
     server.publish(vec![removal("T")]).await.unwrap();
     let gone = watch.next().await.unwrap();
     assert!(!gone.markets.is_empty());
     for market in gone.markets {
         assert_eq!(market.state(), MarketState::Unknown);
-        assert_eq!(market.threats, []);
+        assert_eq!(market.threat_effects, []);
     }
     server.stop().await;
 }

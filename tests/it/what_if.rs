@@ -3,14 +3,14 @@
 use crate::harness::Server;
 use crate::samples::{ban, report, swing};
 use lodewatch::config::Config;
-use lodewatch::domain::{Seq, Timestamp};
-use lodewatch::grpc::pb::backtest_response::Message;
-use lodewatch::grpc::pb::policy_service_client::PolicyServiceClient;
-use lodewatch::grpc::pb::{
+use lodewatch::grpc::render;
+use lodewatch_core::domain::{Seq, Timestamp};
+use lodewatch_proto::v1::backtest_response::Message;
+use lodewatch_proto::v1::policy_service_client::PolicyServiceClient;
+use lodewatch_proto::v1::{
     Alert, AlertKind, BacktestProgress, BacktestRequest, CauseKind, GetMarketRequest, Metric,
     Policy, SimulateRequest, Stage,
 };
-use lodewatch::grpc::render;
 use tonic::Code;
 use tonic::transport::Channel;
 
@@ -31,7 +31,7 @@ async fn a_simulation_tells_what_would_happen_and_touches_nothing() {
     let server = Server::start(dir.path(), "2026-01-01").await;
     server.publish(vec![report("gallium", "2024", &[("CHN", 0.99)])]).await.unwrap();
     let before =
-        (server.all_alerts().await, server.view.look(lodewatch::engine::State::to_snapshot));
+        (server.all_alerts().await, server.view.look(lodewatch_core::engine::State::to_snapshot));
     let request = SimulateRequest {
         updates: vec![ban("MAYBE", "CHN", "JPN", "gallium", "2026-03-01")],
         until: "2026-03-01".into(),
@@ -40,7 +40,7 @@ async fn a_simulation_tells_what_would_happen_and_touches_nothing() {
     };
     let answer = policies(&server).simulate(request.clone()).await.unwrap().into_inner();
     let change = &answer.markets[0];
-    let restricted = |market: &Option<lodewatch::grpc::pb::Market>| {
+    let restricted = |market: &Option<lodewatch_proto::v1::Market>| {
         let market = market.as_ref().unwrap();
         market
             .metrics
@@ -57,7 +57,7 @@ async fn a_simulation_tells_what_would_happen_and_touches_nothing() {
     assert_eq!(raised[0].cause.as_ref().unwrap().kind(), CauseKind::Clock);
     assert_eq!(answer.alerts_total, u64::try_from(answer.alerts.len()).unwrap());
     let after =
-        (server.all_alerts().await, server.view.look(lodewatch::engine::State::to_snapshot));
+        (server.all_alerts().await, server.view.look(lodewatch_core::engine::State::to_snapshot));
     assert!(before == after, "nothing was touched");
     // What was supposed comes true: the same alerts.
     server.publish(request.updates).await.unwrap();
@@ -132,7 +132,7 @@ async fn a_backtest_of_the_policy_in_force_tells_what_was_told() {
     };
     let (same, progress) = backtest(&server, policy(|_| {})).await;
     assert_eq!(told(same), told(server.all_alerts().await));
-    assert_eq!((progress.entries, progress.refused), (progress.entries_total, 0));
+    assert_eq!((progress.entries, progress.rejected), (progress.entries_total, 0));
     let (other, _) =
         backtest(&server, policy(|policy| policy.rules.retain(|rule| rule.name == "hhi"))).await;
     assert!(
@@ -179,7 +179,8 @@ async fn markets_are_answered_as_of_a_day_or_a_cursor() {
 async fn only_so_many_may_look_aside_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let server =
-        Server::start_with(dir.path(), "2024-12-01", |config| config.server.what_ifs_max = 1).await;
+        Server::start_with(dir.path(), "2024-12-01", |config| config.server.simulations_max = 1)
+            .await;
     for turn in 0..40 {
         server.publish(vec![swing("gallium", turn)]).await.unwrap();
     }
@@ -188,7 +189,7 @@ async fn only_so_many_may_look_aside_at_once() {
     let unread = policies(&server).backtest(request).await.unwrap();
     let status = policies(&server).simulate(SimulateRequest::default()).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
-    assert!(status.message().contains("server.what_ifs_max"), "{}", status.message());
+    assert!(status.message().contains("server.simulations_max"), "{}", status.message());
     drop(unread);
     server.stop().await;
 }

@@ -91,8 +91,8 @@ async fn they_say_what_was_done() {
         (handled("OK"), PUBLISHED),
         (handled("InvalidArgument"), 1),
         ("lodewatch_updates_total{outcome=\"applied\"}".to_owned(), PUBLISHED),
-        ("lodewatch_refusals_total{reason=\"BAD_REQUEST\"}".to_owned(), 1),
-        ("lodewatch_refusals_total{reason=\"NOT_FOUND\"}".to_owned(), 1),
+        ("lodewatch_rejected_total{reason=\"BAD_REQUEST\"}".to_owned(), 1),
+        ("lodewatch_rejected_total{reason=\"NOT_FOUND\"}".to_owned(), 1),
         ("lodewatch_limits_hit_total{limit=\"server.streams_max\"}".to_owned(), 1),
         ("lodewatch_streams_open{grpc_method=\"Subscribe\"}".to_owned(), 1),
         ("lodewatch_subscribers".to_owned(), 1),
@@ -104,7 +104,7 @@ async fn they_say_what_was_done() {
         ("lodewatch_applied_entry".to_owned(), PUBLISHED + 1),
         ("lodewatch_policy_version".to_owned(), 1),
         ("lodewatch_ready".to_owned(), 1),
-        ("lodewatch_durability_proven".to_owned(), 1),
+        ("lodewatch_durability_verified".to_owned(), 1),
         ("lodewatch_diverged".to_owned(), 0),
         ("lodewatch_insecure".to_owned(), 0),
         ("lodewatch_markets".to_owned(), 1),
@@ -214,7 +214,7 @@ async fn no_secret_and_nobody_s_name_is_among_them() {
     let world = World::start(|config| config.access.identities = Some(file)).await;
     let publish = async |token: &str| {
         let update = swing(0);
-        let batch = lodewatch::grpc::pb::PublishRequest {
+        let batch = lodewatch_proto::v1::PublishRequest {
             request_id: uuid::Uuid::new_v4().to_string(),
             feed: "test".to_owned(),
             updates: vec![update],
@@ -224,14 +224,14 @@ async fn no_secret_and_nobody_s_name_is_among_them() {
         let bearer = format!("Bearer {token}").parse().unwrap();
         request.metadata_mut().insert("authorization", bearer);
         let channel = world.channel.clone();
-        lodewatch::grpc::pb::feed_service_client::FeedServiceClient::new(channel)
+        lodewatch_proto::v1::feed_service_client::FeedServiceClient::new(channel)
             .publish(request)
             .await
     };
     publish(TOKEN).await.unwrap();
     assert_eq!(publish("wrong").await.unwrap_err().code(), Code::Unauthenticated);
     let text = world.text().await;
-    let denied = value(&text, "lodewatch_refusals_total{reason=\"CREDENTIALS_REQUIRED\"}");
+    let denied = value(&text, "lodewatch_rejected_total{reason=\"CREDENTIALS_REQUIRED\"}");
     assert!((denied - 1.0).abs() < f64::EPSILON);
     for secret in [TOKEN, "wrong", "somebody", &hash.to_string(), "gallium", "127.0.0.1"] {
         assert!(!text.contains(secret), "{secret} is in {text}");

@@ -47,7 +47,7 @@ async fn metrics_are_read_and_nothing_else_is_there() {
 
 #[tokio::test]
 async fn who_says_nothing_or_does_not_come_to_an_end_is_let_go() {
-    let world = World::start(|config| config.server.handshake_ms = 100).await;
+    let world = World::start(|config| config.server.handshake_timeout_ms = 100).await;
     for words in
         ["", "GET /metrics HTTP/1.1\r\nhost: te", "GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n"]
     {

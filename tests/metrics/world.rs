@@ -1,18 +1,18 @@
 //! A server with a port for metrics, and what is done to it.
 
-use lodewatch::client::Servers;
 use lodewatch::clock::Clock;
 use lodewatch::config::Config;
-use lodewatch::domain::Slug;
 use lodewatch::fetch::{self, Bounds};
 use lodewatch::grpc::json::from_json;
-use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
-use lodewatch::grpc::pb::feed_service_client::FeedServiceClient;
-use lodewatch::grpc::pb::subscribe_response::Message;
-use lodewatch::grpc::pb::{
+use lodewatch::server::{Error, Node};
+use lodewatch_client::Servers;
+use lodewatch_core::domain::Slug;
+use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
+use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
+use lodewatch_proto::v1::subscribe_response::Message;
+use lodewatch_proto::v1::{
     GetAlertRequest, PublishRequest, Start, SubscribeRequest, SubscribeResponse, Update,
 };
-use lodewatch::server::{Error, Node};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tempfile::TempDir;

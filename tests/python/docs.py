@@ -1,4 +1,4 @@
-"""The documents' own commands: read from the pages, and run as they are typed, in a folder and a network of their own."""
+"""Reads the commands of the documentation and runs them, in a folder and a network of their own."""
 
 import dataclasses
 import pathlib
@@ -11,13 +11,13 @@ import threading
 import harness
 
 SECONDS_MAX = 120
-# What stands in a clone, for commands that are typed there.
-CLONE = ("deploy", "examples", "fuzz", "proto", "src", "tests")
+# The folders of a clone that commands of the documentation use.
+CLONE = ("crates", "deploy", "examples", "fuzz", "proto", "src", "tests")
 
 
 @dataclasses.dataclass
 class Block:
-    """A fenced block: `sh`, `toml`, `text` and what else there is, with the line on which it begins."""
+    """A fenced block: `sh`, `toml`, `text` or another kind, with its first line."""
 
     kind: str
     text: str
@@ -25,7 +25,7 @@ class Block:
 
 
 def sections(page):
-    """The fenced blocks of a page by its headings of the first two levels; what stands under a third belongs to the second."""
+    """The fenced blocks of a page, by heading of level 1 or 2."""
     found, title, fence = {}, "", None
     lines = (harness.ROOT / page).read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines, 1):
@@ -43,7 +43,7 @@ def sections(page):
 
 
 class Terminal:
-    """A shell in a scratch folder that looks like a clone, with ports that nobody else has. Needs root, for the ports."""
+    """A shell in a scratch folder that looks like a clone, in its own network, which needs root."""
 
     def __init__(self, case):
         self.case = case
@@ -61,7 +61,7 @@ class Terminal:
         self.namespace = self.network()
 
     def provide(self, name, source):
-        """A copy of a file, by the name under which the pages speak of it."""
+        """Copies a file to the name that the pages use for it."""
         shutil.copyfile(source, self.folder / name)
 
     def network(self):
@@ -70,14 +70,14 @@ class Terminal:
         self.case.addCleanup(holder.stdout.close)
         self.case.addCleanup(holder.wait)
         self.case.addCleanup(holder.kill)
-        self.case.assertEqual(holder.stdout.readline(), "up\n", "a network of its own can be had; that needs root")
+        self.case.assertEqual(holder.stdout.readline(), "up\n", "cannot create a network namespace; run as root")
         return f"--net=/proc/{holder.pid}/ns/net"
 
     def command(self, script):
         return ["nsenter", self.namespace, "bash", "-euo", "pipefail", "-c", script]
 
     def surroundings(self):
-        """Of everything that is run: nothing to read, and one place for all that is said."""
+        """Options of every process: no input, and one pipe for all output."""
         return {
             "cwd": self.folder,
             "env": self.environment,
@@ -85,18 +85,18 @@ class Terminal:
             "stdout": subprocess.PIPE,
             "stderr": subprocess.STDOUT,
             "text": True,
-            # openssl dumps bytes as they are.
+            # openssl prints raw bytes.
             "errors": "replace",
         }
 
     def run(self, script):
-        """Runs it to its end, and gives what it printed."""
+        """Runs a script to its end and returns its output."""
         done = subprocess.run(self.command(script), **self.surroundings(), timeout=SECONDS_MAX)
         self.case.assertEqual(done.returncode, 0, f"{script}\n{done.stdout}")
         return done.stdout
 
     def stay(self, command, ready):
-        """Starts what stays until the section is over, and waits until it says that it is ready."""
+        """Starts a process that runs until the section ends, and waits for its line `ready`."""
         process = subprocess.Popen(self.command(f"exec {command}"), **self.surroundings())
         self.case.addCleanup(process.stdout.close)
         self.case.addCleanup(process.wait)
@@ -105,7 +105,7 @@ class Terminal:
         late.start()
         self.case.addCleanup(late.cancel)
         said = ""
-        # An end without the word is the end of what it says.
+        # The loop ends without a match when the process exits.
         for line in process.stdout:
             said += line
             if ready in line:

@@ -53,7 +53,7 @@ class WithServer(unittest.TestCase):
         cls.serve("127.0.0.1:0", "127.0.0.1:0")
         if cls.has_data:
             for name in ("reports", "threats"):
-                lines = harness.ROOT / f"src/feeds/bundled/{name}.jsonl"
+                lines = harness.ROOT / f"crates/importers/src/bundled/{name}.jsonl"
                 command = [harness.BINARY, "publish", str(lines), "--address", cls.server.address]
                 subprocess.run(command, check=True, capture_output=True, timeout=CALL_SECONDS_MAX)
 
@@ -223,7 +223,7 @@ class Many(InBrowser):
     has_data = False
 
     def test_ten_thousand_alerts_are_scrolled_through_with_few_of_them_drawn(self):
-        minerals = [line.split(",")[0] for line in (harness.ROOT / "src/domain/catalogue.csv").read_text().splitlines()[1:]]
+        minerals = [line.split(",")[0] for line in (harness.ROOT / "crates/core/src/domain/catalogue.csv").read_text().splitlines()[1:]]
         last, turn = 0, 0
         while last < MANY:
             turn += 1

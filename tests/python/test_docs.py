@@ -1,8 +1,10 @@
-"""Every command of the documents, run as it is typed: a test for each section of each page.
+"""Runs every command of the documentation as it is written: one test per section of each page.
 
-`sh` blocks are run in order, each section in a folder and a network of its own. What a `text` or `json` block after one shows must
-be in what it printed. A `toml` block must be sound; one that begins with its name, `# rule.toml`, is there for the commands after
-it. What is not run here is in the tables below, with the reason; nothing else is left out.
+- `sh` blocks run in order, each section in a folder and a network of its own.
+- A `text` or `json` block after an `sh` block must match what it printed.
+- A `toml` block must be a valid settings file. One that begins with its name, `# rule.toml`, is
+  saved for the commands after it.
+- The tables below list the commands that do not run here, with the reason; every other one runs.
 """
 
 import os
@@ -16,7 +18,7 @@ import harness
 
 DATA = pathlib.Path(os.environ.get("LODEWATCH_DATA", harness.ROOT / "../shared/data"))
 
-# Beginnings of lines that are not run here, and why.
+# Commands that do not run here, by their first words, and why.
 ELSEWHERE = {
     "cargo install ": "the program under test is on the PATH",
     "cargo build": "tests/all.sh does it",
@@ -33,26 +35,26 @@ ELSEWHERE = {
     "lodewatch feed ": "test_feed.py runs it over files, folders and addresses",
     "lodewatch forward ": "test_forward.py runs it against a real Alertmanager and a receiver",
 }
-# Pages that are run elsewhere.
+# Pages whose commands run in another test.
 PAGES_ELSEWHERE = {"examples/README.md": "test_examples.py builds and starts the examples by its lines"}
-# What is run in place of what is typed, and why.
+# Replacements of what is written, and why.
 INSTEAD = {
     "cargo run --release -- ": ("lodewatch ", "a release build takes minutes"),
-    "--address REPLICA": ("", "the server that is there"),
+    "--address REPLICA": ("", "the server under test"),
 }
-# What stays until the section is over, and what it says when it is ready.
+# Commands that run until the section ends, and the output that shows that they are ready.
 STAYS = {
     "lodewatch serve": "listening address",
     "lodewatch watch": "waiting for news",
 }
-# Names that the pages use for a reader's own files, and what they are here.
+# Names that the pages use for a reader's own files, and the files used here.
 FILES = {
     "my-rules.toml": "deploy/lodewatch.toml",
-    "table.csv": "tests/imports/table.csv",
-    "table.toml": "src/feeds/table/example.toml",
-    "interventions.csv": "tests/imports/gta.csv",
+    "table.csv": "crates/importers/samples/table.csv",
+    "table.toml": "crates/importers/src/table/example.toml",
+    "interventions.csv": "crates/importers/samples/gta.csv",
 }
-# The same, of the data that is only where the tests' data is.
+# The same, for files of the real data sets, which are optional.
 REAL_FILES = {
     "MCS2026_Commodities_Data.csv": "usgs/MCS2026_Commodities_Data.csv",
     "export_control_events.csv": "export_control_events.csv",
@@ -65,7 +67,7 @@ def pages():
 
 
 def commands(text):
-    """The commands of a block, each with the lines that belong to it: continued ones, loops and here-documents."""
+    """The commands of a block, each with its continued lines, loop body or here-document."""
     found, end = [], None
     for line in text.splitlines():
         if end is not None or (found and re.search(r"(\\|\||&&)$", found[-1])):
@@ -81,7 +83,7 @@ def commands(text):
 
 
 class Documents(unittest.TestCase):
-    """A test for each section, which `add_sections` adds, and what holds for all of them."""
+    """One test per section, added by `add_sections`, and tests over all pages."""
 
     def run_section(self, page, blocks):
         terminal = docs.Terminal(self)
@@ -128,17 +130,21 @@ class Documents(unittest.TestCase):
         self.assertIn("no problems", terminal.run(f"lodewatch check-config {name}"))
 
     def compare(self, shown, said):
-        """Every line that is shown was printed, in this order; `…` stands for anything, and any blanks for any others."""
+        """Every shown line was printed, in this order. `…` matches anything, white space any other."""
         printed = iter([" ".join(line.split()) for line in said.splitlines()])
         for line in shown.splitlines():
             words = [re.escape(" ".join(part.split())) for part in line.split("…")]
             pattern = re.compile(r"\s*.*\s*".join(words))
             if not any(pattern.fullmatch(one) for one in printed):
-                self.fail(f"not printed, or not in this order:\n{line}\nof what was printed:\n{said}")
+                self.fail(f"not in the output, or not in this order:\n{line}\noutput:\n{said}")
 
     def test_the_tables_name_nothing_that_no_page_has(self):
         typed = "".join(
-            f"\n{block.text}" for page in pages() for blocks in docs.sections(page).values() for block in blocks if block.kind == "sh"
+            f"\n{block.text}"
+            for page in pages()
+            for blocks in docs.sections(page).values()
+            for block in blocks
+            if block.kind == "sh"
         )
         starts = [f"\n{start}" for start in [*ELSEWHERE, *STAYS]]
         unused = [words for words in [*starts, *INSTEAD, *FILES, *REAL_FILES] if words not in typed]

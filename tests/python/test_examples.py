@@ -1,6 +1,7 @@
-"""The examples against the real server, built and started by the lines of their own page.
+"""Runs the examples against the real server, built and started as their own page says.
 
-Every alert once, over kill -9, a server that is gone, and a new start; every batch once, though its answer is lost.
+Each alert once across kill -9, an unreachable server and a restart; each batch once even if its
+reply is lost.
 """
 
 import pathlib
@@ -20,7 +21,7 @@ import test_client
 
 SECONDS_MAX = 60
 PAGE = "examples/README.md"
-# What tests/all.sh does before.
+# Commands that tests/all.sh ran before.
 DONE_BEFORE = ("cargo build ", "apt-get install ")
 SERVER = "127.0.0.1:50061"
 PUBLISH = "/lodewatch.v1.FeedService/Publish"
@@ -35,7 +36,7 @@ def shell_blocks(language):
 
 
 class Example(test_client.WithServer):
-    """One language: what its section of the page builds, and then starts."""
+    """One language: its section of the page builds it, then starts it."""
 
     language = None
 
@@ -44,7 +45,7 @@ class Example(test_client.WithServer):
         if cls.language is None:
             raise unittest.SkipTest("no language by itself")
         *build, start = shell_blocks(cls.language)
-        # Where cargo builds into another folder than the page's.
+        # Cargo may build into another folder than the page names.
         start = start.replace("target/debug", str(pathlib.Path(harness.BINARY).parent))
         subscribe, publish = start.splitlines()
         cls.subscribe = subscribe.removesuffix(f" cursor {SERVER}")
@@ -66,7 +67,7 @@ class Example(test_client.WithServer):
 
 
 class Subscriber:
-    """Publishes shares that cross a threshold each time, and reads what the example prints."""
+    """Publishes shares that cross a threshold each time, and reads the example's output."""
 
     def setUp(self):
         super().setUp()
@@ -102,7 +103,7 @@ class Subscriber:
                 self.news.notify_all()
 
     def wait_for_cursor(self, cursor=None):
-        """Until the example keeps this cursor, or any: it has handled all before it. One without waits for its snapshot."""
+        """Waits until the example saved this cursor, or any; it has handled everything before it."""
         end = time.monotonic() + SECONDS_MAX
         while not self.cursor.exists() or cursor not in (None, self.cursor.read_text()):
             self.assertIsNone(self.process.poll(), "the example runs")
@@ -124,7 +125,7 @@ class Subscriber:
         self.channel = grpc.insecure_channel(self.server.address)
         self.addCleanup(self.channel.close)
 
-    def test_every_alert_is_printed_once_whatever_happens(self):
+    def test_every_alert_is_printed_once_across_crashes_and_restarts(self):
         end = self.run_example("127.0.0.1:1", self.server.address)
         self.wait_for_cursor()
         self.wait_for_cursor(self.publish_turn(0).cursor)
@@ -141,7 +142,7 @@ class Subscriber:
 
 
 class Losing(grpc.GenericRpcHandler):
-    """Hands batches on to the real server, and loses the answer to the first."""
+    """Forwards batches to the real server, and loses the reply to the first."""
 
     def __init__(self, channel):
         self.batches = []
@@ -154,12 +155,12 @@ class Losing(grpc.GenericRpcHandler):
         self.batches.append(batch)
         answer = self.forward(batch, timeout=SECONDS_MAX)
         if len(self.batches) == 1:
-            context.abort(grpc.StatusCode.UNAVAILABLE, "the answer is lost")
+            context.abort(grpc.StatusCode.UNAVAILABLE, "the reply is lost")
         return answer
 
 
 class Publisher:
-    """Publishes files, and reads what becomes of them."""
+    """Publishes files, and reads the results."""
 
     def run_publisher(self, path, *servers):
         arguments = shlex.join(["my-feed", str(path), *servers])
@@ -171,7 +172,7 @@ class Publisher:
         path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
         return path
 
-    def test_a_batch_is_applied_once_though_its_answer_is_lost(self):
+    def test_a_batch_is_applied_once_even_if_its_reply_is_lost(self):
         between = grpc.server(futures.ThreadPoolExecutor(1))
         losing = Losing(self.channel)
         between.add_generic_rpc_handlers([losing])
@@ -185,9 +186,9 @@ class Publisher:
         self.assertEqual(first, again, "the same batch under the same request_id")
         uuid.UUID(test_client.feed_pb2.PublishRequest.FromString(first).request_id)
         done = self.run_publisher(path, self.server.address)
-        self.assertEqual(done.stdout, "lines 1 to 2: 0 applied, 0 alerts\n", "another batch that says the same")
+        self.assertEqual(done.stdout, "lines 1 to 2: 0 applied, 0 alerts\n", "another batch with the same content")
 
-    def test_a_refusal_names_every_bad_field(self):
+    def test_a_rejection_names_every_invalid_field(self):
         report = '{"report":{"mineral":"gallium","stage":"STAGE_REFINING","source":"USGS","period":"2025","rows":[%s]}}'
         path = self.write(report % '{"country":"Atlantis","share":1.5}', "", report % "")
         done = self.run_publisher(path, self.server.address)
@@ -196,7 +197,7 @@ class Publisher:
         for field in ("updates[0].report.rows[0].country", "updates[0].report.vintage", "updates[1].report.vintage"):
             self.assertIn(field, done.stderr)
 
-    def test_a_line_that_is_no_update_is_named(self):
+    def test_a_line_that_is_not_an_update_is_named(self):
         path = self.write('{"removal":{"threatId":"NONE"}}', '{"removal":{"threadId":"NONE"}}')
         done = self.run_publisher(path, self.server.address)
         self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)

@@ -286,7 +286,7 @@ class Feeding(harness.Case):
         identities = self.folder / "identities.toml"
         identities.write_text(token.stderr)
         self.server.kill()
-        self.serve(LODEWATCH_ACCESS__IDENTITIES=str(identities), LODEWATCH_RELOAD__EVERY="1s")
+        self.serve(LODEWATCH_ACCESS__IDENTITIES=str(identities), LODEWATCH_RELOAD__INTERVAL="1s")
         self.put("a.jsonl", share("unobtainium", 0.9))
         self.put("b.jsonl", share("gallium", 0.9))
         self.feeds(own=("jsonl", "source"))
@@ -322,9 +322,9 @@ class Feeding(harness.Case):
         self.assertEqual(self.batches(), [("own", 1)])
 
     def test_a_mapping_that_changes_has_tables_read_again(self):
-        imports = harness.ROOT / "tests/imports"
+        imports = harness.ROOT / "crates/importers/samples"
         mapping = self.folder / "map.toml"
-        mapping.write_text((harness.ROOT / "src/feeds/table/example.toml").read_text())
+        mapping.write_text((harness.ROOT / "crates/importers/src/table/example.toml").read_text())
         self.feeds(table=("csv", imports / "table.csv", {"mapping": "map.toml"}), gta=("gta", imports / "gta.csv"))
         self.assertEqual(self.run_to_its_end("--once")[0], 0)
         self.assertEqual(sorted(self.batches()), [("gta", 7), ("table", 3)])
@@ -381,7 +381,7 @@ class Feeding(harness.Case):
 
         while value('lodewatch_feed_in_sync_timestamp_seconds{feed="good"}') == 0:
             self.assertIsNone(program.process.poll())
-        self.assertEqual(value('lodewatch_feed_troubled{feed="own"}'), 1)
+        self.assertEqual(value('lodewatch_feed_failing{feed="own"}'), 1)
         self.assertEqual(value('lodewatch_feed_in_sync_timestamp_seconds{feed="own"}'), 0)
         self.assertGreater(value('lodewatch_feed_published_timestamp_seconds{feed="own"}'), 1.7e9)
         self.assertEqual(value('lodewatch_feed_updates_total{feed="own",outcome="applied"}'), 1)

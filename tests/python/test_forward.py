@@ -180,7 +180,7 @@ class Forwarding(harness.Case):
         return int(self.alerts()[-1]["sequence"])
 
     def alerts(self):
-        lines = self.lodewatch("alerts", "--oldest-first", "--drills", "--limit", 1000, "--output", "json")
+        lines = self.lodewatch("alerts", "--oldest-first", "--exercises", "--limit", 1000, "--output", "json")
         return [json.loads(line) for line in lines.splitlines()]
 
     def forward(self, *arguments):
@@ -270,7 +270,7 @@ class Forwarding(harness.Case):
         program.process.send_signal(signal.SIGTERM)
         self.assertEqual(program.ended()[0], 0)
         self.state.unlink()
-        self.webhook("--drills", "--from", "oldest")
+        self.webhook("--exercises", "--from", "oldest")
         self.receiver.wait_for_sequence(drill)
 
     def test_what_cannot_be_kept_or_used_is_said_before_anything_is_sent(self):

@@ -7,13 +7,13 @@ use crate::nats::Nats;
 use crate::process::program;
 use crate::samples::{ban, swing};
 use lodewatch::archive::Archive;
-use lodewatch::client::Publisher;
 use lodewatch::config::{Config, Credentials, JetStream as Settings, Store};
-use lodewatch::domain::{Entry, Payload, Policy, Seq};
-use lodewatch::grpc::pb::policy_service_client::PolicyServiceClient;
-use lodewatch::grpc::pb::subscribe_response::Message;
-use lodewatch::grpc::pb::{GetPolicyRequest, ListAlertsRequest, Order, Start, SubscribeRequest};
 use lodewatch::journal::{JetStream, Journal, Testimony};
+use lodewatch_client::Publisher;
+use lodewatch_core::domain::{Entry, Payload, Policy, Seq};
+use lodewatch_proto::v1::policy_service_client::PolicyServiceClient;
+use lodewatch_proto::v1::subscribe_response::Message;
+use lodewatch_proto::v1::{GetPolicyRequest, ListAlertsRequest, Order, Start, SubscribeRequest};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -199,7 +199,7 @@ async fn a_rolling_change_of_the_policy_ends_with_the_newest_and_nobody_takes_tu
         assert_eq!(in_force, 1);
         let mut policies = PolicyServiceClient::new(server.channel.clone());
         let told = policies.get_policy(GetPolicyRequest::default()).await.unwrap().into_inner();
-        assert_eq!((told.policy.unwrap().rules.len(), told.refused), (1, String::new()));
+        assert_eq!((told.policy.unwrap().rules.len(), told.settings_error), (1, String::new()));
     }
     all.stop().await;
 }
@@ -294,7 +294,7 @@ async fn a_subscriber_is_told_that_the_journal_is_out_of_reach_and_misses_nothin
     };
     let mut stream = all.servers[1].subscribe(request).await.unwrap();
     let is_out_of_reach = |message: &Message| match message {
-        Message::Heartbeat(heartbeat) => Some(heartbeat.journal_out_of_reach),
+        Message::Heartbeat(heartbeat) => Some(heartbeat.journal_unreachable),
         _ => None,
     };
     let (before, _) = stream.until(|message| is_out_of_reach(message) == Some(false)).await;
@@ -308,7 +308,7 @@ async fn a_subscriber_is_told_that_the_journal_is_out_of_reach_and_misses_nothin
     assert_eq!(all.servers[1].all_alerts().await, before);
     let request = batch(vec![swing("gallium", 1)]);
     let refused = all.servers[2].feed().publish(request.clone()).await.unwrap_err();
-    assert_eq!(refused.get_details_error_info().unwrap().reason, "JOURNAL_OUT_OF_REACH");
+    assert_eq!(refused.get_details_error_info().unwrap().reason, "JOURNAL_UNREACHABLE");
     all.nats.run();
     // It may have come all the same; under its request id it counts once.
     let second = Publisher::new(all.servers[2].servers()).publish(request).await.unwrap();

@@ -4,9 +4,9 @@ use crate::nats::Cluster;
 use crate::oracle::Oracle;
 use crate::process::Process;
 use crate::proxy::{Proxy, Weather};
-use lodewatch::client::Servers;
 use lodewatch::config;
 use lodewatch::journal::JetStream;
+use lodewatch_client::Servers;
 use std::fmt::Write as _;
 use std::path::Path;
 use tempfile::TempDir;
@@ -21,7 +21,7 @@ const REPLICAS: usize = 3;
 /// Two rules that every turn of a market crosses, and a stream that is soon told to come again.
 const RULES: &str = r#"
 [server]
-drain = "2s"
+drain_timeout = "2s"
 
 [archive]
 snapshot_every_entries = 200

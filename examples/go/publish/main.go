@@ -1,8 +1,10 @@
-// Publishes a feed: JSON lines, each a lodewatch.v1.Update, in batches that are applied once, whatever fails meanwhile.
+// Publishes JSON lines, each a lodewatch.v1.Update, in batches that are applied once, even if
+// either side crashes.
 //
 //	publish FEED FILE HOST:PORT [HOST:PORT ...]
 //
-// A batch that is not answered is sent again under its request_id, to the next server. What is refused is named, field by field.
+// A batch without a reply is sent again under its request_id, to the next server. A rejection names
+// every invalid field.
 package main
 
 import (
@@ -29,8 +31,9 @@ const (
 	waitMin, waitMax = 100 * time.Millisecond, 5 * time.Second
 )
 
-// ResourceExhausted: too much at once, or a full disk. A batch that is too large for any server gets it as well.
-var passing = map[codes.Code]bool{
+// ResourceExhausted: a limit is reached, or the disk is full. A batch that is too large for any
+// server gets it as well.
+var retryable = map[codes.Code]bool{
 	codes.Unavailable: true, codes.Canceled: true, codes.Unknown: true, codes.Internal: true,
 	codes.DeadlineExceeded: true, codes.ResourceExhausted: true,
 }
@@ -58,16 +61,16 @@ func read(path string) (lines []line) {
 	return lines
 }
 
-// publish gives the answer to a batch: it is durable and applied. An error says that it was refused.
+// publish returns once the batch is durable and applied. An error means that it was rejected.
 func publish(servers []string, request *v1.PublishRequest) (*v1.PublishResponse, error) {
 	wait := waitMin
 	for turn := 0; ; turn++ {
 		server := servers[turn%len(servers)]
 		answer, err := try(server, request)
-		if !passing[status.Code(err)] {
+		if !retryable[status.Code(err)] {
 			return answer, err
 		}
-		log.Printf("%s: %v; the batch is sent again", server, status.Code(err))
+		log.Printf("%s: %v; retrying the batch", server, status.Code(err))
 		time.Sleep(time.Duration(float64(wait) * (1 + mathrand.Float64())))
 		if wait *= 2; wait > waitMax {
 			wait = waitMax
@@ -114,7 +117,7 @@ func main() {
 		where := fmt.Sprintf("lines %d to %d", batch[0].number, batch[len(batch)-1].number)
 		answer, err := publish(os.Args[3:], request)
 		if err != nil {
-			// Names every bad field; updates[0] is the first line of the batch.
+			// Names every invalid field; updates[0] is the first line of the batch.
 			log.Fatalf("%s: %v", where, err)
 		}
 		applied := 0

@@ -1,9 +1,9 @@
-// Prints alerts as they come, each once, over restarts and lost connections: the loop of every subscriber.
+// Prints each alert once, across restarts and lost connections: the loop of every subscriber.
 //
 //	subscribe CURSOR_FILE HOST:PORT [HOST:PORT ...]
 //
-// The cursor is kept in CURSOR_FILE, so that the next run goes on where this one stopped; without the file it begins with
-// what is open now.
+// CURSOR_FILE keeps the cursor, so that the next run resumes where this one stopped. Without the
+// file the stream starts with a snapshot of the active alerts.
 package main
 
 import (
@@ -31,8 +31,8 @@ const (
 	waitMin, waitMax = 100 * time.Millisecond, 5 * time.Second
 )
 
-// A lost connection shows as any of several codes.
-var passing = map[codes.Code]bool{
+// A lost connection is reported as any of several codes.
+var retryable = map[codes.Code]bool{
 	codes.Unavailable: true, codes.Canceled: true, codes.Unknown: true, codes.Internal: true,
 	codes.DeadlineExceeded: true, codes.ResourceExhausted: true,
 }
@@ -42,11 +42,12 @@ type subscription struct {
 	wait   time.Duration
 }
 
-// follow handles messages, over any number of streams, until one cannot be handled or trying again does not help.
+// follow handles messages across reconnects, until one cannot be handled or an error is not
+// retryable.
 func (s *subscription) follow(servers []string, handle func(*v1.SubscribeResponse) error) error {
 	for turn := 0; ; turn++ {
 		err := s.stream(servers[turn%len(servers)], handle)
-		if !errors.Is(err, io.EOF) && !passing[status.Code(err)] {
+		if !errors.Is(err, io.EOF) && !retryable[status.Code(err)] {
 			return err
 		}
 		time.Sleep(time.Duration(float64(s.wait) * (1 + rand.Float64())))
@@ -82,7 +83,7 @@ func (s *subscription) stream(server string, handle func(*v1.SubscribeResponse) 
 		if err := handle(message); err != nil {
 			return status.Error(codes.Aborted, err.Error())
 		}
-		// Empty until the end of a snapshot: one that is cut off is sent again as a whole.
+		// Empty until the end of a snapshot: an interrupted one is sent again as a whole.
 		if message.Cursor != "" {
 			s.cursor = message.Cursor
 		}
@@ -111,7 +112,8 @@ func main() {
 		if message.Cursor == "" {
 			return nil
 		}
-		// Whole or not at all. Where alerts go to a database, keep the cursor there, in the same transaction.
+		// Replace the file atomically. If alerts go to a database, save the cursor there, in the same
+		// transaction.
 		if err := os.WriteFile(path+".new", []byte(message.Cursor), 0o600); err != nil {
 			return err
 		}

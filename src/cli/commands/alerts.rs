@@ -6,11 +6,13 @@ use crate::cli::output::format::{self, Unit, decimal};
 use crate::cli::output::print::{self, OutputFormat};
 use crate::cli::output::{alert_line, columns};
 use crate::cli::queries::PAGE_SIZE;
-use crate::client::Servers;
 use crate::domain::Country;
 use crate::grpc::pb::alert_service_client::AlertServiceClient;
-use crate::grpc::pb::{Alert, AlertKind, GetAlertRequest, ListAlertsRequest, Metric, Order, Part};
+use crate::grpc::pb::{
+    Alert, AlertKind, Contribution, GetAlertRequest, ListAlertsRequest, Metric, Order,
+};
 use clap::{Args, Subcommand};
+use lodewatch_client::Servers;
 use std::fmt::Write;
 
 #[derive(Debug, Args)]
@@ -117,7 +119,7 @@ fn render_details(alert: &Alert) -> String {
         }
     };
     detail("cause", alert.cause.as_ref().map(format::cause).unwrap_or_default());
-    let effects = alert.bearings.iter().map(format::threat_effect).collect::<Vec<_>>();
+    let effects = alert.threat_effects.iter().map(format::threat_effect).collect::<Vec<_>>();
     detail("threats", effects.join("\n           "));
     detail("report", alert.report.as_ref().map(format::report).unwrap_or_default());
     detail("flags", format::flag_names(alert.flags()));
@@ -135,7 +137,7 @@ fn arithmetic(alert: &Alert) -> String {
     let unit = Unit::of(alert.metric());
     let mut table = print::table(&["", "share", "", "weight", "", "adds"]);
     let (mut lower, mut upper) = (0_i64, 0_i64);
-    for part in &alert.why {
+    for part in &alert.contributions {
         upper = upper.saturating_add(part.amount);
         if !part.upper_only {
             lower = lower.saturating_add(part.amount);
@@ -177,7 +179,7 @@ fn arithmetic(alert: &Alert) -> String {
     format!("{table}\n {name}{complement}: {value}{threshold}")
 }
 
-fn contributor(part: &Part) -> String {
+fn contributor(part: &Contribution) -> String {
     match Country::from_alpha3(&part.country) {
         Some(country) => format!("{} ({country})", country.name()),
         None => "residual".to_owned(),
@@ -200,11 +202,11 @@ mod tests {
             r#"{"sequence":"17","episode":"12","previousSequence":"12","kind":"ALERT_KIND_ESCALATED","rule":"hhi-t",
             "policyVersion":"1","level":"LEVEL_CRITICAL","previousLevel":"LEVEL_WARNING","mineral":"gallium",
             "stage":"STAGE_REFINING","destination":"G7","metric":"METRIC_HHI_T","threshold":12000,
-            "why":[{"country":"CHN","sharePpm":990000,"weightPermille":1500,"amount":"1470150000000000"},
+            "contributions":[{"country":"CHN","sharePpm":990000,"weightPermille":1500,"amount":"1470150000000000"},
             {"country":"RUS","sharePpm":4321,"weightPermille":1000,"amount":"18671041000"},
             {"sharePpm":5679,"weightPermille":1000,"amount":"32251041000","upperOnly":true}],
             "cause":{"kind":"CAUSE_KIND_THREAT","feed":"desk","requestId":"r-1","threatIds":["CHN-USA-2024"]},
-            "bearings":[{"threatId":"CHN-USA-2024","imposing":"CHN","scopeMatch":"SCOPE_MATCH_EXACT","weight":1.5,
+            "threatEffects":[{"threatId":"CHN-USA-2024","imposing":"CHN","scopeMatch":"SCOPE_MATCH_EXACT","weight":1.5,
             "status":"THREAT_STATUS_IN_FORCE","reached":["USA"]}],"flags":["FLAG_ESTIMATED"],
             "report":{"source":"USGS","period":"2025","vintage":"2026-02-06"},
             "eventTime":"2024-12-03T00:00:00Z","sentence":"The sentence."}"#,

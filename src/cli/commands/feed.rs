@@ -3,14 +3,14 @@
 use crate::cli::error::Error;
 use crate::cli::output::print::{self, OutputFormat};
 use crate::cli::signals::Signals;
-use crate::client::Servers;
 use crate::clock::Clock;
 use crate::config::{self, Feed};
-use crate::intake::{self, Checkpoints, Entry, Format, Rounds, Sources};
-use crate::place::Place;
+use crate::feed_sync::{self, Checkpoints, Entry, Format, Rounds, Sources};
 use crate::{metrics, server};
 use clap::Args;
 use futures_util::future::OptionFuture;
+use lodewatch_client::Place;
+use lodewatch_client::Servers;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -60,10 +60,10 @@ pub(crate) async fn run(
     };
     let state = Place::new(state);
     if status {
-        return print_status(format, &feeds, state.read().map_err(intake::Error::Place)?);
+        return print_status(format, &feeds, state.read().map_err(feed_sync::Error::Place)?);
     }
     let names = feeds.iter().map(|feed| &feed.name);
-    let checkpoints = Checkpoints::open(state, names).map_err(intake::Error::Place)?;
+    let checkpoints = Checkpoints::open(state, names).map_err(feed_sync::Error::Place)?;
     // Only read, never used to stamp an entry.
     let clock = Clock::system(0);
     let rounds = if once { Rounds::One } else { Rounds::Endless };
@@ -78,7 +78,7 @@ pub(crate) async fn run(
     };
     let mut signals = Signals::install()?;
     tokio::select! {
-        ended = intake::run(servers, &clock, feeds, checkpoints, rounds, &metrics) => Ok(ended?),
+        ended = feed_sync::run(servers, &clock, feeds, checkpoints, rounds, &metrics) => Ok(ended?),
         Some(()) = OptionFuture::from(metrics_server) => {
             unreachable!("metrics are served for as long as the process lives")
         }
@@ -119,7 +119,7 @@ fn print_status(format: OutputFormat, feeds: &[Feed], mut sources: Sources) -> R
     let failed: BTreeSet<&str> = failed.map(|status| status.feed.as_str()).collect();
     match failed.len() {
         0 => Ok(()),
-        count => Err(intake::Error::Trouble(count, feeds.len()).into()),
+        count => Err(feed_sync::Error::Trouble(count, feeds.len()).into()),
     }
 }
 

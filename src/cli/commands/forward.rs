@@ -4,14 +4,14 @@ use crate::cli::error::Error;
 use crate::cli::filter::{FilterArgs, parse_start};
 use crate::cli::input::read_text;
 use crate::cli::signals::Signals;
-use crate::client::Servers;
 use crate::clock::Clock;
-use crate::forward::alertmanager::{self, Alertmanager};
-use crate::forward::webhook::{self, Webhook};
-use crate::forward::{self, Receiver, Secrets};
 use crate::grpc::pb::SubscribeRequest;
-use crate::place::Place;
+use crate::sinks::alertmanager::{self, Alertmanager};
+use crate::sinks::webhook::{self, Webhook};
+use crate::sinks::{self, Receiver, Secrets};
 use clap::{Args, Subcommand};
+use lodewatch_client::Place;
+use lodewatch_client::Servers;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ struct AlertmanagerArgs {
     rule: Vec<String>,
     /// Include exercises (test alerts).
     #[arg(long)]
-    drills: bool,
+    exercises: bool,
     /// Interval at which firing alerts are sent again; keep it below Alertmanager's
     /// `resolve_timeout`, by default five minutes.
     #[arg(
@@ -118,7 +118,7 @@ async fn forward(servers: Servers, args: ForwardArgs) -> Result<(), Error> {
         Sink::Webhook(args) => webhook::run(servers, &clock, webhook(args)?).await,
     };
     ended.map_err(|error| {
-        if let forward::Error::Subscription(status) = error {
+        if let sinks::Error::Subscription(status) = error {
             Error::call("subscribe to alerts")(*status)
         } else {
             Error::Forward(error)
@@ -127,13 +127,14 @@ async fn forward(servers: Servers, args: ForwardArgs) -> Result<(), Error> {
 }
 
 fn alertmanager(args: AlertmanagerArgs) -> Result<Alertmanager, Error> {
-    let AlertmanagerArgs { url, sink, mineral, stage, destination, rule, drills, repeat, link } =
+    let AlertmanagerArgs { url, sink, mineral, stage, destination, rule, exercises, repeat, link } =
         args;
     let authorization = sink.authorization_file.as_deref().map(read_text).transpose()?;
     let receiver = |url: &String| Receiver::new(url, authorization.as_deref());
     let receivers = url.iter().map(receiver).collect::<Result<_, _>>();
     // No filter by what may change while an episode is open: its end would be missed.
-    let filter = FilterArgs { mineral, stage, destination, rule, drills, ..FilterArgs::default() };
+    let filter =
+        FilterArgs { mineral, stage, destination, rule, exercises, ..FilterArgs::default() };
     Ok(Alertmanager {
         receivers: receivers.map_err(Error::Forward)?,
         place: Place::new(sink.state),

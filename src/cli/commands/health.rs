@@ -2,8 +2,8 @@
 
 use crate::cli::error::Error;
 use crate::cli::output::print;
-use crate::client::Servers;
 use clap::Args;
+use lodewatch_client::Servers;
 use std::time::Duration;
 use tonic::Request;
 use tonic_health::pb::HealthCheckRequest;

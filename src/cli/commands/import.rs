@@ -4,11 +4,11 @@ use crate::cli::batch_upload::BatchUpload;
 use crate::cli::error::Error;
 use crate::cli::input;
 use crate::cli::output::print::{self, OutputFormat};
-use crate::client::Servers;
-use crate::feeds::Skipped;
-use crate::feeds::table::Mapping;
-use crate::intake::{BATCH, Format, ImportSummary, revisions};
+use crate::feed_sync::{BATCH, Format, ImportSummary, revisions};
 use clap::{Args, Subcommand};
+use lodewatch_client::Servers;
+use lodewatch_importers::Skipped;
+use lodewatch_importers::table::Mapping;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -28,8 +28,10 @@ pub(crate) struct ImportArgs {
     verbose: bool,
 }
 
-const MAPPING: &str =
-    concat!("Example of a mapping:\n\n", include_str!("../../feeds/table/example.toml"));
+const MAPPING: &str = concat!(
+    "Example of a mapping:\n\n",
+    include_str!("../../../crates/importers/src/table/example.toml")
+);
 
 #[derive(Debug, Subcommand)]
 enum ImportFile {

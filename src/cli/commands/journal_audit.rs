@@ -3,7 +3,7 @@
 use crate::cli::error::Error;
 use crate::cli::output::columns::{Column, CsvRow};
 use crate::cli::output::print::{self, OutputFormat};
-use crate::domain::update::{Answer, Outcome, Update};
+use crate::domain::update::{BatchOutcome, Update, UpdateOutcome};
 use crate::domain::{Batch, Entry, Payload};
 use crate::engine::State;
 use crate::journal::Reading;
@@ -92,15 +92,16 @@ fn describe_update(update: &Update) -> String {
 }
 
 fn describe_outcome(entry: &Entry, batch: &Batch, state: &State) -> String {
-    let answered = state.requests().get(batch.request_id).filter(|one| one.entry == entry.seq);
-    match answered.map(|answered| &answered.answer) {
+    let answered =
+        state.recent_batches().get(batch.request_id).filter(|one| one.entry == entry.seq);
+    match answered.map(|answered| &answered.outcome) {
         None => "duplicate".to_owned(),
-        Some(Answer::Refused(refusals)) => {
-            let reasons = refusals.iter().map(ToString::to_string).collect::<Vec<_>>();
+        Some(BatchOutcome::Rejected(rejections)) => {
+            let reasons = rejections.iter().map(ToString::to_string).collect::<Vec<_>>();
             format!("rejected ({})", reasons.join("; "))
         }
-        Some(Answer::Accepted(outcomes)) => {
-            let has_change = outcomes.iter().any(|outcome| *outcome != Outcome::Unchanged);
+        Some(BatchOutcome::Accepted(outcomes)) => {
+            let has_change = outcomes.iter().any(|outcome| *outcome != UpdateOutcome::Unchanged);
             if has_change { "applied" } else { "unchanged" }.to_owned()
         }
     }

@@ -5,8 +5,8 @@ use crate::cli::filter::parse_stage;
 use crate::cli::output::columns::{self, SupplierRow};
 use crate::cli::output::print::{self, OutputFormat};
 use crate::cli::queries;
-use crate::client::Servers;
 use clap::Args;
+use lodewatch_client::Servers;
 
 /// The page's width if stdout is not a terminal.
 const DEFAULT_COLUMNS: usize = 80;

@@ -4,8 +4,8 @@ use crate::cli::batch_upload::BatchUpload;
 use crate::cli::error::Error;
 use crate::cli::input;
 use crate::cli::output::print::OutputFormat;
-use crate::client::Servers;
 use clap::Args;
+use lodewatch_client::Servers;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]

@@ -5,7 +5,6 @@ use crate::cli::filter::FilterArgs;
 use crate::cli::input;
 use crate::cli::output::print::{self, OutputFormat};
 use crate::cli::output::{alert_line, columns, format, market_tables};
-use crate::client::Servers;
 use crate::config;
 use crate::domain::{Seq, Timestamp};
 use crate::grpc::pb::backtest_response::Message;
@@ -13,6 +12,7 @@ use crate::grpc::pb::policy_service_client::PolicyServiceClient;
 use crate::grpc::pb::{self, Alert, BacktestProgress, BacktestRequest, SimulateRequest};
 use crate::grpc::render;
 use clap::Args;
+use lodewatch_client::Servers;
 use std::path::{Path, PathBuf};
 use tonic::Status;
 
@@ -123,7 +123,7 @@ pub(crate) async fn run_backtest(
         return Err(failed()(Status::unavailable("the server ended the stream early")));
     }
     if format == OutputFormat::Table {
-        let rejected = match last.refused {
+        let rejected = match last.rejected {
             0 => String::new(),
             rejected => format!("; {rejected} batches would have been rejected"),
         };

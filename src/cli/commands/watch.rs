@@ -6,12 +6,12 @@ use crate::cli::output::alert_line::{self, AlertLayout};
 use crate::cli::output::columns;
 use crate::cli::output::print::{self, OutputFormat};
 use crate::cli::signals::Signals;
-use crate::client::{Resumed, Servers, Subscription};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::grpc::pb::subscribe_response::Message;
 use crate::grpc::pb::{Alert, Start, SubscribeRequest};
 use clap::Args;
+use lodewatch_client::{Resumed, Servers, Subscription};
 use tonic::Code;
 
 #[derive(Debug, Args)]

@@ -141,7 +141,7 @@ fn render_details(alert: &Alert, full_sentence: &str, columns: Option<usize>) ->
         | AlertKind::Flapping
         | AlertKind::Unspecified => unit.format_double(alert.threshold),
     };
-    let effects = alert.bearings.iter().map(format::threat_effect).collect::<Vec<_>>();
+    let effects = alert.threat_effects.iter().map(format::threat_effect).collect::<Vec<_>>();
     for (name, text) in [
         ("", full_sentence.to_owned()),
         ("value", value_change(alert)),

@@ -4,8 +4,8 @@
 
 use super::format::{self, enum_value, level_name, stage_name};
 use crate::grpc::pb::{
-    Alert, Cause, Flag, Interval, Market, Metric, Part, ReportName, Supplier, Threat, ThreatRecord,
-    Timestamp,
+    Alert, Cause, Contribution, Flag, Interval, Market, Metric, ReportRef, Supplier, Threat,
+    ThreatRecord, Timestamp,
 };
 use std::rc::Rc;
 
@@ -55,7 +55,7 @@ impl CsvRow for Alert {
         ("period", |alert| report(alert.report.as_ref()).period),
         ("vintage", |alert| report(alert.report.as_ref()).vintage),
         ("leaders", |alert| alert.leaders.join(" ")),
-        ("threats", |alert| list(alert.bearings.iter().map(|one| one.threat_id.clone()))),
+        ("threats", |alert| list(alert.threat_effects.iter().map(|one| one.threat_id.clone()))),
         ("flags", |alert| flags(alert.flags())),
         ("episode", |alert| alert.episode.to_string()),
         ("previous_sequence", |alert| alert.previous_sequence.to_string()),
@@ -94,7 +94,7 @@ impl CsvRow for Market {
         }),
         ("level", |market| level_name(format::highest_level(market))),
         ("open_alerts", |market| format::open_episodes(market).to_string()),
-        ("threats", |market| list(market.threats.iter().map(|one| one.threat_id.clone()))),
+        ("threats", |market| list(market.threat_effects.iter().map(|one| one.threat_id.clone()))),
         ("source", |market| report(market.report.as_ref()).source),
         ("period", |market| report(market.report.as_ref()).period),
         ("vintage", |market| report(market.report.as_ref()).vintage),
@@ -159,8 +159,8 @@ impl SupplierRow {
     }
 
     /// What the supplier adds to `hhi_t`.
-    fn contribution(&self) -> Option<&Part> {
-        self.market.hhi_t_parts.iter().find(|part| part.country == self.supplier.country)
+    fn contribution(&self) -> Option<&Contribution> {
+        self.market.hhi_t_contributions.iter().find(|part| part.country == self.supplier.country)
     }
 }
 
@@ -190,7 +190,7 @@ fn cause(alert: &Alert) -> Cause {
     alert.cause.clone().unwrap_or_default()
 }
 
-fn report(report: Option<&ReportName>) -> ReportName {
+fn report(report: Option<&ReportRef>) -> ReportRef {
     report.cloned().unwrap_or_default()
 }
 

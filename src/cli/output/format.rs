@@ -2,8 +2,8 @@
 
 use crate::domain;
 use crate::grpc::pb::{
-    Bearing, Cause, CauseKind, Flag, Interval, Level, Market, Metric, ReportName, RuleStanding,
-    Scope, Stage, ThreatStatus, Timestamp,
+    Cause, CauseKind, Flag, Interval, Level, Market, Metric, ReportRef, RuleStatus, Scope, Stage,
+    ThreatEffect, ThreatStatus, Timestamp,
 };
 use rust_decimal::Decimal;
 
@@ -97,15 +97,15 @@ pub(crate) fn metric_name(metric: Metric) -> &'static str {
 
 /// The status of each rule for the market's destination: rules for that destination, and rules
 /// whose metric has none.
-pub(crate) fn rule_statuses(market: &Market) -> impl Iterator<Item = &RuleStanding> {
+pub(crate) fn rule_statuses(market: &Market) -> impl Iterator<Item = &RuleStatus> {
     let is_for_market =
-        |one: &&RuleStanding| one.destination.is_empty() || one.destination == market.destination;
-    market.standings.iter().filter(is_for_market)
+        |one: &&RuleStatus| one.destination.is_empty() || one.destination == market.destination;
+    market.rule_statuses.iter().filter(is_for_market)
 }
 
 /// The highest level of an active alert for the market's destination.
 pub(crate) fn highest_level(market: &Market) -> Level {
-    rule_statuses(market).map(RuleStanding::level).max().unwrap_or_default()
+    rule_statuses(market).map(RuleStatus::level).max().unwrap_or_default()
 }
 
 /// How many episodes are open for the market's destination.
@@ -163,7 +163,7 @@ pub(crate) fn day(timestamp: &Timestamp) -> String {
 }
 
 /// `USGS 2025, released 2026-02-06`.
-pub(crate) fn report(report: &ReportName) -> String {
+pub(crate) fn report(report: &ReportRef) -> String {
     format!("{} {}, released {}", report.source, report.period, report.vintage)
 }
 
@@ -213,7 +213,7 @@ pub(crate) fn cause(cause: &Cause) -> String {
 }
 
 /// A threat and its effect: `CHN-USA-2024 by CHN: in force, weight 1.5, exact match`.
-pub(crate) fn threat_effect(effect: &Bearing) -> String {
+pub(crate) fn threat_effect(effect: &ThreatEffect) -> String {
     let status = enum_name(effect.status().as_str_name(), "THREAT_STATUS_");
     let scope = enum_name(effect.scope_match().as_str_name(), "SCOPE_MATCH_");
     let members = match effect.reached.as_slice() {

@@ -6,7 +6,8 @@ use super::format::{self, Unit, enum_name, level_name, metric_name, metric_text,
 use super::styled_line::{StyledLine, level_style, truncate};
 use crate::domain::{Country, Mineral, Timestamp};
 use crate::grpc::pb::{
-    Alert, Bearing, Level, Market, MarketState, Metric, Rule, RuleStanding, Supplier, ThreatRecord,
+    Alert, Level, Market, MarketState, Metric, Rule, RuleStatus, Supplier, ThreatEffect,
+    ThreatRecord,
 };
 use anstyle::Style;
 
@@ -106,7 +107,7 @@ impl MarketPage {
             StyledLine::plain(line.trim_end())
         };
         let points = |country: &str| {
-            let part = market.hhi_t_parts.iter().find(|part| part.country == country);
+            let part = market.hhi_t_contributions.iter().find(|part| part.country == country);
             part.map_or(0.0, |part| part.points)
         };
         let mut lines = vec![row("", "share", 0.0, "t", "adds", "")];
@@ -212,7 +213,7 @@ impl MarketPage {
             let [watch, warning, critical] =
                 [Level::Watch, Level::Warning, Level::Critical].map(raise);
             let status = format::rule_statuses(&self.market).find(|one| one.rule == rule.name);
-            let level = status.map(RuleStanding::level).unwrap_or_default();
+            let level = status.map(RuleStatus::level).unwrap_or_default();
             let status = status.map_or_else(|| "-".to_owned(), describe_status);
             StyledLine::plain(line(
                 &rule.name,
@@ -240,7 +241,7 @@ impl MarketPage {
 
     /// Every current threat: its status, and the date on which that may change.
     fn threat_lines(&self, columns: usize) -> Vec<StyledLine> {
-        let line = |bearing: &Bearing| {
+        let line = |bearing: &ThreatEffect| {
             let of = |record: &&ThreatRecord| {
                 record.threat.as_ref().is_some_and(|threat| threat.id == bearing.threat_id)
             };
@@ -253,7 +254,7 @@ impl MarketPage {
             let weight = if record.moves_indices {
                 format!("t {}", bearing.weight)
             } else {
-                "no effect on indices".to_owned()
+                "no index effect".to_owned()
             };
             let toward = format::scope(threat.destination.as_ref());
             let line = format!(
@@ -266,7 +267,7 @@ impl MarketPage {
             StyledLine::plain(truncate(&line, columns))
         };
         self.market
-            .threats
+            .threat_effects
             .iter()
             .filter(|one| format::is_current(one.status()))
             .map(line)
@@ -291,7 +292,7 @@ impl MarketPage {
 }
 
 /// `critical, stale`.
-fn describe_status(status: &RuleStanding) -> String {
+fn describe_status(status: &RuleStatus) -> String {
     let words = [
         (status.level() != Level::Unspecified, level_name(status.level())),
         (status.indeterminate, "indeterminate".to_owned()),

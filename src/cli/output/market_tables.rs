@@ -78,9 +78,9 @@ pub(crate) fn print_changes(
             metric(Metric::Hhi),
             metric(Metric::HhiT),
             metric(Metric::RestrictedShare),
-            change(&|market| market.threats.len().to_string()),
+            change(&|market| market.threat_effects.len().to_string()),
             change(&|market| {
-                market.standings.iter().filter(|one| one.episode > 0).count().to_string()
+                market.rule_statuses.iter().filter(|one| one.episode > 0).count().to_string()
             }),
         ]);
     }

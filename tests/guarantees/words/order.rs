@@ -5,8 +5,8 @@ use crate::oracle::position;
 use crate::process::Process;
 use crate::samples::swing;
 use crate::subscriber::{Recording, Wish, by_client, finish};
-use lodewatch::grpc::pb::Start;
-use lodewatch::grpc::pb::subscribe_response::Message;
+use lodewatch_proto::v1::Start;
+use lodewatch_proto::v1::subscribe_response::Message;
 use tokio::sync::watch;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,9 +6,9 @@ use super::{
 use crate::PATIENCE;
 use crate::process::{self};
 use crate::subscriber::{Wish, by_client, finish};
-use lodewatch::client::{self, Servers};
-use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
-use lodewatch::grpc::pb::subscribe_response::Message;
+use lodewatch_client::Servers;
+use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
+use lodewatch_proto::v1::subscribe_response::Message;
 use rustix::process::Signal;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -23,13 +23,13 @@ async fn bounded_silence_a_stopped_server_is_noticed_and_nothing_is_lost() {
     let by_hand = reads(&world, 0, Wish::all(), &end);
     let address = world.subscribers[1].address.clone();
     let servers = Servers::parse([address.as_str()]).unwrap();
-    let mut watching = client::Subscription::new(servers, Wish::all().request());
+    let mut watching = lodewatch_client::Subscription::new(servers, Wish::all().request());
     feed.swing_all(0).await;
     world.process.as_ref().unwrap().stop();
     let lost = loop {
         match timeout(PATIENCE, watching.next()).await.unwrap().unwrap() {
-            client::Resumed::Message(_) => {}
-            client::Resumed::Lost(status) => break status,
+            lodewatch_client::Resumed::Message(_) => {}
+            lodewatch_client::Resumed::Lost(status) => break status,
         }
     };
     assert_eq!(lost.message(), "two heartbeats are missing");
@@ -45,7 +45,7 @@ async fn bounded_silence_heartbeats_come_during_catch_up_and_to_those_who_want_n
     let world = busy_world(2).await;
     let mut feed = Feed::to(&world);
     let wish = Wish { minerals: vec!["tellurium"], ..Wish::all() };
-    let channel = client::connect(&world.subscribers[1].address).await.unwrap();
+    let channel = lodewatch_client::connect(&world.subscribers[1].address).await.unwrap();
     let mut idle =
         AlertServiceClient::new(channel).subscribe(wish.request()).await.unwrap().into_inner();
     for turn in 0..3 {
@@ -72,7 +72,7 @@ async fn no_eviction_a_reader_of_next_to_nothing_gets_everything_on_one_stream()
     let fast = reads(&world, 0, Wish::all(), &end);
     // Reads a byte a millisecond, then nothing at all, while far more than the ring holds goes by.
     let slow = &world.subscribers[1];
-    let channel = client::connect(&slow.address).await.unwrap();
+    let channel = lodewatch_client::connect(&slow.address).await.unwrap();
     let request = Wish::all().request();
     let stream = AlertServiceClient::new(channel).subscribe(request).await.unwrap().into_inner();
     slow.turn(|now| now.bytes_per_ms = Some(1));

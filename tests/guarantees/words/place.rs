@@ -4,8 +4,8 @@ use super::{Feed, busy_world, catch_up_slowly, check_all, heartbeats, messages, 
 use crate::PATIENCE;
 use crate::process::Process;
 use crate::subscriber::{Recording, Wish, finish};
-use lodewatch::client::{self, Servers};
-use lodewatch::grpc::pb::Start;
+use lodewatch_client::Servers;
+use lodewatch_proto::v1::Start;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -45,7 +45,7 @@ async fn resumable_a_snapshot_that_is_cut_off_is_sent_again_as_a_whole() {
     let wish = Wish { start: Start::Snapshot, ..Wish::all() };
     let (tell_handed, mut handed) = watch::channel(0);
     let servers = Servers::parse([way.address.as_str()]).unwrap();
-    let mut watching = client::Subscription::new(servers, wish.request());
+    let mut watching = lodewatch_client::Subscription::new(servers, wish.request());
     let cutting = async {
         timeout(PATIENCE, handed.wait_for(|count| *count >= 2)).await.unwrap().unwrap();
         way.turn(|now| {
@@ -57,7 +57,7 @@ async fn resumable_a_snapshot_that_is_cut_off_is_sent_again_as_a_whole() {
         let mut streams = vec![crate::subscriber::Stream::default()];
         loop {
             match timeout(PATIENCE, watching.next()).await.unwrap().unwrap() {
-                client::Resumed::Message(message) => {
+                lodewatch_client::Resumed::Message(message) => {
                     let done = message.cursor == *end.borrow();
                     streams.last_mut().unwrap().messages.push(*message);
                     tell_handed.send_modify(|count| *count += 1);
@@ -65,7 +65,9 @@ async fn resumable_a_snapshot_that_is_cut_off_is_sent_again_as_a_whole() {
                         return streams;
                     }
                 }
-                client::Resumed::Lost(_) => streams.push(crate::subscriber::Stream::default()),
+                lodewatch_client::Resumed::Lost(_) => {
+                    streams.push(crate::subscriber::Stream::default())
+                }
             }
         }
     };

@@ -6,10 +6,10 @@ use crate::oracle::Oracle;
 use crate::process::Process;
 use crate::samples::swing;
 use crate::subscriber::{Wish, finish};
-use lodewatch::client::{self, Publisher, Servers};
-use lodewatch::grpc::pb::alert_service_client::AlertServiceClient;
-use lodewatch::grpc::pb::subscribe_response::Message;
-use lodewatch::grpc::pb::{GetAlertRequest, PublishRequest, Start, SubscribeRequest};
+use lodewatch_client::{Publisher, Servers};
+use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
+use lodewatch_proto::v1::subscribe_response::Message;
+use lodewatch_proto::v1::{GetAlertRequest, PublishRequest, Start, SubscribeRequest};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -18,7 +18,7 @@ async fn never_ahead_what_was_seen_before_a_kill_is_in_the_journal() {
     let mut world = world(1).await;
     for round in 0..3 {
         let (_tell_end, end) = watch::channel(String::new());
-        let channel = client::connect(&world.subscribers[0].address).await.unwrap();
+        let channel = lodewatch_client::connect(&world.subscribers[0].address).await.unwrap();
         let request =
             SubscribeRequest { start: Start::Oldest.into(), ..SubscribeRequest::default() };
         let mut stream =
@@ -86,7 +86,7 @@ async fn deterministic_the_same_cursors_give_the_same_bytes_from_ring_archive_an
         world.run().await;
         recordings.push(finish(reads(&world, 0, Wish::all(), &end)).await);
     }
-    let channel = client::connect(&world.subscribers[0].address).await.unwrap();
+    let channel = lodewatch_client::connect(&world.subscribers[0].address).await.unwrap();
     let mut alerts = AlertServiceClient::new(channel);
     let mut got = Vec::new();
     for sequence in sequences(&recordings[0]) {

@@ -4,13 +4,13 @@
 use super::board::{Event, MarketKey, Stream};
 use crate::cli::error::Error;
 use crate::cli::queries;
-use crate::client::{Connection, MarketWatch, Resumed, Servers, Subscription};
 use crate::grpc::pb::alert_service_client::AlertServiceClient;
 use crate::grpc::pb::subscribe_response::Message;
 use crate::grpc::pb::{
     AlertFilter, ListAlertsRequest, ListThreatsRequest, OnGap, Start, SubscribeRequest,
     WatchMarketsRequest,
 };
+use lodewatch_client::{Connection, MarketWatch, Resumed, Servers, Subscription};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;

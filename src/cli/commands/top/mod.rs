@@ -22,12 +22,12 @@ mod tests;
 
 use crate::cli::error::Error;
 use crate::cli::signals::Signals;
-use crate::client::Servers;
 use crate::clock::Clock;
 use board::Board;
 use clap::Args;
 use events::EventSource;
 use keys::KeyAction;
+use lodewatch_client::Servers;
 use std::time::Duration;
 use terminal::Screen;
 use tokio::time::interval;

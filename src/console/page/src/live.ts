@@ -136,7 +136,7 @@ async function followAlerts(stop: AbortSignal): Promise<void> {
     for await (const response of alertService.subscribe(request, { signal })) {
       const { message } = response;
       if (message.case === "alerts") gather(message.value.alerts);
-      if (message.case === "heartbeat") outOfReach.set(message.value.journalOutOfReach);
+      if (message.case === "heartbeat") outOfReach.set(message.value.journalUnreachable);
       if (response.cursor !== "") cursor = response.cursor;
       yield message.case === "goAway" ? message.value.reconnectAfterMs : message.case === "caughtUp" ? "live" : "heard";
     }

@@ -94,7 +94,7 @@ export function isFor(standing: { destination: string }, destination: string): b
 
 /** The gravest level that is up for a destination. */
 export function levelOf(market: Market, destination: string): Level {
-  const levels = market.standings.filter((one) => isFor(one, destination)).map((one) => one.level);
+  const levels = market.ruleStatuses.filter((one) => isFor(one, destination)).map((one) => one.level);
   return Math.max(Level.UNSPECIFIED, ...levels);
 }
 

@@ -1,4 +1,4 @@
-import { type Part, Metric } from "../../generated/lodewatch/v1/types_pb";
+import { type Contribution, Metric } from "../../generated/lodewatch/v1/types_pb";
 import { country, figure, isShare, metricName } from "../text";
 
 /** A share to its last part per million. */
@@ -7,9 +7,9 @@ function exact(ppm: number): string {
 }
 
 /** How a value comes about: a line a country, then the sum. Parts that count for the upper bound only are said to. */
-export function Arithmetic({ metric, parts }: { metric: Metric; parts: readonly Part[] }) {
+export function Arithmetic({ metric, parts }: { metric: Metric; parts: readonly Contribution[] }) {
   const shares = isShare(metric);
-  const sum = (all: readonly Part[]) => all.reduce((total, part) => total + part.points, 0);
+  const sum = (all: readonly Contribution[]) => all.reduce((total, part) => total + part.points, 0);
   const [lower, upper] = [sum(parts.filter((part) => !part.upperOnly)), sum(parts)];
   const isRest = metric === Metric.AVAILABLE_SHARE || metric === Metric.N_MINUS_1;
   return (

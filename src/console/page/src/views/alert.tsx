@@ -43,13 +43,13 @@ function Told({ alert }: { alert: Alert }) {
         <div><dt>Threshold</dt><dd>{text.figure(alert.metric, alert.threshold)}</dd></div>
         <div><dt>Happened</dt><dd>{text.minute(alert.eventTime)} UTC</dd></div>
       </dl>
-      {alert.why.length > 0 && <section><h2>How it adds up</h2><Arithmetic metric={alert.metric === Metric.UNSPECIFIED ? Metric.HHI : alert.metric} parts={alert.why} /></section>}
+      {alert.contributions.length > 0 && <section><h2>How it adds up</h2><Arithmetic metric={alert.metric === Metric.UNSPECIFIED ? Metric.HHI : alert.metric} parts={alert.contributions} /></section>}
       <section>
         <h2>Why</h2>
         <p>Because of {text.causeName(alert)}.</p>
-        {alert.bearings.length > 0 && (
+        {alert.threatEffects.length > 0 && (
           <ul>
-            {alert.bearings.map((one) => (
+            {alert.threatEffects.map((one) => (
               <li><strong>{one.threatId}</strong> of {text.country(one.imposing)}: {text.statusName(one.status)}, weight {one.weight}, {text.scopeName(one.scopeMatch)} match{one.reached.length > 0 && `, reaching ${one.reached.map(text.country).join(", ")}`}</li>
             ))}
           </ul>

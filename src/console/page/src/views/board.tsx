@@ -75,7 +75,7 @@ function Square({ market, stage, buyer, drills }: { market: Market | undefined; 
   const level = text.levelOf(market, buyer);
   const isUnknown = market.state === MarketState.UNKNOWN;
   const top = text.metricOf(market, Metric.TOP1_SHARE);
-  const elsewhere = Math.max(Level.UNSPECIFIED, ...market.standings.map((one) => one.level)) > level;
+  const elsewhere = Math.max(Level.UNSPECIFIED, ...market.ruleStatuses.map((one) => one.level)) > level;
   return (
     <td data-stage={text.stageName(stage)}>
       <a class={`square ${isUnknown ? "unknown" : text.levelName(level)}`} href={text.marketPath(market.mineral, stage)} data-market={marketKey(market)}>
@@ -86,7 +86,7 @@ function Square({ market, stage, buyer, drills }: { market: Market | undefined; 
         <span class="hhi">{text.metricOf(market, Metric.HHI) !== undefined && <><small>HHI </small>{text.interval(Metric.HHI, text.metricOf(market, Metric.HHI))}</>}</span>
         <span class="marks">
           {elsewhere && <span class="mark" title="A graver level is up for another destination">graver elsewhere</span>}
-          {market.threats.some((one) => drills.has(one.threatId)) && <Drill />}
+          {market.threatEffects.some((one) => drills.has(one.threatId)) && <Drill />}
         </span>
       </a>
     </td>

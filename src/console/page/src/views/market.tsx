@@ -39,8 +39,8 @@ export function MarketView({ mineral, stage }: { mineral: string; stage: Stage }
             {market.state === MarketState.KNOWN ? <Suppliers market={market} /> : <p>No report: unknown, which is not unconcentrated.</p>}
             <Report market={market} />
           </section>
-          {market.hhiTParts.length > 0 && (
-            <section><h2>HHI with t, part by part <small>for {text.destination(buyer)}</small></h2><Arithmetic metric={Metric.HHI_T} parts={market.hhiTParts} /></section>
+          {market.hhiTContributions.length > 0 && (
+            <section><h2>HHI with t, part by part <small>for {text.destination(buyer)}</small></h2><Arithmetic metric={Metric.HHI_T} parts={market.hhiTContributions} /></section>
           )}
         </div>
         <section>
@@ -93,7 +93,7 @@ function Rules({ market, buyer }: { market: Market; buyer: string }) {
     (rule.stages.length === 0 || rule.stages.includes(market.stage)) && rule.measures.length === 0
     && (rule.minerals.length === 0 || rule.minerals.includes(market.mineral))
     && text.metricOf(market, rule.metric) !== undefined);
-  const up = market.standings.filter((one) => one.level !== Level.UNSPECIFIED || one.indeterminate || one.stale);
+  const up = market.ruleStatuses.filter((one) => one.level !== Level.UNSPECIFIED || one.indeterminate || one.stale);
   return (
     <>
       {rules.map((rule) => <Scale key={rule.name} metric={rule.metric} value={text.metricOf(market, rule.metric)!} rule={rule} />)}
@@ -119,7 +119,7 @@ function Rules({ market, buyer }: { market: Market; buyer: string }) {
 }
 
 function Threats({ market }: { market: Market }) {
-  const bearing = new Set(market.threats.map((one) => one.threatId));
+  const bearing = new Set(market.threatEffects.map((one) => one.threatId));
   const day = use(today);
   const records = (use(threats) ?? []).filter((record) => bearing.has(record.threat?.id ?? ""));
   const order = (one: string) => (one === "" ? "9999" : one);

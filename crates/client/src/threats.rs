@@ -1,0 +1,27 @@
+//! All pages of the record of threats.
+
+use super::servers::Connection;
+use lodewatch_proto::v1::market_service_client::MarketServiceClient;
+use lodewatch_proto::v1::{ListThreatsRequest, ThreatRecord};
+use tonic::Status;
+
+/// All threats that a request asks for, page by page.
+///
+/// # Errors
+///
+/// What the server says to any of the pages.
+pub async fn all_threats(
+    channel: Connection,
+    mut request: ListThreatsRequest,
+) -> Result<Vec<ThreatRecord>, Status> {
+    let mut client = MarketServiceClient::new(channel);
+    let mut records = Vec::new();
+    loop {
+        let page = client.list_threats(request.clone()).await?.into_inner();
+        records.extend(page.threats);
+        if page.next_page_token.is_empty() {
+            return Ok(records);
+        }
+        request.page_token = page.next_page_token;
+    }
+}

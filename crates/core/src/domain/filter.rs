@@ -1,0 +1,101 @@
+//! Which alerts somebody wants, and what of an alert decides that.
+
+use super::alert::{Alert, Kind};
+use super::policy::{Destination, Level};
+use super::{Country, MarketKey, Mineral, Slug, Stage};
+use std::collections::BTreeSet;
+
+/// What of an alert filters look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facets {
+    /// What happened.
+    pub kind: Kind,
+    /// The gravest of the levels now, before and possible.
+    pub level: Option<Level>,
+    /// By which rule.
+    pub rule: Slug,
+    /// Of which market.
+    pub market: MarketKey,
+    /// For whom; `None` where the metric does not react to measures.
+    pub destination: Option<Destination>,
+    /// Leaders, imposing countries and the metric's countries, sorted, each once.
+    pub countries: Vec<Country>,
+    /// Whether a drill has a part in it.
+    pub exercise: bool,
+}
+
+impl From<&Alert> for Facets {
+    fn from(alert: &Alert) -> Self {
+        let imposing = alert.threat_effects.iter().map(|effect| effect.imposing);
+        let countries: BTreeSet<Country> =
+            alert.leaders.iter().chain(alert.metric.countries()).copied().chain(imposing).collect();
+        Self {
+            kind: alert.kind,
+            level: alert.level.max(alert.previous_level).max(alert.possible_level),
+            rule: alert.rule.clone(),
+            market: alert.market,
+            destination: alert.destination.clone(),
+            countries: countries.into_iter().collect(),
+            exercise: alert.exercise,
+        }
+    }
+}
+
+/// Whether drills are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Exercises {
+    /// No drills.
+    #[default]
+    Exclude,
+    /// Drills too.
+    Include,
+    /// Drills only.
+    Only,
+}
+
+/// Which alerts are wanted: an empty list wants all; an alert must pass every list.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Filter {
+    /// Minerals and groups; a group stands for all its parts.
+    pub minerals: BTreeSet<Mineral>,
+    /// Stages.
+    pub stages: BTreeSet<Stage>,
+    /// Countries that lead, impose or are what the metric is about.
+    pub countries: BTreeSet<Country>,
+    /// Destinations; alerts of metrics that have none pass.
+    pub destinations: BTreeSet<Destination>,
+    /// Rules.
+    pub rules: BTreeSet<Slug>,
+    /// The least level, now, before or possible; notices have none.
+    pub minimum_level: Option<Level>,
+    /// Kinds.
+    pub kinds: BTreeSet<Kind>,
+    /// Whether drills are wanted.
+    pub exercises: Exercises,
+}
+
+impl Filter {
+    /// Whether an alert with these facets is wanted.
+    pub fn wants(&self, facets: &Facets) -> bool {
+        fn any<T: Ord>(wanted: &BTreeSet<T>, has: &T) -> bool {
+            wanted.is_empty() || wanted.contains(has)
+        }
+        let mineral = self.minerals.is_empty()
+            || self.minerals.iter().any(|group| facets.market.mineral.is_within(*group));
+        let country = self.countries.is_empty()
+            || facets.countries.iter().any(|country| self.countries.contains(country));
+        let exercise = match self.exercises {
+            Exercises::Exclude => !facets.exercise,
+            Exercises::Include => true,
+            Exercises::Only => facets.exercise,
+        };
+        mineral
+            && country
+            && exercise
+            && any(&self.stages, &facets.market.stage)
+            && facets.destination.as_ref().is_none_or(|one| any(&self.destinations, one))
+            && any(&self.rules, &facets.rule)
+            && self.minimum_level.is_none_or(|least| facets.level >= Some(least))
+            && any(&self.kinds, &facets.kind)
+    }
+}

@@ -1,0 +1,171 @@
+//! The policy in force: rules, weights, blocs and the order of sources. Adopted by a journal entry.
+
+use super::named::named;
+use super::rule::Rule;
+use super::share::{Weight, Wgi};
+use super::threat::Measure;
+use super::{Country, Ppm, Slug};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// A country, or a bloc of the policy by name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Jurisdiction {
+    /// One country.
+    Country(Country),
+    /// All members of a bloc.
+    Bloc(Slug),
+}
+
+impl Jurisdiction {
+    /// Reads a country (as [`Country::parse`]) or else the name of a bloc, which is in capitals.
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(country) = Country::parse(text) {
+            return Some(Self::Country(country));
+        }
+        Slug::parse(text.trim()).filter(Blocs::may_be_named).map(Self::Bloc)
+    }
+}
+
+impl fmt::Display for Jurisdiction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Country(country) => country.fmt(f),
+            Self::Bloc(name) => name.fmt(f),
+        }
+    }
+}
+
+/// The buyer's point of view. Destinations are never suppliers.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Destination {
+    /// Only measures that reach every destination count.
+    All,
+    /// A measure that reaches anyone counts.
+    Any,
+    /// A measure that reaches the country, or any member of the bloc, counts.
+    Jurisdiction(Jurisdiction),
+}
+
+impl Destination {
+    /// Reads `all`, `any`, a country or a bloc.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "all" | "ALL" => Some(Self::All),
+            "any" | "ANY" => Some(Self::Any),
+            _ => Jurisdiction::parse(text).map(Self::Jurisdiction),
+        }
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Any => f.write_str("any"),
+            Self::Jurisdiction(place) => place.fmt(f),
+        }
+    }
+}
+
+/// The blocs of a policy: name → members.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Blocs(pub BTreeMap<Slug, BTreeSet<Country>>);
+
+impl Blocs {
+    /// Whether a name can be a bloc's: capitals, digits, `_` and `-`, no country, not `ALL` or `ANY`.
+    pub fn may_be_named(name: &Slug) -> bool {
+        let text = name.as_str();
+        let plain = text.bytes().all(|b| !b.is_ascii_lowercase() && b != b'.');
+        plain && Country::parse(text).is_none() && !matches!(text, "ALL" | "ANY")
+    }
+
+    /// Whether there is a bloc of this name.
+    pub fn contains(&self, name: &Slug) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// The members, by code; none where there is no such bloc.
+    pub fn members(&self, name: &Slug) -> impl Iterator<Item = Country> {
+        self.0.get(name).into_iter().flatten().copied()
+    }
+
+    /// Whether a place is the country or has it as member.
+    pub fn covers(&self, place: &Jurisdiction, country: Country) -> bool {
+        match place {
+            Jurisdiction::Country(one) => *one == country,
+            Jurisdiction::Bloc(name) => {
+                self.0.get(name).is_some_and(|members| members.contains(&country))
+            }
+        }
+    }
+}
+
+/// Everything that decides about alerts besides the facts. Persisted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Policy {
+    /// The rules, by name; names are unique.
+    pub rules: Vec<Rule>,
+    /// Named groups of destinations.
+    pub blocs: Blocs,
+    /// Which source's report is in force where several speak: the first listed. Unlisted ones come after; of those, and of
+    /// several reports of one source, the newest period is.
+    pub sources: Vec<Slug>,
+    /// The trade weight of every kind of measure that moves an index.
+    pub weights: BTreeMap<Measure, Weight>,
+    /// Governance weights, for `hhi_wgi_t`; a country that is not here is unknown.
+    pub wgi: BTreeMap<Country, Wgi>,
+    /// A threat that moves no index is told on markets of which the imposing country holds at least this; `None`: never.
+    pub notice_share_min: Option<Ppm>,
+}
+
+impl Policy {
+    /// What stands for the rule in notices; no rule can have this name.
+    pub const NOTICE: &str = "notice";
+
+    /// The trade weight of a kind of measure.
+    pub fn weight(&self, measure: Measure) -> Weight {
+        self.weights.get(&measure).copied().unwrap_or_default()
+    }
+
+    /// The weights to use where none are configured, ours; the European Commission applied 1.0 to 1.5 in 2023.
+    pub fn default_weights() -> BTreeMap<Measure, Weight> {
+        let weigh = |permille| Weight::from_permille(permille).expect("between 1.0 and 3.0");
+        Measure::ALL
+            .iter()
+            .map(|measure| {
+                let weight = match measure {
+                    Measure::Prohibition => weigh(1500),
+                    Measure::ConditionalProhibition | Measure::Quota => weigh(1300),
+                    Measure::TariffQuota
+                    | Measure::Tax
+                    | Measure::Licensing
+                    | Measure::MinimumPrice
+                    | Measure::StateTrading
+                    | Measure::DomesticSupplyObligation
+                    | Measure::Other => weigh(1100),
+                    Measure::TechnologyControl => Weight::ONE,
+                };
+                (*measure, weight)
+            })
+            .collect()
+    }
+
+    /// Where a source stands in the order: smaller is preferred.
+    pub fn source_rank(&self, source: &Slug) -> usize {
+        self.sources.iter().position(|one| one == source).unwrap_or(self.sources.len())
+    }
+}
+
+named! {
+    /// How grave a crossing is.
+    pub enum Level {
+        /// Look at it.
+        Watch = "watch",
+        /// Prepare.
+        Warning = "warning",
+        /// Act.
+        Critical = "critical",
+    }
+}

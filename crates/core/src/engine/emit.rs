@@ -1,0 +1,252 @@
+//! What is told: alerts put together.
+
+use super::concentration::{self, MetricInputs};
+use super::crossing::LevelChange;
+use super::evaluate::{DataChange, Evaluated, Evaluation, Trigger, World};
+use super::exposure::{MeasureFilter, weight};
+use super::instance_state::{Episode, InstanceState};
+use super::market::{Market, MarketThreat};
+use crate::domain::alert::{Cause, Contribution, Kind, ThreatEffect};
+use crate::domain::market::Flag;
+use crate::domain::policy::{Destination, Level, Policy};
+use crate::domain::rule::{Metric, Threshold};
+use crate::domain::share::{Amount, Interval};
+use crate::domain::{Alert, Country, Ppm, Slug, Threat};
+
+/// What an alert says besides what every alert does.
+pub(super) struct AlertDraft {
+    pub(super) kind: Kind,
+    pub(super) rule: Slug,
+    pub(super) level: Option<Level>,
+    pub(super) previous_level: Option<Level>,
+    pub(super) possible_level: Option<Level>,
+    pub(super) destination: Option<Destination>,
+    pub(super) metric: Metric,
+    pub(super) value: Interval,
+    pub(super) previous_value: Option<Interval>,
+    pub(super) threshold: Amount,
+    pub(super) contributions: Vec<Contribution>,
+    pub(super) threat_effects: Vec<ThreatEffect>,
+    pub(super) stale: bool,
+    pub(super) exercise: bool,
+}
+
+impl Evaluation<'_> {
+    /// A level was crossed, or is held from now on.
+    pub(super) fn emit_level_change(
+        &mut self,
+        evaluated: &Evaluated<'_>,
+        state: &mut InstanceState,
+        kind: Kind,
+        change: LevelChange,
+    ) {
+        let mut draft = self.draft_alert(evaluated, state, kind, change.threshold);
+        (draft.level, draft.previous_level) = (change.to, change.from);
+        let sequence = self.emit(evaluated.market, draft, state.episode);
+        let id = state.episode.map_or(sequence, |episode| episode.id);
+        state.episode = change.to.map(|_| Episode { id, latest: sequence });
+    }
+
+    /// A threshold lies inside the interval.
+    pub(super) fn emit_indeterminate(
+        &mut self,
+        evaluated: &Evaluated<'_>,
+        state: &mut InstanceState,
+        threshold: Threshold,
+    ) {
+        let mut draft = self.draft_alert(evaluated, state, Kind::Indeterminate, threshold.raise);
+        draft.possible_level = Some(threshold.level);
+        self.emit_within_episode(evaluated.market, draft, state);
+    }
+
+    /// The report is older than the rule allows.
+    pub(super) fn emit_stale(&mut self, evaluated: &Evaluated<'_>, state: &mut InstanceState) {
+        let draft = self.draft_alert(evaluated, state, Kind::Stale, 0);
+        self.emit_within_episode(evaluated.market, draft, state);
+    }
+
+    /// What changes no level: part of the episode, where one is open.
+    fn emit_within_episode(
+        &mut self,
+        market: &Market,
+        draft: AlertDraft,
+        state: &mut InstanceState,
+    ) {
+        let sequence = self.emit(market, draft, state.episode);
+        if let Some(episode) = &mut state.episode {
+            episode.latest = sequence;
+        }
+    }
+
+    fn draft_alert(
+        &self,
+        evaluated: &Evaluated<'_>,
+        state: &InstanceState,
+        kind: Kind,
+        threshold: Amount,
+    ) -> AlertDraft {
+        let rule = &evaluated.instance.rule;
+        let level = state.reported_level();
+        AlertDraft {
+            kind,
+            rule: rule.name.clone(),
+            level,
+            previous_level: level,
+            possible_level: None,
+            destination: evaluated.instance.shown_destination(),
+            metric: rule.metric.clone(),
+            value: evaluated.value,
+            previous_value: evaluated.previous_value,
+            threshold,
+            contributions: evaluated.basis.contributions(&rule.metric),
+            threat_effects: self.threat_effects(evaluated),
+            stale: state.stale,
+            exercise: evaluated.world == World::Exercise,
+        }
+    }
+
+    /// Puts an alert together and gives its sequence.
+    pub(super) fn emit(
+        &mut self,
+        market: &Market,
+        draft: AlertDraft,
+        episode: Option<Episode>,
+    ) -> u64 {
+        *self.last_alert = self.last_alert.checked_add(1).expect("2^64 alerts cannot be sent");
+        let sequence = *self.last_alert;
+        let record = market.report();
+        let mut flags = record.report.flags().to_vec();
+        flags.extend(draft.stale.then_some(Flag::Stale));
+        let leaders = concentration::leaders(&record.report);
+        let cause = self.cause(market, &draft.metric);
+        self.alerts.push(Alert {
+            sequence,
+            entry: self.entry,
+            episode: episode.map_or(sequence, |episode| episode.id),
+            kind: draft.kind,
+            rule: draft.rule,
+            policy_version: self.adopted.version,
+            level: draft.level,
+            previous_level: draft.previous_level,
+            possible_level: draft.possible_level,
+            market: self.key,
+            destination: draft.destination,
+            metric: draft.metric,
+            value: draft.value,
+            previous_value: draft.previous_value,
+            threshold: draft.threshold,
+            previous_leaders: self.previous_leaders(&cause, &leaders),
+            cause,
+            contributions: draft.contributions,
+            leaders,
+            threat_effects: draft.threat_effects,
+            flags,
+            report: record.report_ref(),
+            event_time: self.now,
+            journal_time: self.journal_time,
+            previous: episode.map(|episode| episode.latest),
+            exercise: draft.exercise,
+        });
+        sequence
+    }
+
+    /// Whose share was the largest before, where data made it another's.
+    fn previous_leaders(&self, cause: &Cause, leaders: &[Country]) -> Vec<Country> {
+        match (cause, self.trigger) {
+            (Cause::Data { .. }, Trigger::Batch { data: Some(DataChange { before, .. }), .. }) => {
+                let then = before.as_ref().map(|report| concentration::leaders(report));
+                then.filter(|then| then != leaders).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The threats that count for what is instance.
+    fn threat_effects(&self, evaluated: &Evaluated<'_>) -> Vec<ThreatEffect> {
+        let rule = &evaluated.instance.rule;
+        if !rule.metric.reacts_to_measures() {
+            return Vec::new();
+        }
+        let destination = &evaluated.instance.destination;
+        let filter = MeasureFilter::of(rule, destination);
+        let day = self.now.day();
+        let counting = evaluated
+            .market
+            .threats
+            .values()
+            .filter(|one| evaluated.world == World::Exercise || !one.record.exercise)
+            .filter(|one| filter.counts(&one.record.threat, day, &self.adopted.policy));
+        counting.map(|one| self.threat_effect(one, Some(destination))).collect()
+    }
+
+    /// A threat as alerts name it; with a destination also the members that it reaches.
+    pub(super) fn threat_effect(
+        &self,
+        one: &MarketThreat,
+        destination: Option<&Destination>,
+    ) -> ThreatEffect {
+        let threat: &Threat = &one.record.threat;
+        let policy: &Policy = &self.adopted.policy;
+        ThreatEffect {
+            threat: threat.id.clone(),
+            state_act: threat.state_act.clone(),
+            imposing: threat.imposing,
+            scope_match: one.scope_match,
+            weight: weight(threat, policy),
+            status: threat.status(self.now.day()),
+            reached: destination
+                .map(|destination| threat.reached(destination, &policy.blocs))
+                .unwrap_or_default(),
+        }
+    }
+
+    fn cause(&self, market: &Market, metric: &Metric) -> Cause {
+        match self.trigger {
+            Trigger::Batch { batch, data, threats, .. } => {
+                let (feed, request_id) = (batch.feed.clone(), batch.request_id);
+                let by_threat = metric.reacts_to_measures() && !threats.is_empty();
+                match data {
+                    Some(data) if !by_threat => Cause::Data {
+                        feed,
+                        request_id,
+                        report: market.report().report_ref(),
+                        revised: data.revised,
+                    },
+                    Some(_) | None => Cause::Threat { feed, request_id, threats: threats.clone() },
+                }
+            }
+            Trigger::Clock { threats } => Cause::Clock { threats: threats.clone() },
+            Trigger::Policy => Cause::Policy,
+        }
+    }
+
+    /// A notice: what one country holds, and the threat of it.
+    pub(super) fn draft_notice(
+        &self,
+        market: &Market,
+        effect: ThreatEffect,
+        threshold: Ppm,
+        exercise: bool,
+    ) -> AlertDraft {
+        let metric = Metric::CountryShare(effect.imposing);
+        let exposure = const { &super::exposure::Exposure::NONE };
+        let report = &market.report().report;
+        let basis = MetricInputs { report, exposure, wgi: &self.adopted.policy.wgi };
+        AlertDraft {
+            kind: Kind::Notice,
+            rule: Slug::parse(Policy::NOTICE).expect("a plain word is a name"),
+            level: None,
+            previous_level: None,
+            possible_level: None,
+            destination: None,
+            value: basis.value(&metric),
+            previous_value: None,
+            threshold: i64::from(threshold.get()),
+            contributions: basis.contributions(&metric),
+            metric,
+            threat_effects: vec![effect],
+            stale: false,
+            exercise,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Evaluation plans: what a policy's rules need from a market, computed once for all markets that
+//! the same rules cover.
+
+use super::exposure::MeasureFilter;
+use crate::domain::policy::{Destination, Policy};
+use crate::domain::rule::Metric;
+use crate::domain::{MarketKey, Rule};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The rules of a market and their inputs. Inputs that several rules share are listed once.
+#[derive(Debug, Default)]
+pub(super) struct EvaluationPlan {
+    /// The distinct measure filters of all rules.
+    pub(super) filters: Vec<MeasureFilter>,
+    /// The distinct metrics of all rules.
+    pub(super) metrics: Vec<PlannedMetric>,
+    /// Every rule for each of its destinations, in the policy's order.
+    pub(super) instances: Vec<RuleInstance>,
+    /// Whether the passing of time alone can change the result: a rule has `for`, `keep`, `max_age`
+    /// or `flapping`.
+    pub(super) is_timed: bool,
+}
+
+/// A metric and the measures that count for it.
+#[derive(Debug)]
+pub(super) struct PlannedMetric {
+    pub(super) metric: Metric,
+    /// Index into [`EvaluationPlan::filters`]; `None` where the metric does not react to measures.
+    pub(super) filter_index: Option<usize>,
+}
+
+/// A rule for one of its destinations.
+#[derive(Debug)]
+pub(super) struct RuleInstance {
+    pub(super) rule: Arc<Rule>,
+    pub(super) destination: Destination,
+    /// Index into [`EvaluationPlan::metrics`] and the values computed from them.
+    pub(super) metric_index: usize,
+}
+
+impl RuleInstance {
+    /// The destination to show in alerts: none for a metric that does not react to measures.
+    pub(super) fn shown_destination(&self) -> Option<Destination> {
+        self.rule.metric.reacts_to_measures().then(|| self.destination.clone())
+    }
+
+    /// Whether this instance takes over the state of `other`: same rule name, destination and
+    /// metric.
+    pub(super) fn succeeds(&self, other: &Self) -> bool {
+        self.rule.name == other.rule.name
+            && self.destination == other.destination
+            && self.rule.metric == other.rule.metric
+    }
+}
+
+impl EvaluationPlan {
+    fn new(rules: &[&Arc<Rule>]) -> Self {
+        let mut plan = Self::default();
+        for rule in rules {
+            plan.is_timed |= rule.for_ms > 0
+                || rule.keep_ms > 0
+                || rule.max_age_ms.is_some()
+                || rule.flapping.is_some();
+            for destination in &rule.destinations {
+                let filter_index = rule
+                    .metric
+                    .reacts_to_measures()
+                    .then(|| plan.add_filter(MeasureFilter::of(rule, destination)));
+                let metric_index = plan.add_metric(&rule.metric, filter_index);
+                let (rule, destination) = (Arc::clone(rule), destination.clone());
+                plan.instances.push(RuleInstance { rule, destination, metric_index });
+            }
+        }
+        plan
+    }
+
+    /// Adds a filter unless it is listed, and returns its index.
+    fn add_filter(&mut self, filter: MeasureFilter) -> usize {
+        self.filters.iter().position(|one| *one == filter).unwrap_or_else(|| {
+            self.filters.push(filter);
+            self.filters.len().saturating_sub(1)
+        })
+    }
+
+    /// Adds a metric unless it is listed, and returns its index.
+    fn add_metric(&mut self, metric: &Metric, filter_index: Option<usize>) -> usize {
+        let is_same =
+            |one: &PlannedMetric| one.metric == *metric && one.filter_index == filter_index;
+        self.metrics.iter().position(is_same).unwrap_or_else(|| {
+            self.metrics.push(PlannedMetric { metric: metric.clone(), filter_index });
+            self.metrics.len().saturating_sub(1)
+        })
+    }
+}
+
+/// The plans of one policy, keyed by the indices of the rules that cover a market.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PlanCache {
+    rules: Vec<Arc<Rule>>,
+    plans: BTreeMap<Vec<usize>, Arc<EvaluationPlan>>,
+}
+
+impl PlanCache {
+    pub(super) fn new(policy: &Policy) -> Self {
+        Self { rules: policy.rules.iter().cloned().map(Arc::new).collect(), plans: BTreeMap::new() }
+    }
+
+    /// The plan of a market, computed when first asked for.
+    pub(super) fn plan_for(&mut self, market: MarketKey) -> Arc<EvaluationPlan> {
+        let covering = |(_, rule): &(usize, &Arc<Rule>)| rule.covers(market);
+        let rules: Vec<(usize, &Arc<Rule>)> =
+            self.rules.iter().enumerate().filter(covering).collect();
+        let key = rules.iter().map(|(at, _)| *at).collect();
+        let plan = self.plans.entry(key).or_insert_with(|| {
+            let rules: Vec<&Arc<Rule>> = rules.into_iter().map(|(_, rule)| rule).collect();
+            Arc::new(EvaluationPlan::new(&rules))
+        });
+        Arc::clone(plan)
+    }
+}

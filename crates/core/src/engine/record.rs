@@ -1,0 +1,267 @@
+//! The record: which updates of a batch change it, which are rejected, and the results of recent
+//! batches.
+
+use super::market::Market;
+use crate::domain::market::Period;
+use crate::domain::policy::{Blocs, Jurisdiction};
+use crate::domain::threat::Scope;
+use crate::domain::update::{
+    Batch, BatchOutcome, Rejection, Removal, RequestId, Update, UpdateOutcome, WriteScope,
+};
+use crate::domain::{Day, MarketKey, Report, Seq, Slug, Threat, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// A threat on record. Persisted in snapshots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreatRecord {
+    /// As published; the revision is never 0.
+    pub threat: Arc<Threat>,
+    /// Who published it.
+    pub feed: Slug,
+    /// When the journal took this revision.
+    pub accepted_at: Timestamp,
+    /// Whether it is part of a drill.
+    pub exercise: bool,
+}
+
+/// What a batch would change, if nothing in it is refused.
+#[derive(Debug, Default)]
+pub(super) struct BatchChanges {
+    pub(super) outcomes: Vec<UpdateOutcome>,
+    pub(super) rejections: Vec<Rejection>,
+    /// By market, source, period and release.
+    pub(super) reports: BTreeMap<(MarketKey, Slug, Period, Day), Arc<Report>>,
+    /// `None` takes the threat from the record.
+    pub(super) threats: BTreeMap<Slug, Option<Arc<ThreatRecord>>>,
+}
+
+/// The record as a batch finds it.
+pub(super) struct BatchReviewer<'a> {
+    pub(super) markets: &'a BTreeMap<MarketKey, Market>,
+    pub(super) threats: &'a BTreeMap<Slug, Arc<ThreatRecord>>,
+    pub(super) blocs: Option<&'a Blocs>,
+    pub(super) now: Timestamp,
+}
+
+impl BatchReviewer<'_> {
+    /// Goes through a batch in order, each update on top of those before it.
+    pub(super) fn review(&self, batch: &Batch) -> BatchChanges {
+        let outcomes = Vec::with_capacity(batch.updates.len());
+        let mut changes = BatchChanges { outcomes, ..BatchChanges::default() };
+        for (at, update) in batch.updates.iter().enumerate() {
+            let outcome = match update {
+                Update::Report(report) => self.review_report(at, report, batch, &mut changes),
+                Update::Threat(threat) => self.review_threat(at, threat, batch, &mut changes),
+                Update::Removal(removal) => self.review_removal(at, removal, batch, &mut changes),
+            };
+            match outcome {
+                Ok(outcome) => changes.outcomes.push(outcome),
+                Err(rejection) => changes.rejections.push(rejection),
+            }
+        }
+        changes
+    }
+
+    /// A release that says what the record has of it already changes nothing; one older than the newest of its source
+    /// and period is kept, but superseded.
+    fn review_report(
+        &self,
+        update: usize,
+        report: &Arc<Report>,
+        batch: &Batch,
+        changes: &mut BatchChanges,
+    ) -> Result<UpdateOutcome, Rejection> {
+        let market = self.markets.get(&report.market());
+        let (key, source, period) = (report.market(), report.source(), report.period());
+        let staged = |vintage| (key, source.clone(), period, vintage);
+        let known = changes.reports.get(&staged(report.vintage())).or_else(|| {
+            market.and_then(|market| market.release(report)).map(|record| &record.report)
+        });
+        if known.is_some_and(|known| known == report) {
+            return Ok(UpdateOutcome::Unchanged);
+        }
+        if confinement(batch).is_some()
+            && let Some(feed) =
+                market.and_then(|market| market.published_by_another(source, &batch.feed))
+        {
+            let (source_name, feed) = (source.clone(), feed.clone());
+            return Err(Rejection::ReportOwnedByOtherFeed { update, source_name, feed });
+        }
+        let newer = changes.reports.range(staged(Day::MIN)..=staged(Day::MAX)).next_back();
+        let newest = newer.map(|((.., vintage), _)| *vintage).max(
+            market.and_then(|market| market.newest(source, period)).map(|one| one.report.vintage()),
+        );
+        changes.reports.insert(staged(report.vintage()), Arc::clone(report));
+        let is_newest = newest <= Some(report.vintage());
+        Ok(if is_newest { UpdateOutcome::Applied } else { UpdateOutcome::Superseded })
+    }
+
+    fn review_threat(
+        &self,
+        update: usize,
+        threat: &Arc<Threat>,
+        batch: &Batch,
+        changes: &mut BatchChanges,
+    ) -> Result<UpdateOutcome, Rejection> {
+        self.check_blocs(update, &threat.scope)?;
+        let current = self.current(&threat.id, changes);
+        if let Some(current) = current {
+            check_exercise(update, current, batch)?;
+            let same = threat.equals_ignoring_revision(&current.threat);
+            let sent = threat.revision;
+            let revision = current.threat.revision;
+            if same && (sent == 0 || sent == revision) {
+                return Ok(UpdateOutcome::Unchanged);
+            }
+            check_confinement(update, current, batch)?;
+            if sent != 0 && sent <= revision {
+                let threat = threat.id.clone();
+                return Err(Rejection::StaleRevision { update, threat, sent, current: revision });
+            }
+        }
+        let next = current.map_or(0, |current| current.threat.revision).saturating_add(1);
+        let threat = if threat.revision == 0 {
+            Arc::new(Threat { revision: next, ..(**threat).clone() })
+        } else {
+            Arc::clone(threat)
+        };
+        let id = threat.id.clone();
+        let record = ThreatRecord {
+            threat,
+            feed: batch.feed.clone(),
+            accepted_at: self.now,
+            exercise: batch.exercise,
+        };
+        changes.threats.insert(id, Some(Arc::new(record)));
+        Ok(UpdateOutcome::Applied)
+    }
+
+    fn review_removal(
+        &self,
+        update: usize,
+        removal: &Removal,
+        batch: &Batch,
+        changes: &mut BatchChanges,
+    ) -> Result<UpdateOutcome, Rejection> {
+        let threat = removal.threat.clone();
+        let Some(current) = self.current(&threat, changes) else {
+            return Err(Rejection::UnknownThreat { update, threat });
+        };
+        check_exercise(update, current, batch)?;
+        check_confinement(update, current, batch)?;
+        let revision = current.threat.revision;
+        match removal.revision {
+            Some(sent) if sent != revision => {
+                Err(Rejection::StaleRevision { update, threat, sent, current: revision })
+            }
+            Some(_) | None => {
+                changes.threats.insert(threat, None);
+                Ok(UpdateOutcome::Applied)
+            }
+        }
+    }
+
+    fn current<'a>(&'a self, id: &Slug, changes: &'a BatchChanges) -> Option<&'a ThreatRecord> {
+        match changes.threats.get(id) {
+            Some(staged) => staged.as_deref(),
+            None => self.threats.get(id).map(|record| &**record),
+        }
+    }
+
+    fn check_blocs(&self, update: usize, scope: &Scope) -> Result<(), Rejection> {
+        for place in scope.places() {
+            if let Jurisdiction::Bloc(bloc) = place
+                && !self.blocs.is_some_and(|blocs| blocs.contains(bloc))
+            {
+                return Err(Rejection::UnknownBloc { update, bloc: bloc.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the batch may change, where that is not everything.
+fn confinement(batch: &Batch) -> Option<&WriteScope> {
+    batch.sender.as_ref()?.write_scope.as_ref()
+}
+
+/// Whether the batch may change a threat that is on record.
+fn check_confinement(
+    update: usize,
+    current: &ThreatRecord,
+    batch: &Batch,
+) -> Result<(), Rejection> {
+    let Some(confinement) = confinement(batch) else { return Ok(()) };
+    let threat = || current.threat.id.clone();
+    if current.feed != batch.feed {
+        let (threat, feed) = (threat(), current.feed.clone());
+        return Err(Rejection::ThreatOwnedByOtherFeed { update, threat, feed });
+    }
+    let Some(minerals) = &confinement.minerals else { return Ok(()) };
+    match current.threat.minerals.iter().find(|mineral| !minerals.contains(mineral)) {
+        Some(mineral) => Err(Rejection::ThreatCoversOtherMinerals {
+            update,
+            threat: threat(),
+            mineral: *mineral,
+        }),
+        None => Ok(()),
+    }
+}
+
+fn check_exercise(update: usize, current: &ThreatRecord, batch: &Batch) -> Result<(), Rejection> {
+    if current.exercise == batch.exercise {
+        return Ok(());
+    }
+    let threat = current.threat.id.clone();
+    Err(Rejection::ExerciseMixed { update, threat, is_exercise: current.exercise })
+}
+
+/// What a batch came to. Persisted in snapshots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchResult {
+    /// The digest of the batch's content.
+    pub digest: u128,
+    /// The entry that held the batch.
+    pub entry: Seq,
+    /// What became of the batch.
+    pub outcome: BatchOutcome,
+    /// The alerts the batch caused: the sequence of the first, and how many.
+    pub alerts: (u64, u64),
+}
+
+/// The results of the last [`RecentBatches::KEPT_MAX`] batches, so that a retry gets the first
+/// answer again.
+#[derive(Debug, Clone, Default)]
+pub struct RecentBatches {
+    by_id: BTreeMap<RequestId, Arc<BatchResult>>,
+    order: VecDeque<RequestId>,
+}
+
+impl RecentBatches {
+    /// How many results are kept. A retry of an older batch counts as a new batch.
+    pub const KEPT_MAX: usize = 65_536;
+
+    /// The result of a batch; `None` if it was never sent or is no longer kept.
+    pub fn get(&self, id: RequestId) -> Option<&Arc<BatchResult>> {
+        self.by_id.get(&id)
+    }
+
+    /// Keeps a result, and forgets the oldest at the limit.
+    pub(super) fn insert(&mut self, id: RequestId, result: Arc<BatchResult>) {
+        if self.order.len() >= Self::KEPT_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.by_id.remove(&oldest);
+        }
+        let before = self.by_id.insert(id, result);
+        assert!(before.is_none(), "a batch has one result");
+        self.order.push_back(id);
+    }
+
+    /// All results, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (RequestId, &Arc<BatchResult>)> {
+        self.order.iter().filter_map(|id| Some((*id, self.by_id.get(id)?)))
+    }
+}

@@ -1,0 +1,405 @@
+//! The state, and the one way it changes.
+
+use super::deadlines::{Deadlines, Due};
+use super::evaluate::{DataChange, Evaluation, Trigger};
+use super::market::{InstanceStates, Market, MarketThreat, ReportRecord, scope_match};
+use super::plan::PlanCache;
+use super::record::{BatchChanges, BatchResult, BatchReviewer, RecentBatches, ThreatRecord};
+use crate::domain::alert::ScopeMatch;
+use crate::domain::policy::Policy;
+use crate::domain::update::{Batch, BatchOutcome, Payload, UpdateOutcome};
+use crate::domain::{Alert, Day, Entry, MarketKey, Seq, Slug, Stage, Threat, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A policy and since when it is in force.
+#[derive(Debug, Clone)]
+pub struct AdoptedPolicy {
+    /// The entry that adopted it.
+    pub version: Seq,
+    /// When.
+    pub at: Timestamp,
+    /// The number that orders it among others; 0 without one.
+    pub revision: u64,
+    /// The policy.
+    pub policy: Arc<Policy>,
+}
+
+/// What applying an entry came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppliedEntry {
+    /// The entry.
+    pub entry: Seq,
+    /// The alerts it caused, in order.
+    pub alerts: Vec<Alert>,
+}
+
+/// Everything that follows from the entries so far.
+#[derive(Debug, Clone)]
+pub struct State {
+    pub(super) seq: Seq,
+    pub(super) now: Timestamp,
+    /// The sequence of the last alert.
+    pub(super) last_alert: u64,
+    pub(super) adopted: Option<AdoptedPolicy>,
+    pub(super) markets: BTreeMap<MarketKey, Market>,
+    pub(super) threats: BTreeMap<Slug, Arc<ThreatRecord>>,
+    pub(super) plans: PlanCache,
+    pub(super) recent_batches: RecentBatches,
+    pub(super) deadlines: Deadlines,
+}
+
+impl Default for State {
+    /// Before the first entry.
+    fn default() -> Self {
+        Self {
+            seq: Seq::ZERO,
+            now: Timestamp::MIN,
+            last_alert: 0,
+            adopted: None,
+            markets: BTreeMap::new(),
+            threats: BTreeMap::new(),
+            plans: PlanCache::default(),
+            recent_batches: RecentBatches::default(),
+            deadlines: Deadlines::default(),
+        }
+    }
+}
+
+impl State {
+    /// Before the first entry, with a policy in force from the beginning.
+    pub fn under(policy: Arc<Policy>) -> Self {
+        let plans = PlanCache::new(&policy);
+        let adopted = AdoptedPolicy { version: Seq::ZERO, at: Timestamp::MIN, revision: 0, policy };
+        Self { adopted: Some(adopted), plans, ..Self::default() }
+    }
+
+    /// A copy without the answers to batches, which are most of a state's bytes.
+    pub(super) fn branch(&self) -> Self {
+        Self {
+            seq: self.seq,
+            now: self.now,
+            last_alert: self.last_alert,
+            adopted: self.adopted.clone(),
+            markets: self.markets.clone(),
+            threats: self.threats.clone(),
+            plans: self.plans.clone(),
+            recent_batches: RecentBatches::default(),
+            deadlines: self.deadlines.clone(),
+        }
+    }
+
+    /// The last entry applied.
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// The journal's time: that of the last entry.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The policy in force, once one was adopted.
+    pub fn adopted(&self) -> Option<&AdoptedPolicy> {
+        self.adopted.as_ref()
+    }
+
+    /// Markets with at least one report.
+    pub fn markets(&self) -> &BTreeMap<MarketKey, Market> {
+        &self.markets
+    }
+
+    /// Threats on record, by id.
+    pub fn threats(&self) -> &BTreeMap<Slug, Arc<ThreatRecord>> {
+        &self.threats
+    }
+
+    /// The answers to the last batches.
+    pub fn recent_batches(&self) -> &RecentBatches {
+        &self.recent_batches
+    }
+
+    /// When something is due that no update announces: then a tick must be appended.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadlines.next()
+    }
+
+    /// The sequences of the latest alerts of all open episodes.
+    pub fn open_alerts(&self) -> BTreeSet<u64> {
+        let standings = self.markets.values().flat_map(Market::rule_statuses);
+        standings.filter_map(|levels| levels.episode).map(|episode| episode.latest).collect()
+    }
+
+    /// Applies the entry after the last one. What was due before its time happens first, in order of the deadlines.
+    ///
+    /// # Panics
+    ///
+    /// When the entry is not the next one: the journal promises order without gaps.
+    pub fn apply(&mut self, entry: &Entry) -> AppliedEntry {
+        assert_eq!(entry.seq, self.seq.next(), "entries come in order, without gaps");
+        assert!(entry.at >= self.now, "the journal's time never goes back");
+        self.seq = entry.seq;
+        let mut alerts = Vec::new();
+        while let Some((at, due)) = self.deadlines.pop_due(entry.at) {
+            self.now = at;
+            self.process_due(due, entry.at, &mut alerts);
+        }
+        self.now = entry.at;
+        match &entry.payload {
+            Payload::Batch(batch) => self.apply_batch(batch, &mut alerts),
+            Payload::PolicyAdopted(policy) => self.adopt_policy(0, policy, &mut alerts),
+            Payload::PolicyRevised { revision, policy } => {
+                self.adopt_policy(*revision, policy, &mut alerts);
+            }
+            Payload::Tick { .. } => {}
+        }
+        AppliedEntry { entry: entry.seq, alerts }
+    }
+
+    fn process_due(&mut self, due: Vec<Due>, journal_time: Timestamp, alerts: &mut Vec<Alert>) {
+        let mut touched: BTreeMap<MarketKey, Vec<Slug>> = BTreeMap::new();
+        for due in due {
+            match due {
+                Due::Market(market) => {
+                    touched.entry(market).or_default();
+                }
+                Due::Threat(id) => {
+                    let Some(record) = self.threats.get(&id) else { continue };
+                    let boundary = record.threat.next_boundary(self.now.day());
+                    for market in self.affected_markets(&record.threat) {
+                        touched.entry(market).or_default().push(id.clone());
+                    }
+                    self.deadlines.schedule(Due::Threat(id), boundary.map(Day::start));
+                }
+            }
+        }
+        for (market, threats) in touched {
+            self.evaluate(market, &Trigger::Clock { threats }, journal_time, alerts);
+        }
+    }
+
+    fn apply_batch(&mut self, batch: &Batch, alerts: &mut Vec<Alert>) {
+        if self.recent_batches.get(batch.request_id).is_some() {
+            return;
+        }
+        let first_alert = self.last_alert.saturating_add(1);
+        let changes = self.review(batch);
+        let outcome = if changes.rejections.is_empty() {
+            let outcomes = self.commit(changes, batch, alerts);
+            BatchOutcome::Accepted(outcomes)
+        } else {
+            BatchOutcome::Rejected(changes.rejections)
+        };
+        let caused = self.last_alert.saturating_add(1).saturating_sub(first_alert);
+        let answered = BatchResult {
+            digest: batch.digest,
+            entry: self.seq,
+            outcome,
+            alerts: (first_alert, caused),
+        };
+        self.recent_batches.insert(batch.request_id, Arc::new(answered));
+    }
+
+    fn review(&self, batch: &Batch) -> BatchChanges {
+        let blocs = self.adopted.as_ref().map(|adopted| &adopted.policy.blocs);
+        let (markets, threats) = (&self.markets, &self.threats);
+        BatchReviewer { markets, threats, blocs, now: self.now }.review(batch)
+    }
+
+    fn commit(
+        &mut self,
+        changes: BatchChanges,
+        batch: &Batch,
+        alerts: &mut Vec<Alert>,
+    ) -> Vec<UpdateOutcome> {
+        let mut touched: BTreeMap<MarketKey, MarketChanges> = BTreeMap::new();
+        for ((key, ..), report) in changes.reports {
+            let feed = batch.sender.is_some().then(|| batch.feed.clone());
+            let record = ReportRecord { report, accepted_at: self.now, feed };
+            if let Some(change) = self.record_report(key, record) {
+                // Of several releases in one batch, the first change has what was in force before.
+                touched.entry(key).or_default().data.get_or_insert(change);
+            }
+        }
+        for (id, record) in changes.threats {
+            let retracted = match &record {
+                Some(_) => None,
+                None => self.threats.get(&id).cloned(),
+            };
+            for market in self.record_threat(&id, record) {
+                let touched = touched.entry(market).or_default();
+                touched.threats.push(id.clone());
+                touched.retracted.extend(retracted.clone());
+            }
+        }
+        for (market, MarketChanges { data, threats, retracted }) in touched {
+            let trigger = Trigger::Batch { batch, data, threats, retracted };
+            self.evaluate(market, &trigger, self.now, alerts);
+        }
+        changes.outcomes
+    }
+
+    /// Records a report; what changed, where the figures in force are others now.
+    fn record_report(&mut self, key: MarketKey, record: ReportRecord) -> Option<DataChange> {
+        let Some(market) = self.markets.get_mut(&key) else {
+            let market = self.new_market(key, record);
+            self.markets.insert(key, market);
+            return Some(DataChange::default());
+        };
+        let (release, before) = (market.in_force.clone(), Arc::clone(&market.report().report));
+        market.record_release(record);
+        market.select_report(self.adopted.as_ref().map(|adopted| &*adopted.policy));
+        let after = &market.report().report;
+        if before == *after {
+            return None;
+        }
+        let (source, period, vintage) = release;
+        let same = *after.source() == source && after.period() == period;
+        Some(DataChange { revised: same.then_some(vintage), before: Some(before) })
+    }
+
+    pub(super) fn new_market(&mut self, key: MarketKey, record: ReportRecord) -> Market {
+        let mut market = Market::new(record);
+        let threats = self.threats.iter().filter_map(|(id, record)| {
+            let scope_match = scope_match(&record.threat, key)?;
+            Some((id.clone(), MarketThreat { scope_match, record: Arc::clone(record) }))
+        });
+        market.threats = threats.collect();
+        if let Some(adopted) = &self.adopted {
+            market.plan = self.plans.plan_for(key);
+            market.states.resize_with(market.plan.instances.len(), InstanceStates::default);
+            market.exposures = market.compute_exposures(&adopted.policy, self.now.day(), false);
+        }
+        market
+    }
+
+    /// Records a threat or takes it from the record; gives the markets it touches now or did before.
+    fn record_threat(
+        &mut self,
+        id: &Slug,
+        record: Option<Arc<ThreatRecord>>,
+    ) -> BTreeSet<MarketKey> {
+        let mut touched = BTreeSet::new();
+        if let Some(before) = self.threats.remove(id) {
+            touched = self.affected_markets(&before.threat);
+            for key in &touched {
+                if let Some(market) = self.markets.get_mut(key) {
+                    market.threats.remove(id);
+                }
+            }
+        }
+        let mut boundary = None;
+        if let Some(record) = record {
+            boundary = record.threat.next_boundary(self.now.day());
+            for key in self.affected_markets(&record.threat) {
+                touched.insert(key);
+                if let (Some(market), Some(scope_match)) =
+                    (self.markets.get_mut(&key), scope_match(&record.threat, key))
+                {
+                    let record = Arc::clone(&record);
+                    market.threats.insert(id.clone(), MarketThreat { scope_match, record });
+                }
+            }
+            self.threats.insert(id.clone(), record);
+        }
+        self.deadlines.schedule(Due::Threat(id.clone()), boundary.map(Day::start));
+        touched
+    }
+
+    /// Markets of the record that a threat is about, by key.
+    fn affected_markets(&self, threat: &Threat) -> BTreeSet<MarketKey> {
+        let minerals = threat.minerals.iter().flat_map(|mineral| mineral.family());
+        let markets = minerals.flat_map(|mineral| {
+            Stage::ALL.iter().map(|stage| MarketKey { mineral: *mineral, stage: *stage })
+        });
+        let is_touched =
+            |key: &MarketKey| self.markets.contains_key(key) && scope_match(threat, *key).is_some();
+        markets.filter(is_touched).collect()
+    }
+
+    /// Markets of the record that a threat is about, and how; by key.
+    pub fn scope_of(&self, threat: &Threat) -> impl Iterator<Item = (MarketKey, ScopeMatch)> {
+        let touched = self.affected_markets(threat).into_iter();
+        touched.filter_map(move |key| Some((key, scope_match(threat, key)?)))
+    }
+
+    /// Brings a policy into force, unless that in force is newer or says the same under the same number.
+    fn adopt_policy(&mut self, revision: u64, policy: &Arc<Policy>, alerts: &mut Vec<Alert>) {
+        if let Some(adopted) = &mut self.adopted {
+            if revision < adopted.revision {
+                return;
+            }
+            if adopted.policy == *policy {
+                adopted.revision = revision;
+                return;
+            }
+        }
+        let keys: Vec<MarketKey> = self.markets.keys().copied().collect();
+        self.plans = PlanCache::new(policy);
+        self.adopted = Some(AdoptedPolicy {
+            version: self.seq,
+            at: self.now,
+            revision,
+            policy: Arc::clone(policy),
+        });
+        for key in keys {
+            self.evaluate(key, &Trigger::Policy, self.now, alerts);
+        }
+    }
+
+    /// Evaluates one market against every rule that looks at it.
+    fn evaluate(
+        &mut self,
+        key: MarketKey,
+        trigger: &Trigger<'_>,
+        journal_time: Timestamp,
+        alerts: &mut Vec<Alert>,
+    ) {
+        let (Some(adopted), Some(market)) = (&self.adopted, self.markets.get_mut(&key)) else {
+            return;
+        };
+        let mut evaluation = Evaluation {
+            adopted,
+            entry: self.seq,
+            now: self.now,
+            journal_time,
+            key,
+            trigger,
+            last_alert: &mut self.last_alert,
+            alerts,
+        };
+        if matches!(trigger, Trigger::Policy) {
+            market.select_report(Some(&adopted.policy));
+            evaluation.run_new_policy(market, &self.plans.plan_for(key));
+        } else {
+            evaluation.run(market);
+        }
+        self.schedule_market(key);
+    }
+
+    pub(super) fn schedule_market(&mut self, key: MarketKey) {
+        let Some(market) = self.markets.get(&key) else { return };
+        let deadline = if market.plan.is_timed { market.next_deadline(self.now) } else { None };
+        self.deadlines.schedule(Due::Market(key), deadline);
+    }
+
+    /// Schedules everything anew, for a state that was read from a snapshot.
+    pub(super) fn schedule_everything(&mut self) {
+        let keys: Vec<MarketKey> = self.markets.keys().copied().collect();
+        for key in keys {
+            self.schedule_market(key);
+        }
+        for (id, record) in &self.threats {
+            let boundary = record.threat.next_boundary(self.now.day());
+            self.deadlines.schedule(Due::Threat(id.clone()), boundary.map(Day::start));
+        }
+    }
+}
+
+/// What a batch changes about one market.
+#[derive(Debug, Default)]
+struct MarketChanges {
+    data: Option<DataChange>,
+    threats: Vec<Slug>,
+    retracted: Vec<Arc<ThreatRecord>>,
+}

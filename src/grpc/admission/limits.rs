@@ -1,0 +1,245 @@
+//! Limits on open streams (in all, of one identity, of one connection), batches under way, and
+//! updates a second. A call over a limit is rejected at once, with the name of the setting.
+//!
+//! Architecture invariant: a permit lives inside the stream or the call that it is for, and is given
+//! back when that ends, however it ends.
+
+use super::open_counts::{OpenCounts, Permit};
+use super::peer::{CallGuard, ConnectionStreamPermit, LimitKey, Peer};
+use super::rates::Rates;
+use crate::grpc::status;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tonic::Status;
+
+/// The limits, as configured.
+#[derive(Debug, Clone, Copy)]
+pub struct LimitSettings {
+    /// Open streams in all.
+    pub streams: usize,
+    /// Open streams of one identity.
+    pub streams_per_identity: usize,
+    /// Open streams of batches in all, which count as streams too.
+    pub publish_streams: usize,
+    /// Bytes of batches of all unary calls that are not answered yet.
+    pub publish_calls_bytes: u32,
+    /// Updates of one identity; a burst of one second's worth is allowed.
+    pub updates_per_second: u32,
+}
+
+/// What one stream of batches may have unanswered.
+#[derive(Debug, Clone, Copy)]
+pub struct PublishCredits {
+    pub batches: usize,
+    /// Bytes of batches. One batch is always allowed, however large.
+    pub bytes: usize,
+}
+
+/// What is in use, and the limits on it.
+pub struct Limits {
+    settings: LimitSettings,
+    streams: Arc<Semaphore>,
+    publish_streams: Arc<Semaphore>,
+    /// One permit per byte.
+    publish_calls: Arc<Semaphore>,
+    identities: Arc<OpenCounts<LimitKey>>,
+    updates: Rates<LimitKey>,
+}
+
+/// One open stream. Dropping it makes room for another; soon after it began, that counts as
+/// abandoned.
+pub(in crate::grpc) struct StreamPermit {
+    _guard: CallGuard,
+    _identity: Permit<LimitKey>,
+    _all: OwnedSemaphorePermit,
+    _connection: ConnectionStreamPermit,
+}
+
+/// One open stream of batches. Dropping it makes room for another.
+pub(in crate::grpc) struct PublishStreamPermit {
+    _stream: StreamPermit,
+    _publish_stream: OwnedSemaphorePermit,
+}
+
+impl Limits {
+    /// The least that a batch counts for, in bytes: about what a call takes besides its batch.
+    const CALL_BYTES_MIN: u32 = 8192;
+
+    pub fn new(settings: LimitSettings) -> Self {
+        let semaphore = |permits| Arc::new(Semaphore::new(permits));
+        Self {
+            settings,
+            streams: semaphore(settings.streams),
+            publish_streams: semaphore(settings.publish_streams),
+            publish_calls: semaphore(to_usize(settings.publish_calls_bytes)),
+            identities: Arc::default(),
+            updates: Rates::new(settings.updates_per_second, Duration::from_secs(1)),
+        }
+    }
+
+    /// A permit for one more stream of the peer.
+    ///
+    /// # Errors
+    ///
+    /// `RESOURCE_EXHAUSTED`, which names the setting, where there is none.
+    pub(in crate::grpc) fn acquire_stream(&self, peer: &Peer) -> Result<StreamPermit, Status> {
+        let of = |semaphore: &Arc<Semaphore>| Arc::clone(semaphore).try_acquire_owned();
+        let full = |limit: &str, whose: &str| {
+            status::exhausted(limit, &format!("too many open streams {whose}"))
+        };
+        let connection = peer.acquire_stream();
+        let connection = connection
+            .ok_or_else(|| full("server.streams_per_connection_max", "on this connection"))?;
+        let all = of(&self.streams).map_err(|_| full("server.streams_max", "in all"))?;
+        let per_identity = self.settings.streams_per_identity;
+        let identity = self.identities.acquire(peer.limit_key(), per_identity);
+        let identity =
+            identity.ok_or_else(|| full("server.streams_per_identity_max", "of this identity"))?;
+        Ok(StreamPermit {
+            _guard: peer.guard_call(),
+            _identity: identity,
+            _all: all,
+            _connection: connection,
+        })
+    }
+
+    /// A permit for one more stream of batches.
+    ///
+    /// # Errors
+    ///
+    /// `RESOURCE_EXHAUSTED`, which names the setting, where there is none.
+    pub(in crate::grpc) fn acquire_publish_stream(
+        &self,
+        peer: &Peer,
+    ) -> Result<PublishStreamPermit, Status> {
+        let permit = Arc::clone(&self.publish_streams).try_acquire_owned();
+        let limit = "server.publish_streams_max";
+        let full = |_| status::exhausted(limit, "too many open streams of batches");
+        let permit = permit.map_err(full)?;
+        Ok(PublishStreamPermit { _publish_stream: permit, _stream: self.acquire_stream(peer)? })
+    }
+
+    /// A permit for a unary call's batch of so many bytes, until it is answered. A batch that is
+    /// larger than the whole limit takes all of it. Nothing waits for a permit.
+    ///
+    /// # Errors
+    ///
+    /// `RESOURCE_EXHAUSTED`, which names the setting, where other calls hold too much.
+    pub(in crate::grpc) fn acquire_publish_call(
+        &self,
+        bytes: usize,
+    ) -> Result<OwnedSemaphorePermit, Status> {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).max(Self::CALL_BYTES_MIN);
+        let bytes = bytes.min(self.settings.publish_calls_bytes);
+        let permit = Arc::clone(&self.publish_calls).try_acquire_many_owned(bytes);
+        let limit = "server.publish_calls_bytes_max";
+        permit.map_err(|_| status::exhausted(limit, "too many batches are not answered yet"))
+    }
+
+    /// Counts `count` updates against the peer's rate.
+    ///
+    /// # Errors
+    ///
+    /// `RESOURCE_EXHAUSTED`, which says how long to wait, where they are too many; none are counted
+    /// then.
+    pub(in crate::grpc) fn count_updates(
+        &self,
+        peer: &Peer,
+        count: usize,
+        now: Instant,
+    ) -> Result<(), Status> {
+        let limit = "server.updates_per_second_max";
+        self.updates
+            .try_take(peer.limit_key(), count, now)
+            .map_err(|wait| status::throttled(limit, "too many updates of this identity", wait))
+    }
+}
+
+fn to_usize(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::AddressLimits;
+    use super::*;
+    use std::net::IpAddr;
+    use tonic_types::StatusExt;
+
+    const SETTINGS: LimitSettings = LimitSettings {
+        streams: 4,
+        streams_per_identity: 3,
+        publish_streams: 1,
+        publish_calls_bytes: 3 * Limits::CALL_BYTES_MIN,
+        updates_per_second: 1000,
+    };
+
+    fn peer(last: u8) -> Peer {
+        let limits = Arc::new(AddressLimits::new(1, 1000));
+        let connection = limits.admit(IpAddr::from([192, 0, 2, last]), 2);
+        connection.unwrap().peer()
+    }
+
+    fn limit<T>(result: Result<T, Status>) -> String {
+        let status = result.err().expect("a rejection");
+        assert!(status.get_details_retry_info().is_some());
+        status.get_details_quota_failure().unwrap().violations[0].subject.clone()
+    }
+
+    #[test]
+    fn a_stream_over_a_limit_is_rejected_with_its_name_until_another_ends() {
+        let limits = Limits::new(SETTINGS);
+        let (here, same, other, third) = (peer(1), peer(1), peer(2), peer(3));
+        let first = limits.acquire_stream(&here).unwrap();
+        let _second = limits.acquire_stream(&here).unwrap();
+        assert_eq!(limit(limits.acquire_stream(&here)), "server.streams_per_connection_max");
+        let _third = limits.acquire_stream(&same).unwrap();
+        assert_eq!(limit(limits.acquire_stream(&same)), "server.streams_per_identity_max");
+        let _fourth = limits.acquire_stream(&other).unwrap();
+        assert_eq!(limit(limits.acquire_stream(&third)), "server.streams_max");
+        drop(first);
+        let again = limits.acquire_stream(&third).unwrap();
+        assert_eq!(limit(limits.acquire_stream(&third)), "server.streams_max");
+        drop(again);
+        limits.acquire_stream(&here).unwrap();
+    }
+
+    #[test]
+    fn a_stream_of_batches_over_the_limit_is_rejected_until_another_ends() {
+        let limits = Limits::new(SETTINGS);
+        let first = limits.acquire_publish_stream(&peer(1)).unwrap();
+        assert_eq!(limit(limits.acquire_publish_stream(&peer(2))), "server.publish_streams_max");
+        limits.acquire_stream(&peer(2)).unwrap();
+        drop(first);
+        limits.acquire_publish_stream(&peer(2)).unwrap();
+    }
+
+    #[test]
+    fn a_call_over_the_limit_of_bytes_is_rejected_until_another_is_answered() {
+        let limits = Limits::new(SETTINGS);
+        let (small, two, all) = (1, 2 * to_usize(Limits::CALL_BYTES_MIN), usize::MAX);
+        let first = limits.acquire_publish_call(two).unwrap();
+        let second = limits.acquire_publish_call(small).unwrap();
+        assert_eq!(limit(limits.acquire_publish_call(small)), "server.publish_calls_bytes_max");
+        drop(first);
+        let third = limits.acquire_publish_call(small).unwrap();
+        assert_eq!(limit(limits.acquire_publish_call(all)), "server.publish_calls_bytes_max");
+        drop((second, third));
+        let alone = limits.acquire_publish_call(all).unwrap();
+        assert_eq!(limit(limits.acquire_publish_call(small)), "server.publish_calls_bytes_max");
+        drop(alone);
+    }
+
+    #[test]
+    fn updates_over_the_rate_are_rejected_with_the_time_to_wait() {
+        let (limits, start) = (Limits::new(SETTINGS), Instant::now());
+        limits.count_updates(&peer(1), 1000, start).unwrap();
+        let status = limits.count_updates(&peer(1), 100, start).unwrap_err();
+        let wait = status.get_details_retry_info().unwrap().retry_delay;
+        assert_eq!(wait, Some(Duration::from_millis(100)));
+        assert_eq!(limit(Err::<(), _>(status)), "server.updates_per_second_max");
+        limits.count_updates(&peer(2), 1000, start).unwrap();
+    }
+}

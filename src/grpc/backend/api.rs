@@ -1,0 +1,110 @@
+//! The services' handle to everything behind them, and how to wait for a cursor.
+
+use super::market_snapshots::MarketSnapshots;
+use crate::archive;
+use crate::clock::Clock;
+use crate::domain::Seq;
+use crate::domain::update::{Cursor, Position};
+use crate::grpc::admission::{Limits, PublishCredits};
+use crate::grpc::codec::tokens;
+use crate::grpc::status;
+use crate::journal::Journal;
+use crate::metrics::Metrics;
+use crate::pipeline::View;
+use crate::traces::Traces;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+/// Shared by all services.
+pub struct Api {
+    pub journal: Arc<dyn Journal>,
+    /// The state, the archive and the ring that the pipeline keeps.
+    pub view: View,
+    /// The time of entries and heartbeats.
+    pub clock: Clock,
+    /// Cancelled when the server shuts down: streams send a `GoAway` and end.
+    pub drain: CancellationToken,
+    pub limits: Limits,
+    /// What one stream of batches may have unanswered.
+    pub credits: PublishCredits,
+    pub market_snapshots: MarketSnapshots,
+    /// One permit for every call that holds a state of its own; further calls are rejected.
+    pub simulations: Arc<Semaphore>,
+    /// Why the settings as they are written now are not in force; empty where they are.
+    pub settings_error: watch::Receiver<String>,
+    pub metrics: Arc<Metrics>,
+    pub traces: Traces,
+    /// The age at which a subscription is asked to reconnect, give or take a tenth.
+    pub stream_age_max: Option<Duration>,
+}
+
+impl Api {
+    /// Whether calls should be sent here: the journal is reachable, and its entries can be applied.
+    pub fn is_ready(&self) -> bool {
+        *self.journal.reach().borrow() && !self.view.is_ended()
+    }
+
+    /// The cursor after an entry.
+    pub(in crate::grpc) fn cursor(&self, entry: Seq) -> String {
+        self.cursor_at(Position::at(entry))
+    }
+
+    pub(in crate::grpc) fn cursor_at(&self, position: Position) -> String {
+        tokens::render_cursor(&Cursor { epoch: self.journal.epoch(), position })
+    }
+
+    /// The position of a cursor of this journal that is not ahead of it. One that another replica
+    /// issued may be ahead of what was read here: then the journal's store is asked.
+    pub(in crate::grpc) async fn resolve_cursor(
+        &self,
+        field: &str,
+        text: &str,
+    ) -> Result<Position, Status> {
+        let position = tokens::parse_cursor(text, self.journal.epoch())
+            .map_err(|error| status::cursor(field, &error))?;
+        let mut head = *self.journal.head().borrow();
+        if position.entry > head {
+            head = self.journal.latest().await.map_err(|error| status::journal(&error))?;
+        }
+        if position.entry > head {
+            return Err(self.cursor_lost(text));
+        }
+        Ok(position)
+    }
+
+    /// The error for a cursor from which no stream can resume.
+    pub(in crate::grpc) fn cursor_lost(&self, sent: &str) -> Status {
+        let (oldest, head) = (self.view.archive().oldest(), self.view.head());
+        status::out_of_range(sent, &self.cursor(oldest), &self.cursor(head))
+    }
+
+    /// Waits until an entry is applied here.
+    pub(in crate::grpc) async fn wait_until_applied(&self, entry: Seq) -> Result<(), Status> {
+        self.view.wait_for(entry).await.map_err(|trouble| status::trouble(&trouble))
+    }
+
+    /// Waits until `min_cursor` is applied here; not at all where it is empty.
+    pub(in crate::grpc) async fn wait_for_min_cursor(
+        &self,
+        min_cursor: &str,
+    ) -> Result<(), Status> {
+        if !min_cursor.is_empty() {
+            let position = self.resolve_cursor("min_cursor", min_cursor).await?;
+            self.wait_until_applied(position.entry).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads the archive on a thread that may block.
+pub(in crate::grpc) async fn read_archive<T: Send + 'static>(
+    view: &View,
+    read: impl FnOnce(&archive::Reader) -> Result<T, archive::Error> + Send + 'static,
+) -> Result<T, Status> {
+    let archive = view.archive().clone();
+    let result = tokio::task::spawn_blocking(move || read(&archive)).await;
+    result.expect("reading the archive does not panic").map_err(|error| status::archive(&error))
+}

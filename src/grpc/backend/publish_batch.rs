@@ -1,0 +1,100 @@
+//! One batch of updates, from its message to its result: for `Publish` and `PublishStream` alike.
+
+use super::api::Api;
+use crate::domain::update::{Batch, BatchOutcome, Payload, Rejection};
+use crate::engine::BatchResult;
+use crate::grpc::admission::Peer;
+use crate::grpc::codec::{parse, render};
+use crate::grpc::pb::{self, feed_service_server::SERVICE_NAME};
+use crate::grpc::status;
+use crate::traces::{self, Caller, Work};
+use std::sync::Arc;
+use tokio::time::Instant;
+use tonic::{Code, Status};
+use tracing::Instrument;
+use uuid::Uuid;
+
+/// Publishes one batch; returns once it is durable and applied.
+///
+/// The journal accepts the batch when the future is polled for the first time, unless the journal's
+/// queue is full.
+pub(in crate::grpc) async fn publish_batch(
+    api: &Api,
+    peer: &Peer,
+    method: &'static str,
+    request: pb::PublishRequest,
+) -> Result<pb::PublishResponse, Status> {
+    let caller = peer.caller.as_ref();
+    let mut work = api.traces.call(SERVICE_NAME, method, caller);
+    let trace = work.as_ref().map(Work::trace).or_else(|| caller.map(Caller::trace));
+    let logged = traces::logged(trace);
+    let result = accept(api, peer, request, work.as_ref()).instrument(logged.clone()).await;
+    logged.in_scope(|| match &result {
+        Ok(response) => tracing::debug!(request_id = response.request_id, "batch published"),
+        Err(status) => {
+            tracing::debug!(code = ?status.code(), error = status.message(), "batch rejected");
+        }
+    });
+    if let Some(work) = &mut work {
+        let status = result.as_ref().err();
+        work.ended(status.map_or(Code::Ok, Status::code).into(), status.and_then(status::fault));
+    }
+    result
+}
+
+async fn accept(
+    api: &Api,
+    peer: &Peer,
+    request: pb::PublishRequest,
+    work: Option<&Work>,
+) -> Result<pb::PublishResponse, Status> {
+    let mut batch = parse::publish(&request, Uuid::new_v4)?;
+    let publisher = peer.publisher();
+    publisher.check(&batch).map_err(|overstep| status::overstep(&overstep))?;
+    batch.sender = Some(publisher.sender());
+    batch.trace = work.map(Work::trace);
+    if api.drain.is_cancelled() {
+        return Err(status::draining());
+    }
+    api.limits.count_updates(peer, batch.updates.len(), Instant::now())?;
+    let (id, digest) = (batch.request_id, batch.digest);
+    let answered = match api.view.look(|state| state.recent_batches().get(id).cloned()) {
+        Some(answered) => answered,
+        None => append(api, batch, work).await?,
+    };
+    if answered.digest != digest {
+        return Err(status::refused(&[Rejection::RequestIdReused { first: answered.entry }]));
+    }
+    api.wait_until_applied(answered.entry).await?;
+    match &answered.outcome {
+        BatchOutcome::Rejected(rejections) => Err(status::refused(rejections)),
+        BatchOutcome::Accepted(outcomes) => {
+            let (first, count) = answered.alerts;
+            Ok(pb::PublishResponse {
+                cursor: api.cursor(answered.entry),
+                request_id: Uuid::from_u128(id.0).to_string(),
+                results: outcomes.iter().map(|outcome| render::update_result(*outcome)).collect(),
+                alert_sequences: (first..first.saturating_add(count)).collect(),
+            })
+        }
+    }
+}
+
+/// Appends a batch, waits until it is durable and applied, and reads its answer from the state.
+async fn append(api: &Api, batch: Batch, work: Option<&Work>) -> Result<Arc<BatchResult>, Status> {
+    let id = batch.request_id;
+    if let Some(trouble) = api.view.trouble() {
+        return Err(status::trouble(&trouble));
+    }
+    let now = api.clock.stamp().map_err(|jumped| status::clock(&jumped))?;
+    let part = work.and_then(|work| work.part("append"));
+    let appended = api.journal.append(now, Payload::Batch(batch)).await;
+    drop(part);
+    let entry = appended.map_err(|error| status::journal(&error))?;
+    api.wait_until_applied(entry).await?;
+    let answered = api.view.look(|state| state.recent_batches().get(id).cloned());
+    // Forgotten already only when tens of thousands of batches came after it within this moment.
+    answered.ok_or_else(|| {
+        status::unavailable("RESULT_EXPIRED", "the batch was applied, its answer is gone")
+    })
+}

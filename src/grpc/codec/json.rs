@@ -1,0 +1,68 @@
+//! Protobuf's JSON mapping, both ways, from the descriptors.
+
+use crate::grpc::pb;
+use prost::{Message, Name};
+use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor};
+use std::sync::LazyLock;
+
+static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
+    DescriptorPool::decode(pb::DESCRIPTORS).expect("our own descriptors can be read")
+});
+
+/// Why a text is not the JSON of a message: says what and where.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Error(#[from] serde_json::Error);
+
+impl Error {
+    /// What is wrong, and the byte of the line at which that shows, from 1; 0 where it shows nowhere.
+    pub fn in_line(&self) -> (String, usize) {
+        let (text, column) = (self.0.to_string(), self.0.column());
+        let at = format!(" at line {} column {column}", self.0.line());
+        (text.strip_suffix(&at).unwrap_or(&text).to_owned(), column)
+    }
+}
+
+/// A message of the protocol, which has a JSON form.
+pub trait Mapped: Message + Name {}
+
+impl<M: Message + Name> Mapped for M {}
+
+/// A message as one line of JSON: lowerCamelCase names, enums by name, 64-bit integers as text.
+pub fn to_json<M: Mapped>(message: &M) -> String {
+    let mut dynamic = DynamicMessage::new(descriptor::<M>());
+    dynamic.transcode_from(message).expect("a message fits its own descriptor");
+    serde_json::to_string(&dynamic).expect("a message has a JSON form")
+}
+
+/// The message that a JSON text says; unknown fields are errors.
+///
+/// # Errors
+///
+/// When the text is no JSON, or not of this message.
+pub fn from_json<M: Mapped + Default>(text: &str) -> Result<M, Error> {
+    let mut input = serde_json::Deserializer::from_str(text);
+    let options = DeserializeOptions::new();
+    let dynamic =
+        DynamicMessage::deserialize_with_options(descriptor::<M>(), &mut input, &options)?;
+    input.end()?;
+    Ok(dynamic.transcode_to().expect("a message fits its own descriptor"))
+}
+
+fn descriptor<M: Name>() -> MessageDescriptor {
+    POOL.get_message_by_name(&M::full_name()).expect("every message of ours is in our descriptors")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_read_as_it_is_written_and_typos_are_named() {
+        let text = r#"{"removal":{"threatId":"CHN-1","revision":"3"}}"#;
+        let update: pb::Update = from_json(text).unwrap();
+        assert_eq!(to_json(&update), text);
+        let error = from_json::<pb::Update>(r#"{"removal":{"threadId":"CHN-1"}}"#).unwrap_err();
+        assert!(error.to_string().contains("threadId"), "{error}");
+    }
+}

@@ -1,0 +1,68 @@
+//! Requests that ask what would be.
+
+use super::alerts::filter;
+use super::name::{destination, optional_day};
+use super::{Checks, Violations, policy, publish};
+use crate::domain::policy::Destination;
+use crate::domain::{Filter, Policy};
+use crate::engine::simulation::SimulationInput;
+use crate::grpc::pb;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What is supposed, and what is wanted of it.
+#[derive(Debug)]
+pub(in crate::grpc) struct Simulate {
+    pub(in crate::grpc) input: SimulationInput,
+    pub(in crate::grpc) destination: Destination,
+    pub(in crate::grpc) filter: Filter,
+}
+
+/// A simulation.
+pub(in crate::grpc) fn simulate(sent: &pb::SimulateRequest) -> Result<Simulate, Violations> {
+    let mut checks = Checks::default();
+    let batch = if sent.updates.is_empty() {
+        Some(None)
+    } else {
+        let request = pb::PublishRequest {
+            feed: "what-if".to_owned(),
+            updates: sent.updates.clone(),
+            ..pb::PublishRequest::default()
+        };
+        checks.take(publish(&request, Uuid::new_v4)).map(Some)
+    };
+    let policy = match &sent.policy {
+        None => Some(None),
+        Some(sent) => {
+            policy::read(&mut checks, "policy".into(), sent).map(|policy| Some(Arc::new(policy)))
+        }
+    };
+    let until = optional_day(&mut checks, "until".into(), &sent.until);
+    let destination = destination(&mut checks, "destination".into(), &sent.destination);
+    let filter = filter(&mut checks, sent.filter.as_ref());
+    let wanted = || {
+        Some(Simulate {
+            input: SimulationInput { policy: policy?, batch: batch?, until: until? },
+            destination: destination?,
+            filter: filter?,
+        })
+    };
+    let wanted = wanted();
+    checks.finish(wanted)
+}
+
+/// A backtest: the policy, and which alerts are wanted.
+pub(in crate::grpc) fn backtest(
+    sent: &pb::BacktestRequest,
+) -> Result<(Arc<Policy>, Filter), Violations> {
+    let mut checks = Checks::default();
+    let missing = pb::Policy::default();
+    if sent.policy.is_none() {
+        checks.add("policy", "must be set");
+    }
+    let policy =
+        policy::read(&mut checks, "policy".into(), sent.policy.as_ref().unwrap_or(&missing));
+    let filter = filter(&mut checks, sent.filter.as_ref());
+    let wanted = policy.zip(filter).map(|(policy, filter)| (Arc::new(policy), filter));
+    checks.finish(wanted)
+}

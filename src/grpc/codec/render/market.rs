@@ -1,0 +1,218 @@
+//! Markets and threats as a buyer sees them: engine state → messages.
+
+use crate::domain::market::ReportRow;
+use crate::domain::policy::{Destination, Jurisdiction, Policy};
+use crate::domain::rule::Metric;
+use crate::domain::{MarketKey, Threat};
+use crate::engine::concentration::{self, MetricInputs};
+use crate::engine::exposure::{Exposure, MeasureFilter, weight};
+use crate::engine::{Market, State, ThreatRecord};
+use crate::grpc::pb;
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Metrics that need no parameter besides the destination.
+const METRICS: [Metric; 10] = [
+    Metric::Top1Share,
+    Metric::Cr3,
+    Metric::Hhi,
+    Metric::HhiT,
+    Metric::RestrictedShare,
+    Metric::AvailableShare,
+    Metric::NMinus1,
+    Metric::AnnouncedHhiT,
+    Metric::AnnouncedRestrictedShare,
+    Metric::HhiWgiT,
+];
+
+/// The state, seen by a buyer. Drills are left out: they show in alerts and with their threats.
+pub(in crate::grpc) struct Viewpoint<'a> {
+    state: &'a State,
+    destination: &'a Destination,
+    policy: Arc<Policy>,
+}
+
+impl<'a> Viewpoint<'a> {
+    /// `None` where the policy in force has no bloc of this name.
+    pub(in crate::grpc) fn new(state: &'a State, destination: &'a Destination) -> Option<Self> {
+        let policy = state.adopted().map(|adopted| Arc::clone(&adopted.policy)).unwrap_or_default();
+        match destination {
+            Destination::Jurisdiction(Jurisdiction::Bloc(name)) if !policy.blocs.contains(name) => {
+                None
+            }
+            Destination::Jurisdiction(_) | Destination::All | Destination::Any => {
+                Some(Self { state, destination, policy })
+            }
+        }
+    }
+
+    /// The weights used.
+    pub(in crate::grpc) fn weights(&self) -> Vec<pb::TradeWeight> {
+        super::weights(&self.policy)
+    }
+
+    /// A market; one that nothing was reported of is unknown.
+    pub(in crate::grpc) fn market(&self, key: MarketKey) -> pb::Market {
+        let mut shown = pb::Market {
+            mineral: key.mineral.slug().to_owned(),
+            name: key.mineral.name().to_owned(),
+            stage: super::stage(key.stage).into(),
+            destination: self.destination.to_string(),
+            state: pb::MarketState::Unknown.into(),
+            threat_effects: self.threat_effects(key),
+            ..pb::Market::default()
+        };
+        if let Some(market) = self.state.markets().get(&key) {
+            shown.state = pb::MarketState::Known.into();
+            self.show_figures(market, &mut shown);
+            shown.rule_statuses = rule_statuses(market);
+        }
+        shown
+    }
+
+    fn show_figures(&self, market: &Market, shown: &mut pb::Market) {
+        let record = market.report();
+        let report = &record.report;
+        let exposure = self.exposure(market, false);
+        let announced = self.exposure(market, true);
+        let mut rows: Vec<&ReportRow> = report.rows().iter().collect();
+        // Stable: equal shares stay in order of their country; withheld ones come last.
+        rows.sort_by_key(|row| Reverse(row.share));
+        shown.suppliers = rows.into_iter().map(|row| supplier(row, &exposure)).collect();
+        shown.residual = super::share(report.residual());
+        shown.residual_ppm = report.residual().get();
+        shown.leaders = concentration::leaders(report).iter().map(ToString::to_string).collect();
+        let basis = |metric: &Metric| {
+            let exposure = if metric.counts_announced() { &announced } else { &exposure };
+            MetricInputs { report, exposure, wgi: &self.policy.wgi }
+        };
+        let value = |metric: &Metric| pb::MetricValue {
+            metric: super::metric(metric).into(),
+            value: Some(super::interval(metric.unit(), basis(metric).value(metric))),
+        };
+        // Without any governance weight there is nothing to say of governance.
+        let says = |metric: &&Metric| **metric != Metric::HhiWgiT || !self.policy.wgi.is_empty();
+        shown.metrics = METRICS.iter().filter(says).map(value).collect();
+        let contributions = basis(&Metric::HhiT).contributions(&Metric::HhiT);
+        shown.hhi_t_contributions = super::contributions(Metric::HhiT.unit(), &contributions);
+        shown.flags = report.flags().iter().map(|flag| super::flag(*flag).into()).collect();
+        shown.report = Some(super::report_ref(&record.report_ref()));
+        report.unit().clone_into(&mut shown.unit);
+        shown.denominator = super::denominator(report.denominator()).into();
+        shown.published_total = report.published_total_milli().map(super::milli);
+        report.url().clone_into(&mut shown.url);
+        let others = market.other_reports().map(|(record, superseded)| pb::ReportRef {
+            superseded,
+            ..super::report_ref(&record.report_ref())
+        });
+        shown.other_reports = others.collect();
+    }
+
+    fn exposure(&self, market: &Market, announced: bool) -> Exposure {
+        let filter = MeasureFilter { announced, ..MeasureFilter::toward(self.destination.clone()) };
+        let today = self.state.now().day();
+        let threats = market
+            .threats()
+            .filter(|one| !one.record.exercise)
+            .map(|one| &*one.record.threat)
+            .filter(|threat| filter.counts(threat, today, &self.policy));
+        Exposure::of(threats, &self.policy)
+    }
+
+    /// Threats about a market, whether they count or not.
+    fn threat_effects(&self, key: MarketKey) -> Vec<pb::ThreatEffect> {
+        let today = self.state.now().day();
+        let records = self.state.threats().values().filter(|record| !record.exercise);
+        let bearing = records.filter_map(|record| {
+            let threat: &Threat = &record.threat;
+            let scope_match = crate::engine::scope_match(threat, key)?;
+            Some(pb::ThreatEffect {
+                threat_id: threat.id.to_string(),
+                state_act_id: threat
+                    .state_act
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+                imposing: threat.imposing.to_string(),
+                scope_match: super::scope_match(scope_match).into(),
+                weight: super::weight(weight(threat, &self.policy)),
+                status: super::status(threat.status(today)).into(),
+                reached: threat
+                    .reached(self.destination, &self.policy.blocs)
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect(),
+            })
+        });
+        bearing.collect()
+    }
+}
+
+fn supplier(row: &ReportRow, exposure: &Exposure) -> pb::Supplier {
+    let heaviest = exposure.weight(row.country);
+    pb::Supplier {
+        country: row.country.to_string(),
+        share: row.share.map(super::share),
+        share_ppm: row.share.map(crate::domain::Ppm::get),
+        quantity: row.quantity_milli.map(super::milli),
+        withheld: row.share.is_none(),
+        estimated: row.estimated,
+        weight: super::weight(heaviest.unwrap_or_default()),
+        restricted: heaviest.is_some(),
+    }
+}
+
+fn rule_statuses(market: &Market) -> Vec<pb::RuleStatus> {
+    let standings = market.rule_statuses().filter(|one| !one.exercise);
+    let says = standings.filter(|one| one.level.is_some() || one.indeterminate || one.stale);
+    says.map(|one| pb::RuleStatus {
+        episode: one.episode.map_or(0, |episode| episode.id),
+        rule: one.rule.name.to_string(),
+        destination: one.destination.map(ToString::to_string).unwrap_or_default(),
+        level: super::level(one.level).into(),
+        latest_sequence: one.episode.map_or(0, |episode| episode.latest),
+        indeterminate: one.indeterminate,
+        stale: one.stale,
+        flapping: one.flapping,
+    })
+    .collect()
+}
+
+/// A threat, where it stands and what it touches.
+pub(in crate::grpc) fn threat_record(state: &State, record: &ThreatRecord) -> pb::ThreatRecord {
+    let threat = &record.threat;
+    let today = state.now().day();
+    let touched = state.scope_of(threat).map(|(key, scope_match)| pb::AffectedMarket {
+        mineral: key.mineral.slug().to_owned(),
+        stage: super::stage(key.stage).into(),
+        scope_match: super::scope_match(scope_match).into(),
+        imposing_share: state
+            .markets()
+            .get(&key)
+            .and_then(|market| market.share(threat.imposing))
+            .map(super::share),
+    });
+    pb::ThreatRecord {
+        threat: Some(super::threat(threat)),
+        status: super::status(threat.status(today)).into(),
+        next_boundary: threat.next_boundary(today).map(|day| day.to_string()).unwrap_or_default(),
+        moves_indices: threat.moves_indices(),
+        markets: touched.collect(),
+        feed: record.feed.to_string(),
+        accepted_at: Some(super::timestamp(record.accepted_at)),
+        exercise: record.exercise,
+    }
+}
+
+/// Markets with a report, and those that only a threat names: a market without a report is unknown,
+/// not unconcentrated.
+pub(in crate::grpc) fn known_markets(state: &State) -> BTreeSet<MarketKey> {
+    let named = state.threats().values().filter(|record| !record.exercise).flat_map(|record| {
+        let stages = record.threat.stages.iter();
+        record.threat.minerals.iter().flat_map(move |mineral| {
+            stages.clone().map(|stage| MarketKey { mineral: *mineral, stage: *stage })
+        })
+    });
+    state.markets().keys().copied().chain(named).collect()
+}

@@ -1,0 +1,168 @@
+//! `MarketService`: markets and threats, now or as they were.
+
+use crate::domain::Slug;
+use crate::engine::{State, ThreatRecord};
+use crate::grpc::admission::Peer;
+use crate::grpc::backend::{Api, state_as_of, viewpoint};
+use crate::grpc::codec::render::{self, known_markets, threat_record};
+use crate::grpc::codec::{parse, tokens};
+use crate::grpc::pb::{self, market_service_server::MarketService};
+use crate::grpc::status;
+use crate::grpc::streams::{self, WatchStream};
+use crate::grpc::transport::Deadline;
+use std::sync::Arc;
+use tonic::{Request, Response, Status};
+
+pub(super) struct Markets(pub(super) Arc<Api>);
+
+#[tonic::async_trait]
+impl MarketService for Markets {
+    async fn list_markets(
+        &self,
+        request: Request<pb::ListMarketsRequest>,
+    ) -> Result<Response<pb::ListMarketsResponse>, Status> {
+        let request = request.into_inner();
+        let wanted = parse::list_markets(&request)?;
+        let digest = tokens::request_digest(&pb::ListMarketsRequest {
+            page_token: String::new(),
+            page_size: 0,
+            min_cursor: String::new(),
+            ..request.clone()
+        });
+        let skip = tokens::parse_page_token(&request.page_token, digest)?.unwrap_or(0);
+        let response =
+            self.read_state(&request.min_cursor, &request.as_of, |state| -> Result<_, Status> {
+                let viewpoint = viewpoint(state, &wanted.destination)?;
+                let keys = known_markets(state);
+                let keys = keys.into_iter().filter(|key| wanted.filter.covers(*key));
+                let (keys, next) = paged(keys, skip, wanted.page_size);
+                Ok(pb::ListMarketsResponse {
+                    markets: keys.iter().map(|key| viewpoint.market(*key)).collect(),
+                    next_page_token: next
+                        .map_or_else(String::new, |next| tokens::render_page_token(next, digest)),
+                    cursor: self.0.cursor(state.seq()),
+                    journal_time: Some(render::timestamp(state.now())),
+                    weights: viewpoint.weights(),
+                })
+            });
+        Ok(Response::new(response.await??))
+    }
+
+    async fn get_market(
+        &self,
+        request: Request<pb::GetMarketRequest>,
+    ) -> Result<Response<pb::GetMarketResponse>, Status> {
+        let request = request.into_inner();
+        let (key, destination) = parse::get_market(&request)?;
+        let response =
+            self.read_state(&request.min_cursor, &request.as_of, |state| -> Result<_, Status> {
+                let viewpoint = viewpoint(state, &destination)?;
+                if !known_markets(state).contains(&key) {
+                    return Err(status::not_found("market", &key.to_string()));
+                }
+                Ok(pb::GetMarketResponse {
+                    market: Some(viewpoint.market(key)),
+                    cursor: self.0.cursor(state.seq()),
+                    journal_time: Some(render::timestamp(state.now())),
+                    weights: viewpoint.weights(),
+                })
+            });
+        Ok(Response::new(response.await??))
+    }
+
+    type WatchMarketsStream = WatchStream;
+
+    async fn watch_markets(
+        &self,
+        request: Request<pb::WatchMarketsRequest>,
+    ) -> Result<Response<WatchStream>, Status> {
+        let wanted = parse::watch_markets(request.get_ref())?;
+        if self.0.drain.is_cancelled() {
+            return Err(status::draining());
+        }
+        let peer = Peer::of(request.extensions());
+        let (permit, admission) = (self.0.limits.acquire_stream(peer)?, peer.admission());
+        let deadline = Deadline::of(request.extensions());
+        self.0.wait_for_min_cursor(&request.get_ref().min_cursor).await?;
+        let head = self.0.view.head();
+        let first = self.0.market_snapshots.get(&self.0.view, &wanted.destination, head)?;
+        let api = Arc::clone(&self.0);
+        let watch = streams::watch_markets(api, wanted, first, permit, admission, deadline);
+        Ok(Response::new(watch))
+    }
+
+    async fn list_threats(
+        &self,
+        request: Request<pb::ListThreatsRequest>,
+    ) -> Result<Response<pb::ListThreatsResponse>, Status> {
+        let request = request.into_inner();
+        let wanted = parse::list_threats(&request)?;
+        let digest = tokens::request_digest(&pb::ListThreatsRequest {
+            page_token: String::new(),
+            page_size: 0,
+            min_cursor: String::new(),
+            ..request.clone()
+        });
+        let skip = tokens::parse_page_token(&request.page_token, digest)?.unwrap_or(0);
+        self.0.wait_for_min_cursor(&request.min_cursor).await?;
+        let response = self.0.view.look(|state| {
+            let today = state.now().day();
+            let records = state.threats().values();
+            let records = records.filter(|record| wanted.covers(&record.threat, today));
+            let (records, next) = paged(records, skip, wanted.page_size);
+            pb::ListThreatsResponse {
+                threats: records.into_iter().map(|record| threat_record(state, record)).collect(),
+                next_page_token: next
+                    .map_or_else(String::new, |next| tokens::render_page_token(next, digest)),
+                cursor: self.0.cursor(state.seq()),
+                journal_time: Some(render::timestamp(state.now())),
+            }
+        });
+        Ok(Response::new(response))
+    }
+
+    async fn get_threat(
+        &self,
+        request: Request<pb::GetThreatRequest>,
+    ) -> Result<Response<pb::GetThreatResponse>, Status> {
+        let request = request.into_inner();
+        self.0.wait_for_min_cursor(&request.min_cursor).await?;
+        let response = self.0.view.look(|state| {
+            let id = Slug::parse(&request.threat_id);
+            let record: Option<&ThreatRecord> =
+                id.and_then(|id| state.threats().get(&id)).map(|record| &**record);
+            let record = record.ok_or_else(|| status::not_found("threat", &request.threat_id))?;
+            Ok::<_, Status>(pb::GetThreatResponse {
+                threat: Some(threat_record(state, record)),
+                cursor: self.0.cursor(state.seq()),
+                journal_time: Some(render::timestamp(state.now())),
+            })
+        })?;
+        Ok(Response::new(response))
+    }
+}
+
+impl Markets {
+    /// Reads the state: once `min_cursor` is applied, or as it was at `as_of`.
+    async fn read_state<T>(
+        &self,
+        min_cursor: &str,
+        as_of: &str,
+        look: impl FnOnce(&State) -> T,
+    ) -> Result<T, Status> {
+        self.0.wait_for_min_cursor(min_cursor).await?;
+        if as_of.is_empty() {
+            return Ok(self.0.view.look(look));
+        }
+        Ok(look(&state_as_of(&self.0, as_of).await?))
+    }
+}
+
+/// The items of one page, and where the next begins if there is one.
+fn paged<T>(items: impl Iterator<Item = T>, skip: u64, size: usize) -> (Vec<T>, Option<u64>) {
+    let from = usize::try_from(skip).unwrap_or(usize::MAX);
+    let mut items = items.skip(from);
+    let page: Vec<T> = items.by_ref().take(size).collect();
+    let next = items.next().map(|_| u64::try_from(from.saturating_add(size)).unwrap_or(u64::MAX));
+    (page, next)
+}

@@ -1,0 +1,25 @@
+//! The long-lived calls: each is one stream that ends itself, at a drain, a deadline, or when its
+//! credentials are revoked.
+//!
+//! ```text
+//! ring, archive ─► subscription ─► pre-encoded frames
+//! snapshots     ─► market_watch ─► the markets that changed
+//! batches       ─► publish_stream ─► one answer per batch, in order
+//! journal       ─► backtest ─► alerts under another policy
+//! ```
+//!
+//! `stream_timer` says when a subscription's heartbeat and its end are due.
+//!
+//! Architecture invariant: nothing is queued per reader. A stream looks at shared data when its
+//! reader is ready; its permit lives inside it.
+
+mod backtest;
+mod market_watch;
+mod publish_stream;
+mod stream_timer;
+mod subscription;
+
+pub(super) use backtest::start_backtest;
+pub(super) use market_watch::{WatchStream, watch_markets};
+pub(super) use publish_stream::{PublishStream, publish_batches};
+pub(super) use subscription::subscribe;

@@ -1,0 +1,238 @@
+//! One subscription: the events of a reader as frames, with heartbeats in between and a `GoAway` at
+//! the end.
+
+use super::stream_timer::{Due, StreamTimer};
+use crate::access::Admission;
+use crate::archive::Record;
+use crate::domain::update::Position;
+use crate::domain::{Filter, Seq};
+use crate::engine::State;
+use crate::fanout::{Reader, Step};
+use crate::grpc::admission::{Peer, StreamPermit};
+use crate::grpc::backend::{Api, read_archive};
+use crate::grpc::codec::frames::{frame, write_alerts};
+use crate::grpc::codec::parse::{self, Subscribe};
+use crate::grpc::codec::render;
+use crate::grpc::pb::{self, subscribe_response::Message};
+use crate::grpc::status;
+use crate::grpc::transport::Deadline;
+use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Status};
+
+/// How long a reader should wait after a `GoAway` before it reconnects.
+const RECONNECT_AFTER_MS: u32 = 1000;
+/// Alerts in one message of a snapshot.
+const SNAPSHOT_ALERTS: usize = 256;
+
+/// Where the stream begins.
+enum Begin {
+    After(Position),
+    /// With the episodes that are open now.
+    Snapshot,
+    /// With a message that the cursor is lost, then like `Snapshot`.
+    Reset,
+}
+
+/// Checks the request and opens the stream of its frames.
+pub(in crate::grpc) async fn subscribe(
+    api: &Arc<Api>,
+    request: &Request<pb::SubscribeRequest>,
+    permit: StreamPermit,
+) -> Result<impl Stream<Item = Result<Bytes, Status>> + Send + use<>, Status> {
+    let wanted = parse::subscribe(request.get_ref())?;
+    let every = Duration::from_secs(u64::from(wanted.heartbeat_seconds));
+    let deadline = Deadline::of(request.extensions());
+    let timer = StreamTimer::new(Instant::now(), every, deadline, api.stream_age_max);
+    if api.drain.is_cancelled() {
+        return Err(status::draining());
+    }
+    let begin = begin(api, &wanted).await?;
+    let peer = Peer::of(request.extensions());
+    let reading = (peer.name(), peer.admission());
+    Ok(frames(Arc::clone(api), begin, wanted, timer, reading, permit))
+}
+
+async fn begin(api: &Api, wanted: &Subscribe) -> Result<Begin, Status> {
+    match &wanted.start {
+        parse::Start::Snapshot => Ok(Begin::Snapshot),
+        parse::Start::Head => Ok(Begin::After(Position::at(api.view.head()))),
+        parse::Start::Oldest => Ok(Begin::After(Position::at(api.view.archive().oldest()))),
+        parse::Start::Cursor(text) => {
+            let lost = |status: Status| {
+                let gap = status.code() == tonic::Code::OutOfRange;
+                if gap && wanted.reset_on_gap { Ok(Begin::Reset) } else { Err(status) }
+            };
+            match api.resolve_cursor("cursor", text).await {
+                Ok(position) if position.entry < api.view.archive().oldest() => {
+                    lost(api.cursor_lost(text))
+                }
+                Ok(position) => Ok(Begin::After(position)),
+                Err(status) => lost(status),
+            }
+        }
+    }
+}
+
+fn frames(
+    api: Arc<Api>,
+    begin: Begin,
+    wanted: Subscribe,
+    mut timer: StreamTimer,
+    (name, admission): (Arc<str>, Admission),
+    permit: StreamPermit,
+) -> impl Stream<Item = Result<Bytes, Status>> + Send {
+    async_stream::try_stream! {
+        // Held until the stream ends, however it ends.
+        let _permit = permit;
+        let after = match begin {
+            Begin::After(position) => {
+                yield opened(&api, api.cursor_at(position), position);
+                position
+            }
+            Begin::Snapshot | Begin::Reset => {
+                let (entry, open) = api.view.look(|state: &State| (state.seq(), state.open_alerts()));
+                api.wait_until_applied(entry).await?;
+                // Without a cursor: a client that resumed from it would miss the rest of the snapshot.
+                yield opened(&api, String::new(), Position::at(entry));
+                if matches!(begin, Begin::Reset) {
+                    yield reset(&api);
+                }
+                let records = snapshot(&api, open.into_iter().collect(), &wanted.filter).await?;
+                for part in records.chunks(SNAPSHOT_ALERTS) {
+                    yield snapshot_part(part);
+                }
+                let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
+                let end = Message::SnapshotEnd(pb::SnapshotEnd { count });
+                yield message(api.cursor(entry), end);
+                Position::at(entry)
+            }
+        };
+        let (ring, archive) = (Arc::clone(api.view.ring()), api.view.archive().clone());
+        let mut reader = Reader::new(ring, archive, wanted.filter, after);
+        let mut must_go = Box::pin(wait_for_go_away(api.drain.clone(), admission.clone()));
+        loop {
+            if let Some(reason) = go_away_reason(&api, &admission) {
+                yield go_away(&api, reader.position(), reason);
+                break;
+            }
+            // Asked first: a reader that lags always has a next event.
+            let step = if timer.is_due(Instant::now()) {
+                None
+            } else {
+                tokio::select! {
+                    biased;
+                    step = reader.next() => Some(step.map_err(|error| status::archive(&error))),
+                    () = timer.wait() => None,
+                    () = &mut must_go => continue,
+                    // Last: every entry before the damage is delivered first.
+                    trouble = api.view.ended() => Some(Err(status::trouble(&trouble))),
+                }
+            };
+            match step {
+                Some(step) => yield encode_event(&api, &reader, &name, step?),
+                None => match timer.take_due(Instant::now()) {
+                    Due::Nothing => {}
+                    Due::Heartbeat => yield heartbeat(&api, &reader),
+                    Due::Deadline => Err(status::deadline())?,
+                    Due::MaxAge => {
+                        yield go_away(&api, reader.position(), pb::GoAwayReason::MaxAge);
+                        break;
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// Why the reader must reconnect; `None` where it may stay.
+fn go_away_reason(api: &Api, admission: &Admission) -> Option<pb::GoAwayReason> {
+    if api.drain.is_cancelled() {
+        return Some(pb::GoAwayReason::Drain);
+    }
+    admission.has_ended().then_some(pb::GoAwayReason::Credentials)
+}
+
+/// Waits until the server drains, or the credentials of the reader are revoked.
+async fn wait_for_go_away(drain: CancellationToken, admission: Admission) {
+    tokio::select! {
+        () = drain.cancelled() => {}
+        () = admission.ended() => {}
+    }
+}
+
+fn encode_event(api: &Api, reader: &Reader, name: &str, step: Step) -> Bytes {
+    let event = |what| message(api.cursor_at(reader.position()), what);
+    match step {
+        Step::Messages(messages) => {
+            let waited = messages.since.map(|since| since.elapsed());
+            api.metrics.delivery.handed(messages.messages, messages.alerts, waited);
+            for trail in messages.trails {
+                trail.delivered(name);
+            }
+            messages.bytes
+        }
+        Step::CaughtUp => event(Message::CaughtUp(pb::CaughtUp {})),
+        Step::FellBehind { entries } => {
+            api.metrics.delivery.fell_behind();
+            event(Message::FellBehind(pb::FellBehind { entries }))
+        }
+    }
+}
+
+/// The latest alerts of open episodes that the filter wants, by sequence.
+async fn snapshot(api: &Api, open: Vec<u64>, filter: &Filter) -> Result<Vec<Record>, Status> {
+    let mut records = read_archive(&api.view, move |archive| archive.get_many(&open)).await?;
+    records.retain(|record| filter.wants(&record.facets));
+    Ok(records)
+}
+
+fn message(cursor: String, message: Message) -> Bytes {
+    frame(&pb::SubscribeResponse { cursor, message: Some(message) })
+}
+
+fn snapshot_part(records: &[Record]) -> Bytes {
+    let mut bytes = BytesMut::new();
+    let rest = pb::Alerts { snapshot: true, ..pb::Alerts::default() };
+    write_alerts(&mut bytes, String::new(), &records.iter().collect::<Vec<_>>(), &rest);
+    bytes.freeze()
+}
+
+fn opened(api: &Api, cursor: String, start: Position) -> Bytes {
+    let policy =
+        api.view.look(|state| state.adopted().map_or(Seq::ZERO, |adopted| adopted.version));
+    let opened = pb::Opened {
+        start_cursor: api.cursor_at(start),
+        head_cursor: api.cursor(api.view.head()),
+        server_time: Some(render::timestamp(api.clock.now())),
+        policy_version: policy.0,
+    };
+    message(cursor, Message::Opened(opened))
+}
+
+fn heartbeat(api: &Api, reader: &Reader) -> Bytes {
+    let is_reachable = *api.journal.reach().borrow();
+    let heartbeat = pb::Heartbeat {
+        head_cursor: if is_reachable { api.cursor(reader.head()) } else { String::new() },
+        server_time: Some(render::timestamp(api.clock.now())),
+        journal_unreachable: !is_reachable,
+    };
+    message(api.cursor_at(reader.position()), Message::Heartbeat(heartbeat))
+}
+
+fn go_away(api: &Api, position: Position, reason: pb::GoAwayReason) -> Bytes {
+    let away = pb::GoAway { reason: reason.into(), reconnect_after_ms: RECONNECT_AFTER_MS };
+    message(api.cursor_at(position), Message::GoAway(away))
+}
+
+fn reset(api: &Api) -> Bytes {
+    let reset = pb::Reset {
+        oldest_cursor: api.cursor(api.view.archive().oldest()),
+        head_cursor: api.cursor(api.view.head()),
+    };
+    message(String::new(), Message::Reset(reset))
+}

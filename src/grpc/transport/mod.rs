@@ -1,0 +1,23 @@
+//! What every call has in common, whatever its service: who makes it, how long it may take, how its
+//! end is counted.
+//!
+//! ```text
+//! connection ─► handle_call ─► gate (credentials, role) ─► deadline ─► service
+//!                   └─ the response's end is counted ◄───────────────────┘
+//! ```
+//!
+//! - `calls`: one call of a peer, from the connection to the services and back
+//! - `call_metrics`: counts how calls end
+//! - `deadline`: `grpc-timeout`
+//! - `pre_encoded`: response bodies of messages that are encoded already
+
+mod call_metrics;
+mod calls;
+mod deadline;
+mod pre_encoded;
+
+pub(in crate::grpc) use call_metrics::count_rejection;
+pub use call_metrics::methods;
+pub use calls::{GatedServices, handle_call};
+pub(in crate::grpc) use deadline::Deadline;
+pub(in crate::grpc) use pre_encoded::{PreEncodedBody, respond_with};
