@@ -12,9 +12,10 @@ use crate::config::{Config, Log};
 use crate::telemetry;
 use clap::{CommandFactory, Parser, Subcommand};
 
-/// Streams an alert when the supply of a critical mineral becomes too concentrated.
+/// Emits an alert when the supply of a critical mineral becomes too concentrated, or an export
+/// control makes it so.
 #[derive(Debug, Parser)]
-#[command(name = "lodewatch", version, about, propagate_version = true)]
+#[command(name = "lodewatch", version, propagate_version = true)]
 pub struct CommandLine {
     #[command(subcommand)]
     command: Command,

@@ -302,10 +302,13 @@ fn errors_say_what_was_tried_why_it_failed_and_what_to_do() {
             assert!(said.contains(part), "{said} says {part}");
         }
     };
-    check(r#"{"removal":{"threatId":"T"}}"#, &["publishing lines 1 to 1", "there is no threat T"]);
+    check(
+        r#"{"removal":{"threatId":"T"}}"#,
+        &["cannot publish lines 1 to 1", "there is no threat T"],
+    );
     check(
         "{\"removal\":{\"threatId\":\"T\"}}\n{\"report\":{\"mineral\":\"gal",
-        &["updates.jsonl cannot be used", "line 2, column", "EOF"],
+        &["cannot parse", "updates.jsonl", "line 2, column", "EOF"],
     );
     check(r#"{"removal":{"threat":"T"}}"#, &["line 1", "threat"]);
     let output = run(&["markets", "--address", "127.0.0.1:1"]);
