@@ -1,12 +1,13 @@
-//! How long a node takes to start: from a snapshot, and from the first entry; beside the engine alone on the same entries.
+//! Start time of a node: from a snapshot, and from the first entry; beside the engine alone on the
+//! same entries.
 //!
 //! ```sh
 //! cargo bench --bench start                 # a million entries
 //! cargo bench --bench start -- 10000000     # ten million: about 2 GB on the disk, some minutes
 //! ```
 //!
-//! Only ratios compare between machines and days. Each entry is a batch of one report, which changes nothing nine times out
-//! of ten, of forty markets in turn, under the rules that are shipped.
+//! Compare only ratios between machines and days. Each entry is a batch of one report, which
+//! changes nothing nine times out of ten, of forty markets in turn, under the default rules.
 
 #![allow(
     clippy::disallowed_methods,
@@ -55,7 +56,7 @@ fn timed<T>(run: impl FnOnce() -> T) -> Duration {
     begin.elapsed()
 }
 
-/// Opens a node, serves nobody, and ends it as SIGTERM does.
+/// Opens a node, serves no client, and stops it as SIGTERM does.
 fn start_and_stop(dir: &Path) {
     let mut config = Config { data_dir: dir.to_owned(), ..Config::built_in() };
     config.console.listen = None;
@@ -89,7 +90,7 @@ fn journal(entries: u64) -> impl Iterator<Item = Result<Entry, Error>> {
     })
 }
 
-/// The same report of a market ten times, then the other one.
+/// The same report of a market ten times, then another one.
 fn with_id(reports: &[Payload], seq: u64) -> Payload {
     let (market, turn) = (seq % 40, seq / 400 % 2);
     let which = usize::try_from(market * 2 + turn).unwrap();

@@ -4,12 +4,12 @@ use clap::Parser;
 use lodewatch::cli::{self, CommandLine};
 use std::error::Error as _;
 use std::process::ExitCode;
-use tikv_jemallocator::Jemalloc;
 
 /// A third less memory per idle subscriber than with glibc's allocator; a server's memory is mostly
 /// those.
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
-static ALLOCATOR: Jemalloc = Jemalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {

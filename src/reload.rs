@@ -4,10 +4,10 @@
 //! symbolic link two folders up.
 
 use crate::clock::{Clock, Jumped};
-use crate::config::{Config, Problems};
+use crate::config::{self, Config};
 use crate::domain::{Payload, Seq};
 use crate::journal::{self, Journal};
-use crate::pipeline::{Trouble, View};
+use crate::pipeline::{PipelineView, Stall};
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,30 +25,30 @@ pub(crate) enum Error {
     Clock(#[from] Jumped),
     /// The entry was not applied.
     #[error("the policy was not applied")]
-    Trouble(#[from] Trouble),
+    Stall(#[from] Stall),
 }
 
 /// Where other settings come from.
 pub struct Reload {
     /// Reads them all anew.
-    pub read: Box<dyn Fn() -> Result<Config, Problems> + Send + Sync>,
+    pub read: Box<dyn Fn() -> Result<Config, config::Error> + Send + Sync>,
     /// Rung to have them read at once, as SIGHUP does.
     pub told: Arc<Notify>,
 }
 
 /// Keeps the policy in force as the settings say.
-pub(crate) struct Keeper {
+pub(crate) struct PolicyReloader {
     pub(crate) reload: Reload,
     /// The settings that the process runs with.
     pub(crate) running: Config,
     pub(crate) journal: Arc<dyn Journal>,
-    pub(crate) view: View,
+    pub(crate) view: PipelineView,
     pub(crate) clock: Clock,
     /// Why the settings as they are written now did not come into force; empty where they did.
     pub(crate) settings_error: watch::Sender<String>,
 }
 
-impl Keeper {
+impl PolicyReloader {
     /// Runs until told to stop.
     ///
     /// # Errors
@@ -91,7 +91,7 @@ impl Keeper {
             // Tried again with the next look; the clock, the journal and the loop have said why.
             Err(
                 Error::Clock(_)
-                | Error::Trouble(_)
+                | Error::Stall(_)
                 | Error::Journal(journal::Error::Unreachable { .. }),
             ) => {}
             adopted => self.tell(adopted?),
@@ -148,12 +148,12 @@ pub(crate) enum PassedOver {
 /// When the journal takes no entry.
 pub(crate) async fn adopt(
     journal: &dyn Journal,
-    view: &View,
+    view: &PipelineView,
     clock: &Clock,
     config: &Config,
 ) -> Result<Option<PassedOver>, Error> {
     let (policy, ours) = (&config.policy, config.policy_revision);
-    let in_force = view.look(|state| {
+    let in_force = view.read_state(|state| {
         state.adopted().map(|adopted| (adopted.revision, *adopted.policy == *policy))
     });
     let passed_over = match in_force {
@@ -170,7 +170,8 @@ pub(crate) async fn adopt(
     let adopted = Payload::policy(ours, Arc::new(policy.clone()));
     let entry = journal.append(clock.stamp()?, adopted).await?;
     view.wait_for(entry).await?;
-    let version = view.look(|state| state.adopted().map_or(Seq::ZERO, |adopted| adopted.version));
+    let version =
+        view.read_state(|state| state.adopted().map_or(Seq::ZERO, |adopted| adopted.version));
     tracing::info!(policy_version = version.0, policy_revision = ours, "policy in force");
     Ok(None)
 }

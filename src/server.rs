@@ -1,11 +1,11 @@
 //! Assembly on one screen: open → recover → adopt the policy → serve → drain.
 
 mod connection;
+mod gauges;
 mod keys;
 mod pages;
 mod port;
 mod socket;
-mod standing;
 mod tls;
 mod web;
 
@@ -21,13 +21,15 @@ use crate::grpc::{
 };
 use crate::journal::{self, Embedded, JetStream, Journal};
 use crate::metrics::{self, Metrics};
-use crate::pipeline::{self, Divergence, Housekeeping, Pipeline, Trouble, View, keep_time};
-use crate::reload::{self, Keeper, Reload};
+use crate::pipeline::{
+    self, Divergence, Pipeline, PipelineView, Retention, Stall, append_due_ticks,
+};
+use crate::reload::{self, PolicyReloader, Reload};
 use crate::traces::{self, Traces};
 use futures_util::future::OptionFuture;
-use keys::{Files, Keys};
-use port::Ends;
-use standing::Looker;
+use gauges::GaugeCollector;
+use keys::{FileWatcher, ListenerSecurity};
+use port::ListenerConfig;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -94,14 +96,14 @@ pub enum Error {
 /// An opened node: recovered, its policy in force, time running; not yet serving.
 pub struct Node {
     journal: Arc<dyn Journal>,
-    view: View,
+    view: PipelineView,
     clock: Clock,
     stop: CancellationToken,
     ended: oneshot::Receiver<Result<(), Error>>,
     config: Config,
     reload: Option<Reload>,
-    keys: Keys,
-    files: Option<Files>,
+    keys: ListenerSecurity,
+    files: Option<FileWatcher>,
     told: Arc<Notify>,
     metrics: Arc<Metrics>,
     traces: Traces,
@@ -115,7 +117,7 @@ impl Node {
     ///
     /// When the journal is damaged, held by another process, or cannot be written.
     pub async fn open(config: Config, clock: Clock) -> Result<Self, Error> {
-        let files = Some(Files::of(&config));
+        let files = Some(FileWatcher::of(&config));
         let keys = open_keys(&config, &clock)?;
         let dir = config.data_dir.clone();
         let archive_error = |source| Error::Archive { dir: dir.clone(), source };
@@ -124,15 +126,15 @@ impl Node {
         let journal = open_journal(&config, metrics.journal.clone()).await?;
         let archive = Archive::open(&config.data_dir, journal.epoch(), *journal.head().borrow())
             .map_err(archive_error)?;
-        let housekeeping = Housekeeping {
+        let retention = Retention {
             snapshot_every_entries: config.archive.snapshot_every_entries,
             keep_days: config.archive.keep_days,
             keep_bytes: config.archive.keep_bytes,
             ring_bytes_max: config.fanout.ring_bytes_max,
         };
         let encoding = grpc::encoding(journal.epoch());
-        let pipeline = Pipeline::open(Arc::clone(&journal), archive, encoding, housekeeping)?;
-        let pipeline = pipeline.counted(metrics.pipeline.clone()).traced(traces.clone());
+        let pipeline = Pipeline::open(Arc::clone(&journal), archive, encoding, retention)?;
+        let pipeline = pipeline.with_metrics(metrics.pipeline.clone()).with_traces(traces.clone());
         let view = pipeline.view();
         let stop = CancellationToken::new();
         let mut ended = spawn_loop(pipeline, stop.clone())?;
@@ -169,13 +171,13 @@ impl Node {
                     Err(error) => return Err(node.reload_error(error)),
                 }
             }
-            Err(Trouble::Full(error)) => return Err(archive_error(error)),
-            Err(Trouble::Damaged(damage)) => tracing::error!(
+            Err(Stall::Full(error)) => return Err(archive_error(error)),
+            Err(Stall::Damaged(damage)) => tracing::error!(
                 error = %damage,
-                applied = node.view.head().0,
+                applied = node.view.applied().0,
                 "the journal is damaged; what is before the damage is served, nothing past it, and nothing is taken"
             ),
-            Err(Trouble::Diverged(divergence)) => refuse_all(divergence),
+            Err(Stall::Diverged(divergence)) => refuse_all(divergence),
         }
         Ok(node)
     }
@@ -195,13 +197,13 @@ impl Node {
     }
 
     /// What was made of the journal so far.
-    pub fn view(&self) -> &View {
+    pub fn view(&self) -> &PipelineView {
         &self.view
     }
 
-    fn keeper(&mut self, settings_error: watch::Sender<String>) -> Option<Keeper> {
+    fn keeper(&mut self, settings_error: watch::Sender<String>) -> Option<PolicyReloader> {
         let reload = self.reload.take()?;
-        Some(Keeper {
+        Some(PolicyReloader {
             reload,
             running: self.config.clone(),
             journal: Arc::clone(&self.journal),
@@ -215,16 +217,16 @@ impl Node {
         match error {
             reload::Error::Journal(source) => Error::from(source),
             reload::Error::Clock(jumped) => Error::from(jumped),
-            reload::Error::Trouble(trouble) => self.trouble(trouble),
+            reload::Error::Stall(stall) => self.stall_error(stall),
         }
     }
 
-    fn trouble(&self, trouble: Trouble) -> Error {
+    fn stall_error(&self, stall: Stall) -> Error {
         let dir = self.config.data_dir.clone();
-        match trouble {
-            Trouble::Damaged(source) => Error::from(source),
-            Trouble::Full(source) => Error::Archive { dir, source },
-            Trouble::Diverged(divergence) => Error::from(pipeline::Error::from(divergence)),
+        match stall {
+            Stall::Damaged(source) => Error::from(source),
+            Stall::Full(source) => Error::Archive { dir, source },
+            Stall::Diverged(divergence) => Error::from(pipeline::Error::from(divergence)),
         }
     }
 
@@ -259,8 +261,8 @@ impl Node {
             cut.cancel();
             tokio::time::sleep(CUT_BOUND).await;
         };
-        let is_ended = self.view.is_ended();
-        let time = keep_time(
+        let is_ended = self.view.is_stopped();
+        let time = append_due_ticks(
             Arc::clone(&self.journal),
             self.view.clone(),
             self.clock.clone(),
@@ -317,14 +319,21 @@ impl Node {
             // Of their own: whoever probes may share an address with somebody hostile.
             let addresses = Arc::new(AddressLimits::new(OPERATORS_MAX, u32::MAX));
             let (connections_max, limit) = (OPERATORS_MAX, port);
-            Ends { port, connections_max, limit, addresses, is_encrypted: false, ..ends.clone() }
+            ListenerConfig {
+                port,
+                connections_max,
+                limit,
+                addresses,
+                is_encrypted: false,
+                ..ends.clone()
+            }
         };
-        let standing = Looker::new(&self.config, &api);
+        let standing = GaugeCollector::new(&self.config, &api);
         let (routes, health) = grpc::routes(api, config.message_bytes_max).await;
         let metrics = || Arc::clone(&self.metrics);
         let probes = bind("health.listen", self.config.health.listen).await?.map(|listener| {
             let (keys, ends) =
-                (Keys { encryption: None, ..self.keys.clone() }, of("health.listen"));
+                (ListenerSecurity { encryption: None, ..self.keys.clone() }, of("health.listen"));
             connection::serve(listener, ends, keys, health.prepare(), metrics())
         });
         let pages = bind("metrics.listen", self.config.metrics.listen).await?.map(|listener| {
@@ -342,13 +351,13 @@ impl Node {
     }
 
     /// How connections to the server's port begin and end.
-    fn ends(&self, drain: CancellationToken, cut: CancellationToken) -> Ends {
+    fn ends(&self, drain: CancellationToken, cut: CancellationToken) -> ListenerConfig {
         let config = &self.config.server;
         let addresses = AddressLimits::new(
             config.connections_per_address_max,
             config.abandoned_calls_per_second_max,
         );
-        Ends {
+        ListenerConfig {
             port: "server.listen",
             connections_max: config.connections_max,
             limit: "server.connections_max",
@@ -364,24 +373,24 @@ impl Node {
     /// Answers browsers, where that is wanted.
     async fn console(
         &self,
-        ends: Ends,
+        ends: ListenerConfig,
         routes: &Routes,
     ) -> Result<Option<impl Future<Output = ()> + use<>>, Error> {
         let settings = &self.config.console;
         let Some(listener) = bind("console.listen", settings.listen).await? else {
             return Ok(None);
         };
-        let ends = Ends { port: "console.listen", ..ends };
+        let ends = ListenerConfig { port: "console.listen", ..ends };
         let keys = self.keys.clone();
         let calls = GatedServices::new(routes.clone(), Arc::clone(&keys.gate), &self.metrics);
         let site = console::router(settings, ends.is_encrypted, calls);
         Ok(Some(web::serve(listener, ends, keys, site, Arc::clone(&self.metrics))))
     }
 
-    /// Ends the loop with a last snapshot.
+    /// ListenerConfig the loop with a last snapshot.
     async fn close(mut self) -> Result<(), Error> {
         self.stop.cancel();
-        let is_ended = self.view.is_ended();
+        let is_ended = self.view.is_stopped();
         match (&mut self.ended).await {
             // Told of when it happened.
             Ok(Err(_)) | Err(_) if is_ended => Ok(()),
@@ -405,7 +414,7 @@ async fn bind(
 }
 
 /// Who is let in, as configured; says so where that is anyone.
-fn open_keys(config: &Config, clock: &Clock) -> Result<Keys, Error> {
+fn open_keys(config: &Config, clock: &Clock) -> Result<ListenerSecurity, Error> {
     let is_local = config.server.listen.ip().to_canonical().is_loopback();
     if config.server.insecure {
         let (tls, authentication) = (config.tls.is_some(), config.access.identities.is_some());
@@ -418,16 +427,16 @@ fn open_keys(config: &Config, clock: &Clock) -> Result<Keys, Error> {
     let unproved = if is_local { "local" } else { "anonymous" };
     let gate = Arc::new(Gate::open(&config.access, clock.clone(), unproved)?);
     let encryption = config.tls.clone().map(Encryption::open).transpose()?.map(Arc::new);
-    Ok(Keys { gate, encryption })
+    Ok(ListenerSecurity { gate, encryption })
 }
 
 /// Opens the journal, wherever it is.
 async fn open_journal(
     config: &Config,
-    counted: metrics::Journal,
+    counted: metrics::JournalMetrics,
 ) -> Result<Arc<dyn Journal>, journal::Error> {
     Ok(match &config.journal {
-        Store::Embedded => Arc::new(Embedded::open_counted(&config.data_dir, counted)?),
+        Store::Sqlite => Arc::new(Embedded::open_counted(&config.data_dir, counted)?),
         Store::JetStream(settings) => {
             // Boxed: what connecting takes is given back once it is done.
             let open = JetStream::open_counted(settings, &config.data_dir, counted);
@@ -453,7 +462,10 @@ fn spawn_loop(
 }
 
 /// Keeps the policy as the settings say, where they are read again.
-async fn keep_policy(keeper: Option<Keeper>, stop: CancellationToken) -> Result<(), reload::Error> {
+async fn keep_policy(
+    keeper: Option<PolicyReloader>,
+    stop: CancellationToken,
+) -> Result<(), reload::Error> {
     match keeper {
         Some(keeper) => keeper.run(stop).await,
         None => std::future::pending().await,
@@ -462,7 +474,7 @@ async fn keep_policy(keeper: Option<Keeper>, stop: CancellationToken) -> Result<
 
 /// Proves the archive, on a thread of its own, since that takes as long as it is large. Damage ends the loop, which
 /// discards the archive.
-fn check_archive(view: &View) -> Result<(), Error> {
+fn check_archive(view: &PipelineView) -> Result<(), Error> {
     let archive = view.archive().clone();
     let check = move || match archive.check() {
         Ok(()) => tracing::debug!("the archive is whole"),

@@ -1,12 +1,13 @@
 //! From what a caller shows to who it is, and whether it may.
 
 use super::denials::Denials;
-use super::identities::{Identities, Problems};
+use super::identities::Identities;
 use super::identity::{Admission, Identity};
 use super::jwt::Jwt;
 use super::methods::{Who, method};
 use crate::clock::Clock;
 use crate::config::Access;
+use lodewatch_toml_reader::Problems;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,7 +52,7 @@ pub enum Denied {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// It cannot be read.
-    #[error("{} cannot be read: {why}", path.display())]
+    #[error("cannot read identities from {}: {why}", path.display())]
     Read {
         /// Which.
         path: PathBuf,
@@ -62,7 +63,7 @@ pub enum Error {
     #[error("access.jwt.keys cannot be used: {0}")]
     Keys(String),
     /// It is faulty.
-    #[error("{} cannot be used:\n{problems}", path.display())]
+    #[error("cannot load identities from {}:\n  {problems}", path.display())]
     Faulty {
         /// Which.
         path: PathBuf,

@@ -23,6 +23,6 @@ mod signature;
 pub mod token;
 
 pub use gate::{Credentials, Denied, Error, Gate, Malformed};
-pub use identities::{Identities, Problems};
+pub use identities::Identities;
 pub use identity::{Admission, Grant, Identity, Overstep};
 pub use methods::{METHODS, Method, Role, Who, method};

@@ -36,7 +36,7 @@ impl ConnectionArgs {
     /// The servers, not connected to yet; reads the credential files.
     pub(super) fn servers(&self) -> Result<Servers, Error> {
         let addresses = self.address.iter().map(String::as_str);
-        Ok(Servers::parse_for(addresses, self.credentials()?)?)
+        Ok(Servers::parse_with_credentials(addresses, self.credentials()?)?)
     }
 
     fn credentials(&self) -> Result<Credentials, Error> {

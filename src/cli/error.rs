@@ -1,6 +1,6 @@
 //! Why a command failed: `<what failed>: <cause>; <what to do>`.
 
-use crate::{access, archive, config, feed_sync, journal, server, sinks};
+use crate::{archive, config, feed_sync, journal, server, sinks};
 use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -38,13 +38,13 @@ pub enum Error {
     #[error("cannot parse {}", path.display())]
     Import { path: PathBuf, source: lodewatch_importers::Error },
     #[error("cannot create the identity: {0}")]
-    Identity(access::Problems),
+    Identity(lodewatch_toml_reader::Problems),
     #[error(transparent)]
     Forward(sinks::Error),
     #[error(transparent)]
     FeedSync(#[from] feed_sync::Error),
     #[error(transparent)]
-    Config(#[from] config::Problems),
+    Config(#[from] config::Error),
     #[error(transparent)]
     Server(#[from] server::Error),
     #[error(transparent)]
@@ -88,7 +88,7 @@ impl Error {
 
     /// Whether the same call may succeed later.
     pub(super) fn is_transient(&self) -> bool {
-        let is_transient = |status: &Status| lodewatch_client::passing(status).is_some();
+        let is_transient = |status: &Status| lodewatch_client::retry_delay(status).is_some();
         matches!(self, Self::Client(lodewatch_client::Error::Connect { .. }))
             || matches!(self, Self::Call { status, .. } if is_transient(status))
     }

@@ -1,7 +1,7 @@
 //! What commands read: files, standard input, and the data directory that the settings name.
 
 use super::error::Error;
-use crate::config::{self, Config, Flags, Problems};
+use crate::config::{self, Config, Flags};
 use crate::feed_sync::{BYTES_MAX, json_lines};
 use crate::grpc::pb::Update;
 use clap::Args;
@@ -21,7 +21,7 @@ pub(super) struct DataDirArgs {
 }
 
 impl DataDirArgs {
-    pub(super) fn load_config(&self) -> Result<Config, Problems> {
+    pub(super) fn load_config(&self) -> Result<Config, config::Error> {
         let flags = Flags { data_dir: self.data_dir.clone(), listen: None };
         config::load(self.config.as_deref(), &flags)
     }

@@ -42,7 +42,9 @@ pub(super) async fn list_threats(
     request: ListThreatsRequest,
 ) -> Result<Vec<ThreatRecord>, Error> {
     let request = ListThreatsRequest { page_size: PAGE_SIZE, ..request };
-    lodewatch_client::all_threats(connection, request).await.map_err(Error::call("list threats"))
+    lodewatch_client::list_all_threats(connection, request)
+        .await
+        .map_err(Error::call("list threats"))
 }
 
 /// Reads a market with its rules, threats and latest alerts.

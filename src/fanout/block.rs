@@ -1,130 +1,141 @@
-//! A run of entries, and its messages for each filter that was asked for: made by the first who asks, shared by all.
+//! A run of entries in the ring, and the messages made of them: one copy per filter, shared by all
+//! readers with that filter.
 
-use super::messages::{Frame, Messages, Slice, Write};
+use super::messages::{EncodedMessages, EncodedRun, EntryAlerts, WriteMessage};
 use crate::domain::update::Position;
 use crate::domain::{Filter, Seq};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How many filters a block keeps messages for. A reader with one more makes its own, of what it has not read yet.
-const VIEWS_MAX: usize = 16;
+/// How many filters a block keeps messages for. A reader with a further filter encodes messages for
+/// itself, of the entries that it has not read yet.
+const FILTERS_MAX: usize = 16;
 
-/// The alerts of some entries that follow each other.
+/// The alerts of consecutive entries.
 #[derive(Debug)]
 pub(super) struct Block {
-    frames: Vec<Arc<Frame>>,
+    entries: Vec<Arc<EntryAlerts>>,
     /// The last entry with alerts.
     pub(super) last: Seq,
     /// Size of the alerts, in bytes.
     pub(super) bytes: usize,
-    views: Mutex<Vec<Arc<View>>>,
+    by_filter: Mutex<Vec<Arc<FilteredMessages>>>,
 }
 
-/// Messages of a block for one filter.
+/// The messages of a block for one filter.
 #[derive(Debug)]
-struct View {
+struct FilteredMessages {
     filter: Arc<Filter>,
-    messages: Messages,
-    /// How many of the block's frames are in.
-    frames: usize,
-    /// What it adds to the memory in use, for as long as it is kept.
-    _memory: Memory,
+    messages: EncodedMessages,
+    /// How many of the block's entries are encoded.
+    entries: usize,
+    /// The memory of the messages, counted for as long as they are kept.
+    _in_use: MemoryInUse,
 }
 
-/// Bytes of a count that others share; taken off it when dropped.
-#[derive(Debug)]
-struct Memory {
-    bytes: usize,
-    of: Arc<AtomicUsize>,
-}
-
-/// The memory for messages: how much is in use, and how much may be, in bytes.
+/// The limit on memory for alerts and messages, and how much of it is in use, in bytes.
 #[derive(Debug, Clone)]
-pub(super) struct Budget {
+pub(super) struct MemoryBudget {
     pub(super) used: Arc<AtomicUsize>,
     pub(super) max: usize,
 }
 
+/// Bytes counted in a [`MemoryBudget`] until this is dropped.
+#[derive(Debug)]
+struct MemoryInUse {
+    bytes: usize,
+    used: Arc<AtomicUsize>,
+}
+
 impl Block {
-    /// The block with further entries behind its own; messages already made are kept.
-    pub(super) fn with(before: Option<&Self>, frames: impl IntoIterator<Item = Frame>) -> Self {
+    /// `before` with further entries appended; messages that were already made are kept.
+    pub(super) fn extended(
+        before: Option<&Self>,
+        added: impl IntoIterator<Item = EntryAlerts>,
+    ) -> Self {
         let mut block =
-            Self { frames: Vec::new(), last: Seq::ZERO, bytes: 0, views: Mutex::default() };
+            Self { entries: Vec::new(), last: Seq::ZERO, bytes: 0, by_filter: Mutex::default() };
         if let Some(before) = before {
-            block.frames.clone_from(&before.frames);
+            block.entries.clone_from(&before.entries);
             block.bytes = before.bytes;
-            block.views().clone_from(&before.views());
+            block.by_filter().clone_from(&before.by_filter());
         }
-        for frame in frames {
-            block.bytes = block.bytes.saturating_add(frame.bytes());
-            block.last = frame.entry;
-            block.frames.push(Arc::new(frame));
+        for entry in added {
+            block.bytes = block.bytes.saturating_add(entry.bytes());
+            block.last = entry.entry;
+            block.entries.push(Arc::new(entry));
         }
         block
     }
 
-    /// The messages after a place, up to the end of the block; `None` where the filter wants nothing of that.
-    pub(super) fn after(
+    /// The messages after a position, up to the end of the block; `None` if no alert matches the filter.
+    pub(super) fn read_after(
         &self,
         position: Position,
         filter: &Arc<Filter>,
-        write: &Write,
-        budget: &Budget,
-    ) -> Option<Slice> {
-        let mut views = self.views();
-        let found = views
+        write: &WriteMessage,
+        budget: &MemoryBudget,
+    ) -> Option<EncodedRun> {
+        let mut by_filter = self.by_filter();
+        let found = by_filter
             .iter()
-            .position(|view| Arc::ptr_eq(&view.filter, filter) || view.filter == *filter);
-        if let Some(view) = found.and_then(|at| views.get_mut(at)) {
-            if view.frames < self.frames.len() {
-                *view = Arc::new(self.extend(view, write, budget));
+            .position(|kept| Arc::ptr_eq(&kept.filter, filter) || kept.filter == *filter);
+        if let Some(kept) = found.and_then(|at| by_filter.get_mut(at)) {
+            if kept.entries < self.entries.len() {
+                *kept = Arc::new(self.encode_rest(kept, write, budget));
             }
-            return view.messages.after(position);
+            return kept.messages.run_after(position);
         }
-        let is_room = views.len() < VIEWS_MAX
+        let is_room = by_filter.len() < FILTERS_MAX
             && budget.used.load(Ordering::Relaxed).saturating_add(self.bytes) <= budget.max;
         if is_room {
-            let none = View {
+            let none = FilteredMessages {
                 filter: Arc::clone(filter),
-                messages: Messages::default(),
-                frames: 0,
-                _memory: Memory::take(budget, 0),
+                messages: EncodedMessages::default(),
+                entries: 0,
+                _in_use: MemoryInUse::count(budget, 0),
             };
-            let view = Arc::new(self.extend(&none, write, budget));
-            views.push(Arc::clone(&view));
-            return view.messages.after(position);
+            let kept = Arc::new(self.encode_rest(&none, write, budget));
+            by_filter.push(Arc::clone(&kept));
+            return kept.messages.run_after(position);
         }
-        drop(views);
-        let unread = self.frames.partition_point(|frame| frame.entry <= position.entry);
-        let frames = self.frames.iter().skip(unread).map(AsRef::as_ref);
-        Messages::default().with(frames, filter, write).after(position)
+        drop(by_filter);
+        let unread = self.entries.partition_point(|entry| entry.entry <= position.entry);
+        let entries = self.entries.iter().skip(unread).map(AsRef::as_ref);
+        EncodedMessages::default().extended(entries, filter, write).run_after(position)
     }
 
-    fn extend(&self, view: &View, write: &Write, budget: &Budget) -> View {
-        let frames = self.frames.iter().skip(view.frames).map(AsRef::as_ref);
-        let messages = view.messages.with(frames, &view.filter, write);
-        View {
-            filter: Arc::clone(&view.filter),
-            _memory: Memory::take(budget, messages.bytes()),
+    /// Encodes the entries that `kept` does not have yet.
+    fn encode_rest(
+        &self,
+        kept: &FilteredMessages,
+        write: &WriteMessage,
+        budget: &MemoryBudget,
+    ) -> FilteredMessages {
+        let entries = self.entries.iter().skip(kept.entries).map(AsRef::as_ref);
+        let messages = kept.messages.extended(entries, &kept.filter, write);
+        FilteredMessages {
+            filter: Arc::clone(&kept.filter),
+            _in_use: MemoryInUse::count(budget, messages.bytes()),
             messages,
-            frames: self.frames.len(),
+            entries: self.entries.len(),
         }
     }
 
-    fn views(&self) -> MutexGuard<'_, Vec<Arc<View>>> {
-        self.views.lock().unwrap_or_else(PoisonError::into_inner)
+    fn by_filter(&self) -> MutexGuard<'_, Vec<Arc<FilteredMessages>>> {
+        self.by_filter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Memory {
-    fn take(budget: &Budget, bytes: usize) -> Self {
+impl MemoryInUse {
+    fn count(budget: &MemoryBudget, bytes: usize) -> Self {
         budget.used.fetch_add(bytes, Ordering::Relaxed);
-        Self { bytes, of: Arc::clone(&budget.used) }
+        Self { bytes, used: Arc::clone(&budget.used) }
     }
 }
 
-impl Drop for Memory {
+impl Drop for MemoryInUse {
     fn drop(&mut self) {
-        self.of.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.used.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }

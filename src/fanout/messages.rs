@@ -1,170 +1,179 @@
-//! Alerts as messages ready for the wire, one behind the other, so that a reader takes many with one slice.
+//! Alerts encoded as messages, one after the other in one buffer, so that a reader that is behind gets
+//! many messages as one slice of it.
 
 use crate::archive::Record;
 use crate::domain::update::Position;
 use crate::domain::{Filter, Seq};
-use crate::traces::Trail;
+use crate::traces::EntryTrace;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// Writes a message behind what is there already: alerts of one entry, at least one, and the place after them. More of
-/// the entry follow where that place is inside it. Given by the edge, which alone knows how messages look on the wire.
-pub type Write = Arc<dyn Fn(&mut BytesMut, &[&Record], Position) + Send + Sync>;
+/// Appends one message to the buffer: alerts of one entry, at least one, and the position after them.
+/// If the position is inside the entry, the next message continues that entry. The gRPC edge provides
+/// this function, because only the edge knows the wire format.
+pub type WriteMessage = Arc<dyn Fn(&mut BytesMut, &[&Record], Position) + Send + Sync>;
 
 /// All alerts of one entry.
 #[derive(Debug)]
-pub struct Frame {
-    /// The entry.
+pub struct EntryAlerts {
     pub entry: Seq,
-    /// When it was read from the journal, durable.
+    /// When the durable entry was read from the journal.
     pub since: Instant,
-    /// Its alerts, in order; at least one.
+    /// In order; at least one.
     pub records: Vec<Record>,
-    /// Where its trace goes on, if it has one.
-    pub trail: Option<Arc<Trail>>,
+    /// `None` if the entry is not traced.
+    pub trace: Option<Arc<EntryTrace>>,
 }
 
-impl Frame {
+impl EntryAlerts {
     pub(super) fn bytes(&self) -> usize {
         self.records.iter().map(|record| record.bytes.len()).fold(0, usize::saturating_add)
     }
 }
 
-/// Messages that are handed to a reader at once.
+/// Encoded messages that a reader gets at once.
 #[derive(Debug)]
-pub struct Slice {
+pub struct EncodedRun {
     /// The messages, ready for the wire.
     pub bytes: Bytes,
-    /// How many they are.
+    /// Number of messages.
     pub messages: u64,
-    /// How many alerts are in them.
+    /// Number of alerts in the messages.
     pub alerts: u64,
-    /// When the oldest of them was read from the journal; `None` for what the archive has.
+    /// When the oldest entry was read from the journal; `None` for messages from the archive.
     pub since: Option<Instant>,
-    /// Those of their entries that are traced.
-    pub trails: Vec<Arc<Trail>>,
+    /// The traces of those entries that are traced.
+    pub traces: Vec<Arc<EntryTrace>>,
 }
 
-/// Messages in order, and how each ends.
+/// Messages in order, with the position after each.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Messages {
+pub(super) struct EncodedMessages {
     bytes: Bytes,
-    ends: Vec<End>,
-    /// Of the entries that are traced: few, or none.
-    trails: Vec<(Seq, Arc<Trail>)>,
+    ends: Vec<MessageEnd>,
+    /// Of the entries that are traced: few or none.
+    traces: Vec<(Seq, Arc<EntryTrace>)>,
 }
 
-/// How a message ends.
+/// Where a message ends.
 #[derive(Debug, Clone, Copy)]
-struct End {
-    /// The place after it.
-    at: Position,
-    /// Where it ends in the bytes.
+struct MessageEnd {
+    /// The position after the message.
+    position: Position,
+    /// The offset in the buffer.
     bytes: usize,
-    /// Alerts up to here.
+    /// Number of alerts up to here.
     alerts: u64,
-    /// When it was read from the journal.
+    /// When the entry was read from the journal.
     since: Instant,
 }
 
-impl Messages {
-    /// The largest message of alerts, in bytes, so that clients with the usual limit of 4 MiB can read it.
-    const MESSAGE_BYTES: usize = 1024 * 1024;
+impl EncodedMessages {
+    /// The largest message of alerts, in bytes, so that clients with the usual limit of 4 MiB can
+    /// decode it.
+    const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
-    /// These messages, and behind them those of further entries with the alerts that the filter wants.
-    pub(super) fn with<'a>(
+    /// These messages, followed by those of further entries with the alerts that match the filter.
+    pub(super) fn extended<'a>(
         &self,
-        frames: impl Iterator<Item = &'a Frame> + Clone,
+        entries: impl Iterator<Item = &'a EntryAlerts> + Clone,
         filter: &Filter,
-        write: &Write,
+        write: &WriteMessage,
     ) -> Self {
-        let added = frames.clone().map(Frame::bytes).fold(0, usize::saturating_add);
+        let added = entries.clone().map(EntryAlerts::bytes).fold(0, usize::saturating_add);
         let mut bytes = BytesMut::with_capacity(self.bytes.len().saturating_add(added));
         bytes.extend_from_slice(&self.bytes);
-        let (mut ends, mut trails) = (self.ends.clone(), self.trails.clone());
-        for frame in frames {
-            let wanted = (0..).zip(&frame.records);
+        let (mut ends, mut traces) = (self.ends.clone(), self.traces.clone());
+        for entry in entries {
+            let wanted = (0..).zip(&entry.records);
             let wanted = wanted.filter(|(_, record)| filter.wants(&record.facets));
             let before = ends.len();
-            add(&mut bytes, &mut ends, wanted, frame, write);
+            encode_entry(&mut bytes, &mut ends, wanted, entry, write);
             if ends.len() > before {
-                trails.extend(frame.trail.clone().map(|trail| (frame.entry, trail)));
+                traces.extend(entry.trace.clone().map(|trace| (entry.entry, trace)));
             }
         }
-        Self { bytes: bytes.freeze(), ends, trails }
+        Self { bytes: bytes.freeze(), ends, traces }
     }
 
-    /// All messages that end after a place; `None` where there are none.
-    pub(super) fn after(&self, position: Position) -> Option<Slice> {
-        let behind = self.ends.partition_point(|end| end.at <= position);
+    /// All messages that end after a position; `None` if there are none.
+    pub(super) fn run_after(&self, position: Position) -> Option<EncodedRun> {
+        let behind = self.ends.partition_point(|end| end.position <= position);
         let (first, last) = (self.ends.get(behind)?, self.ends.last()?);
         let before = behind.checked_sub(1).and_then(|before| self.ends.get(before));
         let (bytes, alerts) = before.map_or((0, 0), |end| (end.bytes, end.alerts));
-        Some(Slice {
+        Some(EncodedRun {
             bytes: self.bytes.slice(bytes..),
-            messages: number(self.ends.len().saturating_sub(behind)),
+            messages: as_u64(self.ends.len().saturating_sub(behind)),
             alerts: last.alerts.saturating_sub(alerts),
             since: Some(first.since),
-            trails: self.trails(position),
+            traces: self.traces_after(position),
         })
     }
 
-    fn trails(&self, after: Position) -> Vec<Arc<Trail>> {
-        let behind = self.trails.partition_point(|(entry, _)| Position::at(*entry) <= after);
-        self.trails.iter().skip(behind).map(|(_, trail)| Arc::clone(trail)).collect()
+    fn traces_after(&self, position: Position) -> Vec<Arc<EntryTrace>> {
+        let behind = self.traces.partition_point(|(entry, _)| Position::at(*entry) <= position);
+        self.traces.iter().skip(behind).map(|(_, trace)| Arc::clone(trace)).collect()
     }
 
-    /// How much memory they take, in bytes.
+    /// Memory in use, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes.len().saturating_add(self.ends.len().saturating_mul(size_of::<End>()))
+        self.bytes.len().saturating_add(self.ends.len().saturating_mul(size_of::<MessageEnd>()))
     }
 }
 
-/// Messages of what was read from the archive, which got as far as `reached`; empty where nothing was found.
-pub(super) fn of_page(records: &[Record], reached: Position, write: &Write) -> Slice {
+/// Encodes a page of the archive that was read up to `reached`; the run is empty if no alert matched.
+pub(super) fn encode_page(
+    records: &[Record],
+    reached: Position,
+    write: &WriteMessage,
+) -> EncodedRun {
     let (mut bytes, mut messages) = (BytesMut::new(), 0);
     for alerts in records.chunk_by(|one, next| one.entry == next.entry) {
         let Some(first) = alerts.first() else { continue };
-        // A page ends inside an entry only where that entry alone is more than a page.
-        let split = reached.entry < first.entry;
-        let end = if split { reached } else { Position::at(first.entry) };
+        // A page ends inside an entry only if that entry alone is more than a page.
+        let is_split = reached.entry < first.entry;
+        let end = if is_split { reached } else { Position::at(first.entry) };
         write(&mut bytes, &alerts.iter().collect::<Vec<_>>(), end);
         messages += 1;
     }
-    Slice {
+    EncodedRun {
         bytes: bytes.freeze(),
         messages,
-        alerts: number(records.len()),
+        alerts: as_u64(records.len()),
         since: None,
-        trails: Vec::new(),
+        traces: Vec::new(),
     }
 }
 
-fn number(count: usize) -> u64 {
+fn as_u64(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 
-/// Writes the alerts of one entry as messages of bounded size. Each comes with how many alerts of the entry are before it.
-fn add<'a>(
+/// Writes the alerts of one entry as messages of limited size. Each alert comes with the number of
+/// alerts of the entry before it.
+fn encode_entry<'a>(
     bytes: &mut BytesMut,
-    ends: &mut Vec<End>,
+    ends: &mut Vec<MessageEnd>,
     alerts: impl Iterator<Item = (u32, &'a Record)>,
-    frame: &Frame,
-    write: &Write,
+    entry: &EntryAlerts,
+    write: &WriteMessage,
 ) {
     let mut message: Vec<&Record> = Vec::new();
     let mut size = 0_usize;
     let mut total = ends.last().map_or(0, |end| end.alerts);
-    let mut end = |message: &[&Record], at| {
-        write(bytes, message, at);
-        total = total.saturating_add(number(message.len()));
-        ends.push(End { at, bytes: bytes.len(), alerts: total, since: frame.since });
+    let mut end_message = |message: &[&Record], position| {
+        write(bytes, message, position);
+        total = total.saturating_add(as_u64(message.len()));
+        let since = entry.since;
+        ends.push(MessageEnd { position, bytes: bytes.len(), alerts: total, since });
     };
     for (before, record) in alerts {
-        if size.saturating_add(record.bytes.len()) > Messages::MESSAGE_BYTES && !message.is_empty()
-        {
-            end(&message, Position { entry: Seq(frame.entry.0.saturating_sub(1)), alerts: before });
+        let is_full = size.saturating_add(record.bytes.len()) > EncodedMessages::MESSAGE_BYTES_MAX;
+        if is_full && !message.is_empty() {
+            let inside = Position { entry: Seq(entry.entry.0.saturating_sub(1)), alerts: before };
+            end_message(&message, inside);
             message.clear();
             size = 0;
         }
@@ -172,6 +181,6 @@ fn add<'a>(
         message.push(record);
     }
     if !message.is_empty() {
-        end(&message, Position::at(frame.entry));
+        end_message(&message, Position::at(entry.entry));
     }
 }

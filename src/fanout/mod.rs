@@ -1,25 +1,33 @@
-//! Who is listening: recent alerts in memory, and readers that own their place in them.
+//! Recent alerts in memory, and the readers that deliver them to subscribers.
 //!
 //! ```text
-//!        archive (disk)                       ring (memory)            head
+//!        archive (disk)                       ring (memory)            applied
 //!  1 ──────────────────────────── floor ├───────────────────────────────┤
-//!          ▲ a reader below the floor          ▲ inside: shared messages ▲ at the head: waits for the doorbell
+//!          ▲ reader below the floor            ▲ reader inside          ▲ reader at the end
+//!            reads the archive                   shares messages          waits for the next entry
 //! ```
 //!
-//! Architecture invariant: there is no queue per subscriber. Falling behind is not an error but the other branch of the
-//! same loop, memory per subscriber is constant, and nobody can slow the writer.
+//! - [`Ring`]: the alerts of the latest entries, up to a limit in bytes
+//! - `block`: a run of entries in the ring, with the messages made of them for each filter
+//! - `messages`: alerts encoded as messages, one after the other in one buffer
+//! - [`Reader`]: one subscriber's position and filter, and the loop that moves the position
+//! - `lag`: the position of every reader, for the metrics
 //!
-//! Encode once: an alert's bytes are made when it is archived, its message when the first reader of a filter asks. All
-//! readers of that filter share the message, and one that is behind takes many of them in one slice.
+//! Architecture invariant: there is no queue per subscriber. A reader that falls behind continues from
+//! the archive, memory per subscriber is constant, and no subscriber can slow the writer.
+//!
+//! Encode once: the bytes of an alert are made when it is archived, its message when the first reader
+//! with a given filter asks. All readers with that filter share the message, and a reader that is
+//! behind gets many messages in one run.
 
 mod block;
+mod lag;
 mod messages;
-mod places;
 mod reader;
 mod ring;
 #[cfg(test)]
 mod tests;
 
-pub use messages::{Frame, Slice, Write};
-pub use reader::{Reader, Step};
+pub use messages::{EncodedRun, EntryAlerts, WriteMessage};
+pub use reader::{Reader, ReaderEvent};
 pub use ring::Ring;

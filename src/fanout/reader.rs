@@ -1,49 +1,49 @@
-//! A reader: its place, its filter, and the one loop that moves it.
+//! A reader: one subscriber's position and filter, and the loop that moves the position.
 
-use super::messages::{Slice, of_page};
-use super::places::Place;
-use super::ring::{Recent, Ring};
+use super::lag::LagTracker;
+use super::messages::{EncodedRun, encode_page};
+use super::ring::{Ring, RingLookup};
 use crate::archive;
 use crate::domain::update::Position;
 use crate::domain::{Filter, Seq};
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// What a reader comes to next.
+/// What [`Reader::next`] returns.
 #[derive(Debug)]
-pub enum Step {
-    /// Messages of the alerts that the filter wants, in order, ready for the wire.
-    Messages(Slice),
-    /// Everything up to the head was handed over.
+pub enum ReaderEvent {
+    /// Messages of the alerts that match the filter, in order, ready for the wire.
+    Messages(EncodedRun),
+    /// Everything up to the last applied entry was delivered.
     CaughtUp,
-    /// The reader is below the ring: it reads the archive again.
+    /// The reader fell below the ring and reads the archive again.
     FellBehind {
-        /// How many entries behind the head.
+        /// How many entries it is behind.
         entries: u64,
     },
 }
 
-/// A place in the stream of alerts, moved by its owner. Holds no alerts.
+/// A position in the stream of alerts, moved by its owner. Holds no alerts.
 pub struct Reader {
     ring: Arc<Ring>,
-    head: watch::Receiver<Seq>,
+    applied_rx: watch::Receiver<Seq>,
     archive: archive::Reader,
     filter: Arc<Filter>,
     position: Position,
-    /// The same, for others to look at.
-    place: Place,
-    mode: Mode,
+    /// The same position, for the metrics.
+    tracker: LagTracker,
+    mode: ReaderMode,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+enum ReaderMode {
     /// Not yet known.
     Starting,
-    /// From the archive.
+    /// Reads the archive.
     History,
-    /// From the ring, not yet at the head.
+    /// Reads the ring, not yet at its end.
     Recent,
-    /// At the head.
+    /// At the last applied entry.
     Live,
 }
 
@@ -53,102 +53,104 @@ impl Reader {
 
     /// A reader of everything after a position.
     pub fn new(ring: Arc<Ring>, archive: archive::Reader, filter: Filter, after: Position) -> Self {
-        let head = ring.head();
+        let applied_rx = ring.watch_applied();
         let filter = Arc::new(filter);
-        let place = ring.places.take(after.entry);
-        Self { ring, head, archive, filter, position: after, place, mode: Mode::Starting }
+        let tracker = ring.trackers.add(after.entry);
+        let mode = ReaderMode::Starting;
+        Self { ring, applied_rx, archive, filter, position: after, tracker, mode }
     }
 
-    /// Everything up to here was handed over or is not wanted.
+    /// Every alert up to here was delivered or does not match the filter.
     pub fn position(&self) -> Position {
         self.position
     }
 
     /// The last entry whose alerts can be read.
-    pub fn head(&self) -> Seq {
-        self.ring.settled()
+    pub fn applied(&self) -> Seq {
+        self.ring.applied()
     }
 
-    /// The next step. Waits at the head.
+    /// The next event. Waits at the last applied entry.
     ///
-    /// Cancel safe: nothing is lost when the future is dropped, the next call goes on from the same place.
+    /// Cancel safe: if the future is dropped, the next call continues from the same position.
     ///
     /// # Errors
     ///
-    /// When the archive cannot be read.
-    pub async fn next(&mut self) -> Result<Step, archive::Error> {
+    /// If the archive cannot be read.
+    pub async fn next(&mut self) -> Result<ReaderEvent, archive::Error> {
         loop {
-            // Passing over what a filter does not want must not keep the thread from others.
+            // Skipping alerts that do not match must not keep the thread from other tasks.
             tokio::task::coop::consume_budget().await;
             if self.position.alerts > 0 {
-                if let Some(step) = self.read_archive().await? {
-                    return Ok(step);
+                if let Some(event) = self.read_archive().await? {
+                    return Ok(event);
                 }
                 continue;
             }
-            match self.ring.after(self.position.entry) {
-                Recent::Gone if matches!(self.mode, Mode::Recent | Mode::Live) => {
-                    self.mode = Mode::History;
-                    let entries = self.head().0.saturating_sub(self.position.entry.0);
-                    return Ok(Step::FellBehind { entries });
+            match self.ring.find_after(self.position.entry) {
+                RingLookup::BelowFloor
+                    if matches!(self.mode, ReaderMode::Recent | ReaderMode::Live) =>
+                {
+                    self.mode = ReaderMode::History;
+                    let entries = self.applied().0.saturating_sub(self.position.entry.0);
+                    return Ok(ReaderEvent::FellBehind { entries });
                 }
-                Recent::Gone => {
-                    self.mode = Mode::History;
-                    if let Some(step) = self.read_archive().await? {
-                        return Ok(step);
+                RingLookup::BelowFloor => {
+                    self.mode = ReaderMode::History;
+                    if let Some(event) = self.read_archive().await? {
+                        return Ok(event);
                     }
                 }
-                Recent::Block(block) => {
-                    if self.mode != Mode::Live {
-                        self.mode = Mode::Recent;
+                RingLookup::Block(block) => {
+                    if self.mode != ReaderMode::Live {
+                        self.mode = ReaderMode::Recent;
                     }
                     let (write, budget) = (&self.ring.write, &self.ring.budget);
-                    let messages = block.after(self.position, &self.filter, write, budget);
+                    let messages = block.read_after(self.position, &self.filter, write, budget);
                     self.move_to(Position::at(block.last));
                     if let Some(messages) = messages {
-                        return Ok(Step::Messages(messages));
+                        return Ok(ReaderEvent::Messages(messages));
                     }
                 }
-                Recent::Nothing(head) => {
-                    self.move_to(Position::at(head));
-                    if self.mode != Mode::Live {
-                        self.mode = Mode::Live;
-                        return Ok(Step::CaughtUp);
+                RingLookup::AtEnd(applied) => {
+                    self.move_to(Position::at(applied));
+                    if self.mode != ReaderMode::Live {
+                        self.mode = ReaderMode::Live;
+                        return Ok(ReaderEvent::CaughtUp);
                     }
-                    // The sender lives as long as the ring, which this reader holds.
-                    let rung = self.head.wait_for(|now| *now > head).await;
-                    rung.expect("the ring rings its own doorbell");
+                    let advanced = self.applied_rx.wait_for(|now| *now > applied).await;
+                    advanced.expect("this reader holds the ring, which sends");
                 }
             }
         }
     }
 
-    /// Reads on in the archive; `None` where the filter wants nothing of what was read.
-    async fn read_archive(&mut self) -> Result<Option<Step>, archive::Error> {
-        let turn = self.ring.history.acquire().await;
-        let turn = turn.expect("the ring never closes the archive");
+    /// Reads one page of the archive; `None` if no alert of the page matches the filter.
+    async fn read_archive(&mut self) -> Result<Option<ReaderEvent>, archive::Error> {
+        let permit = self.ring.archive_reads.acquire().await;
+        let permit = permit.expect("the ring never closes the semaphore");
         let (archive, filter) = (self.archive.clone(), Arc::clone(&self.filter));
-        let (after, until) = (self.position, self.head());
+        let (after, until) = (self.position, self.applied());
         let write = Arc::clone(&self.ring.write);
         let read = move || {
             let page = archive.read(after, until, &filter, Self::CHUNK_BYTES)?;
-            Ok((of_page(&page.records, page.reached, &write), page.reached))
+            Ok((encode_page(&page.records, page.reached, &write), page.reached))
         };
         let read = tokio::task::spawn_blocking(read).await;
-        drop(turn);
+        drop(permit);
         let (messages, reached) = read.expect("reading the archive does not panic")?;
         self.move_to(reached);
-        Ok(Some(messages).filter(|slice| !slice.bytes.is_empty()).map(Step::Messages))
+        Ok(Some(messages).filter(|run| !run.bytes.is_empty()).map(ReaderEvent::Messages))
     }
 
     fn move_to(&mut self, position: Position) {
         self.position = position;
-        self.place.move_to(position.entry);
+        self.tracker.move_to(position.entry);
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.ring.places.leave(&self.place);
+        self.ring.trackers.remove(&self.tracker);
     }
 }

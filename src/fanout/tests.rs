@@ -1,7 +1,7 @@
-//! What readers get of the ring: a message is the sequences of its alerts.
+//! What readers get from the ring. Here a message is the sequence numbers of its alerts.
 
-use super::messages::{Frame, Slice, Write};
-use super::ring::{Recent, Ring};
+use super::messages::{EncodedRun, EntryAlerts, WriteMessage};
+use super::ring::{Ring, RingLookup};
 use crate::archive::Record;
 use crate::domain::filter::Exercises;
 use crate::domain::update::Position;
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 const ALERT_BYTES: usize = 1000;
 const MINERALS: [&str; 3] = ["gallium", "indium", "tin"];
 
-/// A ring, and what was pushed: entry, sequence and mineral of every alert.
+/// A ring and what was pushed into it: entry, sequence and mineral of every alert.
 struct Pushed {
     ring: Ring,
     alerts: Vec<(Seq, u64, usize)>,
@@ -24,7 +24,7 @@ struct Pushed {
 
 impl Pushed {
     fn new(bytes_max: usize) -> Self {
-        let write: Write = Arc::new(|bytes: &mut BytesMut, records: &[&Record], _| {
+        let write: WriteMessage = Arc::new(|bytes: &mut BytesMut, records: &[&Record], _| {
             for record in records {
                 bytes.extend_from_slice(&record.sequence.to_be_bytes());
             }
@@ -32,9 +32,9 @@ impl Pushed {
         Self { ring: Ring::new(Seq::ZERO, bytes_max, write), alerts: Vec::new(), head: Seq::ZERO }
     }
 
-    /// Pushes entries at once, each with alerts of these minerals.
+    /// Pushes entries at once, each with alerts for these minerals.
     fn push(&mut self, entries: &[Vec<usize>]) {
-        let mut frames = Vec::new();
+        let mut entry_alerts = Vec::new();
         for minerals in entries {
             self.head = self.head.next();
             let mut records = Vec::new();
@@ -45,31 +45,31 @@ impl Pushed {
                 records.push(Record::sample(self.head, sequence, MINERALS[*mineral], bytes));
             }
             if !records.is_empty() {
-                frames.push(Frame {
+                entry_alerts.push(EntryAlerts {
                     entry: self.head,
                     since: Instant::now(),
                     records,
-                    trail: None,
+                    trace: None,
                 });
             }
         }
-        self.ring.push(frames, self.head);
+        self.ring.push(entry_alerts, self.head);
     }
 
-    /// What a reader gets from a place on, slice by slice; `None` where it must read the archive.
+    /// What a reader gets after an entry, run by run; `None` if it must read the archive.
     fn read(&self, after: Seq, filter: &Arc<Filter>) -> Option<Vec<Bytes>> {
-        let (mut at, mut slices) = (after, Vec::new());
+        let (mut at, mut runs) = (after, Vec::new());
         loop {
-            match self.ring.after(at) {
-                Recent::Gone => return None,
-                Recent::Nothing(head) => {
-                    assert_eq!(head, self.head.max(after));
-                    return Some(slices);
+            match self.ring.find_after(at) {
+                RingLookup::BelowFloor => return None,
+                RingLookup::AtEnd(applied) => {
+                    assert_eq!(applied, self.head.max(after));
+                    return Some(runs);
                 }
-                Recent::Block(block) => {
+                RingLookup::Block(block) => {
                     let (write, budget) = (&self.ring.write, &self.ring.budget);
-                    let slice = block.after(Position::at(at), filter, write, budget);
-                    slices.extend(slice.map(counted));
+                    let run = block.read_after(Position::at(at), filter, write, budget);
+                    runs.extend(run.map(checked_bytes));
                     at = block.last;
                 }
             }
@@ -82,11 +82,11 @@ impl Pushed {
     }
 }
 
-/// The bytes of a slice, whose alerts are counted rightly: each has eight.
-fn counted(slice: Slice) -> Bytes {
-    assert_eq!(slice.alerts, u64::try_from(slice.bytes.len() / 8).unwrap());
-    assert!((1..=slice.alerts).contains(&slice.messages) && slice.since.is_some());
-    slice.bytes
+/// The bytes of a run, after checking its counts: each alert has eight bytes.
+fn checked_bytes(run: EncodedRun) -> Bytes {
+    assert_eq!(run.alerts, u64::try_from(run.bytes.len() / 8).unwrap());
+    assert!((1..=run.alerts).contains(&run.messages) && run.since.is_some());
+    run.bytes
 }
 
 fn only(mineral: usize) -> Arc<Filter> {
@@ -94,11 +94,11 @@ fn only(mineral: usize) -> Arc<Filter> {
     Arc::new(Filter { minerals, ..Filter::default() })
 }
 
-fn sequences(slices: Vec<Bytes>) -> Vec<u64> {
+fn sequences(runs: Vec<Bytes>) -> Vec<u64> {
     let mut sequences = Vec::new();
-    for mut slice in slices {
-        while slice.has_remaining() {
-            sequences.push(slice.get_u64());
+    for mut run in runs {
+        while run.has_remaining() {
+            sequences.push(run.get_u64());
         }
     }
     sequences
@@ -106,7 +106,7 @@ fn sequences(slices: Vec<Bytes>) -> Vec<u64> {
 
 proptest! {
     #[test]
-    fn a_filter_is_told_all_it_wants_from_any_place_and_nothing_else(
+    fn a_reader_gets_exactly_the_alerts_that_match_its_filter_from_any_position(
         pushes in proptest::collection::vec(
             proptest::collection::vec(proptest::collection::vec(0..3_usize, 0..4), 0..40), 0..12,
         ),
@@ -116,7 +116,7 @@ proptest! {
         for (entries, (after, mineral)) in pushes.iter().zip(looks) {
             pushed.push(entries);
             let after = Seq(after).min(pushed.head);
-            // Read in between as well, so that messages that are kept grow with the ring.
+            // Read in between as well, so that the kept messages grow with the ring.
             for mineral in [mineral, 0] {
                 let read = pushed.read(after, &only(mineral)).unwrap();
                 prop_assert_eq!(sequences(read), pushed.expected(after, mineral));
@@ -126,20 +126,20 @@ proptest! {
 }
 
 #[test]
-fn readers_of_one_filter_share_the_same_bytes_and_who_is_behind_takes_many_at_once() {
+fn readers_with_one_filter_share_the_same_bytes_and_a_reader_that_is_behind_gets_many_at_once() {
     let mut pushed = Pushed::new(usize::MAX);
     for _ in 0..50 {
         pushed.push(&[vec![0]]);
     }
     let one = pushed.read(Seq::ZERO, &only(0)).unwrap();
     let other = pushed.read(Seq(20), &only(0)).unwrap();
-    let ([one], [other]) = (one.as_slice(), other.as_slice()) else { panic!("one slice each") };
+    let ([one], [other]) = (one.as_slice(), other.as_slice()) else { panic!("one run each") };
     assert_eq!(one.slice(20 * 8..).as_ptr(), other.as_ptr());
     assert_eq!((one.len(), other.len()), (50 * 8, 30 * 8));
 }
 
 #[test]
-fn alerts_and_messages_together_keep_within_the_bound_whatever_is_asked_for() {
+fn alerts_and_messages_together_stay_within_the_limit_for_any_filters() {
     const BYTES_MAX: usize = 1024 * 1024;
     let mut pushed = Pushed::new(BYTES_MAX);
     let filters: Vec<Arc<Filter>> = (0..40)
@@ -163,5 +163,5 @@ fn alerts_and_messages_together_keep_within_the_bound_whatever_is_asked_for() {
         let used = pushed.ring.budget.used.load(Ordering::Relaxed);
         assert!(used <= BYTES_MAX, "{used} bytes in round {round}");
     }
-    assert!(pushed.read(Seq::ZERO, &filters[0]).is_none(), "the oldest have left");
+    assert!(pushed.read(Seq::ZERO, &filters[0]).is_none(), "the oldest were dropped");
 }

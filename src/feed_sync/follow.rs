@@ -233,9 +233,9 @@ mod tests {
     use crate::clock::Clock;
     use crate::config::FeedFormat;
     use crate::domain::{Slug, Timestamp};
-    use crate::metrics::Feeds;
-    use lodewatch_client::Place;
+    use crate::metrics::FeedMetrics;
     use lodewatch_client::Servers;
+    use lodewatch_client::StateFile;
     use std::fs;
     use std::sync::Arc;
 
@@ -252,14 +252,14 @@ mod tests {
             let source = FeedSource::Path(dir.path().join(name));
             let (format, every) = (FeedFormat::Jsonl, Duration::from_secs(10));
             let feed = Feed { name: Slug::parse("test").unwrap(), format, source, every };
-            let place = Place::new(dir.path().join(".state"));
-            let checkpoints = Checkpoints::open(place, [&feed.name].into_iter()).unwrap();
+            let state_file = StateFile::new(dir.path().join(".state"));
+            let checkpoints = Checkpoints::open(state_file, [&feed.name].into_iter()).unwrap();
             let checkpoints = Arc::new(checkpoints);
             let servers = Servers::parse(["127.0.0.1:1"]).unwrap();
             let (clock, _) = Clock::manual(Timestamp::from_millis(0));
             let kept = Arc::clone(&checkpoints);
             let publishing =
-                Publishing::new(&feed, servers, clock, kept, Rounds::One, Feeds::default());
+                Publishing::new(&feed, servers, clock, kept, Rounds::One, FeedMetrics::default());
             let follower = Follower::new(feed, publishing.unwrap()).unwrap();
             Self { dir, follower, checkpoints }
         }

@@ -4,7 +4,7 @@
 //! file, folder ─ look twice ─┐                        ┌─ unchanged: nothing
 //!                            ├─ bytes ─ digest known? ┤
 //! http, https ─ GET, ETag ───┘                        └─ Format ─ updates ─Publish→ server
-//!                                                                   └─ key before, content after ─→ the file of its place
+//!                                                                   └─ key before, content after ─→ its state file
 //! ```
 //!
 //! Before anything of a content is sent, the key under which it is sent is kept; the ids of its batches are made of that key. So
@@ -51,7 +51,7 @@ use tokio::task::JoinSet;
 pub enum Error {
     /// What is known of the sources cannot be kept.
     #[error(transparent)]
-    Place(#[from] StateFileError),
+    StateFile(#[from] StateFileError),
     /// A mapping cannot be read.
     #[error("{} cannot be read", path.display())]
     File {
@@ -89,21 +89,21 @@ pub enum Rounds {
 ///
 /// # Errors
 ///
-/// Where the place cannot be kept; after one round, also where anything is not in sync.
+/// Where the state cannot be saved; after one round, also where anything is not in sync.
 pub async fn run(
     servers: Servers,
     clock: &Clock,
     feeds: Vec<Feed>,
     checkpoints: Checkpoints,
     rounds: Rounds,
-    metrics: &metrics::Feeds,
+    metrics: &metrics::FeedMetrics,
 ) -> Result<(), Error> {
     let checkpoints = Arc::new(checkpoints);
     let names: Vec<Slug> = feeds.iter().map(|feed| feed.name.clone()).collect();
     let follower = |feed: Feed| {
         let (servers, checkpoints) = (servers.clone(), Arc::clone(&checkpoints));
         let published_at = checkpoints.published_at(&feed.name);
-        metrics.begins(feed.name.as_str(), feed.every, published_at.map_or(0, Timestamp::millis));
+        metrics.add_feed(feed.name.as_str(), feed.every, published_at.map_or(0, Timestamp::millis));
         let publishing =
             Publishing::new(&feed, servers, clock.clone(), checkpoints, rounds, metrics.clone())?;
         Follower::new(feed, publishing)

@@ -30,7 +30,7 @@ pub(super) struct Publishing {
     clock: Clock,
     checkpoints: Arc<Checkpoints>,
     rounds: Rounds,
-    metrics: metrics::Feeds,
+    metrics: metrics::FeedMetrics,
     /// The trouble that was told last, by name.
     told: BTreeMap<String, String>,
     /// What cannot be read or is refused for what it says, by name: not tried again before it changes.
@@ -49,7 +49,7 @@ impl Publishing {
         clock: Clock,
         checkpoints: Arc<Checkpoints>,
         rounds: Rounds,
-        metrics: metrics::Feeds,
+        metrics: metrics::FeedMetrics,
     ) -> Result<Self, Error> {
         let (format, mapping) = Format::open(&feed.format)?;
         Ok(Self {
@@ -164,12 +164,12 @@ impl Publishing {
             let sent = send(&self.servers, &mut self.publisher, &self.feed, key, read).await;
             let Err(refusal) = sent else { return Ok(sent) };
             let is_endless = self.rounds == Rounds::Endless;
-            let Some(least) = lodewatch_client::passing(&refusal.status).filter(|_| is_endless)
+            let Some(least) = lodewatch_client::retry_delay(&refusal.status).filter(|_| is_endless)
             else {
                 return Ok(Err(refusal));
             };
             self.trouble(name, refusal.why())?;
-            sleep(backoff.wait(least)).await;
+            sleep(backoff.next_delay(least)).await;
         }
     }
 
@@ -182,7 +182,7 @@ impl Publishing {
         let Published { taken, left_out, outcomes, at_ms, .. } = published;
         let Outcomes { applied, unchanged, superseded, alerts } = outcomes;
         let outcomes = [("applied", applied), ("unchanged", unchanged), ("superseded", superseded)];
-        self.metrics.published(self.feed.as_str(), outcomes, at_ms.millis());
+        self.metrics.count_published(self.feed.as_str(), outcomes, at_ms.millis());
         tracing::info!(
             feed = %self.feed,
             file = shown(name),
@@ -200,7 +200,7 @@ impl Publishing {
     /// All of it was looked at.
     pub(super) fn looked(&self) {
         let troubled = self.checkpoints.troubles(&self.feed);
-        self.metrics.stands(self.feed.as_str(), troubled, self.clock.now().millis());
+        self.metrics.set_failing(self.feed.as_str(), troubled, self.clock.now().millis());
     }
 
     /// Nothing has changed: it is as well, or in as much trouble, as what it says allows.

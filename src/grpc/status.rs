@@ -24,7 +24,7 @@ use super::codec::tokens::CursorError;
 use crate::access::{Denied, Overstep};
 use crate::clock::Jumped;
 use crate::domain::update::Rejection;
-use crate::pipeline::{Divergence, Trouble};
+use crate::pipeline::{Divergence, Stall};
 use crate::{archive, journal};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -271,11 +271,11 @@ pub(in crate::grpc) fn clock(jumped: &Jumped) -> Status {
 }
 
 /// What keeps an entry from being applied.
-pub(in crate::grpc) fn trouble(trouble: &Trouble) -> Status {
-    match trouble {
-        Trouble::Damaged(error) => journal(error),
-        Trouble::Full(error) => disk_full(chain(error)),
-        Trouble::Diverged(divergence) => diverged(divergence),
+pub(in crate::grpc) fn stalled(stall: &Stall) -> Status {
+    match stall {
+        Stall::Damaged(error) => journal(error),
+        Stall::Full(error) => disk_full(chain(error)),
+        Stall::Diverged(divergence) => diverged(divergence),
     }
 }
 

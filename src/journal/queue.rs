@@ -29,12 +29,12 @@ pub(super) struct Request {
 pub(super) struct Queue {
     requests: mpsc::Sender<Request>,
     bytes: Arc<Semaphore>,
-    metrics: metrics::Journal,
+    metrics: metrics::JournalMetrics,
 }
 
 impl Queue {
     /// An empty one, and its end for the one who writes, in groups of so much at most. Both count what they do.
-    pub(super) fn new(most: Most, metrics: metrics::Journal) -> (Self, Waiting) {
+    pub(super) fn new(most: Most, metrics: metrics::JournalMetrics) -> (Self, Waiting) {
         let (sender, requests) = mpsc::channel(WAITING_ENTRIES_MAX);
         let bytes = Arc::new(Semaphore::new(WAITING_BYTES_MAX));
         let waiting = Waiting { requests, most, metrics: metrics.clone(), answered: 0 };
@@ -52,7 +52,7 @@ impl Queue {
         let request = Request { at, payload, answer, _permit: permit };
         self.requests.send(request).await.map_err(|_| Error::Closed)?;
         let seq = answered.await.unwrap_or(Err(Error::Closed))?;
-        self.metrics.appended(begun.elapsed());
+        self.metrics.observe_append(begun.elapsed());
         Ok(seq)
     }
 }
@@ -73,7 +73,7 @@ pub(super) struct Waiting {
     requests: mpsc::Receiver<Request>,
     most: Most,
     /// For the one who writes, who knows when a group is durable.
-    pub(super) metrics: metrics::Journal,
+    pub(super) metrics: metrics::JournalMetrics,
     /// The size of the last group.
     answered: usize,
 }

@@ -1,7 +1,6 @@
-//! What `lodewatch feed` does, by feed. Feeds are those that its file names.
+//! Metrics of `lodewatch feed`, by feed. The labels are the feeds of its file.
 
-use super::registry;
-use prometheus_client::encoding::prometheus_text;
+use super::server::{encode_registry, new_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -11,37 +10,39 @@ use std::time::Duration;
 type Labels = [(&'static str, String); 1];
 type Seconds = Family<Labels, Gauge<f64, AtomicU64>>;
 
-/// All metrics of a process that keeps feeds in sync. Cheap to clone; clones count together.
+/// All metrics of a process that keeps feeds in sync. Clones share the metrics.
 #[derive(Debug, Clone, Default)]
-pub struct Feeds {
+pub struct FeedMetrics {
     interval: Seconds,
     in_sync: Seconds,
     published: Seconds,
-    troubled: Family<Labels, Gauge>,
+    failing: Family<Labels, Gauge>,
     updates: Family<[(&'static str, String); 2], Counter>,
 }
 
-impl Feeds {
-    /// A feed begins, and will be looked at so often; something of it was published at this instant, in Unix milliseconds.
-    pub fn begins(&self, feed: &str, every: Duration, published_at_ms: i64) {
+impl FeedMetrics {
+    /// Adds a feed that is read at this interval. `published_at_ms` is when an update of it was last
+    /// published, in Unix milliseconds.
+    pub fn add_feed(&self, feed: &str, interval: Duration, published_at_ms: i64) {
         let labels = [("feed", feed.to_owned())];
-        self.interval.get_or_create(&labels).set(every.as_secs_f64());
+        self.interval.get_or_create(&labels).set(interval.as_secs_f64());
         self.in_sync.get_or_create(&labels).set(0.0);
         self.published.get_or_create(&labels).set(seconds(published_at_ms));
-        self.troubled.get_or_create(&labels).set(0);
+        self.failing.get_or_create(&labels).set(0);
     }
 
-    /// So much of a feed is in trouble at this instant, in Unix milliseconds; where nothing is, the feed is in sync.
-    pub fn stands(&self, feed: &str, troubled: usize, at_ms: i64) {
+    /// Sets how many files of a feed cannot be synced, at this instant in Unix milliseconds. At 0 the
+    /// feed is in sync.
+    pub fn set_failing(&self, feed: &str, failing: usize, at_ms: i64) {
         let labels = [("feed", feed.to_owned())];
-        self.troubled.get_or_create(&labels).set(i64::try_from(troubled).unwrap_or(i64::MAX));
-        if troubled == 0 {
+        self.failing.get_or_create(&labels).set(i64::try_from(failing).unwrap_or(i64::MAX));
+        if failing == 0 {
             self.in_sync.get_or_create(&labels).set(seconds(at_ms));
         }
     }
 
-    /// Something was published at this instant, in Unix milliseconds; so many updates came to each outcome.
-    pub fn published(&self, feed: &str, outcomes: [(&'static str, usize); 3], at_ms: i64) {
+    /// Counts updates that were published, by outcome, at this instant in Unix milliseconds.
+    pub fn count_published(&self, feed: &str, outcomes: [(&'static str, usize); 3], at_ms: i64) {
         self.published.get_or_create(&[("feed", feed.to_owned())]).set(seconds(at_ms));
         for (outcome, count) in outcomes {
             let labels = [("feed", feed.to_owned()), ("outcome", outcome.to_owned())];
@@ -50,32 +51,30 @@ impl Feeds {
         }
     }
 
-    /// All metrics as they are now, in Prometheus' text format.
+    /// The current values of all metrics, in Prometheus' text format.
     pub fn text(&self) -> String {
-        let mut registry = registry();
+        let mut registry = new_registry();
         let ours = registry.sub_registry_with_prefix("lodewatch_feed");
         for (name, help, seconds) in [
-            ("interval_seconds", "How often a feed is looked at", &self.interval),
+            ("interval_seconds", "Interval at which a feed is read", &self.interval),
             (
                 "in_sync_timestamp_seconds",
-                "When all of a feed was looked at last and nothing was in trouble, as a Unix time; 0 where it never was",
+                "When all of a feed was last in sync, as a Unix time; 0 if never",
                 &self.in_sync,
             ),
             (
                 "published_timestamp_seconds",
-                "When something of a feed was published last, as a Unix time; 0 where nothing was",
+                "When an update of a feed was last published, as a Unix time; 0 if never",
                 &self.published,
             ),
         ] {
             ours.register(name, help, seconds.clone());
         }
-        let help = "Files of a feed, or the feed itself, that are not in sync; the log says why";
-        ours.register("failing", help, self.troubled.clone());
-        ours.register("updates", "Updates that were published, by outcome", self.updates.clone());
-        let mut text = String::new();
-        let written = prometheus_text::encode(&mut text, &registry);
-        written.expect("a text can be written to");
-        text
+        let help =
+            "Files of a feed, or the feed itself, that are not in sync; the log has the cause";
+        ours.register("failing", help, self.failing.clone());
+        ours.register("updates", "Published updates, by outcome", self.updates.clone());
+        encode_registry(&registry)
     }
 }
 

@@ -1,4 +1,4 @@
-//! A histogram that many threads observe without waiting for each other: every message to every subscriber is observed.
+//! A histogram that many threads update without locks: every message to every subscriber is observed.
 
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::{MetricType, TypedMetric};
@@ -27,48 +27,46 @@ const DURATIONS: &[u64] = &[
     10_000_000_000,
 ];
 
-/// Upper bounds for numbers of things: 0 to a million.
-const NUMBERS: &[u64] = &[0, 1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576];
+/// Upper bounds for counts: 0 to a million.
+const COUNTS: &[u64] = &[0, 1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576];
 
-/// How many observations there were of up to each of some bounds. Clones share them.
+/// A histogram with fixed buckets. Clones share them.
 #[derive(Debug, Clone)]
-pub struct Histogram(Arc<Inner>);
+pub struct Histogram(Arc<Buckets>);
 
 #[derive(Debug)]
-struct Inner {
-    /// Rising; what is past the last of them is counted as well.
+struct Buckets {
+    /// Upper bounds, ascending, without the last bucket's `+Inf`.
     bounds: &'static [u64],
-    /// One for each bound, and one more.
+    /// One per bound, and one for `+Inf`.
     counts: Vec<AtomicU64>,
     sum: AtomicU64,
-    /// How many of what is observed make one of what is shown.
+    /// Observed units per exported unit: 1e9 for nanoseconds that are exported as seconds.
     per_one: f64,
 }
 
 impl Histogram {
     fn new(bounds: &'static [u64], per_one: f64) -> Self {
         let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
-        Self(Arc::new(Inner { bounds, counts, sum: AtomicU64::new(0), per_one }))
+        Self(Arc::new(Buckets { bounds, counts, sum: AtomicU64::new(0), per_one }))
     }
 
-    /// Of durations, shown in seconds.
+    /// A histogram of durations, exported in seconds.
     pub fn of_durations() -> Self {
         Self::new(DURATIONS, 1e9)
     }
 
-    /// Of numbers of things.
-    pub fn of_numbers() -> Self {
-        Self::new(NUMBERS, 1.0)
+    /// A histogram of counts.
+    pub fn of_counts() -> Self {
+        Self::new(COUNTS, 1.0)
     }
 
-    /// Takes a duration down.
-    pub fn took(&self, duration: Duration) {
+    pub fn observe_duration(&self, duration: Duration) {
         self.observe(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// Takes a number down.
-    pub fn count(&self, number: usize) {
-        self.observe(u64::try_from(number).unwrap_or(u64::MAX));
+    pub fn observe_count(&self, count: usize) {
+        self.observe(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
     fn observe(&self, value: u64) {
@@ -79,31 +77,31 @@ impl Histogram {
         self.0.sum.fetch_add(value, Ordering::Relaxed);
     }
 
-    /// Forgets all, and takes these numbers down: for what is counted anew whenever Prometheus asks.
-    pub fn replace(&self, numbers: impl Iterator<Item = u64>) {
-        for count in &self.0.counts {
-            count.store(0, Ordering::Relaxed);
+    /// Replaces all observations with these counts: for values that are read anew at every scrape.
+    pub fn replace(&self, counts: impl Iterator<Item = u64>) {
+        for bucket in &self.0.counts {
+            bucket.store(0, Ordering::Relaxed);
         }
         self.0.sum.store(0, Ordering::Relaxed);
-        numbers.for_each(|number| self.observe(number));
+        counts.for_each(|count| self.observe(count));
     }
 }
 
-/// Of numbers.
+/// A histogram of counts.
 impl Default for Histogram {
     fn default() -> Self {
-        Self::of_numbers()
+        Self::of_counts()
     }
 }
 
 impl EncodeMetric for Histogram {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let Inner { bounds, counts, sum, per_one } = &*self.0;
-        let bounds = bounds.iter().map(|bound| as_shown(*bound) / per_one);
+        let Buckets { bounds, counts, sum, per_one } = &*self.0;
+        let bounds = bounds.iter().map(|bound| as_float(*bound) / per_one);
         let counts = counts.iter().map(|count| count.load(Ordering::Relaxed));
         let buckets: Vec<(f64, u64)> = bounds.chain([f64::INFINITY]).zip(counts).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
-        let sum = as_shown(sum.load(Ordering::Relaxed)) / per_one;
+        let sum = as_float(sum.load(Ordering::Relaxed)) / per_one;
         encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
 
@@ -119,10 +117,10 @@ impl TypedMetric for Histogram {
 #[allow(
     clippy::as_conversions,
     clippy::cast_precision_loss,
-    reason = "Prometheus' numbers are floats"
+    reason = "Prometheus' values are floats"
 )]
-fn as_shown(number: u64) -> f64 {
-    number as f64
+fn as_float(value: u64) -> f64 {
+    value as f64
 }
 
 #[cfg(test)]
@@ -131,7 +129,7 @@ mod tests {
     use prometheus_client::encoding::prometheus_text::encode;
     use prometheus_client::registry::Registry;
 
-    fn shown(histogram: &Histogram) -> String {
+    fn exported(histogram: &Histogram) -> String {
         let (mut registry, mut text) = (Registry::default(), String::new());
         registry.register("seconds", "Help", histogram.clone());
         encode(&mut text, &registry).unwrap();
@@ -139,12 +137,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_observed_counts_up_to_the_bound_that_it_does_not_pass() {
+    fn an_observation_counts_in_every_bucket_whose_bound_it_does_not_exceed() {
         let histogram = Histogram::of_durations();
         for micros in [1, 50, 51, 60_000_000] {
-            histogram.took(Duration::from_micros(micros));
+            histogram.observe_duration(Duration::from_micros(micros));
         }
-        let text = shown(&histogram);
+        let text = exported(&histogram);
         for line in [
             "seconds_bucket{le=\"5e-05\"} 2\n",
             "seconds_bucket{le=\"0.0001\"} 3\n",
@@ -158,11 +156,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_counted_anew_replaces_what_was_there() {
-        let histogram = Histogram::of_numbers();
+    fn replace_discards_earlier_observations() {
+        let histogram = Histogram::of_counts();
         histogram.replace([0, 5, 5].into_iter());
         histogram.replace([0, 3].into_iter());
-        let text = shown(&histogram);
+        let text = exported(&histogram);
         for line in ["seconds_bucket{le=\"0\"} 1\n", "seconds_sum 3.0\n", "seconds_count 2\n"] {
             assert!(text.contains(line), "{line:?} in {text}");
         }

@@ -1,4 +1,4 @@
-//! Applying the journal: the engine, the archive and snapshots.
+//! The path of an entry: append to the journal, apply and archive, deliver to subscribers.
 
 use super::Histogram;
 use prometheus_client::metrics::counter::Counter;
@@ -8,9 +8,50 @@ use prometheus_client::registry::Registry;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-/// What applying takes, and what comes of it. Clones share it.
+/// Appending to the journal, with either store. Clones share the metrics.
 #[derive(Debug, Clone)]
-pub struct Pipeline {
+pub struct JournalMetrics {
+    append: Histogram,
+    commit: Histogram,
+    group: Histogram,
+    entries: Counter,
+}
+
+impl Default for JournalMetrics {
+    fn default() -> Self {
+        let (append, commit) = (Histogram::of_durations(), Histogram::of_durations());
+        Self { append, commit, group: Histogram::of_counts(), entries: Counter::default() }
+    }
+}
+
+impl JournalMetrics {
+    pub(super) fn register(&self, ours: &mut Registry) {
+        let help = "Time from when an entry was passed to the journal until it was durable";
+        ours.register("journal_append_seconds", help, self.append.clone());
+        let help = "Time to make a group of entries durable: the write and its fsync, or until NATS acknowledged it";
+        ours.register("journal_commit_seconds", help, self.commit.clone());
+        let help = "Entries that were made durable together, with one fsync";
+        ours.register("journal_group_entries", help, self.group.clone());
+        let help = "Entries that this process appended";
+        ours.register("journal_entries_appended", help, self.entries.clone());
+    }
+
+    /// Records that an entry became durable.
+    pub fn observe_append(&self, took: Duration) {
+        self.append.observe_duration(took);
+    }
+
+    /// Records that a group of entries became durable.
+    pub fn observe_commit(&self, entries: usize, took: Duration) {
+        self.commit.observe_duration(took);
+        self.group.observe_count(entries);
+        self.entries.inc_by(u64::try_from(entries).unwrap_or(u64::MAX));
+    }
+}
+
+/// Applying the journal: the engine, the archive and snapshots. Clones share the metrics.
+#[derive(Debug, Clone)]
+pub struct PipelineMetrics {
     engine: Counter<f64, AtomicU64>,
     entries: Counter,
     archive: Histogram,
@@ -21,7 +62,7 @@ pub struct Pipeline {
     updates: Family<[(&'static str, &'static str); 1], Counter>,
 }
 
-impl Default for Pipeline {
+impl Default for PipelineMetrics {
     fn default() -> Self {
         Self {
             engine: Counter::default(),
@@ -36,58 +77,99 @@ impl Default for Pipeline {
     }
 }
 
-impl Pipeline {
+impl PipelineMetrics {
     pub(super) fn register(&self, ours: &mut Registry) {
-        let help = "Entries that were applied, those that a start replays included";
+        let help = "Applied entries, including those replayed at the start";
         ours.register("entries_applied", help, self.entries.clone());
-        let help = "Time that the engine took for them; divided by the entries, what one takes";
+        let help = "Time the engine spent applying entries";
         ours.register("engine_seconds", help, self.engine.clone());
-        let help =
-            "How long it took to archive the alerts of the entries that were applied together";
+        let help = "Time to archive the alerts of the entries that were applied together";
         ours.register("archive_commit_seconds", help, self.archive.clone());
-        let help = "How long a snapshot took, and keeping house with it: entries wait meanwhile";
+        let help = "Time to save a snapshot and delete alerts past their retention; entries wait meanwhile";
         ours.register("snapshot_seconds", help, self.snapshot.clone());
-        let help = "The last entry that the newest snapshot holds";
+        let help = "The last entry that the newest snapshot includes";
         ours.register("snapshot_entry", help, self.snapshot_entry.clone());
-        let help = "The journal's time at the newest snapshot, as a Unix time; 0 before the first";
+        let help = "Journal time of the newest snapshot, as a Unix time; 0 before the first";
         ours.register("snapshot_timestamp_seconds", help, self.snapshot_time.clone());
-        let help = "Alerts that came of entries after the start, by kind and level";
+        let help = "Alerts emitted since the start, by kind and level";
         ours.register("alerts", help, self.alerts.clone());
-        let help = "Updates in entries after the start: applied, unchanged, superseded, or refused with their batch";
+        let help = "Updates in entries applied since the start: applied, unchanged, superseded, or rejected with their batch";
         ours.register("updates", help, self.updates.clone());
     }
 
-    /// So many entries were applied by the engine, in so long.
-    pub fn applied(&self, entries: usize, took: Duration) {
+    /// Counts entries that the engine applied together.
+    pub fn count_applied(&self, entries: usize, took: Duration) {
         self.entries.inc_by(u64::try_from(entries).unwrap_or(u64::MAX));
         self.engine.inc_by(took.as_secs_f64());
     }
 
-    /// What came of them was archived, in so long.
-    pub fn archived(&self, took: Duration) {
-        self.archive.took(took);
+    pub fn observe_archive_commit(&self, took: Duration) {
+        self.archive.observe_duration(took);
     }
 
-    /// An alert of this kind and level came of an entry.
-    pub fn alert(&self, kind: &'static str, level: &'static str) {
+    pub fn count_alert(&self, kind: &'static str, level: &'static str) {
         self.alerts.get_or_create(&[("kind", kind), ("level", level)]).inc();
     }
 
-    /// So many updates came to this.
-    pub fn updates(&self, outcome: &'static str, count: usize) {
+    pub fn count_updates(&self, outcome: &'static str, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         self.updates.get_or_create(&[("outcome", outcome)]).inc_by(count);
     }
 
-    /// A snapshot was saved, in so long.
-    pub fn saved(&self, took: Duration) {
-        self.snapshot.took(took);
+    pub fn observe_snapshot(&self, took: Duration) {
+        self.snapshot.observe_duration(took);
     }
 
-    /// The newest snapshot ends with this entry, at this time of the journal in Unix milliseconds.
-    pub fn snapshot(&self, entry: u64, at_ms: i64) {
+    /// Sets the last entry of the newest snapshot, and its journal time in Unix milliseconds.
+    pub fn set_newest_snapshot(&self, entry: u64, at_ms: i64) {
         self.snapshot_entry.set(entry);
         let at = Duration::from_millis(u64::try_from(at_ms).unwrap_or(0));
         self.snapshot_time.set(at.as_secs_f64());
+    }
+}
+
+/// Delivering alerts to subscribers. Updated for every message to every subscriber, so it waits for
+/// nothing. Clones share the metrics.
+#[derive(Debug, Clone)]
+pub struct DeliveryMetrics {
+    alerts: Counter,
+    messages: Counter,
+    wait: Histogram,
+    fell_behind: Counter,
+}
+
+impl Default for DeliveryMetrics {
+    fn default() -> Self {
+        let (alerts, messages) = (Counter::default(), Counter::default());
+        Self { alerts, messages, wait: Histogram::of_durations(), fell_behind: Counter::default() }
+    }
+}
+
+impl DeliveryMetrics {
+    pub(super) fn register(&self, ours: &mut Registry) {
+        let help = "Delivered alerts; an alert to two subscribers counts twice";
+        ours.register("alerts_delivered", help, self.alerts.clone());
+        let help = "Delivered messages of alerts";
+        ours.register("messages_delivered", help, self.messages.clone());
+        let help = "Time from when an entry was durable and read until its alerts were written to a connection, for \
+                    subscribers served from memory; observed for the oldest of the alerts written together";
+        ours.register("delivery_wait_seconds", help, self.wait.clone());
+        let help = "How often a subscriber fell so far behind that it was served from the archive";
+        ours.register("subscribers_fell_behind", help, self.fell_behind.clone());
+    }
+
+    /// Counts messages that were delivered together. `waited` is how long the oldest of their alerts
+    /// waited; `None` for alerts from the archive.
+    pub fn count_delivery(&self, messages: u64, alerts: u64, waited: Option<Duration>) {
+        self.messages.inc_by(messages);
+        self.alerts.inc_by(alerts);
+        if let Some(waited) = waited {
+            self.wait.observe_duration(waited);
+        }
+    }
+
+    /// Counts a subscriber that is served from the archive again.
+    pub fn count_fell_behind(&self) {
+        self.fell_behind.inc();
     }
 }

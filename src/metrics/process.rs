@@ -1,4 +1,4 @@
-//! The process, as Linux tells it, under the names that every exporter gives these figures.
+//! The process, as Linux reports it, under the metric names that all exporters use.
 
 use procfs::process::LimitValue;
 use procfs::{ProcResult, WithCurrentSystemInfo};
@@ -10,12 +10,11 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use std::fmt;
 use std::time::Duration;
 
-/// Looks at `/proc/self` whenever Prometheus asks.
+/// Reads `/proc/self` at every scrape.
 #[derive(Debug)]
-pub(super) struct Process;
+pub(super) struct ProcessCollector;
 
-/// What is told of it.
-struct Figures {
+struct ProcessStats {
     cpu_seconds: f64,
     resident_bytes: u64,
     start_seconds: f64,
@@ -23,7 +22,7 @@ struct Figures {
     max_fds: u64,
 }
 
-impl Figures {
+impl ProcessStats {
     fn read() -> ProcResult<Self> {
         let process = procfs::process::Process::myself()?;
         let stat = process.stat()?;
@@ -46,24 +45,24 @@ impl Figures {
     }
 }
 
-impl Collector for Process {
+impl Collector for ProcessCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        // Where the process may not look at itself, nothing is told.
-        let Ok(figures) = Figures::read() else { return Ok(()) };
-        let (to, cpu) = (&mut encoder, ConstCounter::new(figures.cpu_seconds));
-        tell(to, "process_cpu_seconds", "Processor time, the user's and the system's.", &cpu)?;
+        // A process that may not read its own /proc entry exports nothing.
+        let Ok(stats) = ProcessStats::read() else { return Ok(()) };
+        let (to, cpu) = (&mut encoder, ConstCounter::new(stats.cpu_seconds));
+        encode_metric(to, "process_cpu_seconds", "User and system CPU time.", &cpu)?;
         let (name, memory) =
-            ("process_resident_memory_bytes", ConstGauge::new(figures.resident_bytes));
-        tell(to, name, "Memory that is resident.", &memory)?;
-        let (name, start) = ("process_start_time_seconds", ConstGauge::new(figures.start_seconds));
-        tell(to, name, "When it started, as a Unix time.", &start)?;
-        let (open, max) = (ConstGauge::new(figures.open_fds), ConstGauge::new(figures.max_fds));
-        tell(to, "process_open_fds", "Open file descriptors.", &open)?;
-        tell(to, "process_max_fds", "File descriptors that may be open.", &max)
+            ("process_resident_memory_bytes", ConstGauge::new(stats.resident_bytes));
+        encode_metric(to, name, "Resident memory.", &memory)?;
+        let (name, start) = ("process_start_time_seconds", ConstGauge::new(stats.start_seconds));
+        encode_metric(to, name, "Start of the process, as a Unix time.", &start)?;
+        let (open, max) = (ConstGauge::new(stats.open_fds), ConstGauge::new(stats.max_fds));
+        encode_metric(to, "process_open_fds", "Open file descriptors.", &open)?;
+        encode_metric(to, "process_max_fds", "Limit on open file descriptors.", &max)
     }
 }
 
-fn tell<M: EncodeMetric + TypedMetric>(
+fn encode_metric<M: EncodeMetric + TypedMetric>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,

@@ -1,4 +1,5 @@
-//! What came of the journal, as one number: two replicas that differ in anything they told have different ones.
+//! The state digest: one number over all answers and alerts up to an entry. Replicas whose answers or
+//! alerts differ have different digests.
 
 use crate::archive::Record;
 use crate::domain::Seq;
@@ -7,45 +8,45 @@ use crate::journal::Testimony;
 use std::collections::VecDeque;
 use xxhash_rust::xxh3::Xxh3;
 
-/// For so many entries the digest is remembered. A testimony about an earlier one is passed over; every appender speaks of what
-/// it applied last, which is far less behind.
+/// How many entries the digest is remembered for. A digest of an earlier entry is not compared; every
+/// appender sends that of its last applied entry, which is far less behind.
 const ENTRIES_MAX: usize = 65_536;
 
-/// Another replica made something else of the same entries.
+/// Another replica derived a different state from the same entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "up to entry {entry}, another replica made something else of the journal ({theirs:016x}, here {ours:016x}): one of the \
-     two is wrong, and none of them serves"
+    "replicas diverged: up to entry {entry} the state digest is {ours:016x} here and {theirs:016x} on another replica; \
+     one of the two is wrong, so neither serves until an operator compares their journals"
 )]
 pub struct Divergence {
-    /// At this entry or before it.
+    /// The replicas diverged at this entry or before it.
     pub entry: Seq,
-    /// Our digest.
+    /// This replica's digest.
     pub ours: u64,
-    /// That of the other.
+    /// The other replica's digest.
     pub theirs: u64,
 }
 
-/// The running digest, and those of the latest entries.
-pub(super) struct Digests {
+/// The digests of the latest entries.
+pub(super) struct DigestHistory {
     last: Seq,
-    /// Of the entries up to `last`; the last one stands for everything before it too.
+    /// One per entry up to `last`; each also covers everything before it.
     recent: VecDeque<u64>,
 }
 
-impl Digests {
-    /// After an entry whose digest is known.
+impl DigestHistory {
+    /// Continues after an entry whose digest is known.
     pub(super) fn new(entry: Seq, digest: u64) -> Self {
         Self { last: entry, recent: VecDeque::from([digest]) }
     }
 
-    /// What is to be told of the last entry.
+    /// The digest of the last entry, to be sent with the next append.
     pub(super) fn testimony(&self) -> Testimony {
         let digest = *self.recent.back().expect("there always is a last one");
         Testimony { entry: self.last, digest }
     }
 
-    /// Takes what came of the next entry: the answer to its batch, and its alerts as they are archived and sent.
+    /// Adds the next entry: the answer to its batch, and its alerts as they are archived and delivered.
     pub(super) fn push(&mut self, answer: Option<&BatchOutcome>, alerts: &[Record]) {
         let mut hash = Xxh3::new();
         hash.update(&self.testimony().digest.to_le_bytes());
@@ -64,11 +65,11 @@ impl Digests {
         }
     }
 
-    /// Compares what another replica said.
+    /// Compares another replica's digest with this replica's.
     pub(super) fn check(&self, other: &Testimony) -> Result<(), Divergence> {
         let behind = self.last.0.checked_sub(other.entry.0).and_then(|n| usize::try_from(n).ok());
-        let place = behind.and_then(|behind| self.recent.len().checked_sub(behind)?.checked_sub(1));
-        match place.and_then(|place| self.recent.get(place)) {
+        let at = behind.and_then(|behind| self.recent.len().checked_sub(behind)?.checked_sub(1));
+        match at.and_then(|at| self.recent.get(at)) {
             Some(ours) if *ours != other.digest => {
                 Err(Divergence { entry: other.entry, ours: *ours, theirs: other.digest })
             }
@@ -87,8 +88,8 @@ mod tests {
         Record::sample(Seq(1), 1, "gallium", Bytes::from_static(text.as_bytes()))
     }
 
-    fn after(steps: &[(Option<BatchOutcome>, Vec<Record>)]) -> Digests {
-        let mut digests = Digests::new(Seq(10), 0);
+    fn after(steps: &[(Option<BatchOutcome>, Vec<Record>)]) -> DigestHistory {
+        let mut digests = DigestHistory::new(Seq(10), 0);
         for (answer, alerts) in steps {
             digests.push(answer.as_ref(), alerts);
         }
@@ -96,13 +97,13 @@ mod tests {
     }
 
     #[test]
-    fn who_was_told_something_else_has_another_digest_from_there_on() {
+    fn a_different_answer_or_alert_changes_every_later_digest() {
         let quiet = (None, Vec::new());
-        let said = |text| (None, vec![alert(text)]);
+        let alerted = |text| (None, vec![alert(text)]);
         let answered = |outcome| (Some(BatchOutcome::Accepted(vec![outcome])), Vec::new());
         for (one, other) in [
-            (said("one"), said("another")),
-            (said("one"), quiet.clone()),
+            (alerted("one"), alerted("another")),
+            (alerted("one"), quiet.clone()),
             (answered(UpdateOutcome::Applied), answered(UpdateOutcome::Unchanged)),
         ] {
             let ours = after(&[quiet.clone(), one, quiet.clone()]);
@@ -113,13 +114,13 @@ mod tests {
             assert_eq!(
                 ours.check(&after(std::slice::from_ref(&quiet)).testimony()),
                 Ok(()),
-                "until there"
+                "equal before it"
             );
         }
     }
 
     #[test]
-    fn what_is_not_known_any_more_or_not_yet_is_passed_over() {
+    fn a_digest_of_an_entry_that_is_too_old_or_not_yet_applied_is_not_compared() {
         let digests = after(&vec![(None, Vec::new()); ENTRIES_MAX + 5]);
         let last = digests.testimony().entry;
         for entry in [Seq(10), Seq(14), last.next()] {

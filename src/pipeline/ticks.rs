@@ -1,6 +1,6 @@
-//! Time as an input: what is due is told to the journal.
+//! Time as an input: a tick is appended to the journal when a deadline has passed.
 
-use super::{RETRY, View};
+use super::view::{PipelineView, RETRY_INTERVAL};
 use crate::clock::Clock;
 use crate::domain::Seq;
 use crate::domain::update::Payload;
@@ -9,24 +9,25 @@ use crate::journal::{self, Journal};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// Appends a tick whenever something is due, so that time alone raises and clears alerts. While the disk is full or the
-/// clock shows a time that it jumped to, the tick waits.
+/// Appends a tick whenever something is due, so that alerts also change by time alone. The tick waits
+/// while the disk is full, the journal is unreachable, or the clock shows a time it jumped to.
 ///
 /// # Errors
 ///
-/// When the journal has failed.
-pub async fn keep_time(
+/// If the journal has failed.
+pub async fn append_due_ticks(
     journal: Arc<dyn Journal>,
-    view: View,
+    view: PipelineView,
     clock: Clock,
     stop: CancellationToken,
 ) -> Result<(), journal::Error> {
-    let mut deadlines = view.next_deadline.clone();
-    let mut is_told = false;
+    let mut deadlines = view.next_deadline_rx.clone();
+    let mut is_jump_logged = false;
     loop {
         deadlines.mark_unchanged();
-        // From the state, which is told of before the watch is: else what was just done would be due again.
-        let due = view.look(State::next_deadline);
+        // From the state, which changes before the watch does: otherwise a tick that was just applied
+        // would be due again.
+        let due = view.read_state(State::next_deadline);
         let wait = async {
             match due {
                 Some(due) => clock.sleep_until(due).await,
@@ -35,27 +36,27 @@ pub async fn keep_time(
         };
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            // The loop has ended: whoever waits for it says why.
-            changed = deadlines.changed() => if changed.is_err() { return stopped(&stop).await },
+            // The pipeline has stopped; the task that runs it reports why.
+            changed = deadlines.changed() => if changed.is_err() { return wait_for_stop(&stop).await },
             () = wait => {
                 let due = due.expect("a wait that ends has a deadline");
                 let stamp = clock.stamp();
-                if let (Err(jumped), false) = (stamp, is_told) {
-                    tracing::error!(error = %jumped, "what is due does not happen");
+                if let (Err(jump), false) = (stamp, is_jump_logged) {
+                    tracing::error!(error = %jump, "cannot append a tick, deadlines wait");
                 }
-                is_told = stamp.is_err();
+                is_jump_logged = stamp.is_err();
                 let Ok(now) = stamp else {
-                    tokio::time::sleep(RETRY).await;
+                    tokio::time::sleep(RETRY_INTERVAL).await;
                     continue;
                 };
                 let name = format!("tick-{}", due.millis());
                 match journal.append_once(&name, now, Payload::Tick { due }).await {
-                    Ok(entry) => applied(&view, entry).await,
+                    Ok(entry) => wait_until_applied(&view, entry).await,
                     Err(journal::Error::Full { .. } | journal::Error::Unreachable { .. }) => {
-                        tokio::time::sleep(RETRY).await;
+                        tokio::time::sleep(RETRY_INTERVAL).await;
                     }
-                    // Told to everyone who writes; who reads is still served.
-                    Err(journal::Error::Gone { .. }) => return stopped(&stop).await,
+                    // Publishers get this error; subscribers are still served.
+                    Err(journal::Error::Gone { .. }) => return wait_for_stop(&stop).await,
                     Err(error) => return Err(error),
                 }
             }
@@ -63,14 +64,14 @@ pub async fn keep_time(
     }
 }
 
-/// Waits until an entry is applied, however long that takes.
-async fn applied(view: &View, entry: Seq) {
+/// Waits until an entry is applied, without a time limit.
+async fn wait_until_applied(view: &PipelineView, entry: Seq) {
     while view.wait_for(entry).await.is_err() {
-        tokio::time::sleep(RETRY).await;
+        tokio::time::sleep(RETRY_INTERVAL).await;
     }
 }
 
-async fn stopped(stop: &CancellationToken) -> Result<(), journal::Error> {
+async fn wait_for_stop(stop: &CancellationToken) -> Result<(), journal::Error> {
     stop.cancelled().await;
     Ok(())
 }

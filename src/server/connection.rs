@@ -3,8 +3,8 @@
 //! They are served by hyper itself and not by tonic's server, since a connection's turns must be seen: at the end of each, the
 //! [`Socket`] writes what the turn has to say.
 
-use super::keys::Keys;
-use super::port::{self, Ends, Error};
+use super::keys::ListenerSecurity;
+use super::port::{self, Error, ListenerConfig};
 use super::socket::Socket;
 use super::tls::Inside;
 use crate::grpc::{self, Peer};
@@ -40,21 +40,21 @@ pub(super) const CALLS_PER_CONNECTION: u32 = 100;
 /// Serves connections until told to drain, and then until each of them has ended.
 pub(super) async fn serve(
     listener: TcpListener,
-    ends: Ends,
-    keys: Keys,
+    config: ListenerConfig,
+    security: ListenerSecurity,
     routes: Routes,
     metrics: Arc<Metrics>,
 ) {
     let calls = Calls(TaskTracker::new());
-    let http2 = http2(calls.clone(), ends.streams_max);
-    let (begun, counts) = (ends.clone(), Arc::clone(&metrics.calls));
+    let http2 = http2(calls.clone(), config.streams_max);
+    let (begun, counts) = (config.clone(), Arc::clone(&metrics.calls));
     let each = move |stream, peer| {
         let by = Instant::now() + begun.handshake;
-        let (http2, ends) = (http2.clone(), begun.clone());
-        let (keys, routes, counted) = (keys.clone(), routes.clone(), Arc::clone(&counts));
-        begin(stream, by, Connection { http2, ends, keys, routes, counted }, peer)
+        let (http2, config) = (http2.clone(), begun.clone());
+        let (security, routes, counted) = (security.clone(), routes.clone(), Arc::clone(&counts));
+        begin(stream, by, Connection { http2, config, security, routes, counted }, peer)
     };
-    port::serve(listener, ends, &metrics, each).await;
+    port::serve(listener, config, &metrics, each).await;
     // Their connections are gone, and so they end.
     calls.0.close();
     calls.0.wait().await;
@@ -83,13 +83,13 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Calls {
 /// What serves a connection.
 struct Connection {
     http2: Builder<Calls>,
-    ends: Ends,
-    keys: Keys,
+    config: ListenerConfig,
+    security: ListenerSecurity,
     routes: Routes,
-    counted: Arc<metrics::Calls>,
+    counted: Arc<metrics::CallMetrics>,
 }
 
-/// Agrees on keys, where connections are encrypted, and serves a connection to its end.
+/// Agrees on security, where connections are encrypted, and serves a connection to its end.
 ///
 /// Boxed one by one: a connection in the clear holds nothing of what TLS needs, nor an encrypted one its handshake.
 fn begin(
@@ -98,11 +98,11 @@ fn begin(
     connection: Connection,
     peer: Peer,
 ) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> {
-    let Some(encryption) = connection.keys.encryption.clone() else {
+    let Some(encryption) = connection.security.encryption.clone() else {
         return Box::pin(connection.run(stream, by, peer));
     };
     Box::pin(async move {
-        let drain = &connection.ends.drain;
+        let drain = &connection.config.drain;
         let encrypted = port::encrypt(stream, &encryption, Inside::Http2, by, drain, peer);
         let (stream, peer) = encrypted.await?;
         Box::pin(connection.run(stream, by, peer)).await
@@ -115,11 +115,11 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let Self { http2, ends, keys, routes, counted } = self;
+        let Self { http2, config, security, routes, counted } = self;
         let this = peer.clone();
         let socket = Socket::new(stream);
         let service = service_fn(move |request: Request<Incoming>| {
-            let (routes, gate, peer) = (routes.clone(), Arc::clone(&keys.gate), peer.clone());
+            let (routes, gate, peer) = (routes.clone(), Arc::clone(&security.gate), peer.clone());
             let calls = Arc::clone(&counted);
             let request = request.map(Body::new);
             // Boxed: what it takes is given back once a stream has begun.
@@ -130,7 +130,7 @@ impl Connection {
             async { Ok::<_, Infallible>(answer.await) }
         });
         let mut connection = pin!(http2.serve_connection(TokioIo::new(socket.clone()), service));
-        let mut silence = Box::pin(silence(&socket, by, &ends.drain));
+        let mut silence = Box::pin(silence(&socket, by, &config.drain));
         let mut is_draining = false;
         loop {
             let turn = poll_fn(|context| {
@@ -146,7 +146,7 @@ impl Connection {
             tokio::select! {
                 biased;
                 ended = turn => return ended,
-                () = ends.drain.cancelled(), if !is_draining => {
+                () = config.drain.cancelled(), if !is_draining => {
                     is_draining = true;
                     connection.as_mut().graceful_shutdown();
                 }

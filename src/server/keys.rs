@@ -1,6 +1,6 @@
 //! Who is known and how connections are encrypted, kept as the files say.
 //!
-//! Files are read again at an interval rather than watched, for the reason that [`crate::reload`] has: a Kubernetes Secret is
+//! FileWatcher are read again at an interval rather than watched, for the reason that [`crate::reload`] has: a Kubernetes Secret is
 //! swapped by a symbolic link two folders up.
 
 use super::tls::Encryption;
@@ -17,20 +17,20 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 /// Who is let in, and how.
 #[derive(Clone)]
-pub(super) struct Keys {
+pub(super) struct ListenerSecurity {
     pub(super) gate: Arc<Gate>,
     /// `None` where connections are not encrypted.
     pub(super) encryption: Option<Arc<Encryption>>,
 }
 
 /// The files, and what was in them when they were read last.
-pub(super) struct Files {
+pub(super) struct FileWatcher {
     access: Vec<PathBuf>,
     tls: Vec<PathBuf>,
     seen: [u128; 2],
 }
 
-impl Files {
+impl FileWatcher {
     /// As they are now. To be taken before they are read, so that no change is missed.
     pub(super) fn of(config: &Config) -> Self {
         let tls = config.tls.iter();
@@ -51,12 +51,12 @@ impl Files {
     }
 }
 
-impl Keys {
+impl ListenerSecurity {
     /// Reads what has changed again when told to, and at an interval unless that is 0. What cannot be used is said once, and
     /// changes nothing. Runs until told to stop.
     pub(super) async fn keep(
         self,
-        mut files: Files,
+        mut files: FileWatcher,
         every: Duration,
         told: Arc<Notify>,
         stop: CancellationToken,

@@ -3,7 +3,7 @@
 //! A client that sends nothing, sends slowly, or takes nothing of an answer is let go: each of these may take as long as a
 //! handshake, and so may a connection that is kept for another request.
 
-use super::port::{self, Ends, Error};
+use super::port::{self, Error, ListenerConfig};
 use super::{OPERATORS_MAX, bind};
 use crate::grpc::AddressLimits;
 use crate::metrics::Metrics;
@@ -28,10 +28,15 @@ const HEADER_BYTES_MAX: usize = 16 * 1024;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Serves connections, in the clear, until told to drain, and then until each of them has ended.
-pub(super) async fn serve(listener: TcpListener, ends: Ends, pages: Router, metrics: Arc<Metrics>) {
-    let begun = ends.clone();
+pub(super) async fn serve(
+    listener: TcpListener,
+    config: ListenerConfig,
+    pages: Router,
+    metrics: Arc<Metrics>,
+) {
+    let begun = config.clone();
     let each = move |stream, _| run(stream, begun.clone(), pages.clone());
-    port::serve(listener, ends, &metrics, each).await;
+    port::serve(listener, config, &metrics, each).await;
 }
 
 /// Serves pages of a process that is no server, where its flag says, for as long as it lives.
@@ -45,7 +50,7 @@ pub async fn serve_alone(
     pages: Router,
 ) -> Result<impl Future<Output = ()>, super::Error> {
     let listener = bind(flag, Some(address)).await?.expect("there is an address");
-    let ends = Ends {
+    let config = ListenerConfig {
         port: flag,
         connections_max: OPERATORS_MAX,
         limit: flag,
@@ -57,22 +62,22 @@ pub async fn serve_alone(
         cut: CancellationToken::new(),
     };
     // Its own connections are not among what it tells.
-    Ok(serve(listener, ends, pages, Arc::new(Metrics::new([]))))
+    Ok(serve(listener, config, pages, Arc::new(Metrics::new([]))))
 }
 
-async fn run(stream: TcpStream, ends: Ends, pages: Router) -> Result<(), Error> {
+async fn run(stream: TcpStream, config: ListenerConfig, pages: Router) -> Result<(), Error> {
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(ends.handshake));
+    stream.set_write_timeout(Some(config.handshake));
     let service = service_fn(|request: Request<Incoming>| pages.clone().call(request));
     let connection = Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(ends.handshake)
+        .header_read_timeout(config.handshake)
         .max_header_size(HEADER_BYTES_MAX)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let mut connection = pin!(connection);
     tokio::select! {
         ended = &mut connection => return Ok(ended?),
-        () = ends.drain.cancelled() => connection.as_mut().graceful_shutdown(),
+        () = config.drain.cancelled() => connection.as_mut().graceful_shutdown(),
     }
     Ok(connection.await?)
 }

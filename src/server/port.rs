@@ -20,7 +20,7 @@ const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// How connections begin and end.
 #[derive(Clone)]
-pub(super) struct Ends {
+pub(super) struct ListenerConfig {
     /// The setting that says where the port is.
     pub(super) port: &'static str,
     /// Open connections; one more is closed at once.
@@ -33,7 +33,7 @@ pub(super) struct Ends {
     pub(super) streams_max: u32,
     /// Whether its connections are encrypted.
     pub(super) is_encrypted: bool,
-    /// How long a client may take to agree on keys, where connections are encrypted, and to begin to say what it wants.
+    /// How long a client may take to agree on security, where connections are encrypted, and to begin to say what it wants.
     pub(super) handshake: Duration,
     /// From here on nothing begins: connections without a call are closed, others finish what is under way.
     pub(super) drain: CancellationToken,
@@ -86,18 +86,18 @@ pub(super) async fn encrypt(
 /// Has each connection served until told to drain, and then waits until each of them has ended.
 pub(super) async fn serve<F>(
     listener: TcpListener,
-    ends: Ends,
+    config: ListenerConfig,
     metrics: &Metrics,
     each: impl Fn(TcpStream, Peer) -> F,
 ) where
     F: Future<Output = Result<(), Error>> + Send + 'static,
 {
-    let free = Arc::new(Semaphore::new(ends.connections_max));
+    let free = Arc::new(Semaphore::new(config.connections_max));
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             biased;
-            () = ends.drain.cancelled() => break,
+            () = config.drain.cancelled() => break,
             Some(_) = connections.join_next() => continue,
             accepted = listener.accept() => accepted,
         };
@@ -110,22 +110,22 @@ pub(super) async fn serve<F>(
             }
         };
         let Ok(permit) = Arc::clone(&free).try_acquire_owned() else {
-            let (port, limit) = (ends.port, ends.limit);
-            metrics.calls.hit(limit);
+            let (port, limit) = (config.port, config.limit);
+            metrics.calls.count_limit_hit(limit);
             tracing::warn!(%address, port, limit, "too many connections; one more is closed");
             continue;
         };
-        let admitted = match ends.addresses.admit(address.ip(), ends.streams_max) {
+        let admitted = match config.addresses.admit(address.ip(), config.streams_max) {
             Ok(admitted) => admitted,
             Err(rejected) => {
                 let limit = rejected.limit();
-                metrics.calls.hit(limit);
+                metrics.calls.count_limit_hit(limit);
                 // Not louder: who is refused comes again at once.
                 tracing::debug!(%address, limit, "one more connection is closed");
                 continue;
             }
         };
-        let open = metrics.connections.open(ends.port, ends.is_encrypted);
+        let open = metrics.connections.open(config.port, config.is_encrypted);
         let begun = stream.set_nodelay(true).map(|()| each(stream, admitted.peer()));
         connections.spawn(async move {
             let _places = (permit, open);
@@ -143,7 +143,7 @@ pub(super) async fn serve<F>(
     }
     drop(listener);
     tokio::select! {
-        () = ends.cut.cancelled() => connections.shutdown().await,
+        () = config.cut.cancelled() => connections.shutdown().await,
         () = async { while connections.join_next().await.is_some() {} } => {}
     }
 }

@@ -1,25 +1,24 @@
-//! What became of a batch, told as spans to a collector of OpenTelemetry (OTLP over gRPC); nothing is told where none is configured.
+//! Traces of batches, exported as OpenTelemetry spans over OTLP/gRPC. Nothing is exported unless
+//! `traces.endpoint` is set.
 //!
 //! ```text
-//! whatever the publisher does              its W3C `traceparent` comes with the call
-//!   └ …FeedService/Publish                 this span's own place stands in the journal, beside the batch
+//! a span of the publisher                  its W3C `traceparent` comes with the call
+//!   └ …FeedService/Publish                 the journal stores this span's context beside the batch
 //!       ├ append                           until the batch is durable
-//!       └ apply                            at every replica, which reads that place from the journal
-//!           ├ archive                      its alerts
-//!           └ deliver                      to a subscriber; of one entry so many as are configured
+//!       └ apply                            on every replica, which reads that context from the journal
+//!           ├ archive                      of the entry's alerts
+//!           └ deliver                      to a subscriber; at most traces.delivery_spans_max per entry
 //! ```
 //!
-//! Architecture invariant: a trace decides nothing. What waits to be told is bounded, and what does not fit is dropped and said in
-//! the log: a collector that is slow or gone holds up nobody.
+//! Architecture invariant: a trace decides nothing. Spans wait for the collector in a bounded queue;
+//! spans that do not fit are dropped, which is logged. A slow or unreachable collector delays nothing.
 //!
-//! - [`Caller`]: where a call stands in its caller's trace
-//! - [`Traces`], [`Work`]: a piece of work, which is told when it is dropped
-//! - [`Trail`]: an entry on its way to subscribers
+//! - [`TraceParent`]: the caller's trace context
+//! - [`Traces`], [`TraceSpan`]: starts spans; a span is exported when it is dropped
+//! - [`EntryTrace`]: the trace of an applied entry, on its way to the subscribers
 
-mod caller;
-mod trail;
-mod work;
+mod parent;
+mod spans;
 
-pub use caller::{Caller, logged};
-pub use trail::Trail;
-pub use work::{Error, Traces, Work};
+pub use parent::{TraceParent, log_span};
+pub use spans::{EntryTrace, Error, TraceSpan, Traces};

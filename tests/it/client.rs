@@ -2,15 +2,16 @@
 
 use crate::harness::{PATIENCE, Server, batch};
 use crate::samples::{removal, report, swing};
-use lodewatch_client::{MarketWatch, Publisher, Resumed, Servers, Subscription};
+use lodewatch_client::{MarketWatch, PublishStream, Publisher, Servers, StreamEvent, Subscription};
+use lodewatch_proto::v1::publish_stream_response::Answer;
 use lodewatch_proto::v1::subscribe_response::Message;
 use lodewatch_proto::v1::{Start, SubscribeRequest, SubscribeResponse, WatchMarketsRequest};
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt, copy, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tonic::{Code, Status};
 
 /// The next thing that a subscription hands over.
-async fn next(subscription: &mut Subscription) -> Result<Resumed<SubscribeResponse>, Status> {
+async fn next(subscription: &mut Subscription) -> Result<StreamEvent<SubscribeResponse>, Status> {
     tokio::time::timeout(PATIENCE, subscription.next()).await.expect("something in time")
 }
 
@@ -31,8 +32,8 @@ async fn a_server_that_is_gone_or_silent_is_passed_over() {
     let mut lost = Vec::new();
     loop {
         match next(&mut subscription).await.unwrap() {
-            Resumed::Message(_) => break,
-            Resumed::Lost(status) => lost.push(status.message().to_owned()),
+            StreamEvent::Message(_) => break,
+            StreamEvent::Disconnected(status) => lost.push(status.message().to_owned()),
         }
     }
     assert_eq!(lost.len(), 2, "{lost:?}");
@@ -72,11 +73,13 @@ async fn a_refused_subscription_is_not_tried_again_and_a_full_server_is() {
     assert_eq!(refused.code(), Code::InvalidArgument);
     let first = server.subscribe(SubscribeRequest::default()).await.unwrap();
     let mut waiting = Subscription::new(server.servers(), SubscribeRequest::default());
-    let Resumed::Lost(full) = next(&mut waiting).await.unwrap() else { panic!("it is full") };
+    let StreamEvent::Disconnected(full) = next(&mut waiting).await.unwrap() else {
+        panic!("it is full")
+    };
     assert_eq!(full.code(), Code::ResourceExhausted);
     drop(first);
     loop {
-        let Resumed::Message(message) = next(&mut waiting).await.unwrap() else { continue };
+        let StreamEvent::Message(message) = next(&mut waiting).await.unwrap() else { continue };
         assert!(matches!(message.message, Some(Message::Opened(_))));
         break;
     }
@@ -108,10 +111,60 @@ async fn a_watch_of_markets_resumes_by_itself_with_all_of_them() {
             () = carried => panic!("cut before anything was told"),
             first = told => first,
         };
-        let Resumed::Message(message) = first else { panic!("{turn}: {first:?}") };
+        let StreamEvent::Message(message) = first else { panic!("{turn}: {first:?}") };
         assert_eq!(message.markets.len(), 2, "all of them, though nothing has changed");
         let lost = tokio::time::timeout(PATIENCE, watch.next()).await.expect("word in time");
-        assert!(matches!(lost.unwrap(), Resumed::Lost(_)), "{turn}");
+        assert!(matches!(lost.unwrap(), StreamEvent::Disconnected(_)), "{turn}");
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_publish_stream_gets_every_batch_applied_once_over_lost_connections() {
+    const BATCHES: usize = 60;
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), "2026-01-01").await;
+    // Between both, so that connections can be cut: each carries on only for a while.
+    let between = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = between.local_addr().unwrap().to_string();
+    let upstream = server.address.clone();
+    let proxy = tokio::spawn(async move {
+        for carried_bytes in [2_000, 4_000, u64::MAX] {
+            let (client, _) = between.accept().await.unwrap();
+            let mut server = TcpStream::connect(&upstream).await.unwrap();
+            let (from_client, mut to_client) = client.into_split();
+            let (mut from_server, mut to_server) = server.split();
+            let mut from_client = from_client.take(carried_bytes);
+            tokio::select! {
+                _ = copy(&mut from_client, &mut to_server) => {}
+                _ = copy(&mut from_server, &mut to_client) => {}
+            }
+        }
+    });
+    let mut stream = PublishStream::new(Servers::parse([address.as_str()]).unwrap());
+    let pushed: Vec<String> =
+        (0..BATCHES).map(|turn| stream.push(batch(vec![swing("gallium", turn)]))).collect();
+    let (mut answered, mut lost) = (Vec::new(), 0);
+    loop {
+        let next = tokio::time::timeout(PATIENCE, stream.next()).await.expect("an answer in time");
+        match next.unwrap() {
+            None => break,
+            Some(StreamEvent::Disconnected(_)) => lost += 1,
+            Some(StreamEvent::Message(message)) => {
+                assert!(matches!(message.answer, Answer::Accepted(_)), "{message:?}");
+                answered.push(message.request_id);
+            }
+        }
+    }
+    assert_eq!(answered, pushed, "one answer a batch, in order");
+    assert_eq!(lost, 2, "both cut connections were noticed");
+    assert_eq!(stream.unanswered(), 0);
+    // The policy is the first entry; every batch is one more.
+    assert_eq!(
+        server.view.applied().0,
+        1 + u64::try_from(BATCHES).unwrap(),
+        "every batch was applied once"
+    );
+    proxy.abort();
     server.stop().await;
 }

@@ -2,7 +2,7 @@
 
 use lodewatch::clock::{Clock, ManualClock};
 use lodewatch::config::Config;
-use lodewatch::pipeline::View;
+use lodewatch::pipeline::PipelineView;
 use lodewatch::server::{Error, Node};
 use lodewatch_client::{Credentials, Servers};
 use lodewatch_core::domain::Timestamp;
@@ -30,7 +30,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Server {
     pub(crate) address: String,
     pub(crate) channel: Channel,
-    pub(crate) view: View,
+    pub(crate) view: PipelineView,
     hand: ManualClock,
     drain: CancellationToken,
     serving: JoinHandle<Result<(), Error>>,
@@ -68,7 +68,7 @@ impl Server {
         let view = node.view().clone();
         let drain = CancellationToken::new();
         let serving = tokio::spawn(node.serve(listener, drain.clone()));
-        let servers = Servers::parse_for([address.as_str()], credentials).unwrap();
+        let servers = Servers::parse_with_credentials([address.as_str()], credentials).unwrap();
         let channel = servers.channel().await.unwrap();
         Self { address, channel, view, hand, drain, serving }
     }
@@ -76,7 +76,7 @@ impl Server {
     /// Turns the clock, and waits until everything due by then has happened.
     pub(crate) async fn turn_to(&self, now: &str) {
         self.hand.set(instant(now));
-        let done = self.view.wait_until_done(instant(now));
+        let done = self.view.wait_for_due(instant(now));
         tokio::time::timeout(PATIENCE, done).await.unwrap();
     }
 

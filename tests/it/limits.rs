@@ -134,14 +134,18 @@ async fn what_is_refused_for_want_of_room_is_not_applied_until_it_is_sent_again(
         }
     }
     let entries = |batches: usize| u64::try_from(1 + batches).unwrap();
-    assert_eq!(server.view.head().0, entries(cursors.len()), "the policy, and what was answered");
+    assert_eq!(
+        server.view.applied().0,
+        entries(cursors.len()),
+        "the policy, and what was answered"
+    );
     let again = async |batch: PublishRequest| {
         Publisher::new(server.servers()).publish(batch).await.expect("it waits and sends again")
     };
     for answer in join_all(refused.into_iter().map(again)).await {
         assert!(cursors.insert(answer.cursor), "an entry of its own");
     }
-    assert_eq!(server.view.head().0, entries(cursors.len()), "each is applied once");
+    assert_eq!(server.view.applied().0, entries(cursors.len()), "each is applied once");
     let all = server.all_alerts().await;
     let (alerts, _) = stream.until_alert(all.last().unwrap().sequence).await;
     assert_eq!(alerts, all, "subscribers get every alert");

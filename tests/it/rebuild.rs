@@ -15,15 +15,17 @@ async fn the_archive_may_be_deleted_and_comes_back_the_same() {
         server.publish(vec![swing("gallium", turn), swing("indium", turn)]).await.unwrap();
     }
     server.turn_to("2026-02-01").await;
-    let (alerts, state) =
-        (server.all_alerts().await, server.view.look(lodewatch_core::engine::State::to_snapshot));
+    let (alerts, state) = (
+        server.all_alerts().await,
+        server.view.read_state(lodewatch_core::engine::State::to_snapshot),
+    );
     assert!(alerts.len() > 20);
     server.stop().await;
 
     // From the last snapshot.
     let server = Server::start(dir.path(), "2026-02-01").await;
     assert_eq!(server.all_alerts().await, alerts);
-    assert_eq!(server.view.look(lodewatch_core::engine::State::to_snapshot), state);
+    assert_eq!(server.view.read_state(lodewatch_core::engine::State::to_snapshot), state);
     server.stop().await;
 
     // From the first entry.
@@ -33,7 +35,7 @@ async fn the_archive_may_be_deleted_and_comes_back_the_same() {
     }
     let server = Server::start(dir.path(), "2026-02-01").await;
     assert_eq!(server.all_alerts().await, alerts);
-    assert_eq!(server.view.look(lodewatch_core::engine::State::to_snapshot), state);
+    assert_eq!(server.view.read_state(lodewatch_core::engine::State::to_snapshot), state);
     server.stop().await;
 }
 

@@ -2,7 +2,7 @@
 
 use crate::harness::{PATIENCE, Server, batch};
 use crate::samples::{ban, removal, report, swing};
-use lodewatch_client::{Resumed, Subscription};
+use lodewatch_client::{StreamEvent, Subscription};
 use lodewatch_proto::v1::subscribe_response::Message;
 use lodewatch_proto::v1::{
     Alert, AlertFilter, AlertKind, Exercises, Level, OnGap, Start, SubscribeRequest,
@@ -239,7 +239,7 @@ async fn a_cursor_below_retention_is_out_of_range() {
     server.publish(vec![swing("gallium", 1)]).await.unwrap();
     server.turn_to("2026-03-01").await;
     server.publish(vec![swing("gallium", 2)]).await.unwrap();
-    // Housekeeping follows the entry that it is told with: one more makes sure it is done.
+    // Pruning follows the entry that triggers it: one more entry makes sure that it is done.
     server.publish(vec![swing("indium", 0)]).await.unwrap();
     let status = server.subscribe(after(&early)).await.err().unwrap();
     assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
@@ -275,7 +275,7 @@ async fn the_clients_subscription_hands_every_alert_over_once() {
     let mut read_until = async |wanted: &dyn Fn(&Message) -> bool| {
         loop {
             let next = tokio::time::timeout(PATIENCE, subscription.next()).await.unwrap().unwrap();
-            let Resumed::Message(message) = next else { continue };
+            let StreamEvent::Message(message) = next else { continue };
             let message = message.message.unwrap();
             if let Message::Alerts(alerts) = &message {
                 seen.extend(sequences(&alerts.alerts));

@@ -30,8 +30,10 @@ async fn a_simulation_tells_what_would_happen_and_touches_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2026-01-01").await;
     server.publish(vec![report("gallium", "2024", &[("CHN", 0.99)])]).await.unwrap();
-    let before =
-        (server.all_alerts().await, server.view.look(lodewatch_core::engine::State::to_snapshot));
+    let before = (
+        server.all_alerts().await,
+        server.view.read_state(lodewatch_core::engine::State::to_snapshot),
+    );
     let request = SimulateRequest {
         updates: vec![ban("MAYBE", "CHN", "JPN", "gallium", "2026-03-01")],
         until: "2026-03-01".into(),
@@ -56,8 +58,10 @@ async fn a_simulation_tells_what_would_happen_and_touches_nothing() {
     assert!(raised.iter().all(|one| one.kind() == AlertKind::Raised && one.cursor.is_empty()));
     assert_eq!(raised[0].cause.as_ref().unwrap().kind(), CauseKind::Clock);
     assert_eq!(answer.alerts_total, u64::try_from(answer.alerts.len()).unwrap());
-    let after =
-        (server.all_alerts().await, server.view.look(lodewatch_core::engine::State::to_snapshot));
+    let after = (
+        server.all_alerts().await,
+        server.view.read_state(lodewatch_core::engine::State::to_snapshot),
+    );
     assert!(before == after, "nothing was touched");
     // What was supposed comes true: the same alerts.
     server.publish(request.updates).await.unwrap();

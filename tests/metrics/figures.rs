@@ -3,7 +3,7 @@
 use crate::tools::promtool;
 use crate::world::{PUBLISHED, World, swing};
 use lodewatch::access::token::Hash;
-use lodewatch::metrics::Feeds;
+use lodewatch::metrics::FeedMetrics;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -139,9 +139,9 @@ async fn they_say_what_was_done() {
 #[tokio::test]
 async fn rules_and_dashboard_ask_for_what_there_is_in_words_that_prometheus_understands() {
     let (world, _stream) = World::busy().await;
-    let feeds = Feeds::default();
-    feeds.begins("usgs", Duration::from_secs(10), 0);
-    feeds.published("usgs", [("applied", 1), ("unchanged", 2), ("superseded", 3)], 0);
+    let feeds = FeedMetrics::default();
+    feeds.add_feed("usgs", Duration::from_secs(10), 0);
+    feeds.count_published("usgs", [("applied", 1), ("unchanged", 2), ("superseded", 3)], 0);
     let text = world.text().await + &feeds.text();
     let there_are = names(&text);
     let queries = [of_rules(), of_dashboard()].concat();

@@ -1,7 +1,11 @@
-"""The API reference, made of the protos and their comments: `python tests/python/api_reference.py` writes it anew."""
+"""Generates the API reference, deploy/docs/API.md, from the protos and their comments.
+
+Run `python tests/python/api_reference.py` to write the page again.
+"""
 
 import pathlib
 import tempfile
+import textwrap
 
 import grpc_tools
 from google.protobuf import descriptor_pb2
@@ -10,36 +14,38 @@ from grpc_tools import protoc
 import harness
 
 PAGE = harness.ROOT / "deploy/docs/API.md"
-# Where the table of errors stands.
+# The module that documents the error table.
 STATUS = harness.ROOT / "src/grpc/status.rs"
 # In reading order.
 FILES = {
-    "feed": "What goes in",
-    "alert": "What comes out",
-    "market": "What is so now",
-    "policy": "The rules, and what would be if",
-    "types": "What they have in common",
+    "feed": "Publishing updates",
+    "alert": "Alerts",
+    "market": "Markets and threats",
+    "policy": "Policy, simulation and backtest",
+    "types": "Common types",
     "journal": "The journal as JSON lines",
-    "replica": "Between replicas",
+    "replica": "Replicas",
 }
 HEAD = """\
 # API reference
 
-Package `lodewatch.v1`. [CONCEPTS.md](CONCEPTS.md) says what the words mean. In JSON, as `lodewatch publish` takes it and `--output json`
-prints it, names are in lowerCamelCase, enums by name, and 64-bit integers are text.
+Package `lodewatch.v1`. [CONCEPTS.md](CONCEPTS.md) defines the terms. In JSON, as `lodewatch
+publish` reads it and `--output json` prints it, field names are in lowerCamelCase, enum values are
+names, and 64-bit integers are strings.
 
-This page is made of [`proto/lodewatch/v1`](../../proto/lodewatch/v1) by `python tests/python/api_reference.py`, and a test fails where it
-is not up to date.
+This page is generated from [`proto/lodewatch/v1`](../../proto/lodewatch/v1) by `python
+tests/python/api_reference.py`. A test fails if it is out of date.
 
 ## Errors
 
-Every status has `google.rpc` details: `ErrorInfo` with a reason of the domain `lodewatch.v1`, and `BadRequest`, `RetryInfo` or
-`QuotaFailure` where they apply. The message says all of it in words. A connection that is lost shows as `UNAVAILABLE`, `CANCELLED`,
-`UNKNOWN` or `INTERNAL`, as the client's library has it.
+Every status has `google.rpc` details: `ErrorInfo` with a reason of the domain `lodewatch.v1`, and
+`BadRequest`, `RetryInfo` or `QuotaFailure` if they apply. The message contains the same information
+as text. A lost connection appears as `UNAVAILABLE`, `CANCELLED`, `UNKNOWN` or `INTERNAL`, depending
+on the client library.
 
 """
 Field = descriptor_pb2.FieldDescriptorProto
-# The numbers by which source locations name parts of a file, message, enum and service.
+# Field numbers in the paths of source locations: parts of a file, message, enum and service.
 MESSAGES, ENUMS, SERVICES = 4, 5, 6
 FIELDS = VALUES = METHODS = 2
 
@@ -47,7 +53,8 @@ FIELDS = VALUES = METHODS = 2
 def descriptors():
     bundled = pathlib.Path(grpc_tools.__file__).parent / "_proto"
     with tempfile.NamedTemporaryFile() as out:
-        arguments = ["protoc", f"-I{harness.ROOT / 'proto'}", f"-I{bundled}", "--include_source_info", f"-o{out.name}"]
+        arguments = ["protoc", f"-I{harness.ROOT / 'proto'}", f"-I{bundled}"]
+        arguments += ["--include_source_info", f"-o{out.name}"]
         if protoc.main(arguments + [f"lodewatch/v1/{name}.proto" for name in FILES]) != 0:
             raise RuntimeError("the protos do not compile")
         files = descriptor_pb2.FileDescriptorSet.FromString(pathlib.Path(out.name).read_bytes()).file
@@ -55,11 +62,12 @@ def descriptors():
 
 
 class Chapter:
-    """One file of the protos."""
+    """The chapter of one proto file."""
 
     def __init__(self, title, file):
         self.lines = ["", f"## {title}"]
-        self.comments = {tuple(place.path): place.leading_comments for place in file.source_code_info.location}
+        places = file.source_code_info.location
+        self.comments = {tuple(place.path): place.leading_comments for place in places}
         for index, service in enumerate(file.service):
             self.add_service(service, (SERVICES, index))
         for index, message in enumerate(file.message_type):
@@ -77,7 +85,7 @@ class Chapter:
     def add_heading(self, title, place):
         self.lines += ["", title]
         for paragraph in self.paragraphs(place):
-            self.lines += ["", paragraph]
+            self.lines += ["", *wrap(paragraph)]
 
     def add_table(self, *rows):
         head, *rest = rows
@@ -86,19 +94,24 @@ class Chapter:
     def add_service(self, service, place):
         self.add_heading(f"### {service.name}", place)
         for index, method in enumerate(service.method):
-            asked = stream(method.client_streaming) + link(method.input_type)
-            answered = stream(method.server_streaming) + link(method.output_type)
+            request = stream(method.client_streaming) + link(method.input_type)
+            response = stream(method.server_streaming) + link(method.output_type)
             self.add_heading(f"#### {method.name}", (*place, METHODS, index))
-            self.lines += ["", f"{asked} → {answered}"]
+            self.lines += ["", f"{request} → {response}"]
 
     def add_message(self, message, place):
         self.add_heading(f"### {message.name}", place)
         rows = [
-            (f"`{field.name}`", kind(message, field), str(field.number), self.cell((*place, FIELDS, index)))
+            (
+                f"`{field.name}`",
+                kind(message, field),
+                str(field.number),
+                self.cell((*place, FIELDS, index)),
+            )
             for index, field in enumerate(message.field)
         ]
         if rows:
-            self.add_table(("field", "type", "no.", "what it is"), *rows)
+            self.add_table(("field", "type", "no.", "meaning"), *rows)
 
     def add_enum(self, enum, place):
         self.add_heading(f"### {enum.name}", place)
@@ -106,15 +119,19 @@ class Chapter:
             (f"`{value.name}`", str(value.number), self.cell((*place, VALUES, index)))
             for index, value in enumerate(enum.value)
         ]
-        self.add_table(("value", "no.", "what it means"), *rows)
+        self.add_table(("value", "no.", "meaning"), *rows)
 
 
 def stream(streams):
     return "stream of " if streams else ""
 
 
+def wrap(paragraph):
+    return textwrap.wrap(paragraph, 100, break_long_words=False, break_on_hyphens=False)
+
+
 def link(name):
-    """A type of ours as a link within the page, `google.protobuf`'s as a word."""
+    """A link within the page for a type of this package; the plain name for `google.protobuf`."""
     short = name.removeprefix(".lodewatch.v1.")
     return f"`{short.strip('.')}`" if "." in short else f"[{short}](#{short.lower()})"
 
@@ -132,7 +149,7 @@ def kind(message, field):
 
 
 def errors():
-    """The table of the errors' own module."""
+    """The error table of src/grpc/status.rs."""
     lines = STATUS.read_text(encoding="utf-8").splitlines()
     return [line.removeprefix("//! ") for line in lines if line.startswith("//! |")]
 

@@ -195,7 +195,7 @@ async fn a_rolling_change_of_the_policy_ends_with_the_newest_and_nobody_takes_tu
     assert_eq!(entries.iter().filter(is_policy).count(), 2, "one old and one new");
     let rules = |policy: &Policy| policy.rules.len();
     for server in &all.servers {
-        let in_force = server.view.look(|state| rules(&state.adopted().unwrap().policy));
+        let in_force = server.view.read_state(|state| rules(&state.adopted().unwrap().policy));
         assert_eq!(in_force, 1);
         let mut policies = PolicyServiceClient::new(server.channel.clone());
         let told = policies.get_policy(GetPolicyRequest::default()).await.unwrap().into_inner();
@@ -267,9 +267,9 @@ async fn a_replica_that_another_contradicts_serves_nobody_and_says_where() {
     let now = crate::harness::instant(BEGIN);
     wrong.append(now, Payload::Tick { due: now }).await.unwrap();
     for server in &all.servers {
-        let trouble = timeout(PATIENCE, server.view.ended()).await.unwrap();
+        let stall = timeout(PATIENCE, server.view.stopped()).await.unwrap();
         until_ready(&server.channel, false).await;
-        assert!(trouble.to_string().contains(&format!("up to entry {at}")), "{trouble}");
+        assert!(stall.to_string().contains(&format!("up to entry {at}")), "{stall}");
         let request = ListAlertsRequest {
             min_cursor: published.cursor.clone(),
             ..ListAlertsRequest::default()

@@ -61,6 +61,12 @@ impl Source {
         self.parts().next().unwrap_or_default()
     }
 
+    /// The folder within the module that the file is in, `streams` of `src/grpc/streams/subscription.rs`.
+    pub(crate) fn room(&self) -> Option<&str> {
+        let mut parts = self.parts().skip(1);
+        parts.next().filter(|_| parts.next().is_some())
+    }
+
     /// How many lines the file has.
     pub(crate) fn lines(&self) -> usize {
         self.code.lines().count()
@@ -78,18 +84,23 @@ impl Source {
 
     /// The modules of the library that the code before the tests names in a path, in groups as well.
     pub(crate) fn uses(&self) -> BTreeSet<String> {
-        // In the binary the library has its own name; elsewhere enough `super::` lead to the root.
-        let to_root = "super::".repeat(self.parts().filter(|part| *part != "mod").count());
-        let text = self.production.replace("lodewatch::", "crate::").replace(&to_root, "crate::");
-        let mut modules = BTreeSet::new();
-        for (at, start) in text.match_indices("crate::") {
-            let rest = text.get(at + start.len()..).unwrap_or_default();
-            match rest.strip_prefix('{') {
-                Some(group) => modules.extend(heads(group)),
-                None => modules.extend(word(rest)),
-            }
-        }
-        modules
+        names_after("crate::", &self.with_whole_paths())
+    }
+
+    /// What the code before the tests names of its own module: `codec` of `crate::grpc::codec`.
+    pub(crate) fn uses_of_own_module(&self) -> BTreeSet<String> {
+        names_after(&format!("crate::{}::", self.module()), &self.with_whole_paths())
+    }
+
+    /// The code before the tests, its paths from the root of the library: in the binary the library has its own name,
+    /// elsewhere enough `super::` lead to the module or to the root.
+    fn with_whole_paths(&self) -> String {
+        let depth = self.parts().filter(|part| *part != "mod").count();
+        let to_module = format!("crate::{}::", self.module());
+        let text = self.production.replace("lodewatch::", "crate::");
+        let text = text.replace(&"super::".repeat(depth), "crate::");
+        let above = depth.saturating_sub(1);
+        if above == 0 { text } else { text.replace(&"super::".repeat(above), &to_module) }
     }
 
     /// Every function before the tests, and how many lines it has. Relies on rustfmt: a body ends in a brace of its own,
@@ -134,6 +145,19 @@ impl Source {
     fn parts(&self) -> impl Iterator<Item = &str> {
         self.path.split('/').skip(1).map(|part| part.strip_suffix(".rs").unwrap_or(part))
     }
+}
+
+/// The names that follow a start of paths, those in a group as well.
+fn names_after(start: &str, text: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (at, _) in text.match_indices(start) {
+        let rest = text.get(at + start.len()..).unwrap_or_default();
+        match rest.strip_prefix('{') {
+            Some(group) => names.extend(heads(group)),
+            None => names.extend(word(rest)),
+        }
+    }
+    names
 }
 
 /// The first names of a group's parts: `domain` and `engine` of `domain::{Seq, Slug}, engine}`.
@@ -242,7 +266,16 @@ mod tests {
             use super::state;\nfn f() { crate::clock::Clock::system() }\n// use crate::server;\nconst A: &str = \"crate::cli\";\n\
             #[cfg(test)]\nmod tests {\n    use crate::client;\n}\n";
         let uses: Vec<String> = source(text).uses().into_iter().collect();
-        assert_eq!(uses, ["archive", "clock", "domain", "grpc", "journal"]);
+        assert_eq!(uses, ["archive", "clock", "domain", "engine", "grpc", "journal"]);
+    }
+
+    #[test]
+    fn rooms_of_the_own_module_are_found_from_the_root_and_through_super() {
+        let text = "use crate::grpc::codec::cursor;\nuse super::super::{admission::Limits, status};\nuse super::alert;\n";
+        let file = Source::new("src/grpc/services/feed.rs".to_owned(), text);
+        let uses: Vec<String> = file.uses_of_own_module().into_iter().collect();
+        assert_eq!(uses, ["admission", "codec", "status"]);
+        assert_eq!(file.room(), Some("services"));
     }
 
     #[test]

@@ -7,5 +7,7 @@
 //! Architecture invariant: this crate has no I/O, clock, randomness, float, hash order or async. The same entries give
 //! the same alerts, byte for byte, anywhere.
 
+#![warn(missing_docs)]
+
 pub mod domain;
 pub mod engine;

@@ -12,6 +12,8 @@
 //! nothing that can be used is left out and told: every importer answers what it took and what it [`Skipped`], with the
 //! reason. Figures are taken as they are written: no gap is filled, no source mixed with another.
 
+#![warn(missing_docs)]
+
 pub mod bundled;
 mod day;
 mod error;

@@ -5,6 +5,8 @@
 //!
 //! For a subscription that resumes by itself and a publisher that retries safely, see the crate `lodewatch-client`.
 
+#![warn(missing_docs)]
+
 /// Messages and client stubs of the package `lodewatch.v1`.
 #[allow(
     missing_docs,

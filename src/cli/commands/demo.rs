@@ -16,10 +16,10 @@ use crate::grpc::pb::{
     Alert, AlertFilter, CauseKind, Level, ListAlertsRequest, ListMarketsRequest, PublishRequest,
     Start, SubscribeRequest, Update,
 };
-use crate::pipeline::View;
+use crate::pipeline::PipelineView;
 use crate::server::{self, Node};
 use clap::Args;
-use lodewatch_client::{Connection, Publisher, Resumed, Servers, Subscription};
+use lodewatch_client::{Connection, Publisher, Servers, StreamEvent, Subscription};
 use lodewatch_importers::bundled;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -92,7 +92,7 @@ struct Demo {
     servers: Servers,
     publisher: Publisher,
     connection: Connection,
-    view: View,
+    view: PipelineView,
     clock: ManualClock,
     drain: CancellationToken,
     server: JoinHandle<Result<(), server::Error>>,
@@ -124,7 +124,7 @@ impl Demo {
         let mut subscription = Subscription::new(self.servers.clone(), request);
         let (printed_tx, printed_rx) = watch::channel(0);
         let printer = tokio::spawn(async move {
-            while let Ok(Resumed::Message(message)) = subscription.next().await {
+            while let Ok(StreamEvent::Message(message)) = subscription.next().await {
                 let Some(Message::Alerts(alerts)) = message.message else { continue };
                 if print_alerts(format, &alerts.alerts).is_err() {
                     return;
@@ -152,7 +152,7 @@ impl Demo {
             for update in threats.remove(&today).unwrap_or_default() {
                 self.publish(vec![update]).await?;
             }
-            let deadline = self.view.look(State::next_deadline).map(Timestamp::day);
+            let deadline = self.view.read_state(State::next_deadline).map(Timestamp::day);
             let next = threats.keys().next().copied().into_iter().chain(deadline).min();
             today = next.unwrap_or(end.next()).max(today.next());
         }
@@ -163,7 +163,7 @@ impl Demo {
     /// Sets the clock and waits until everything due by then is applied.
     async fn advance_to(&self, now: Timestamp) {
         self.clock.set(now);
-        self.view.wait_until_done(now).await;
+        self.view.wait_for_due(now).await;
     }
 
     async fn publish(&mut self, updates: Vec<Update>) -> Result<(), Error> {

@@ -9,8 +9,8 @@ use crate::feed_sync::{self, Checkpoints, Entry, Format, Rounds, Sources};
 use crate::{metrics, server};
 use clap::Args;
 use futures_util::future::OptionFuture;
-use lodewatch_client::Place;
 use lodewatch_client::Servers;
+use lodewatch_client::StateFile;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -58,16 +58,16 @@ pub(crate) async fn run(
         let count = feeds.len();
         return Ok(print::line(&format!("{}: no problems, {count} feeds", file.display()))?);
     };
-    let state = Place::new(state);
+    let state = StateFile::new(state);
     if status {
-        return print_status(format, &feeds, state.read().map_err(feed_sync::Error::Place)?);
+        return print_status(format, &feeds, state.load().map_err(feed_sync::Error::StateFile)?);
     }
     let names = feeds.iter().map(|feed| &feed.name);
-    let checkpoints = Checkpoints::open(state, names).map_err(feed_sync::Error::Place)?;
+    let checkpoints = Checkpoints::open(state, names).map_err(feed_sync::Error::StateFile)?;
     // Only read, never used to stamp an entry.
     let clock = Clock::system(0);
     let rounds = if once { Rounds::One } else { Rounds::Endless };
-    let metrics = metrics::Feeds::default();
+    let metrics = metrics::FeedMetrics::default();
     let metrics_server = match metrics_listen {
         Some(address) => {
             let shared = metrics.clone();

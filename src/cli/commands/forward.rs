@@ -10,8 +10,8 @@ use crate::sinks::alertmanager::{self, Alertmanager};
 use crate::sinks::webhook::{self, Webhook};
 use crate::sinks::{self, Receiver, Secrets};
 use clap::{Args, Subcommand};
-use lodewatch_client::Place;
 use lodewatch_client::Servers;
+use lodewatch_client::StateFile;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -137,7 +137,7 @@ fn alertmanager(args: AlertmanagerArgs) -> Result<Alertmanager, Error> {
         FilterArgs { mineral, stage, destination, rule, exercises, ..FilterArgs::default() };
     Ok(Alertmanager {
         receivers: receivers.map_err(Error::Forward)?,
-        place: Place::new(sink.state),
+        state_file: StateFile::new(sink.state),
         filter: filter.to_message()?,
         repeat: Duration::from_secs(repeat.into()),
         link,
@@ -155,7 +155,7 @@ fn webhook(args: WebhookArgs) -> Result<Webhook, Error> {
     Ok(Webhook {
         receiver: Receiver::new(&args.url, authorization.as_deref()).map_err(Error::Forward)?,
         secrets: secrets.map_err(Error::Forward)?,
-        place: Place::new(args.sink.state),
+        state_file: StateFile::new(args.sink.state),
         request,
         skip: args.skip,
     })

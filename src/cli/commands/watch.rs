@@ -11,7 +11,7 @@ use crate::domain::Timestamp;
 use crate::grpc::pb::subscribe_response::Message;
 use crate::grpc::pb::{Alert, Start, SubscribeRequest};
 use clap::Args;
-use lodewatch_client::{Resumed, Servers, Subscription};
+use lodewatch_client::{Servers, StreamEvent, Subscription};
 use tonic::Code;
 
 #[derive(Debug, Args)]
@@ -61,7 +61,7 @@ async fn watch(servers: &Servers, format: OutputFormat, args: &WatchArgs) -> Res
     let (mut has_received, mut is_lost) = (false, false);
     loop {
         match subscription.next().await.map_err(Error::call(operation(&args.from)))? {
-            Resumed::Message(message) => {
+            StreamEvent::Message(message) => {
                 has_received = true;
                 if std::mem::take(&mut is_lost) {
                     print::note("reconnected; resuming where the stream stopped");
@@ -70,7 +70,7 @@ async fn watch(servers: &Servers, format: OutputFormat, args: &WatchArgs) -> Res
             }
             // Connections are accepted but no call is answered: not a Lodewatch server, or TLS is
             // expected.
-            Resumed::Lost(status)
+            StreamEvent::Disconnected(status)
                 if !has_received
                     && matches!(
                         status.code(),
@@ -79,7 +79,7 @@ async fn watch(servers: &Servers, format: OutputFormat, args: &WatchArgs) -> Res
             {
                 return Err(Error::call("watch alerts")(status));
             }
-            Resumed::Lost(status) => {
+            StreamEvent::Disconnected(status) => {
                 if !std::mem::replace(&mut is_lost, true) {
                     print::note(&format!("connection lost: {}; reconnecting", status.message()));
                 }

@@ -14,7 +14,7 @@
 use super::open_counts::{OpenCounts, Permit};
 use super::rates::Rates;
 use crate::access::{Admission, Identity};
-use crate::traces::Caller;
+use crate::traces::TraceParent;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -72,7 +72,7 @@ pub struct Peer {
     /// `None` before the caller is authenticated, and for calls that need no credentials.
     pub(in crate::grpc) identity: Option<Arc<Identity>>,
     /// The caller's span, as its request names it.
-    pub(in crate::grpc) caller: Option<Caller>,
+    pub(in crate::grpc) caller: Option<TraceParent>,
 }
 
 /// What the requests of a connection have in common.

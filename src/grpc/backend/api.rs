@@ -10,7 +10,7 @@ use crate::grpc::codec::tokens;
 use crate::grpc::status;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
-use crate::pipeline::View;
+use crate::pipeline::PipelineView;
 use crate::traces::Traces;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use tonic::Status;
 pub struct Api {
     pub journal: Arc<dyn Journal>,
     /// The state, the archive and the ring that the pipeline keeps.
-    pub view: View,
+    pub view: PipelineView,
     /// The time of entries and heartbeats.
     pub clock: Clock,
     /// Cancelled when the server shuts down: streams send a `GoAway` and end.
@@ -44,7 +44,7 @@ pub struct Api {
 impl Api {
     /// Whether calls should be sent here: the journal is reachable, and its entries can be applied.
     pub fn is_ready(&self) -> bool {
-        *self.journal.reach().borrow() && !self.view.is_ended()
+        *self.journal.reach().borrow() && !self.view.is_stopped()
     }
 
     /// The cursor after an entry.
@@ -77,13 +77,13 @@ impl Api {
 
     /// The error for a cursor from which no stream can resume.
     pub(in crate::grpc) fn cursor_lost(&self, sent: &str) -> Status {
-        let (oldest, head) = (self.view.archive().oldest(), self.view.head());
+        let (oldest, head) = (self.view.archive().oldest(), self.view.applied());
         status::out_of_range(sent, &self.cursor(oldest), &self.cursor(head))
     }
 
     /// Waits until an entry is applied here.
     pub(in crate::grpc) async fn wait_until_applied(&self, entry: Seq) -> Result<(), Status> {
-        self.view.wait_for(entry).await.map_err(|trouble| status::trouble(&trouble))
+        self.view.wait_for(entry).await.map_err(|stall| status::stalled(&stall))
     }
 
     /// Waits until `min_cursor` is applied here; not at all where it is empty.
@@ -101,7 +101,7 @@ impl Api {
 
 /// Reads the archive on a thread that may block.
 pub(in crate::grpc) async fn read_archive<T: Send + 'static>(
-    view: &View,
+    view: &PipelineView,
     read: impl FnOnce(&archive::Reader) -> Result<T, archive::Error> + Send + 'static,
 ) -> Result<T, Status> {
     let archive = view.archive().clone();

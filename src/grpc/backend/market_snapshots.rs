@@ -8,7 +8,7 @@ use crate::domain::{MarketKey, Seq};
 use crate::engine::State;
 use crate::grpc::codec::render::{self, Viewpoint, known_markets};
 use crate::grpc::{pb, status};
-use crate::pipeline::View;
+use crate::pipeline::PipelineView;
 use prost::Message;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,14 +46,14 @@ impl MarketSnapshots {
     /// Where the policy in force does not know the destination.
     pub(in crate::grpc) fn get(
         &self,
-        view: &View,
+        view: &PipelineView,
         destination: &Destination,
         least: Seq,
     ) -> Result<Arc<MarketSnapshot>, Status> {
         let mut snapshots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let at = snapshots.iter().position(|(of, _)| of == destination);
         let kept = at.and_then(|at| snapshots.remove(at)).filter(|(_, snapshot)| {
-            let is_fresh = snapshot.next_at > Instant::now() || snapshot.seq >= view.head();
+            let is_fresh = snapshot.next_at > Instant::now() || snapshot.seq >= view.applied();
             snapshot.seq >= least && is_fresh
         });
         if let Some((of, snapshot)) = kept {
@@ -67,8 +67,11 @@ impl MarketSnapshots {
     }
 }
 
-fn render_snapshot(view: &View, destination: &Destination) -> Result<MarketSnapshot, Status> {
-    let (seq, now, markets) = view.look(|state| {
+fn render_snapshot(
+    view: &PipelineView,
+    destination: &Destination,
+) -> Result<MarketSnapshot, Status> {
+    let (seq, now, markets) = view.read_state(|state| {
         let viewpoint = viewpoint(state, destination)?;
         let keys = known_markets(state).into_iter();
         let markets: Vec<_> = keys.map(|key| (key, viewpoint.market(key))).collect();

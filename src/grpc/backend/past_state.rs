@@ -38,10 +38,10 @@ pub(in crate::grpc) async fn run_with_permit<T: Send + 'static>(
 /// The state as it was after a cursor, or at the end of a day.
 pub(in crate::grpc) async fn state_as_of(api: &Arc<Api>, as_of: &str) -> Result<State, Status> {
     let (until, day) = match as_of.parse::<Day>() {
-        Ok(day) => (api.view.head(), Some(day.end())),
+        Ok(day) => (api.view.applied(), Some(day.end())),
         Err(_) => (api.resolve_cursor("as_of", as_of).await?.entry, None),
     };
-    let now = api.view.look(State::now);
+    let now = api.view.read_state(State::now);
     if day.is_some_and(|end| end.day() > now.day()) {
         let today = now.day();
         let why = format!("{as_of} is still to come: the journal is at {today}");

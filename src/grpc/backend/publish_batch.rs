@@ -7,7 +7,7 @@ use crate::grpc::admission::Peer;
 use crate::grpc::codec::{parse, render};
 use crate::grpc::pb::{self, feed_service_server::SERVICE_NAME};
 use crate::grpc::status;
-use crate::traces::{self, Caller, Work};
+use crate::traces::{self, TraceParent, TraceSpan};
 use std::sync::Arc;
 use tokio::time::Instant;
 use tonic::{Code, Status};
@@ -25,9 +25,9 @@ pub(in crate::grpc) async fn publish_batch(
     request: pb::PublishRequest,
 ) -> Result<pb::PublishResponse, Status> {
     let caller = peer.caller.as_ref();
-    let mut work = api.traces.call(SERVICE_NAME, method, caller);
-    let trace = work.as_ref().map(Work::trace).or_else(|| caller.map(Caller::trace));
-    let logged = traces::logged(trace);
+    let mut work = api.traces.start_call(SERVICE_NAME, method, caller);
+    let trace = work.as_ref().map(TraceSpan::trace).or_else(|| caller.map(TraceParent::trace));
+    let logged = traces::log_span(trace);
     let result = accept(api, peer, request, work.as_ref()).instrument(logged.clone()).await;
     logged.in_scope(|| match &result {
         Ok(response) => tracing::debug!(request_id = response.request_id, "batch published"),
@@ -37,7 +37,10 @@ pub(in crate::grpc) async fn publish_batch(
     });
     if let Some(work) = &mut work {
         let status = result.as_ref().err();
-        work.ended(status.map_or(Code::Ok, Status::code).into(), status.and_then(status::fault));
+        work.set_status(
+            status.map_or(Code::Ok, Status::code).into(),
+            status.and_then(status::fault),
+        );
     }
     result
 }
@@ -46,19 +49,19 @@ async fn accept(
     api: &Api,
     peer: &Peer,
     request: pb::PublishRequest,
-    work: Option<&Work>,
+    work: Option<&TraceSpan>,
 ) -> Result<pb::PublishResponse, Status> {
     let mut batch = parse::publish(&request, Uuid::new_v4)?;
     let publisher = peer.publisher();
     publisher.check(&batch).map_err(|overstep| status::overstep(&overstep))?;
     batch.sender = Some(publisher.sender());
-    batch.trace = work.map(Work::trace);
+    batch.trace = work.map(TraceSpan::trace);
     if api.drain.is_cancelled() {
         return Err(status::draining());
     }
     api.limits.count_updates(peer, batch.updates.len(), Instant::now())?;
     let (id, digest) = (batch.request_id, batch.digest);
-    let answered = match api.view.look(|state| state.recent_batches().get(id).cloned()) {
+    let answered = match api.view.read_state(|state| state.recent_batches().get(id).cloned()) {
         Some(answered) => answered,
         None => append(api, batch, work).await?,
     };
@@ -81,18 +84,22 @@ async fn accept(
 }
 
 /// Appends a batch, waits until it is durable and applied, and reads its answer from the state.
-async fn append(api: &Api, batch: Batch, work: Option<&Work>) -> Result<Arc<BatchResult>, Status> {
+async fn append(
+    api: &Api,
+    batch: Batch,
+    work: Option<&TraceSpan>,
+) -> Result<Arc<BatchResult>, Status> {
     let id = batch.request_id;
-    if let Some(trouble) = api.view.trouble() {
-        return Err(status::trouble(&trouble));
+    if let Some(stall) = api.view.stall() {
+        return Err(status::stalled(&stall));
     }
     let now = api.clock.stamp().map_err(|jumped| status::clock(&jumped))?;
-    let part = work.and_then(|work| work.part("append"));
+    let part = work.and_then(|work| work.start_child("append"));
     let appended = api.journal.append(now, Payload::Batch(batch)).await;
     drop(part);
     let entry = appended.map_err(|error| status::journal(&error))?;
     api.wait_until_applied(entry).await?;
-    let answered = api.view.look(|state| state.recent_batches().get(id).cloned());
+    let answered = api.view.read_state(|state| state.recent_batches().get(id).cloned());
     // Forgotten already only when tens of thousands of batches came after it within this moment.
     answered.ok_or_else(|| {
         status::unavailable("RESULT_EXPIRED", "the batch was applied, its answer is gone")

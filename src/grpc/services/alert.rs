@@ -36,7 +36,7 @@ impl AlertService for Alerts {
         let digest = tokens::request_digest(&unpaged(&request));
         let token = tokens::parse_page_token(&request.page_token, digest)?;
         self.0.wait_for_min_cursor(&request.min_cursor).await?;
-        let head = self.0.view.head();
+        let head = self.0.view.applied();
         let limit = wanted.page_size;
         let query = Query {
             filter: wanted.filter,
@@ -79,7 +79,7 @@ impl Alerts {
         if !open_only {
             return read_archive(&self.0.view, move |archive| archive.list(&query)).await;
         }
-        let open: Vec<u64> = self.0.view.look(State::open_alerts).into_iter().collect();
+        let open: Vec<u64> = self.0.view.read_state(State::open_alerts).into_iter().collect();
         let mut records =
             read_archive(&self.0.view, move |archive| archive.get_many(&open)).await?;
         let episode =

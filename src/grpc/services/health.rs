@@ -28,7 +28,7 @@ pub(super) async fn keep_updated(health: HealthReporter, api: Arc<Api>) {
             // Watches that are closed never change.
             Ok(()) = reach.changed() => {}
             Ok(()) = durable.changed() => {}
-            _ = api.view.ended(), if !api.view.is_ended() => {}
+            _ = api.view.stopped(), if !api.view.is_stopped() => {}
         }
     }
     health.set_service_status("", ServingStatus::NotServing).await;

@@ -84,7 +84,7 @@ impl MarketService for Markets {
         let (permit, admission) = (self.0.limits.acquire_stream(peer)?, peer.admission());
         let deadline = Deadline::of(request.extensions());
         self.0.wait_for_min_cursor(&request.get_ref().min_cursor).await?;
-        let head = self.0.view.head();
+        let head = self.0.view.applied();
         let first = self.0.market_snapshots.get(&self.0.view, &wanted.destination, head)?;
         let api = Arc::clone(&self.0);
         let watch = streams::watch_markets(api, wanted, first, permit, admission, deadline);
@@ -105,7 +105,7 @@ impl MarketService for Markets {
         });
         let skip = tokens::parse_page_token(&request.page_token, digest)?.unwrap_or(0);
         self.0.wait_for_min_cursor(&request.min_cursor).await?;
-        let response = self.0.view.look(|state| {
+        let response = self.0.view.read_state(|state| {
             let today = state.now().day();
             let records = state.threats().values();
             let records = records.filter(|record| wanted.covers(&record.threat, today));
@@ -127,7 +127,7 @@ impl MarketService for Markets {
     ) -> Result<Response<pb::GetThreatResponse>, Status> {
         let request = request.into_inner();
         self.0.wait_for_min_cursor(&request.min_cursor).await?;
-        let response = self.0.view.look(|state| {
+        let response = self.0.view.read_state(|state| {
             let id = Slug::parse(&request.threat_id);
             let record: Option<&ThreatRecord> =
                 id.and_then(|id| state.threats().get(&id)).map(|record| &**record);
@@ -152,7 +152,7 @@ impl Markets {
     ) -> Result<T, Status> {
         self.0.wait_for_min_cursor(min_cursor).await?;
         if as_of.is_empty() {
-            return Ok(self.0.view.look(look));
+            return Ok(self.0.view.read_state(look));
         }
         Ok(look(&state_as_of(&self.0, as_of).await?))
     }

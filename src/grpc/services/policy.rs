@@ -20,7 +20,7 @@ impl PolicyService for Policies {
         request: Request<pb::GetPolicyRequest>,
     ) -> Result<Response<pb::GetPolicyResponse>, Status> {
         self.0.wait_for_min_cursor(&request.into_inner().min_cursor).await?;
-        let (policy, revision, entry) = self.0.view.look(|state| {
+        let (policy, revision, entry) = self.0.view.read_state(|state| {
             let adopted = state.adopted();
             let policy = adopted.map(|one| render::policy(&one.policy, one.version, one.at));
             (policy, adopted.map_or(0, |one| one.revision), state.seq())

@@ -11,7 +11,7 @@ use crate::grpc::backend::Api;
 use crate::grpc::pb;
 use crate::grpc::status;
 use crate::grpc::transport::PreEncodedBody;
-use crate::pipeline::View;
+use crate::pipeline::PipelineView;
 use http::{Request, Response};
 use pb::alert_service_server::AlertServiceServer;
 use pb::feed_service_server::FeedServiceServer;
@@ -63,7 +63,7 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
 #[derive(Clone)]
 struct RejectIfDiverged<S> {
     service: S,
-    view: View,
+    view: PipelineView,
 }
 
 impl<S: NamedService> NamedService for RejectIfDiverged<S> {

@@ -21,7 +21,7 @@ pub(super) async fn simulate(
     let view = api.view.clone();
     let (before, simulation, result) = run_with_permit(permit, move || {
         // The pipeline waits for one copy only; the other is made from it.
-        let before = view.look(|state| Simulation::from(state).state);
+        let before = view.read_state(|state| Simulation::from(state).state);
         let mut simulation = Simulation::from(&before);
         let result = simulation.apply(wanted.input);
         (before, simulation, result)

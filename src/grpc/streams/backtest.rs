@@ -28,7 +28,7 @@ pub(in crate::grpc) fn start_backtest(
     let (api, runtime) = (Arc::clone(api), Handle::current());
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        let total = api.view.head();
+        let total = api.view.applied();
         let mut run = BacktestRun { test: Backtest::new(policy), filter, message_tx, total };
         if let Err(error) = run.replay(&api, &runtime) {
             // The caller may be gone.

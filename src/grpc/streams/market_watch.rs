@@ -45,7 +45,7 @@ pub(in crate::grpc) fn watch_markets(
         // Held until the stream ends, however it ends.
         let _permit = permit;
         let mut over = pin!(deadline.passed());
-        let mut head = api.view.ring().head();
+        let mut head = api.view.ring().watch_applied();
         let every = Duration::from_secs(u64::from(wanted.heartbeat_seconds));
         let mut heartbeat = interval_at(Instant::now() + every, every);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -98,9 +98,9 @@ fn changed_markets(
         snapshot.markets.binary_search_by_key(*key, |(known, ..)| *known).is_err()
     };
     for key in sent.keys().filter(is_gone) {
-        let market = api
-            .view
-            .look(|state| Ok::<_, Status>(viewpoint(state, &wanted.destination)?.market(*key)))?;
+        let market = api.view.read_state(|state| {
+            Ok::<_, Status>(viewpoint(state, &wanted.destination)?.market(*key))
+        })?;
         let digest = market_digest(&market);
         if sent.get(key) != Some(&digest) {
             markets.push((*key, digest, market));

@@ -7,7 +7,7 @@ use crate::archive::Record;
 use crate::domain::update::Position;
 use crate::domain::{Filter, Seq};
 use crate::engine::State;
-use crate::fanout::{Reader, Step};
+use crate::fanout::{Reader, ReaderEvent};
 use crate::grpc::admission::{Peer, StreamPermit};
 use crate::grpc::backend::{Api, read_archive};
 use crate::grpc::codec::frames::{frame, write_alerts};
@@ -60,7 +60,7 @@ pub(in crate::grpc) async fn subscribe(
 async fn begin(api: &Api, wanted: &Subscribe) -> Result<Begin, Status> {
     match &wanted.start {
         parse::Start::Snapshot => Ok(Begin::Snapshot),
-        parse::Start::Head => Ok(Begin::After(Position::at(api.view.head()))),
+        parse::Start::Head => Ok(Begin::After(Position::at(api.view.applied()))),
         parse::Start::Oldest => Ok(Begin::After(Position::at(api.view.archive().oldest()))),
         parse::Start::Cursor(text) => {
             let lost = |status: Status| {
@@ -95,7 +95,7 @@ fn frames(
                 position
             }
             Begin::Snapshot | Begin::Reset => {
-                let (entry, open) = api.view.look(|state: &State| (state.seq(), state.open_alerts()));
+                let (entry, open) = api.view.read_state(|state: &State| (state.seq(), state.open_alerts()));
                 api.wait_until_applied(entry).await?;
                 // Without a cursor: a client that resumed from it would miss the rest of the snapshot.
                 yield opened(&api, String::new(), Position::at(entry));
@@ -130,7 +130,7 @@ fn frames(
                     () = timer.wait() => None,
                     () = &mut must_go => continue,
                     // Last: every entry before the damage is delivered first.
-                    trouble = api.view.ended() => Some(Err(status::trouble(&trouble))),
+                    stall = api.view.stopped() => Some(Err(status::stalled(&stall))),
                 }
             };
             match step {
@@ -165,20 +165,20 @@ async fn wait_for_go_away(drain: CancellationToken, admission: Admission) {
     }
 }
 
-fn encode_event(api: &Api, reader: &Reader, name: &str, step: Step) -> Bytes {
+fn encode_event(api: &Api, reader: &Reader, name: &str, step: ReaderEvent) -> Bytes {
     let event = |what| message(api.cursor_at(reader.position()), what);
     match step {
-        Step::Messages(messages) => {
+        ReaderEvent::Messages(messages) => {
             let waited = messages.since.map(|since| since.elapsed());
-            api.metrics.delivery.handed(messages.messages, messages.alerts, waited);
-            for trail in messages.trails {
-                trail.delivered(name);
+            api.metrics.delivery.count_delivery(messages.messages, messages.alerts, waited);
+            for trace in messages.traces {
+                trace.record_delivery(name);
             }
             messages.bytes
         }
-        Step::CaughtUp => event(Message::CaughtUp(pb::CaughtUp {})),
-        Step::FellBehind { entries } => {
-            api.metrics.delivery.fell_behind();
+        ReaderEvent::CaughtUp => event(Message::CaughtUp(pb::CaughtUp {})),
+        ReaderEvent::FellBehind { entries } => {
+            api.metrics.delivery.count_fell_behind();
             event(Message::FellBehind(pb::FellBehind { entries }))
         }
     }
@@ -204,10 +204,10 @@ fn snapshot_part(records: &[Record]) -> Bytes {
 
 fn opened(api: &Api, cursor: String, start: Position) -> Bytes {
     let policy =
-        api.view.look(|state| state.adopted().map_or(Seq::ZERO, |adopted| adopted.version));
+        api.view.read_state(|state| state.adopted().map_or(Seq::ZERO, |adopted| adopted.version));
     let opened = pb::Opened {
         start_cursor: api.cursor_at(start),
-        head_cursor: api.cursor(api.view.head()),
+        head_cursor: api.cursor(api.view.applied()),
         server_time: Some(render::timestamp(api.clock.now())),
         policy_version: policy.0,
     };
@@ -217,7 +217,7 @@ fn opened(api: &Api, cursor: String, start: Position) -> Bytes {
 fn heartbeat(api: &Api, reader: &Reader) -> Bytes {
     let is_reachable = *api.journal.reach().borrow();
     let heartbeat = pb::Heartbeat {
-        head_cursor: if is_reachable { api.cursor(reader.head()) } else { String::new() },
+        head_cursor: if is_reachable { api.cursor(reader.applied()) } else { String::new() },
         server_time: Some(render::timestamp(api.clock.now())),
         journal_unreachable: !is_reachable,
     };
@@ -232,7 +232,7 @@ fn go_away(api: &Api, position: Position, reason: pb::GoAwayReason) -> Bytes {
 fn reset(api: &Api) -> Bytes {
     let reset = pb::Reset {
         oldest_cursor: api.cursor(api.view.archive().oldest()),
-        head_cursor: api.cursor(api.view.head()),
+        head_cursor: api.cursor(api.view.applied()),
     };
     message(String::new(), Message::Reset(reset))
 }

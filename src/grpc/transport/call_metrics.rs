@@ -2,7 +2,7 @@
 
 use crate::access::METHODS;
 use crate::grpc::status::{self, RejectionLabels};
-use crate::metrics::{Call, Calls, Method};
+use crate::metrics::{CallMetrics, Method, OngoingCall};
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body::{Frame, SizeHint};
@@ -32,7 +32,7 @@ pub fn methods() -> impl Iterator<Item = Method> {
 }
 
 /// The response, with a body that counts the call's end.
-pub(super) fn count_end(response: Response<Body>, call: Call) -> Response<Body> {
+pub(super) fn count_end(response: Response<Body>, call: OngoingCall) -> Response<Body> {
     match status::code(response.headers()) {
         // It has no body.
         Some(code) => {
@@ -44,20 +44,20 @@ pub(super) fn count_end(response: Response<Body>, call: Call) -> Response<Body> 
 }
 
 /// Counts the reason and the limit of a rejection, such as of one batch on a stream that goes on.
-pub(in crate::grpc) fn count_rejection(calls: &Calls, status: &Status) {
+pub(in crate::grpc) fn count_rejection(calls: &CallMetrics, status: &Status) {
     let RejectionLabels { reason, limit } = status::rejection_labels(status);
     if let Some(reason) = reason {
-        calls.refused(&reason);
+        calls.count_rejection(&reason);
     }
     if let Some(limit) = limit {
-        calls.hit(&limit);
+        calls.count_limit_hit(&limit);
     }
 }
 
 /// A body, and the call that ends with it.
 struct CountedBody {
     body: Body,
-    call: Option<Call>,
+    call: Option<OngoingCall>,
 }
 
 impl http_body::Body for CountedBody {
@@ -97,7 +97,7 @@ impl http_body::Body for CountedBody {
     }
 }
 
-fn end_call(call: Call, code: Code, headers: &HeaderMap) {
+fn end_call(call: OngoingCall, code: Code, headers: &HeaderMap) {
     if code != Code::Ok
         && let Some(status) = Status::from_header_map(headers)
     {

@@ -6,7 +6,7 @@ use crate::access::{Credentials, Gate, Malformed};
 use crate::grpc::admission::Peer;
 use crate::grpc::status;
 use crate::metrics::{self, Metrics};
-use crate::traces::{self, Caller};
+use crate::traces::{self, TraceParent};
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
@@ -24,11 +24,11 @@ use tower_service::Service;
 pub async fn handle_call(
     routes: Routes,
     gate: &Gate,
-    calls: &Arc<metrics::Calls>,
+    calls: &Arc<metrics::CallMetrics>,
     peer: Peer,
     request: Request<Body>,
 ) -> Response<Body> {
-    let (call, guard) = (calls.begin(request.uri().path()), peer.guard_call());
+    let (call, guard) = (calls.start(request.uri().path()), peer.guard_call());
     let response = route_call(routes, gate, peer, request).await;
     if !is_abandoned(response.headers()) {
         guard.complete();
@@ -44,7 +44,7 @@ async fn route_call(
     mut peer: Peer,
     mut request: Request<Body>,
 ) -> Response<Body> {
-    peer.caller = Caller::of(request.headers());
+    peer.caller = TraceParent::from_headers(request.headers());
     let bearer = bearer(request.headers());
     let credentials = Credentials { certificate: &peer.certificate, bearer };
     let path = request.uri().path();
@@ -52,7 +52,7 @@ async fn route_call(
         Ok(identity) => peer.identity = identity,
         Err(denied) => {
             let log = || gate.log(&denied, peer.address(), path);
-            traces::logged(peer.caller.as_ref().map(Caller::trace)).in_scope(log);
+            traces::log_span(peer.caller.as_ref().map(TraceParent::trace)).in_scope(log);
             return status::denied(&denied, path).into_http();
         }
     }
@@ -98,7 +98,7 @@ fn bearer(headers: &HeaderMap) -> Option<Result<&str, Malformed>> {
 pub struct GatedServices {
     routes: Routes,
     gate: Arc<Gate>,
-    calls: Arc<metrics::Calls>,
+    calls: Arc<metrics::CallMetrics>,
 }
 
 impl GatedServices {
@@ -168,7 +168,7 @@ mod tests {
         let connection = limits.admit(Ipv4Addr::LOCALHOST.into(), 1).unwrap();
         let peer = connection.peer();
         let gate = Gate::open(&Config::built_in().access, Clock::system(0), "local").unwrap();
-        let calls = Arc::new(metrics::Calls::new([]));
+        let calls = Arc::new(metrics::CallMetrics::new([]));
         let response = handle_call(Routes::new(Silent), &gate, &calls, peer, request).await;
         Status::from_header_map(response.headers()).unwrap()
     }

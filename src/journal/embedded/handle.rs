@@ -36,7 +36,7 @@ impl Embedded {
     /// [`Error::Locked`] while another process, or another handle of this one, has it open; [`Error::Damaged`] and
     /// [`Error::Format`] for a file that this version cannot read; [`Error::Full`] and [`Error::Io`].
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        Self::open_counted(dir, metrics::Journal::default())
+        Self::open_counted(dir, metrics::JournalMetrics::default())
     }
 
     /// The same, and counts what it does here.
@@ -44,7 +44,7 @@ impl Embedded {
     /// # Errors
     ///
     /// As [`Embedded::open`].
-    pub fn open_counted(dir: &Path, metrics: metrics::Journal) -> Result<Self, Error> {
+    pub fn open_counted(dir: &Path, metrics: metrics::JournalMetrics) -> Result<Self, Error> {
         let lock = lock::take(dir)?;
         let path: Arc<Path> = dir.join("journal.db").into();
         let opened = file::open(&path)?;
@@ -58,7 +58,7 @@ impl Embedded {
         let path: Arc<Path> = dir.join("journal.db").into();
         let opened = file::open(&path)?;
         opened.connection.pragma_update(None, "max_page_count", pages).expect("it can be set");
-        Self::start(opened, path, lock, metrics::Journal::default())
+        Self::start(opened, path, lock, metrics::JournalMetrics::default())
     }
 
     /// Makes the file of a directory one of another format.
@@ -72,7 +72,7 @@ impl Embedded {
         opened: Opened,
         path: Arc<Path>,
         lock: File,
-        metrics: metrics::Journal,
+        metrics: metrics::JournalMetrics,
     ) -> Result<Self, Error> {
         let Opened { connection, epoch, head, at } = opened;
         let checkpointer =

@@ -46,7 +46,7 @@ impl Writer {
             match self.commit(&group.requests) {
                 Ok((head, at)) => {
                     self.at = at;
-                    self.waiting.metrics.committed(group.requests.len(), begun.elapsed());
+                    self.waiting.metrics.observe_commit(group.requests.len(), begun.elapsed());
                     self.advance(head, group);
                 }
                 Err(error @ Error::Full { .. }) => refuse(&error, group),

@@ -47,7 +47,7 @@ impl JetStream {
     ///
     /// [`Error::Unfit`] with everything that keeps the stream from being a journal; [`Error::Locked`]; [`Error::Damaged`].
     pub async fn open(settings: &Settings, dir: &Path) -> Result<Self, Error> {
-        Self::open_counted(settings, dir, metrics::Journal::default()).await
+        Self::open_counted(settings, dir, metrics::JournalMetrics::default()).await
     }
 
     /// The same, and counts what it does here.
@@ -58,7 +58,7 @@ impl JetStream {
     pub async fn open_counted(
         settings: &Settings,
         dir: &Path,
-        metrics: metrics::Journal,
+        metrics: metrics::JournalMetrics,
     ) -> Result<Self, Error> {
         let lock = lock::take(dir)?;
         let mut told = None;
@@ -78,7 +78,12 @@ impl JetStream {
         Ok(Self::start(begun, settings, lock, metrics))
     }
 
-    fn start(begun: Begun, settings: &Settings, lock: File, metrics: metrics::Journal) -> Self {
+    fn start(
+        begun: Begun,
+        settings: &Settings,
+        lock: File,
+        metrics: metrics::JournalMetrics,
+    ) -> Self {
         let Begun { store, epoch, is_proven, mut reading } = begun;
         let window = Arc::new(Window::new(reading.mark()));
         let (testimony, told) = watch::channel(None);

@@ -178,7 +178,7 @@ impl Writer {
             let begun = Instant::now();
             match self.appender.append(&name, number, entries).await {
                 Ok(placed) => {
-                    self.waiting.metrics.committed(group.requests.len(), begun.elapsed());
+                    self.waiting.metrics.observe_commit(group.requests.len(), begun.elapsed());
                     let mut seq: Seq = placed.before.entry;
                     for request in group.requests {
                         seq = seq.next();

@@ -10,7 +10,7 @@ use crate::grpc::pb::{
     AlertFilter, ListAlertsRequest, ListThreatsRequest, OnGap, Start, SubscribeRequest,
     WatchMarketsRequest,
 };
-use lodewatch_client::{Connection, MarketWatch, Resumed, Servers, Subscription};
+use lodewatch_client::{Connection, MarketWatch, Servers, StreamEvent, Subscription};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -116,7 +116,7 @@ impl Follower {
         let mut is_lost = false;
         loop {
             match watch.next().await.map_err(failed("watch markets"))? {
-                Resumed::Message(message) => {
+                StreamEvent::Message(message) => {
                     if std::mem::take(&mut is_lost) {
                         self.send(Event::Resumed(Stream::Markets)).await?;
                     }
@@ -126,7 +126,7 @@ impl Follower {
                     }
                     self.send(Event::Markets(message)).await?;
                 }
-                Resumed::Lost(status) => {
+                StreamEvent::Disconnected(status) => {
                     is_lost = true;
                     // Queries may have failed meanwhile: repeat them after the next message.
                     cursor.clear();
@@ -165,7 +165,7 @@ impl Follower {
         let mut is_lost = false;
         loop {
             match subscription.next().await.map_err(failed("subscribe to alerts"))? {
-                Resumed::Message(message) => {
+                StreamEvent::Message(message) => {
                     if std::mem::take(&mut is_lost) {
                         self.send(Event::Resumed(Stream::Alerts)).await?;
                     }
@@ -173,7 +173,7 @@ impl Follower {
                         self.send(Event::Alerts(alerts.alerts)).await?;
                     }
                 }
-                Resumed::Lost(status) => {
+                StreamEvent::Disconnected(status) => {
                     is_lost = true;
                     let reason = status.message().to_owned();
                     self.send(Event::Lost(Stream::Alerts, reason)).await?;

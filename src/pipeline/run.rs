@@ -1,0 +1,368 @@
+//! The loop: read the tail, apply, archive, hand to the fan-out, advance the applied entry.
+
+use super::digest::{DigestHistory, Divergence};
+use super::view::{PipelineView, RETRY_INTERVAL, Stall};
+use crate::archive::{self, Archive, Record, Snapshot};
+use crate::domain::policy::Level;
+use crate::domain::update::{BatchOutcome, TraceContext, UpdateOutcome};
+use crate::domain::{Alert, Entry, Facets, Payload, Seq, Timestamp};
+use crate::engine::{BatchResult, State};
+use crate::fanout::{self, EntryAlerts, Ring};
+use crate::journal::{self, Ahead, Journal, Tail};
+use crate::metrics::PipelineMetrics;
+use crate::traces::Traces;
+use bytes::Bytes;
+use std::io;
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Encodes an alert, once.
+pub type EncodeAlert = Box<dyn Fn(&Alert) -> Bytes + Send>;
+
+/// The wire format of alerts. The gRPC edge provides it, because only the edge knows the format.
+pub struct Encoding {
+    /// Makes the bytes that are archived and delivered.
+    pub alert: EncodeAlert,
+    /// Writes a message of alerts.
+    pub message: fanout::WriteMessage,
+}
+
+/// Why the loop ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot read the journal")]
+    Journal(#[from] journal::Error),
+    #[error("cannot use the archive")]
+    Archive(#[from] archive::Error),
+    #[error("cannot start the thread that reads the journal ahead")]
+    Thread(#[from] io::Error),
+    #[error(transparent)]
+    Diverged(#[from] Divergence),
+}
+
+/// Entries between two snapshots while a start replays the journal, if that is more than configured:
+/// a state is large, and replay should run at the speed of the engine.
+const REPLAY_SNAPSHOT_ENTRIES: u64 = 1_000_000;
+
+/// What the pipeline keeps, on disk and in memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// Entries between two snapshots.
+    pub snapshot_every_entries: u64,
+    /// Days that alerts are kept; 0 for ever.
+    pub keep_days: u32,
+    /// Size of the archive in bytes at which the oldest alerts are deleted; 0 for no limit.
+    pub keep_bytes: u64,
+    /// Memory for the latest alerts and the messages made of them, in bytes.
+    pub ring_bytes_max: usize,
+}
+
+/// The loop and everything it owns.
+pub struct Pipeline {
+    journal: Arc<dyn Journal>,
+    tail: Box<dyn Tail>,
+    digests: DigestHistory,
+    archive: Archive,
+    view: PipelineView,
+    next_deadline_tx: watch::Sender<Option<Timestamp>>,
+    stall_tx: watch::Sender<Option<Stall>>,
+    encode: EncodeAlert,
+    retention: Retention,
+    last_snapshot: Seq,
+    /// The journal's last entry at the start.
+    recovered: Seq,
+    metrics: PipelineMetrics,
+    traces: Traces,
+}
+
+impl Pipeline {
+    /// Continues after the newest snapshot, or from the first entry if there is none.
+    ///
+    /// # Errors
+    ///
+    /// If the archive or the journal cannot be read.
+    pub fn open(
+        journal: Arc<dyn Journal>,
+        archive: Archive,
+        encoding: Encoding,
+        retention: Retention,
+    ) -> Result<Self, Error> {
+        let (state, digest) = newest_snapshot(&archive)?;
+        let after = state.seq();
+        let (next_deadline_tx, next_deadline_rx) = watch::channel(state.next_deadline());
+        let (stall_tx, stall_rx) = watch::channel(None);
+        let view = PipelineView {
+            ring: Arc::new(Ring::new(after, retention.ring_bytes_max, encoding.message)),
+            archive: archive.reader(),
+            state: Arc::new(RwLock::new(state)),
+            next_deadline_rx,
+            stall_rx,
+        };
+        let mut tail = journal.tail(after)?;
+        let recovered = *journal.head().borrow();
+        if recovered > after {
+            tail = Box::new(Ahead::until(tail, recovered)?);
+        }
+        tracing::info!(entry = after.0, head = recovered.0, "replaying the journal");
+        Ok(Self {
+            journal,
+            tail,
+            digests: DigestHistory::new(after, digest),
+            archive,
+            view,
+            next_deadline_tx,
+            stall_tx,
+            encode: encoding.alert,
+            retention,
+            last_snapshot: after,
+            recovered,
+            metrics: PipelineMetrics::default(),
+            traces: Traces::default(),
+        })
+    }
+
+    /// Records its metrics here.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: PipelineMetrics) -> Self {
+        let (entry, at) = self.view.read_state(|state| (state.seq(), state.now()));
+        metrics.set_newest_snapshot(entry.0, at.millis());
+        self.metrics = metrics;
+        self
+    }
+
+    /// Continues the traces of the entries that it applies.
+    #[must_use]
+    pub fn with_traces(self, traces: Traces) -> Self {
+        Self { traces, ..self }
+    }
+
+    pub fn view(&self) -> PipelineView {
+        self.view.clone()
+    }
+
+    /// Runs until `stop` is cancelled. Blocks on the disk: run it on a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// If the journal cannot be read or the archive cannot be written; applied entries stay readable. A
+    /// damaged archive is deleted, and the next start rebuilds it.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
+        let result = self.run_until(&stop).await;
+        if let Err(Error::Journal(error @ journal::Error::Damaged { .. })) = &result {
+            self.stall_tx.send_replace(Some(Stall::Damaged(error.clone())));
+        }
+        if let Err(Error::Archive(archive::Error::Damaged { .. })) = &result {
+            self.archive.discard()?;
+        }
+        if let Err(Error::Diverged(divergence)) = &result {
+            self.stall_tx.send_replace(Some(Stall::Diverged(*divergence)));
+        }
+        result
+    }
+
+    async fn run_until(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+        let damaged = self.view.archive.damaged().clone();
+        loop {
+            let entries = tokio::select! {
+                biased;
+                () = stop.cancelled() => return self.snapshot(),
+                () = damaged.cancelled() => return Err(self.archive.damage().into()),
+                entries = self.tail.next() => entries?,
+            };
+            tokio::select! {
+                processed = self.process(&entries) => processed?,
+                // On a full disk; entries whose alerts are not archived are read from the journal again.
+                () = stop.cancelled() => return Ok(()),
+            }
+        }
+    }
+
+    async fn process(&mut self, entries: &[Entry]) -> Result<(), Error> {
+        let Some(last) = entries.last() else { return Ok(()) };
+        let applied = self.apply(entries);
+        for testimony in self.tail.testimonies() {
+            // Before any alert of these entries is delivered.
+            self.digests.check(&testimony)?;
+        }
+        let records: Vec<Record> =
+            applied.iter().flat_map(|entry| &entry.records).cloned().collect();
+        let traces = applied.iter().filter_map(|entry| entry.trace.as_ref());
+        let archive_spans: Vec<_> = traces.map(|trace| trace.start_archive()).collect();
+        self.commit(last.seq, &records).await?;
+        drop(archive_spans);
+        // The deadline first: a task that sees an entry applied must also see what is due after it, so
+        // that no tick is appended twice.
+        let next_deadline = self.view.read_state(State::next_deadline);
+        self.next_deadline_tx
+            .send_if_modified(|before| std::mem::replace(before, next_deadline) != next_deadline);
+        self.view.ring.push(applied, last.seq);
+        self.journal.testify(self.digests.testimony());
+        let configured = self.retention.snapshot_every_entries;
+        let is_replay = last.seq < self.recovered;
+        let every = if is_replay { configured.max(REPLAY_SNAPSHOT_ENTRIES) } else { configured };
+        if last.seq.0.saturating_sub(self.last_snapshot.0) >= every {
+            self.snapshot()?;
+        }
+        Ok(())
+    }
+
+    /// Archives alerts; on a full disk retries until there is space, and reports the stall meanwhile.
+    async fn commit(&mut self, applied: Seq, records: &[Record]) -> Result<(), Error> {
+        let begun = Instant::now();
+        while let Err(error) = self.archive.commit(applied, records) {
+            if !matches!(error, archive::Error::Full { .. }) {
+                return Err(error.into());
+            }
+            let is_new = self.stall_tx.send_replace(Some(Stall::Full(error.clone()))).is_none();
+            if is_new {
+                tracing::error!(%error, "disk full, rejecting updates until there is space");
+            }
+            tokio::time::sleep(RETRY_INTERVAL).await;
+        }
+        self.metrics.observe_archive_commit(begun.elapsed());
+        if self.stall_tx.send_replace(None).is_some() {
+            tracing::info!("disk has space again, accepting updates");
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, entries: &[Entry]) -> Vec<EntryAlerts> {
+        let mut all = Vec::new();
+        let since = Instant::now();
+        for entry in entries {
+            // A replayed entry was traced when it was new.
+            let parent = trace_of(entry).filter(|_| entry.seq > self.recovered);
+            let mut span = parent.and_then(|parent| self.traces.start_apply(parent, entry.seq));
+            // Locked for one entry at a time, so that readers get their turn.
+            let (applied, answered) = {
+                let mut state = self.view.state.write().unwrap_or_else(PoisonError::into_inner);
+                (state.apply(entry), answer_to(&state, entry))
+            };
+            tracing::trace!(entry = entry.seq.0, alerts = applied.alerts.len(), "applied");
+            let records: Vec<_> = applied.alerts.iter().map(|alert| self.record(alert)).collect();
+            self.digests.push(answered.as_ref().map(|answered| &answered.outcome), &records);
+            // A replayed entry was counted when it was new.
+            if entry.seq > self.recovered {
+                count_outcome(&self.metrics, entry, &applied.alerts, answered.as_deref());
+            }
+            if let Some(span) = &mut span {
+                span.set_alerts(records.first().map(|first| first.sequence), records.len());
+            }
+            if !records.is_empty() {
+                let trace = span.as_ref().map(|span| Arc::new(span.entry_trace()));
+                all.push(EntryAlerts { entry: entry.seq, since, records, trace });
+            }
+        }
+        self.metrics.count_applied(entries.len(), since.elapsed());
+        all
+    }
+
+    fn record(&self, alert: &Alert) -> Record {
+        Record {
+            sequence: alert.sequence,
+            entry: alert.entry,
+            episode: alert.episode,
+            at: alert.event_time,
+            journal_time: alert.journal_time,
+            facets: Facets::from(alert),
+            bytes: (self.encode)(alert),
+        }
+    }
+
+    /// Saves a snapshot and deletes alerts that are no longer kept. On a full disk it is skipped until
+    /// the next time.
+    fn snapshot(&mut self) -> Result<(), Error> {
+        match self.snapshot_and_prune() {
+            Err(error @ archive::Error::Full { .. }) => {
+                tracing::warn!(%error, "cannot save a snapshot, the next start replays more entries");
+                Ok(())
+            }
+            saved => Ok(saved?),
+        }
+    }
+
+    fn snapshot_and_prune(&mut self) -> Result<(), archive::Error> {
+        let begun = Instant::now();
+        let (seq, now, bytes, open) = self.view.read_state(|state| {
+            (state.seq(), state.now(), state.to_snapshot(), state.open_alerts())
+        });
+        if seq == self.last_snapshot {
+            return Ok(());
+        }
+        let digest = self.digests.testimony().digest;
+        self.archive.save_snapshot(&Snapshot { seq, digest, bytes })?;
+        self.last_snapshot = seq;
+        self.metrics.set_newest_snapshot(seq.0, now.millis());
+        if self.retention.keep_days > 0 {
+            let before = now.minus_days(self.retention.keep_days);
+            self.archive.prune(before, &open)?;
+        }
+        if self.retention.keep_bytes > 0 {
+            self.archive.prune_to(self.retention.keep_bytes, &open)?;
+        }
+        self.metrics.observe_snapshot(begun.elapsed());
+        Ok(())
+    }
+}
+
+/// The state of the newest snapshot and its digest. A snapshot that cannot be read is ignored, because
+/// the journal has every entry.
+fn newest_snapshot(archive: &Archive) -> Result<(State, u64), Error> {
+    let Some(snapshot) = archive.latest_snapshot()? else { return Ok((State::default(), 0)) };
+    match State::from_snapshot(&snapshot.bytes) {
+        Ok(state) => Ok((state, snapshot.digest)),
+        Err(error) => {
+            tracing::warn!(entry = snapshot.seq.0, %error, "cannot read the snapshot, replaying the whole journal");
+            Ok((State::default(), 0))
+        }
+    }
+}
+
+/// The answer to an entry's batch.
+fn answer_to(state: &State, entry: &Entry) -> Option<Arc<BatchResult>> {
+    match &entry.payload {
+        Payload::Batch(batch) => state.recent_batches().get(batch.request_id).cloned(),
+        Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } | Payload::Tick { .. } => None,
+    }
+}
+
+/// The trace of an entry's batch.
+fn trace_of(entry: &Entry) -> Option<TraceContext> {
+    match &entry.payload {
+        Payload::Batch(batch) => batch.trace,
+        Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } | Payload::Tick { .. } => None,
+    }
+}
+
+/// Counts the alerts of an entry and the outcomes of its updates.
+fn count_outcome(
+    metrics: &PipelineMetrics,
+    entry: &Entry,
+    alerts: &[Alert],
+    answered: Option<&BatchResult>,
+) {
+    for alert in alerts {
+        metrics.count_alert(alert.kind.name(), alert.level.map_or("none", Level::name));
+    }
+    // A retry gets the answer of an earlier entry, which was counted with that entry.
+    let answered = answered.filter(|answered| answered.entry == entry.seq);
+    if let (Payload::Batch(batch), Some(answered)) = (&entry.payload, answered) {
+        match &answered.outcome {
+            BatchOutcome::Rejected(_) => metrics.count_updates("rejected", batch.updates.len()),
+            BatchOutcome::Accepted(outcomes) => {
+                for (outcome, name) in [
+                    (UpdateOutcome::Applied, "applied"),
+                    (UpdateOutcome::Unchanged, "unchanged"),
+                    (UpdateOutcome::Superseded, "superseded"),
+                ] {
+                    let count = outcomes.iter().filter(|one| **one == outcome).count();
+                    if count > 0 {
+                        metrics.count_updates(name, count);
+                    }
+                }
+            }
+        }
+    }
+}
