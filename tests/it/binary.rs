@@ -304,7 +304,7 @@ fn errors_say_what_was_tried_why_it_failed_and_what_to_do() {
     };
     check(
         r#"{"removal":{"threatId":"T"}}"#,
-        &["cannot publish lines 1 to 1", "there is no threat T"],
+        &["cannot publish lines 1 to 1", "no threat T is on record"],
     );
     check(
         "{\"removal\":{\"threatId\":\"T\"}}\n{\"report\":{\"mineral\":\"gal",

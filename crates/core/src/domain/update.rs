@@ -150,7 +150,7 @@ pub enum UpdateOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Rejection {
     /// The id was used for another batch.
-    #[error("request_id was used before, in entry {first}, for a batch with other content")]
+    #[error("request_id was used in entry {first} for a batch with other content; use a new one")]
     RequestIdReused {
         /// The entry of the first use.
         first: Seq,
@@ -170,7 +170,7 @@ pub enum Rejection {
         current: u64,
     },
     /// There is no such threat to remove.
-    #[error("updates[{update}]: there is no threat {threat}")]
+    #[error("updates[{update}]: no threat {threat} is on record")]
     UnknownThreat {
         /// Which update.
         update: usize,
@@ -178,7 +178,7 @@ pub enum Rejection {
         threat: Slug,
     },
     /// The policy in force has no such bloc.
-    #[error("updates[{update}]: there is no bloc {bloc} in the policy in force")]
+    #[error("updates[{update}]: the policy in force has no bloc {bloc}")]
     UnknownBloc {
         /// Which update.
         update: usize,
@@ -186,7 +186,11 @@ pub enum Rejection {
         bloc: Slug,
     },
     /// A drill and the real record must not touch each other.
-    #[error("updates[{update}]: {threat} is {}; a drill cannot change it, nor it a drill", if *.is_exercise { "part of a drill" } else { "real" })]
+    #[error(
+        "updates[{update}]: threat {threat} {}",
+        if *.is_exercise { "is part of an exercise; only a batch with exercise = true can change it" }
+        else { "is real; a batch with exercise = true cannot change it" }
+    )]
     ExerciseMixed {
         /// Which update.
         update: usize,
@@ -196,7 +200,7 @@ pub enum Rejection {
         is_exercise: bool,
     },
     /// Another feed has published the threat, and the sender may change only what its own has.
-    #[error("updates[{update}]: {threat} is of feed {feed}")]
+    #[error("updates[{update}]: threat {threat} belongs to feed {feed}")]
     ThreatOwnedByOtherFeed {
         /// Which update.
         update: usize,
@@ -206,7 +210,9 @@ pub enum Rejection {
         feed: Slug,
     },
     /// The threat on record is about minerals that are not the sender's.
-    #[error("updates[{update}]: {threat} is about {mineral} as well")]
+    #[error(
+        "updates[{update}]: threat {threat} also covers {mineral}, which the sender may not publish"
+    )]
     ThreatCoversOtherMinerals {
         /// Which update.
         update: usize,
@@ -216,7 +222,7 @@ pub enum Rejection {
         mineral: Mineral,
     },
     /// Another feed publishes what this source says of the market.
-    #[error("updates[{update}]: what {source_name} says of this market is of feed {feed}")]
+    #[error("updates[{update}]: reports of {source_name} on this market belong to feed {feed}")]
     ReportOwnedByOtherFeed {
         /// Which update.
         update: usize,
