@@ -1,6 +1,6 @@
 //! `archive`: prepare a new replica with another's archive.
 
-use crate::archive::Arriving;
+use crate::archive::IncomingArchive;
 use crate::cli::error::Error;
 use crate::cli::input::DataDirArgs;
 use crate::cli::output::print;
@@ -34,7 +34,7 @@ pub(crate) async fn run(servers: &Servers, args: &ArchiveArgs) -> Result<(), Err
 }
 
 async fn fetch(servers: &Servers, dir: &Path) -> Result<(), Error> {
-    let Some(mut arriving) = Arriving::into_dir(dir)? else {
+    let Some(mut incoming) = IncomingArchive::create_in(dir)? else {
         return Ok(print::line(&format!("{} already has an archive", dir.display()))?);
     };
     let failed = || Error::call("fetch the archive");
@@ -43,14 +43,14 @@ async fn fetch(servers: &Servers, dir: &Path) -> Result<(), Error> {
     let mut chunks = response.map_err(failed())?.into_inner();
     let mut digest = String::new();
     while let Some(part) = chunks.message().await.map_err(failed())? {
-        arriving.write(&part.chunk)?;
+        incoming.write(&part.chunk)?;
         digest = part.digest;
     }
-    if digest != arriving.digest() {
+    if digest != incoming.digest() {
         return Err(failed()(Status::data_loss(
             "the received bytes do not match the replica's digest; fetch again",
         )));
     }
-    arriving.put()?;
+    incoming.install()?;
     Ok(print::line(&format!("archive copied to {}", dir.display()))?)
 }

@@ -11,7 +11,7 @@ use crate::domain::{Entry, Epoch, Seq, Timestamp};
 use crate::engine::State;
 use crate::grpc::pb::{Alert, JournalEntry};
 use crate::grpc::{self, json, parse, render};
-use crate::journal::{Error as JournalError, Reading, write_new};
+use crate::journal::{Error as JournalError, JournalReader, write_journal};
 use clap::{Args, Subcommand};
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
@@ -79,17 +79,17 @@ pub(crate) fn run(format: OutputFormat, args: &JournalArgs) -> Result<(), Error>
     match &args.command {
         JournalCommand::Verify => verify(&dir, format),
         JournalCommand::Backup { to } => {
-            print_written(&write_new::<Error>(to, entries("backing up", &dir)?)?, to)
+            print_written(&write_journal::<Error>(to, entries("backing up", &dir)?)?, to)
         }
         JournalCommand::Restore { from } => {
-            let written = write_new::<Error>(&dir, entries("restoring", from)?)?;
+            let written = write_journal::<Error>(&dir, entries("restoring", from)?)?;
             Archive::remove(&dir)?;
             print_written(&written, &dir)
         }
         JournalCommand::Salvage { to } => salvage(&dir, to),
         JournalCommand::Export => export(&dir),
         JournalCommand::Import { file } => {
-            let written = write_new(&dir, exported_entries(file)?)?;
+            let written = write_journal(&dir, exported_entries(file)?)?;
             Archive::remove(&dir)?;
             print_written(&written, &dir)
         }
@@ -103,7 +103,7 @@ fn entries(
     operation: &'static str,
     dir: &Path,
 ) -> Result<impl Iterator<Item = Result<Entry, Error>>, Error> {
-    let reading = Reading::open(dir)?;
+    let reading = JournalReader::open(dir)?;
     let bar = print::progress_bar(operation, reading.head().0);
     Ok(bar.wrap_iter(reading).map(|entry| entry.map_err(Error::from)))
 }
@@ -114,7 +114,7 @@ fn print_written((epoch, head): &(Epoch, Seq), dir: &Path) -> Result<(), Error> 
 }
 
 fn verify(dir: &Path, format: OutputFormat) -> Result<(), Error> {
-    let mut reading = Reading::open(dir)?;
+    let mut reading = JournalReader::open(dir)?;
     let (epoch, head) = (reading.epoch(), reading.head());
     let bar = print::progress_bar("verifying", head.0);
     let damage = bar.wrap_iter(reading.by_ref()).find_map(Result::err);
@@ -143,7 +143,7 @@ fn verify(dir: &Path, format: OutputFormat) -> Result<(), Error> {
 
 /// Copies the entries before the damage, and prints what is lost.
 fn salvage(dir: &Path, to: &Path) -> Result<(), Error> {
-    let mut reading = Reading::open(dir)?;
+    let mut reading = JournalReader::open(dir)?;
     let (head, mut damage) = (reading.head(), None);
     let intact = std::iter::from_fn(|| match reading.next()? {
         Ok(entry) => Some(Ok(entry)),
@@ -153,7 +153,7 @@ fn salvage(dir: &Path, to: &Path) -> Result<(), Error> {
         }
         Err(error) => Some(Err(Error::from(error))),
     });
-    let (epoch, saved) = write_new(to, intact)?;
+    let (epoch, saved) = write_journal(to, intact)?;
     print_written(&(epoch, saved), to)?;
     match damage {
         None => print::line("no entries lost")?,
@@ -167,7 +167,7 @@ fn salvage(dir: &Path, to: &Path) -> Result<(), Error> {
 }
 
 fn export(dir: &Path) -> Result<(), Error> {
-    let reading = Reading::open(dir)?;
+    let reading = JournalReader::open(dir)?;
     let bar = print::progress_bar_beside_output("exporting", reading.head().0);
     for entry in bar.wrap_iter(reading) {
         print::json(&render::entry(&entry?))?;
@@ -192,7 +192,7 @@ fn exported_entries(path: &Path) -> Result<impl Iterator<Item = Result<Entry, Er
 
 /// Applies every entry and prints the alerts, as `alerts --oldest-first` of a server would.
 fn replay(dir: &Path, format: OutputFormat) -> Result<(), Error> {
-    let reading = Reading::open(dir)?;
+    let reading = JournalReader::open(dir)?;
     let encode = grpc::encoding(reading.epoch()).alert;
     print::list_heading::<Alert>(format)?;
     let mut state = State::default();

@@ -6,7 +6,7 @@ use crate::cli::output::print::{self, OutputFormat};
 use crate::domain::update::{BatchOutcome, Update, UpdateOutcome};
 use crate::domain::{Batch, Entry, Payload};
 use crate::engine::State;
-use crate::journal::Reading;
+use crate::journal::JournalReader;
 use serde::Serialize;
 use std::path::Path;
 
@@ -37,7 +37,7 @@ impl CsvRow for Change {
 
 /// Prints a line per entry, without ticks.
 pub(super) fn run(dir: &Path, format: OutputFormat) -> Result<(), Error> {
-    let reading = Reading::open(dir)?;
+    let reading = JournalReader::open(dir)?;
     if format == OutputFormat::Csv {
         print::csv_list::<Change>(&[])?;
     }
@@ -66,7 +66,7 @@ pub(super) fn run(dir: &Path, format: OutputFormat) -> Result<(), Error> {
 fn describe_entry(entry: &Entry, state: &State) -> Option<Change> {
     let (sender, feed, outcome, what) = match &entry.payload {
         Payload::Tick { .. } => return None,
-        Payload::PolicyAdopted(policy) | Payload::PolicyRevised { policy, .. } => {
+        Payload::PolicyAdopted { policy, .. } => {
             let rules = policy.rules.iter().map(|rule| format!("rule {}", rule.name)).collect();
             ("settings".to_owned(), "-".to_owned(), "policy adopted".to_owned(), rules)
         }

@@ -205,7 +205,7 @@ pub(crate) fn cause(cause: &Cause) -> String {
         },
         CauseKind::Threat => format!("threat {}", cause.threat_ids.join(", ")),
         CauseKind::Clock if cause.threat_ids.is_empty() => "time passed".to_owned(),
-        CauseKind::Clock => format!("date of threat {} reached", cause.threat_ids.join(", ")),
+        CauseKind::Clock => format!("date reached: threat {}", cause.threat_ids.join(", ")),
         CauseKind::Policy => "policy change".to_owned(),
         CauseKind::Unspecified => "unknown".to_owned(),
     };
