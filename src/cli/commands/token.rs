@@ -1,7 +1,7 @@
 //! `token`: create bearer tokens.
 
 use crate::access::Identities;
-use crate::access::token::{Hash, Token};
+use crate::access::token::{Token, TokenHash};
 use crate::cli::error::Error;
 use crate::cli::output::print;
 use clap::{Args, Subcommand};
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &TokenArgs) -> Result<(), Error> {
             let _ = writeln!(entry, "{key} = [{}]", list(values));
         }
     }
-    let _ = write!(entry, "token_sha256 = [\"{}\"]", Hash::of(token.reveal()));
+    let _ = write!(entry, "token_sha256 = [\"{}\"]", TokenHash::of(token.reveal()));
     Identities::parse(&entry).map_err(Error::Identity)?;
     anstream::eprintln!("{entry}");
     Ok(print::line(token.reveal())?)
