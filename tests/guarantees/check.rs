@@ -26,9 +26,7 @@ pub(crate) fn recording(recording: &Recording, oracle: &Oracle) -> Result<(), St
     }
     match check.handed {
         Some(handed) if handed == check.wanted.len() => Ok(()),
-        Some(handed) => {
-            Err(format!("Reliable: {handed} of {} were delivered", check.wanted.len()))
-        }
+        Some(handed) => Err(format!("Reliable: {handed} of {} were delivered", check.wanted.len())),
         None => Err("the stream never began".to_owned()),
     }
 }
@@ -50,7 +48,9 @@ impl Check<'_> {
             let behind = self.behind(&stream.from);
             match self.handed {
                 Some(handed) if handed != behind => {
-                    return Err(format!("Resumable: resumes after {behind}, {handed} were delivered"));
+                    return Err(format!(
+                        "Resumable: resumes after {behind}, {handed} were delivered"
+                    ));
                 }
                 _ => self.handed = Some(behind),
             }

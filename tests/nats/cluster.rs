@@ -74,10 +74,7 @@ impl Cluster {
                 server.run();
             }
         }
-        panic!(
-            "a server stays behind after a restart; the servers' logs:\n{}",
-            self.logs()
-        );
+        panic!("a server stays behind after a restart; the servers' logs:\n{}", self.logs());
     }
 
     /// Asks one server after the other, until one answers.
