@@ -196,7 +196,7 @@ fn policy(settings: &str) -> Payload {
     let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
     std::fs::write(file.path(), settings).unwrap();
     let config = config::check(Some(file.path())).unwrap_or_else(|problems| panic!("{problems}"));
-    Payload::PolicyAdopted(Arc::new(config.policy))
+    Payload::PolicyAdopted { revision: 0, policy: Arc::new(config.policy) }
 }
 
 fn batch(line: &str, (verb, rest): (&str, &str), exercise: bool) -> Result<Batch, Violations> {

@@ -45,12 +45,10 @@ pub struct Batch {
     pub exercise: bool,
     /// 1 to [`Batch::UPDATES_MAX`] updates.
     pub updates: Vec<Update>,
-    /// Who sent it; `None` before that was kept. Not part of the content: the journal keeps it
-    /// beside.
-    #[serde(skip)]
+    /// Who sent it; `None` where the server identifies no callers. Not part of `digest`.
     pub sender: Option<Sender>,
-    /// Where its trace goes on; `None` where it is not traced. Kept beside the content too.
-    #[serde(skip)]
+    /// The span that the batch's later spans belong to; `None` where it is not traced. Not part of
+    /// `digest`.
     pub trace: Option<TraceContext>,
 }
 
@@ -102,31 +100,19 @@ impl Batch {
 pub enum Payload {
     /// A batch of updates from a feed.
     Batch(Batch),
-    /// From here on this policy is in force.
-    PolicyAdopted(Arc<Policy>),
+    /// A policy that is in force from this entry on.
+    PolicyAdopted {
+        /// Orders policies: one with a lower revision than the policy in force changes nothing. 0
+        /// where the settings have no revision.
+        revision: u64,
+        /// The policy.
+        policy: Arc<Policy>,
+    },
     /// Time passed, and a deadline is due.
     Tick {
         /// The deadline; the tick's identity.
         due: Timestamp,
     },
-    /// The same as `PolicyAdopted`, with the number that orders policies: one of a lower number
-    /// than that in force changes nothing.
-    PolicyRevised {
-        /// From 1; 0 is written as `PolicyAdopted`.
-        revision: u64,
-        /// The policy.
-        policy: Arc<Policy>,
-    },
-}
-
-impl Payload {
-    /// The adoption of a policy; 0 where its settings have no revision.
-    pub fn policy(revision: u64, policy: Arc<Policy>) -> Self {
-        match revision {
-            0 => Self::PolicyAdopted(policy),
-            revision => Self::PolicyRevised { revision, policy },
-        }
-    }
 }
 
 /// A journal entry. Persisted.

@@ -42,7 +42,7 @@ impl Simulation {
         let now = self.state.now();
         if let Some(policy) = policy {
             let revision = self.state.adopted().map_or(0, |adopted| adopted.revision);
-            self.apply_entry(now, Payload::policy(revision, policy));
+            self.apply_entry(now, Payload::PolicyAdopted { revision, policy });
         }
         if let Some(batch) = batch {
             let id = batch.request_id;
@@ -85,7 +85,7 @@ impl Backtest {
     /// Applies the next entry of the history, and returns the alerts it would have caused. Policies
     /// of the history are ignored.
     pub fn replay(&mut self, mut entry: Entry) -> Vec<Alert> {
-        if matches!(entry.payload, Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. }) {
+        if matches!(entry.payload, Payload::PolicyAdopted { .. }) {
             entry.payload = Payload::Tick { due: entry.at };
         }
         let alerts = self.state.apply(&entry).alerts;

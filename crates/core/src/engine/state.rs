@@ -148,8 +148,7 @@ impl State {
         self.now = entry.at;
         match &entry.payload {
             Payload::Batch(batch) => self.apply_batch(batch, &mut alerts),
-            Payload::PolicyAdopted(policy) => self.adopt_policy(0, policy, &mut alerts),
-            Payload::PolicyRevised { revision, policy } => {
+            Payload::PolicyAdopted { revision, policy } => {
                 self.adopt_policy(*revision, policy, &mut alerts);
             }
             Payload::Tick { .. } => {}
