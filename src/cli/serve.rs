@@ -5,13 +5,11 @@ use super::error::Error;
 use super::signals::Signals;
 use crate::clock::Clock;
 use crate::config::{self, Flags};
-use crate::reload::Reload;
+use crate::reload::ReloadSignal;
 use crate::server::Node;
 use crate::telemetry;
-use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Runs until SIGINT or SIGTERM; a second one ends the process at once.
@@ -28,27 +26,26 @@ pub(super) async fn run(arguments: &Serve) -> Result<(), Error> {
     let address = listener.local_addr().map_err(unable("the address is not known".to_owned()))?;
     let drain = CancellationToken::new();
     on_signal(Signals::hear()?, drain.clone());
-    let (told, told_keys) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    on_hangup([Arc::clone(&told), Arc::clone(&told_keys)])
-        .map_err(unable("signals cannot be heard".to_owned()))?;
+    let reload = ReloadSignal::default();
+    on_hangup(reload.clone()).map_err(unable("signals cannot be heard".to_owned()))?;
     let file = arguments.config.clone();
-    let reload = Reload { read: Box::new(move || config::load(file.as_deref(), &flags)), told };
+    let read_settings = Box::new(move || config::load(file.as_deref(), &flags));
     let clock = Clock::system(config.clock.jump_max_ms);
-    let node = Node::open(config, clock).await?.with_reload(reload).with_hangup(told_keys);
+    let node = Node::open(config, clock).await?;
+    let node = node.with_settings_source(read_settings).with_reload_signal(reload);
     tracing::info!(%address, "listening");
     node.serve(listener, drain).await?;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Rings at every SIGHUP.
-fn on_hangup(told: [Arc<Notify>; 2]) -> std::io::Result<()> {
+/// Reloads settings, identities and certificates at every SIGHUP.
+fn on_hangup(reload: ReloadSignal) -> std::io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            for told in &told {
-                told.notify_one();
-            }
+            tracing::info!("received SIGHUP, reloading settings, identities and certificates");
+            reload.send();
         }
     });
     Ok(())
