@@ -1,10 +1,12 @@
-//! Durable appends with group commit, against a bare file with a write and an fdatasync per batch, in the same run.
+//! Durable appends with group commit, against a bare file with one write and one fdatasync per
+//! batch, in the same run.
 //!
 //! ```sh
 //! cargo bench --bench append
 //! ```
 //!
-//! Only ratios compare between machines and days. Entries are ticks and batches of one removal of about 150 bytes.
+//! Compare only ratios between machines and days. Entries are ticks and batches of one removal, of
+//! about 150 bytes.
 
 #![allow(
     clippy::disallowed_methods,
@@ -13,7 +15,7 @@
     reason = "a benchmark measures time, prints, and may fall over"
 )]
 
-use lodewatch::journal::{Embedded, Journal, codec};
+use lodewatch::journal::{Journal, SqliteJournal, codec};
 use lodewatch_core::domain::update::{Removal, RequestId};
 use lodewatch_core::domain::{Batch, Payload, Seq, Slug, Timestamp, Update};
 use std::fs::File;
@@ -23,7 +25,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// Appends in flight, and entries in all.
+/// Appends in flight, and entries in total.
 const RUNS: [(usize, usize); 4] = [(1, 4_000), (16, 64_000), (256, 512_000), (4096, 1_024_000)];
 
 struct Measured {
@@ -57,10 +59,10 @@ fn main() {
     delivery();
 }
 
-/// From the call of an append to the entry out of a tail that waits for it, one at a time.
+/// Latency from the call of an append to a waiting tail that yields the entry, one at a time.
 fn delivery() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let journal = Embedded::open(dir.path()).unwrap();
+    let journal = SqliteJournal::open(dir.path()).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
     let mut tail = journal.tail(Seq::ZERO).unwrap();
     let measured = measure(2_000, 1, || {
@@ -75,7 +77,7 @@ fn delivery() {
 }
 
 fn journal(dir: &Path, in_flight: usize, entries: usize) -> Measured {
-    let journal = Arc::new(Embedded::open(dir).unwrap());
+    let journal = Arc::new(SqliteJournal::open(dir).unwrap());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     let begin = Instant::now();
     let latencies = runtime.block_on(async {

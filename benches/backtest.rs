@@ -1,5 +1,5 @@
-//! What a backtest costs those who publish: the latency of durable publishes on a real server, beside a backtest of a long
-//! journal and without one, in turns within one run.
+//! The cost of a backtest to publishers: latency of durable publishes on a real server, with and
+//! without a backtest of a long journal, in turns within one run.
 //!
 //! ```sh
 //! cargo bench --bench backtest
@@ -17,7 +17,7 @@ use lodewatch::clock::Clock;
 use lodewatch::config::Config;
 use lodewatch::grpc::json::from_json;
 use lodewatch::grpc::{parse, render};
-use lodewatch::journal::{Embedded, Journal};
+use lodewatch::journal::{Journal, SqliteJournal};
 use lodewatch::server::Node;
 use lodewatch_core::domain::{Payload, Seq, Timestamp};
 use lodewatch_proto::v1::backtest_response::Message;
@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-/// Entries of the journal before anything is measured.
+/// Entries in the journal before the measurement.
 const ENTRIES: usize = 1_000_000;
 /// Appends in flight while it is written.
 const IN_FLIGHT: usize = 4096;
@@ -84,7 +84,7 @@ async fn main() {
 }
 
 async fn write_journal(dir: &Path) {
-    let journal = Arc::new(Embedded::open(dir).unwrap());
+    let journal = Arc::new(SqliteJournal::open(dir).unwrap());
     let updates: Vec<Vec<Update>> = (0..2).map(|turn| vec![report(turn)]).collect();
     let mut tasks = JoinSet::new();
     for writer in 0..IN_FLIGHT {
@@ -105,7 +105,7 @@ async fn write_journal(dir: &Path) {
     tasks.join_all().await;
 }
 
-/// A report that crosses nothing and changes from turn to turn.
+/// A report that crosses no threshold and changes from turn to turn.
 fn report(turn: usize) -> Update {
     from_json(&format!(
         r#"{{"report":{{"mineral":"tin","stage":"STAGE_REFINING","source":"USGS","period":"2025","vintage":"2026-01-01",
@@ -116,7 +116,7 @@ fn report(turn: usize) -> Update {
     .unwrap()
 }
 
-/// Publishes one at a time until told to end; latencies in µs, sorted.
+/// Publishes one at a time until `ended`; returns sorted latencies in µs.
 async fn publish(channel: &Channel, ended: impl Fn(usize) -> bool) -> Vec<u32> {
     let mut client = FeedServiceClient::new(channel.clone());
     let mut latencies = Vec::new();
@@ -135,7 +135,7 @@ async fn publish(channel: &Channel, ended: impl Fn(usize) -> bool) -> Vec<u32> {
     latencies
 }
 
-/// Runs a backtest to its end; entries per second.
+/// Runs a backtest to its end; returns entries per second.
 async fn backtest(channel: Channel, ended: Arc<AtomicBool>) -> f64 {
     let policy = render::policy(&Config::built_in().policy, Seq::ZERO, Timestamp::default());
     let request = BacktestRequest { policy: Some(policy), ..BacktestRequest::default() };

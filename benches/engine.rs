@@ -4,8 +4,9 @@
 //! cargo bench --bench engine
 //! ```
 //!
-//! Time is that of the thread on its core. First on the bundled data with the default policy, then on grids that grow in one direction at a time: an update
-//! should cost the same however many markets and measures there are that it does not touch. Every update changes something.
+//! Time is CPU time of the thread. First on the bundled data with the default policy, then on grids
+//! that grow in one dimension at a time: the cost of an update should not depend on the number of
+//! markets and measures that it does not affect. Every update changes something.
 
 #![allow(
     clippy::disallowed_methods,
@@ -63,9 +64,9 @@ fn bundled_data() {
     let changed =
         [1, 2].map(|turn| reports.iter().map(|one| vintage(one, turn)).collect::<Vec<_>>());
     let rate = bench.measure(&changed);
-    let told = bench.alerts - alerts;
+    let emitted = bench.alerts - alerts;
     println!(
-        "bundled data, default policy: {:.0} updates/s, {:.0} ns each; {told} alerts",
+        "bundled data, default policy: {:.0} updates/s, {:.0} ns each; {emitted} alerts",
         rate,
         1e9 / rate
     );
@@ -98,7 +99,7 @@ fn grid(markets: usize, rules: usize, measures: usize) {
     );
 }
 
-/// How long this thread has been on a core: what else the machine does is left out.
+/// CPU time of this thread, so that other load on the machine does not count.
 fn on_cpu() -> Duration {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
@@ -113,11 +114,12 @@ struct Bench {
 impl Bench {
     fn new(config: Config) -> Self {
         let mut bench = Self { state: State::default(), alerts: 0, requests: 0 };
-        bench.apply(Payload::PolicyAdopted(Arc::new(config.policy)));
+        bench.apply(Payload::PolicyAdopted { revision: 0, policy: Arc::new(config.policy) });
         bench
     }
 
-    /// Applies these turns over and over, each in batches; updates per second. No batch has two updates of one thing.
+    /// Applies these turns repeatedly, each in batches; returns updates per second. No batch has
+    /// two updates of one market or threat.
     fn measure(&mut self, turns: &[Vec<Update>]) -> f64 {
         let batches: Vec<Batch> = turns
             .iter()
@@ -171,7 +173,7 @@ fn lines(text: &str) -> Vec<Update> {
     text.lines().map(|line| from_json(line).unwrap()).collect()
 }
 
-/// The same report with a later release and somewhat other figures.
+/// The same report with a later vintage and slightly different shares.
 fn vintage(update: &Update, turn: usize) -> Update {
     let mut update = update.clone();
     if let Some(pb::update::Update::Report(report)) = &mut update.update {
@@ -207,7 +209,7 @@ fn report(mineral: &str, stage: &str, turn: usize) -> Update {
     .unwrap()
 }
 
-/// A measure on one market whose weight changes from turn to turn.
+/// A threat to one market whose weight changes from turn to turn.
 fn threat(at: usize, (mineral, stage): &(String, &str), turn: usize) -> Update {
     let imposing = ["CHN", "COD", "IDN", "RUS"][at % 4];
     from_json(&format!(
@@ -218,7 +220,7 @@ fn threat(at: usize, (mineral, stage): &(String, &str), turn: usize) -> Update {
     .unwrap()
 }
 
-/// So many rules on every market, over all metrics.
+/// This number of rules on every market, over all metrics.
 fn policy(rules: usize) -> Config {
     const METRICS: [(&str, f64); 5] = [
         ("hhi", 9000.0),

@@ -1,12 +1,13 @@
-//! How long a node takes to start: from a snapshot, and from the first entry; beside the engine alone on the same entries.
+//! Start time of a node: from a snapshot, and from the first entry; beside the engine alone on the
+//! same entries.
 //!
 //! ```sh
 //! cargo bench --bench start                 # a million entries
 //! cargo bench --bench start -- 10000000     # ten million: about 2 GB on the disk, some minutes
 //! ```
 //!
-//! Only ratios compare between machines and days. Each entry is a batch of one report, which changes nothing nine times out
-//! of ten, of forty markets in turn, under the rules that are shipped.
+//! Compare only ratios between machines and days. Each entry is a batch of one report, which
+//! changes nothing nine times out of ten, of forty markets in turn, under the default rules.
 
 #![allow(
     clippy::disallowed_methods,
@@ -18,7 +19,7 @@
 use lodewatch::clock::Clock;
 use lodewatch::config::Config;
 use lodewatch::grpc::{self, pb};
-use lodewatch::journal::{Error, Reading, write_new};
+use lodewatch::journal::{Error, JournalReader, write_journal};
 use lodewatch::server::Node;
 use lodewatch_core::domain::update::RequestId;
 use lodewatch_core::domain::{Entry, Mineral, Payload, Seq, Timestamp};
@@ -33,9 +34,9 @@ fn main() {
     let given = std::env::args().skip(1).find_map(|argument| argument.parse().ok());
     let entries: u64 = given.unwrap_or(1_000_000);
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let writing = timed(|| write_new::<Error>(dir.path(), journal(entries)).unwrap());
+    let writing = timed(|| write_journal::<Error>(dir.path(), journal(entries)).unwrap());
     let engine = timed(|| engine_alone(dir.path()));
-    let verify = timed(|| Reading::open(dir.path()).unwrap().verify().unwrap());
+    let verify = timed(|| JournalReader::open(dir.path()).unwrap().verify().unwrap());
     let replay = timed(|| start_and_stop(dir.path()));
     let snapshot = timed(|| start_and_stop(dir.path()));
     let count = f64::from(u32::try_from(entries).unwrap());
@@ -55,7 +56,7 @@ fn timed<T>(run: impl FnOnce() -> T) -> Duration {
     begin.elapsed()
 }
 
-/// Opens a node, serves nobody, and ends it as SIGTERM does.
+/// Opens a node, serves no client, and stops it as SIGTERM does.
 fn start_and_stop(dir: &Path) {
     let mut config = Config { data_dir: dir.to_owned(), ..Config::built_in() };
     config.console.listen = None;
@@ -72,7 +73,7 @@ fn start_and_stop(dir: &Path) {
 
 fn engine_alone(dir: &Path) {
     let mut state = State::default();
-    for entry in Reading::open(dir).unwrap() {
+    for entry in JournalReader::open(dir).unwrap() {
         state.apply(&entry.unwrap());
     }
 }
@@ -80,7 +81,8 @@ fn engine_alone(dir: &Path) {
 /// The policy, then reports.
 fn journal(entries: u64) -> impl Iterator<Item = Result<Entry, Error>> {
     let at: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    let policy = Payload::PolicyAdopted(Arc::new(Config::built_in().policy));
+    let policy =
+        Payload::PolicyAdopted { revision: 0, policy: Arc::new(Config::built_in().policy) };
     let minerals: Vec<Mineral> = Mineral::all().take(40).collect();
     let reports: Vec<Payload> = (0..80).map(|which| report(&minerals, which)).collect();
     (1..=entries).map(move |seq| {
@@ -89,7 +91,7 @@ fn journal(entries: u64) -> impl Iterator<Item = Result<Entry, Error>> {
     })
 }
 
-/// The same report of a market ten times, then the other one.
+/// The same report of a market ten times, then another one.
 fn with_id(reports: &[Payload], seq: u64) -> Payload {
     let (market, turn) = (seq % 40, seq / 400 % 2);
     let which = usize::try_from(market * 2 + turn).unwrap();

@@ -5,7 +5,7 @@
 //! `CURSOR_FILE` keeps the cursor, so that the next run resumes where this one stopped. Without the
 //! file the stream starts with a snapshot of the active alerts. [`Subscription`] is the loop.
 
-use lodewatch_client::{CursorStore, FileCursorStore, Resumed, Servers, Subscription};
+use lodewatch_client::{CursorStore, FileCursorStore, Servers, StreamEvent, Subscription};
 use lodewatch_proto::v1::SubscribeRequest;
 use lodewatch_proto::v1::subscribe_response::Message;
 use std::error::Error;
@@ -23,8 +23,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     loop {
         // Requesting the next message marks the previous one as handled.
         let message = match subscription.next().await? {
-            Resumed::Message(message) => message,
-            Resumed::Lost(status) => {
+            StreamEvent::Message(message) => message,
+            StreamEvent::Disconnected(status) => {
                 eprintln!("{}; resuming from the cursor", status.message());
                 continue;
             }

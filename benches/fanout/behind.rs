@@ -1,4 +1,4 @@
-//! Live subscribers alone, and beside one that is far behind and catches up.
+//! Live subscribers alone, and beside one with a large lag that catches up.
 
 use crate::frames::Wanted;
 use crate::load::Server;
@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 const LIVE: usize = 100;
 
-/// Makes so many alerts, then measures the live subscribers, paced and at full speed, each alone and beside one that starts
-/// from the oldest alert. Gives a row for each.
+/// Publishes this number of alerts, then measures the live subscribers, paced and at full speed,
+/// each alone and beside one that starts from the oldest alert. Returns a row for each.
 pub(crate) async fn behind(alerts: usize, seconds: u32, message: &Message) -> Vec<Row> {
     let mut server = lodewatch::Server::start().await;
     let mut backlog = alerts;
@@ -74,11 +74,12 @@ async fn phase(
     Row { note, ..plan.row(&measured, &subscribers) }
 }
 
-/// A subscriber that starts from the oldest alert and, once it has the backlog, again: it is behind for as long as the load lasts.
+/// A subscriber that starts from the oldest alert, and again once it caught up: it lags for as long
+/// as the load lasts.
 struct Laggard {
     /// Messages.
     backlog: usize,
-    /// Messages of those times when it got to the end.
+    /// Messages of the complete passes.
     before: usize,
     now: Subscribers,
 }
@@ -100,7 +101,7 @@ impl Laggard {
         }
     }
 
-    /// How many it got.
+    /// The number of messages received.
     fn messages(&self) -> usize {
         self.before + self.now.all()
     }

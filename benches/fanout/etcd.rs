@@ -1,5 +1,5 @@
-//! etcd: a key that is put again and again, and watches of it. Only the fields that are needed of its messages; the others are
-//! passed over when read and have their defaults when sent.
+//! etcd: one key that is put repeatedly, and watches of it. The messages have only the fields
+//! needed; others are skipped when read and have their defaults when sent.
 
 use crate::frames::{Counter, Wanted};
 use crate::message::framed;
@@ -16,7 +16,7 @@ use tonic::transport::Channel;
 use tonic_prost::ProstCodec;
 
 const KEY: &[u8] = b"alerts";
-/// Puts under way at once; it makes those durable together.
+/// Puts in flight; etcd syncs them together.
 const PUTS: usize = 24;
 
 #[derive(Clone, PartialEq, Message)]
@@ -33,7 +33,7 @@ struct WatchCreateRequest {
 
 #[derive(Clone, PartialEq, Message)]
 struct WatchResponse {
-    /// One for every put; counted, so not read.
+    /// One per put; counted, not read.
     #[prost(bytes = "bytes", repeated, tag = "11")]
     events: Vec<Bytes>,
 }
@@ -49,7 +49,7 @@ struct PutRequest {
 #[derive(Clone, PartialEq, Message)]
 struct PutResponse {}
 
-/// How it is started: durable, as it is by itself.
+/// The command that starts it: durable, which is its default.
 pub(crate) fn command(program: &Path, port: u16, dir: &TempDir) -> Command {
     let url = |port: u16| format!("http://{}:{port}", peer::HOST);
     let (clients, peers) = (url(port), url(peer::free_port()));
@@ -61,7 +61,7 @@ pub(crate) fn command(program: &Path, port: u16, dir: &TempDir) -> Command {
     command
 }
 
-/// A watch of the key, of which every event counts.
+/// A watch of the key; every event is counted.
 pub(crate) fn watch() -> Wanted {
     let create = WatchCreateRequest { key: Bytes::from_static(KEY) };
     let request = WatchRequest { create: Some(create) };
@@ -75,7 +75,7 @@ pub(crate) fn watch() -> Wanted {
     }
 }
 
-/// A message that is put again and again.
+/// Puts one message repeatedly.
 pub(crate) struct Puts {
     kv: Grpc<Channel>,
     request: PutRequest,
@@ -90,7 +90,7 @@ impl Puts {
         Self { kv, request: PutRequest { key, value }, calls: JoinSet::new() }
     }
 
-    /// Begins to put it so often; waits only where too many are under way.
+    /// Starts this number of puts; waits only if too many are in flight.
     pub(crate) async fn put(&mut self, times: usize) {
         for _ in 0..times {
             while self.calls.try_join_next().map(Result::unwrap).is_some() {}

@@ -1,4 +1,4 @@
-//! What is asked of a gRPC server, and how the messages of its answer are counted.
+//! Requests to a gRPC server, and a counter of the messages in its reply.
 
 use crate::message::framed;
 use bytes::{Buf, Bytes, BytesMut};
@@ -7,20 +7,20 @@ use prost::Message;
 
 /// The header of a message, in bytes.
 pub(crate) const HEADER_BYTES: usize = 5;
-/// Messages of alerts are larger, all others smaller, in bytes.
+/// Messages with alerts are larger than this, all others smaller, in bytes.
 const ALERTS_BYTES_MIN: usize = 300;
 
-/// A call that is answered by a stream.
+/// A server-streaming call.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
     pub(crate) path: &'static str,
-    /// With its header.
+    /// The message with its header.
     pub(crate) request: Bytes,
     pub(crate) counter: Counter,
 }
 
 impl Wanted {
-    /// All alerts from a place on.
+    /// All alerts from a cursor on.
     pub(crate) fn alerts(start: Start) -> Self {
         let filter = AlertFilter { exercises: Exercises::Include.into(), ..AlertFilter::default() };
         let request = SubscribeRequest {
@@ -36,17 +36,17 @@ impl Wanted {
     }
 }
 
-/// Counts what comes on a stream.
+/// Counts the messages of a stream.
 #[derive(Debug, Clone)]
 pub(crate) enum Counter {
-    /// Messages of alerts, told by their size.
+    /// Messages with alerts, recognised by their size.
     Sizes(Sizes),
-    /// What is in messages, as a function of each says.
+    /// Alerts in messages, counted by a function.
     Contents { rest: BytesMut, count: fn(Bytes) -> usize },
 }
 
 impl Counter {
-    /// How much of what is counted ends in this data.
+    /// Counted items that end in this data.
     pub(crate) fn count(&mut self, data: Bytes) -> usize {
         match self {
             Self::Sizes(sizes) => sizes.count(data),
@@ -67,17 +67,17 @@ impl Counter {
     }
 }
 
-/// Finds the ends of messages without keeping any of them.
+/// Finds the ends of messages without storing them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sizes {
     header: Vec<u8>,
-    /// Bytes of the message that are still to come, and whether it has alerts.
+    /// Remaining bytes of the message, and whether it has alerts.
     rest: usize,
     alerts: bool,
 }
 
 impl Sizes {
-    /// How many messages of alerts end here.
+    /// Messages with alerts that end in this data.
     fn count(&mut self, mut data: Bytes) -> usize {
         let mut found = 0;
         loop {

@@ -1,4 +1,5 @@
-//! For long: 1,000 subscribers at full speed, of whom 100 never read, and the memory that the server takes meanwhile.
+//! The server's memory over a long run with 1,000 subscribers at full speed, 100 of which never
+//! read.
 
 use crate::message::Message;
 use crate::run::{Mode, Plan};
@@ -12,31 +13,33 @@ use std::time::Duration;
 
 const SUBSCRIBERS: usize = 1000;
 const NEVER_READ: usize = 100;
-/// What HTTP/2 holds for a subscriber whose window is shut: a block of the ring, 64 KiB of alerts, as messages.
+/// What HTTP/2 buffers for a subscriber whose window is closed: a block of the ring, 64 KiB of
+/// alerts, as messages.
 const SHUT_BYTES: u64 = 80 * 1024;
-/// What a connection keeps, to write it at once.
+/// The write buffer of a connection.
 const CORKED_BYTES: u64 = 72 * 1024;
-/// An answer that is kept for retries, with what a snapshot of it takes.
+/// A reply that is kept for retries, with its share of a snapshot.
 const ANSWER_BYTES: u64 = 512;
-/// For all else that load brings, whatever the number of subscribers: pages that the stores cache, batches under way, what the
-/// allocator does not give back.
+/// Everything else under load, independent of the number of subscribers: page caches of the stores,
+/// batches in flight, memory that the allocator retains.
 const ELSE_BYTES: u64 = 64 * 1024 * 1024;
 const LOOKS_EVERY: Duration = Duration::from_secs(1);
-/// Of looks.
+/// Between measurements.
 const SAYS_EVERY: u32 = 30;
 
-/// Holds the load for so long; prints the memory every half minute.
+/// Holds the load for this time; prints the memory every half minute.
 ///
-/// The bound is the memory with all subscriptions open and idle, `ring_bytes_max`, what each subscriber may hold, the answers that
-/// are kept for retries, and 64 MiB. What the kernel keeps for sockets is not the server's.
+/// The bound is the memory with all subscriptions open and idle, `ring_bytes_max`, the buffers of
+/// each subscriber, the replies that are kept for retries, and 64 MiB. Socket buffers belong to the
+/// kernel, not to the server.
 ///
 /// # Panics
 ///
-/// Where the memory passed the bound.
+/// If the memory exceeds the bound.
 pub(crate) async fn hold(seconds: u32, message: &Message) -> Row {
     let plan = Plan {
         never_read: NEVER_READ,
-        note: "900 who read, 100 who never do, held",
+        note: "900 reading, 100 never reading, held",
         ..Plan::new(System::Lodewatch, Mode::Throughput, SUBSCRIBERS, 1, seconds)
     };
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -63,7 +66,7 @@ pub(crate) async fn hold(seconds: u32, message: &Message) -> Row {
         never = watch(id, &mut most) => match never {},
     };
     println!("memory at most: {} MB, bound {} MB", mb(most), mb(bound));
-    assert!(most <= bound, "the memory passed its bound");
+    assert!(most <= bound, "the memory exceeded its bound");
     let row = plan.row(&measured, &subscribers);
     report::head();
     report::line(&row);

@@ -1,4 +1,4 @@
-//! Publishing: as fast as all subscribers take it, or at a pace.
+//! Publishing: as fast as all subscribers read, or at a fixed rate.
 
 use crate::shared::lodewatch;
 use crate::shared::process::Process;
@@ -7,19 +7,19 @@ use crate::{etcd, orders, push};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// Bytes that may be on the way to the slowest subscriber.
+/// Bytes that may be in flight to the slowest subscriber.
 const AHEAD_BYTES: usize = 1024 * 1024;
-/// Messages that are published at once, where they are not paced.
+/// Messages published at once in the mode without a rate.
 const AT_ONCE: usize = 24;
-/// Before measuring.
+/// Warm-up before the measurement.
 const WARM_UP: Duration = Duration::from_millis(700);
-/// No subscriber may need longer to get the last message.
+/// Limit for the last message to reach every subscriber.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A server that can be told to publish.
+/// A server that publishes on request.
 pub(crate) enum Server {
     Lodewatch(Box<lodewatch::Server>),
-    /// One of the bench's own.
+    /// One of this benchmark's own servers.
     Own(Process),
     /// NATS or Redis.
     Push(Process, push::Publisher),
@@ -34,7 +34,7 @@ impl Server {
         }
     }
 
-    /// Begins to publish so many messages.
+    /// Starts to publish this number of messages.
     pub(crate) async fn publish(&mut self, messages: usize) {
         match self {
             Self::Lodewatch(server) => server.publish(messages).await,
@@ -44,10 +44,10 @@ impl Server {
         }
     }
 
-    /// How many messages may be on the way to the slowest subscriber.
+    /// The number of messages that may be in flight to the slowest subscriber.
     fn ahead(&self, message_bytes: usize) -> usize {
         match self {
-            // Slow as it is, more would take a minute to arrive.
+            // It is slow: more would need a minute to arrive.
             Self::Etcd(..) => AT_ONCE,
             Self::Lodewatch(_) | Self::Own(_) | Self::Push(..) => {
                 (AHEAD_BYTES / message_bytes).max(AT_ONCE)
@@ -56,14 +56,14 @@ impl Server {
     }
 }
 
-/// What was delivered, in messages, with which CPU time, in which time.
+/// Delivered messages, CPU time and duration.
 pub(crate) struct Measured {
     pub(crate) messages: usize,
     pub(crate) cpu_s: f64,
     pub(crate) took: Duration,
 }
 
-/// Publishes for a while, never further ahead than the bytes allow.
+/// Publishes for a while, never more in flight than the bytes allow.
 pub(crate) async fn flood(
     server: &mut Server,
     subscribers: &Subscribers,
@@ -99,7 +99,7 @@ pub(crate) async fn flood(
     measured
 }
 
-/// Publishes one message at a time, so many a second.
+/// Publishes one message at a time, at a fixed rate per second.
 pub(crate) async fn pace(
     server: &mut Server,
     subscribers: &Subscribers,
@@ -121,7 +121,7 @@ pub(crate) async fn pace(
     }
 }
 
-/// Nothing is lost.
+/// Checks that no message is lost.
 async fn all_arrive(subscribers: &Subscribers, published: usize) {
     let begin = Instant::now();
     while subscribers.least() < published {

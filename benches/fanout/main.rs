@@ -1,26 +1,28 @@
-//! Fan-out of the real server against what else could be taken, on the same work, in the same run.
+//! Fan-out of the real server against alternatives, with the same load, in the same run.
 //!
 //! ```sh
 //! cargo bench --bench fanout                              # all of it, about half an hour
 //! cargo bench --bench fanout -- --quick --json out.json   # under five minutes
-//! cargo bench --bench fanout -- --hold 600                # memory, with 100 of 1,000 subscribers who never read
+//! cargo bench --bench fanout -- --hold 600                # memory, with 100 of 1,000 subscribers never reading
 //! cargo bench --bench fanout -- --behind 1000000          # live subscribers beside one that catches up
 //! ```
 //!
-//! - `lodewatch`: the real binary; updates are published, made durable, applied, archived and streamed
+//! - `lodewatch`: the real binary: updates are published, synced, applied, archived and streamed
 //! - `naive_tonic`: a broadcast channel, every alert cloned and encoded for each subscriber
 //! - `raw_tcp`: the same bytes written to plain sockets: the floor
-//! - `nats`, `redis`, `etcd`: where they are installed; they hand the same bytes on
+//! - `nats`, `redis`, `etcd`: if they are installed; they forward the same bytes
 //!
-//! Every server is a process of its own, so that its CPU time can be read; publisher and subscribers are this one. Subscribers
-//! of all gRPC servers are the same bare HTTP/2 client that counts messages without decoding them (etcd's are counted inside
-//! its messages); the others count bytes. No server may lose a message. `throughput`: alerts as fast as all subscribers take
-//! them. `paced`: one at a time. Each alert is a message, and an entry of the real server's journal, which is what bounds its
-//! throughput where the subscribers are few.
+//! Every server is a separate process, so that its CPU time can be read; publisher and subscribers
+//! are this one. Subscribers of all gRPC servers are the same bare HTTP/2 client that counts
+//! messages without decoding them (etcd's are counted inside its messages); the others count bytes.
+//! No server may lose a message. `throughput`: alerts as fast as all subscribers read them.
+//! `paced`: one at a time. Each alert is a message, and an entry of the real server's journal,
+//! which limits its throughput with few subscribers.
 //!
-//! At 1,000 subscribers all systems run in turns, and each row is the median of its turns: short runs are noisy.
+//! At 1,000 subscribers all systems run in turns, and each row is the median of its turns, because
+//! short runs are noisy.
 //!
-//! Only ratios compare between machines and days.
+//! Compare only ratios between machines and days.
 
 #![allow(
     clippy::as_conversions,
@@ -60,7 +62,7 @@ use shared::report::{self, Row};
 use system::System;
 use table::Extent;
 
-/// How far behind a subscriber is in the whole run.
+/// The lag of the slow subscriber in the whole run, in alerts.
 const BEHIND_ALERTS: usize = 1_000_000;
 
 /// Measures fan-out.
@@ -71,14 +73,15 @@ struct Arguments {
     /// Only these systems.
     #[arg(long, value_name = "SYSTEM", value_parser = PossibleValuesParser::new(System::ALL.map(System::name)))]
     only: Vec<String>,
-    /// Only runs with so many subscribers.
+    /// Only runs with this number of subscribers.
     #[arg(long, value_name = "NUMBER")]
     subscribers: Option<usize>,
-    /// Only hold the load, with 100 of 1,000 subscribers who never read, for so long, and watch the memory.
+    /// Only hold the load for this time, with 100 of 1,000 subscribers never reading, and measure
+    /// memory.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
     hold: Option<u32>,
-    /// Only make so many alerts, and measure live subscribers beside one that is so far behind; the whole run does it with
-    /// 1,000,000.
+    /// Only publish this number of alerts, and measure live subscribers beside one with that lag;
+    /// the whole run uses 1,000,000.
     #[arg(long, value_name = "ALERTS", conflicts_with = "hold")]
     behind: Option<usize>,
 }

@@ -1,4 +1,5 @@
-//! What one writes first: a broadcast channel, its messages cloned and encoded for every subscriber.
+//! The obvious first version: a broadcast channel, with each message cloned and encoded for every
+//! subscriber.
 
 use crate::orders::obey;
 use lodewatch::grpc::pb::alert_service_server::{AlertService, AlertServiceServer};
@@ -12,7 +13,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
-/// More than may be on the way: nothing is lost.
+/// More than may be in flight, so that no message is lost.
 const CAPACITY: usize = 65_536;
 
 struct Naive(broadcast::Sender<pb::SubscribeResponse>);
@@ -46,7 +47,7 @@ impl AlertService for Naive {
     }
 }
 
-/// Serves the message in a file, as often as standard input says.
+/// Serves the message in a file, as many times as standard input requests.
 pub(crate) async fn serve(file: &str) {
     let message = pb::SubscribeResponse::decode(std::fs::read(file).unwrap().as_slice()).unwrap();
     let (sender, _) = broadcast::channel(CAPACITY);
@@ -59,7 +60,7 @@ pub(crate) async fn serve(file: &str) {
     );
     let publish = move |messages| {
         for _ in 0..messages {
-            // Nobody may be listening yet.
+            // There may be no subscriber yet.
             let _ = sender.send(message.clone());
         }
     };

@@ -1,15 +1,16 @@
-//! How the bench's own servers are told to publish: a number of messages on standard input, four bytes each time.
+//! The control channel of this benchmark's own servers: numbers of messages to publish, on standard
+//! input, four bytes each.
 
 use crate::shared::process::Process;
 use std::io::{Read, Write};
 
-/// Orders messages.
+/// Requests messages.
 pub(crate) fn order(process: &mut Process, messages: usize) {
     let orders = process.child.stdin.as_mut().unwrap();
     orders.write_all(&u32::try_from(messages).unwrap().to_be_bytes()).unwrap();
 }
 
-/// Does what standard input orders, so many messages each time, until it is closed.
+/// Publishes the number of messages that standard input requests, each time, until it is closed.
 pub(crate) async fn obey(mut publish: impl FnMut(u32) + Send + 'static) {
     let read = move || {
         let (mut orders, mut order) = (std::io::stdin().lock(), [0; 4]);

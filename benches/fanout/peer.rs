@@ -1,4 +1,5 @@
-//! Servers of others, where they are installed: found, started on a free port of this machine, and ended like our own.
+//! Third-party servers, if they are installed: found, started on a free port of this machine, and
+//! stopped like our own.
 
 use crate::shared::process::Process;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -6,11 +7,11 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Where they listen.
+/// Their address.
 pub(crate) const HOST: &str = "127.0.0.1";
-/// Looked at after `PATH`, which lacks `sbin` for most users.
+/// Searched after `PATH`, which lacks `sbin` for most users.
 const PLACES: [&str; 3] = ["/usr/bin", "/usr/sbin", "/usr/local/bin"];
-/// How long one may take to start.
+/// Limit for the start of one.
 const START_BOUND: Duration = Duration::from_secs(20);
 
 /// The program of this name, if it is installed.
@@ -20,7 +21,7 @@ pub(crate) fn find(name: &str) -> Option<PathBuf> {
     places.map(|place| place.join(name)).find(|file| file.is_file())
 }
 
-/// A port on which nobody listens.
+/// An unused port.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }

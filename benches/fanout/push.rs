@@ -1,5 +1,6 @@
-//! NATS and Redis. Both push a line of text and the message, of the same length each time, so a subscriber counts bytes as over
-//! plain TCP, which is cheaper than any client of theirs. What is said to them is a few constant texts, so no crate says it.
+//! NATS and Redis. Both push a line of text and the message, of the same length each time. So a
+//! subscriber counts bytes as over plain TCP, which is cheaper than any of their clients. The
+//! requests are a few constant texts, so no client crate is needed.
 
 use crate::peer;
 use std::path::Path;
@@ -9,19 +10,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 
-/// What is said to a server. The length of the message and its bytes follow where they are pushed or published.
+/// The requests to a server. A push or publish continues with the message's length and bytes.
 #[derive(Debug)]
 pub(crate) struct Protocol {
-    /// First, on every connection.
+    /// Sent first on every connection.
     connect: &'static str,
     subscribe: &'static str,
-    /// How the answer to that ends.
+    /// The end of the reply to it.
     subscribed: &'static str,
     publish: &'static str,
     push: &'static str,
 }
 
-/// It asks now and then whether the other side lives, in six bytes: at most twice in a run.
+/// A keepalive of six bytes, at most twice in a run.
 pub(crate) const NATS: Protocol = Protocol {
     connect: "CONNECT {\"verbose\":false}\r\n",
     subscribe: "SUB alerts 1\r\nPING\r\n",
@@ -44,7 +45,7 @@ impl Protocol {
         framed(self.push, message).len()
     }
 
-    /// A connection that is subscribed.
+    /// Opens a subscribed connection.
     pub(crate) async fn subscribe(&self, address: &str) -> TcpStream {
         let mut socket = TcpStream::connect(address).await.unwrap();
         socket.write_all(self.connect.as_bytes()).await.unwrap();
@@ -56,26 +57,26 @@ impl Protocol {
         socket
     }
 
-    /// A connection that publishes a message.
+    /// Opens a connection that publishes a message.
     pub(crate) async fn publisher(&self, address: &str, message: &[u8]) -> Publisher {
         let mut socket = TcpStream::connect(address).await.unwrap();
         socket.set_nodelay(true).unwrap();
         socket.write_all(self.connect.as_bytes()).await.unwrap();
         let (mut answers, orders) = socket.into_split();
-        // Read on, so that the server can always write.
+        // Keep reading, so that the server can always write.
         tokio::spawn(async move { tokio::io::copy(&mut answers, &mut tokio::io::sink()).await });
         Publisher { orders, order: framed(self.publish, message) }
     }
 }
 
-/// A connection that publishes one message again and again.
+/// A connection that publishes one message repeatedly.
 pub(crate) struct Publisher {
     orders: OwnedWriteHalf,
     order: Vec<u8>,
 }
 
 impl Publisher {
-    /// Publishes it so often.
+    /// Publishes it this number of times.
     pub(crate) async fn publish(&mut self, times: usize) {
         self.orders.write_all(&self.order.repeat(times)).await.unwrap();
     }
@@ -85,14 +86,14 @@ fn framed(head: &str, message: &[u8]) -> Vec<u8> {
     [head.as_bytes(), message.len().to_string().as_bytes(), b"\r\n", message, b"\r\n"].concat()
 }
 
-/// How NATS is started. Its bounds are far above what is ever on the way.
+/// The command that starts NATS. Its limits are far above what is ever in flight.
 pub(crate) fn nats(program: &Path, port: u16, _: &TempDir) -> Command {
     let mut command = Command::new(program);
     command.args(["--addr", peer::HOST, "--port"]).arg(port.to_string());
     command
 }
 
-/// How Redis is started: keeping nothing, and dropping no subscriber for being slow.
+/// The command that starts Redis: without persistence, and without disconnecting slow subscribers.
 pub(crate) fn redis(program: &Path, port: u16, dir: &TempDir) -> Command {
     let mut command = Command::new(program);
     command.args(["--bind", peer::HOST, "--save", "", "--port"]).arg(port.to_string());

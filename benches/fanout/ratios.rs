@@ -1,11 +1,12 @@
-//! The ratios that have a target, each of one run of the bench.
+//! The ratios that have a target, each within one run of the benchmark.
 
 use crate::run::Mode;
 use crate::shared::report::Row;
 use crate::system::System;
 use crate::table::{COMPARED_SUBSCRIBERS, OWN_WINDOWS, READERS, SLOW_READERS};
 
-/// The row of which every figure is the median of these of one plan; the mean of the middle two where they are even.
+/// A row whose every figure is the median of these rows of one plan; of an even number, the mean of
+/// the middle two.
 pub(crate) fn median(rows: &[Row]) -> Row {
     let middle = |figure: &dyn Fn(&Row) -> f64| {
         let mut figures: Vec<f64> = rows.iter().map(figure).collect();
@@ -27,7 +28,7 @@ pub(crate) fn median(rows: &[Row]) -> Row {
     }
 }
 
-/// Rows by what they are of.
+/// Rows by their plan.
 struct Rows<'a>(&'a [Row]);
 
 impl Rows<'_> {
@@ -40,7 +41,7 @@ impl Rows<'_> {
         })
     }
 
-    /// Ours, of this note, against another's.
+    /// Our row with this note, against another system's.
     fn against(
         &self,
         other: System,
@@ -59,7 +60,7 @@ impl Rows<'_> {
     }
 }
 
-/// Prints every ratio whose rows there are, with its target.
+/// Prints every ratio whose rows exist, with its target.
 pub(crate) fn print(rows: &[Row]) {
     use Mode::{Paced, Throughput};
     use System::{Etcd, Lodewatch, NaiveTonic, Nats, RawTcp, Redis};
@@ -72,7 +73,7 @@ pub(crate) fn print(rows: &[Row]) {
     println!("\nratios at {COMPARED_SUBSCRIBERS} subscribers, in this run");
     let naive = |streams, mode, figure| rows.against(NaiveTonic, mode, streams, "", figure);
     say("deliveries/s against naive tonic", naive(1, Throughput, deliveries), ">= 3");
-    say("the same, 100 streams a connection", naive(100, Throughput, deliveries), "-");
+    say("the same, 100 streams per connection", naive(100, Throughput, deliveries), "-");
     let tcp = |note| rows.against(RawTcp, Throughput, 1, note, cpu);
     say("server CPU per delivery against plain TCP", tcp(""), "<= 2.2");
     say("the same with our client's windows", tcp(OWN_WINDOWS), "<= 1.3");
@@ -82,13 +83,13 @@ pub(crate) fn print(rows: &[Row]) {
     }
     say("deliveries/s against etcd", rows.against(Etcd, Throughput, 1, "", deliveries), ">= 15");
     say("paced p99 against naive tonic", naive(1, Paced, p99), "<= 0.9");
-    say("the same, 100 streams a connection", naive(100, Paced, p99), "<= 0.4");
+    say("the same, 100 streams per connection", naive(100, Paced, p99), "<= 0.4");
     say("memory per idle subscription on its own connection, in kB", rows.idle(1).map(kb), "<= 24");
-    say("the same, 100 streams a connection", rows.idle(100).map(kb), "<= 4");
+    say("the same, 100 streams per connection", rows.idle(100).map(kb), "<= 4");
     let alone = rows.find(Lodewatch, Throughput, 1, READERS);
     let slow = rows.find(Lodewatch, Throughput, 1, SLOW_READERS);
     let kept = slow.zip(alone).map(|(slow, alone)| deliveries(slow) / deliveries(alone));
-    say("deliveries/s to those who read, with one in ten who never does", kept, ">= 0.95");
+    say("deliveries/s to reading subscribers, with one in ten never reading", kept, ">= 0.95");
 }
 
 fn deliveries(row: &Row) -> f64 {

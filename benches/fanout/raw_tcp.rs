@@ -1,4 +1,5 @@
-//! The floor: the same bytes, written to plain sockets. Every connection is a place in one pattern that repeats.
+//! The lower limit: the same bytes, written to plain sockets. Every connection is an offset in one
+//! repeating pattern.
 
 use crate::orders::obey;
 use bytes::Bytes;
@@ -7,10 +8,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// The most that is written at once.
+/// Limit of one write, in bytes.
 const WRITE_BYTES: usize = 64 * 1024;
 
-/// Serves the message in a file, as often as standard input says.
+/// Serves the message in a file, as many times as standard input requests.
 pub(crate) async fn serve(file: &str) {
     let message = std::fs::read(file).unwrap();
     let mut framed = vec![0];

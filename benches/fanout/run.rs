@@ -1,4 +1,4 @@
-//! One run: start a server, subscribe, publish, measure, end all of it.
+//! One run: start a server, subscribe, publish, measure, stop everything.
 
 use crate::load::{self, Measured, Server};
 use crate::message::Message;
@@ -8,10 +8,10 @@ use crate::subscribers::{Subscribers, Windows};
 use crate::system::System;
 use std::time::Duration;
 
-/// Memory is measured from this many subscribers on.
+/// Minimum number of subscribers for which memory is measured.
 const SUBSCRIBERS_MIN: usize = 100;
 
-/// What is measured.
+/// The mode of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     Throughput,
@@ -37,14 +37,14 @@ pub(crate) struct Plan {
     pub(crate) subscribers: usize,
     pub(crate) streams: usize,
     pub(crate) seconds: u32,
-    /// Of the subscribers.
+    /// The subscribers' window.
     pub(crate) never_read: usize,
     pub(crate) windows: Windows,
     pub(crate) note: &'static str,
 }
 
 impl Plan {
-    /// A run of a stranger's subscribers, all of whom read.
+    /// A run with default client windows, in which every subscriber reads.
     pub(crate) fn new(
         system: System,
         mode: Mode,
@@ -56,7 +56,8 @@ impl Plan {
         Self { system, mode, subscribers, streams, seconds, never_read, windows, note }
     }
 
-    /// Messages a second where they are paced: what a connection each leaves time for, and more where they are shared.
+    /// Messages per second in paced mode: what one connection per subscriber allows, and more if
+    /// connections are shared.
     pub(crate) fn pace(&self) -> u32 {
         match (self.subscribers, self.streams) {
             (..=100, _) => 200,
@@ -84,7 +85,7 @@ impl Plan {
             never_read -= unread;
             self.system.subscribe(&mut subscribers, address, message, self, unread).await;
         }
-        // Until the server is done with opening.
+        // Until the server has opened them.
         tokio::time::sleep(Duration::from_millis(300)).await;
         subscribers
     }
@@ -105,7 +106,7 @@ impl Plan {
         }
     }
 
-    /// What it came to.
+    /// The result.
     pub(crate) fn row(&self, measured: &Measured, subscribers: &Subscribers) -> Row {
         let deliveries = measured.messages as f64;
         let mut latencies: Vec<u64> = Vec::new();
@@ -129,7 +130,7 @@ impl Plan {
     }
 }
 
-/// Runs it.
+/// Runs one plan.
 pub(crate) async fn run(plan: &Plan, message: &Message) -> Row {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let mut server = plan.system.start(message, &dir).await;

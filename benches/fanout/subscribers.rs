@@ -1,4 +1,5 @@
-//! Many subscribers in one process: they count messages, and when each came, and look at nothing else of them.
+//! Many subscribers in one process: they count messages and record arrival times, and decode
+//! nothing.
 
 use crate::frames::{Counter, Wanted};
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// What a client lets the server send ahead, in bytes.
+/// A client's flow-control windows, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Windows {
     stream: u32,
@@ -18,29 +19,29 @@ pub(crate) struct Windows {
 }
 
 impl Windows {
-    /// HTTP/2's defaults: a client that thought of nothing.
+    /// HTTP/2's defaults.
     pub(crate) const STRANGER: Self = Self { stream: 65_535, connection: 65_535, frame: 16_384 };
     /// As `lodewatch_client` sets them.
     pub(crate) const OURS: Self =
         Self { stream: 256 * 1024, connection: 16 * 1024 * 1024, frame: 64 * 1024 };
 }
 
-/// When messages were published, by number, in nanoseconds after a beginning.
+/// Publish times of messages, by number, in nanoseconds since the start.
 pub(crate) struct Published {
     pub(crate) begin: Instant,
     pub(crate) at: Vec<AtomicU64>,
 }
 
-/// What one subscriber got.
+/// The messages of one subscriber.
 #[derive(Default)]
 pub(crate) struct Meter {
     pub(crate) messages: AtomicUsize,
-    /// Of every message, in microseconds, while messages are timed.
+    /// Latency of every message, in microseconds, while messages are timed.
     pub(crate) latencies: Mutex<Vec<u64>>,
 }
 
 impl Meter {
-    /// Counts messages that just came; times them where it was noted when they were published.
+    /// Counts arrived messages; measures latency if their publish time was recorded.
     pub(crate) fn count(&self, messages: usize, published: &Published) {
         let before = self.messages.fetch_add(messages, Ordering::Relaxed);
         let now = published.begin.elapsed().as_nanos() as u64;
@@ -52,28 +53,28 @@ impl Meter {
 
 /// All subscribers.
 pub(crate) struct Subscribers {
-    /// Of those who read.
+    /// Those that read.
     pub(crate) meters: Vec<Arc<Meter>>,
     pub(crate) published: Arc<Published>,
-    /// Streams of those who do not, kept open.
+    /// Streams of those that do not read, kept open.
     unread: Vec<h2::RecvStream>,
     tasks: JoinSet<()>,
 }
 
 impl Subscribers {
-    /// Nobody yet; `timed` messages will be timed.
+    /// No subscriber yet; `timed` messages will be timed.
     pub(crate) fn none(timed: usize) -> Self {
         let at = (0..timed).map(|_| AtomicU64::new(0)).collect();
         let published = Arc::new(Published { begin: Instant::now(), at });
         Self { meters: Vec::new(), published, unread: Vec::new(), tasks: JoinSet::new() }
     }
 
-    /// How many messages the slowest of them has.
+    /// Messages received by the slowest subscriber.
     pub(crate) fn least(&self) -> usize {
         self.meters.iter().map(|meter| meter.messages.load(Ordering::Relaxed)).min().unwrap()
     }
 
-    /// How many messages they have together.
+    /// Messages received by all subscribers together.
     pub(crate) fn all(&self) -> usize {
         self.meters.iter().map(|meter| meter.messages.load(Ordering::Relaxed)).sum()
     }
@@ -84,7 +85,7 @@ impl Subscribers {
         (meter, Arc::clone(&self.published))
     }
 
-    /// Opens streams over one connection of a gRPC server; the last `never_read` of them are not read.
+    /// Opens streams over one connection to a gRPC server; the last `never_read` are not read.
     pub(crate) async fn grpc(
         &mut self,
         address: &str,
@@ -141,7 +142,7 @@ async fn open(
     let (response, mut body) = client.send_request(request, false).unwrap();
     body.send_data(wanted.request.clone(), true).unwrap();
     let response = response.await.unwrap();
-    assert_eq!(response.headers().get("grpc-status"), None, "the stream is refused");
+    assert_eq!(response.headers().get("grpc-status"), None, "the stream is rejected");
     response.into_body()
 }
 

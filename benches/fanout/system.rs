@@ -1,4 +1,4 @@
-//! Who is measured, and how each is started and subscribed to.
+//! The measured systems, and how to start and subscribe to each.
 
 use crate::frames::Wanted;
 use crate::load::Server;
@@ -13,7 +13,7 @@ use std::process::Command;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
-/// Who is measured.
+/// A measured system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum System {
     Lodewatch,
@@ -49,26 +49,27 @@ impl System {
         }
     }
 
-    /// Those wanted, or all where none is named; says which are left out because they are not installed.
+    /// The named systems, or all; prints those that are skipped because they are not installed.
     pub(crate) fn wanted(names: &[String]) -> Vec<Self> {
         let mut systems = Self::ALL.to_vec();
         systems.retain(|one| names.is_empty() || names.iter().any(|name| name == one.name()));
         systems.retain(|one| {
             let missing = one.program().filter(|program| peer::find(program).is_none());
             if let Some(program) = missing {
-                println!("{} is left out: {program} is not installed", one.name());
+                println!("{} skipped: {program} is not installed", one.name());
             }
             missing.is_none()
         });
         systems
     }
 
-    /// Whether it runs with several subscriptions on a connection as well. etcd could, and would take seconds to a message.
+    /// Whether it also runs with several subscriptions per connection. etcd could, at seconds per
+    /// message.
     pub(crate) fn has_streams(self) -> bool {
         matches!(self, Self::Lodewatch | Self::NaiveTonic)
     }
 
-    /// Starts the server, which will hand on this message.
+    /// Starts the server, which will forward this message.
     pub(crate) async fn start(self, message: &Message, dir: &TempDir) -> Server {
         match self {
             Self::Lodewatch => Server::Lodewatch(Box::new(lodewatch::Server::start().await)),
@@ -86,13 +87,15 @@ impl System {
     }
 
     fn launch(self, command: fn(&Path, u16, &TempDir) -> Command, dir: &TempDir) -> Process {
-        let program =
-            self.program().and_then(peer::find).expect("who is not installed is left out");
+        let program = self
+            .program()
+            .and_then(peer::find)
+            .expect("systems that are not installed are skipped");
         let port = peer::free_port();
         peer::start(command(&program, port, dir), port)
     }
 
-    /// Opens the subscriptions of one connection; so many of them will not be read.
+    /// Opens the subscriptions of one connection; `never_read` of them will not be read.
     pub(crate) async fn subscribe(
         self,
         subscribers: &mut Subscribers,

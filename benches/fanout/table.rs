@@ -1,4 +1,4 @@
-//! The whole table: which runs there are, and what each comes to.
+//! The whole table: all runs and their results.
 
 use crate::message::Message;
 use crate::ratios::median;
@@ -7,25 +7,27 @@ use crate::shared::report::{self, Row};
 use crate::subscribers::Windows;
 use crate::system::System;
 
-/// What the targets speak of. Their runs are repeated in turns, so that what the machine does besides meets all alike.
+/// The number that the targets refer to. Its runs repeat in turns, so that other load on the
+/// machine affects all equally.
 pub(crate) const COMPARED_SUBSCRIBERS: usize = 1000;
 /// Notes of rows that the ratios look for.
 pub(crate) const OWN_WINDOWS: &str = "own client's windows";
 pub(crate) const READERS: &str = "900 who read";
-pub(crate) const SLOW_READERS: &str = "900 who read, 100 who never do";
+pub(crate) const SLOW_READERS: &str = "900 reading, 100 never reading";
 /// Five thousand watches take etcd half a gigabyte.
 const ETCD_SUBSCRIBERS_MAX: usize = 1000;
 
-/// How much is run.
+/// The extent of the runs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Extent {
     /// Subscribers, and how many share a connection.
     sizes: &'static [(usize, usize)],
-    /// Of every run.
+    /// Seconds of every run.
     pub(crate) seconds: u32,
-    /// Of the runs that are compared.
+    /// Turns of the compared runs.
     turns: usize,
-    /// Whether the servers of others run with other numbers than those that are compared.
+    /// Whether third-party servers also run with other numbers of subscribers than the compared
+    /// one.
     peers_everywhere: bool,
 }
 
@@ -80,7 +82,7 @@ impl Extent {
         groups
     }
 
-    /// The same number of readers in both, so that what differs is who does not read.
+    /// The same number of readers in both, so that only the idle streams differ.
     fn slow_readers(&self) -> Vec<Plan> {
         let plan = |subscribers| {
             Plan::new(System::Lodewatch, Mode::Throughput, subscribers, 1, self.seconds)
@@ -92,7 +94,8 @@ impl Extent {
     }
 }
 
-/// Runs all of it, or only what has so many subscribers; gives a row for each, the median of its turns.
+/// Runs everything, or only runs with this number of subscribers; returns a row for each, the
+/// median of its turns.
 pub(crate) async fn measure(
     extent: Extent,
     systems: &[System],

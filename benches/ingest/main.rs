@@ -1,14 +1,15 @@
-//! Publishing to the real server, durable, against a server that only decodes and answers, and against one fdatasync, in the
-//! same run.
+//! Durable publishing to the real server, against a server that only decodes and replies, and
+//! against one fdatasync, in the same run.
 //!
 //! ```sh
 //! cargo bench --bench ingest
 //! cargo bench --bench ingest -- --quick --json out.json
 //! ```
 //!
-//! `throughput`: batches of 100 reports that change shares and cross no threshold, on one connection: by unary calls, 16 under
-//! way, and on one stream as far as its credits go. The rows' deliveries are acknowledged updates. `paced`: one update at a
-//! time, from before it is published to its alert at a subscriber.
+//! `throughput`: batches of 100 reports that change shares and cross no threshold, on one
+//! connection: by unary calls, 16 in flight, and on one stream with all its credits. The rows'
+//! deliveries are acknowledged updates. `paced`: one update at a time, from before it is published
+//! to its alert at a subscriber.
 
 #![allow(
     clippy::as_conversions,
@@ -78,7 +79,7 @@ async fn measure(arguments: &Arguments) {
     report::write(&rows, arguments.json.as_deref());
 }
 
-/// Also gives the median of one fdatasync, in microseconds, measured in turns with the updates.
+/// Also returns the median of one fdatasync, in microseconds, measured in turns with the updates.
 async fn paced(updates: usize) -> (Row, u64) {
     let mut server = Server::start().await;
     let channel = lodewatch_client::connect(&server.process.address).await.unwrap();
@@ -86,7 +87,7 @@ async fn paced(updates: usize) -> (Row, u64) {
         pb::SubscribeRequest { start: pb::Start::Head.into(), ..pb::SubscribeRequest::default() };
     let mut stream =
         AlertServiceClient::new(channel).subscribe(from_head).await.unwrap().into_inner();
-    // Where the servers have their journals.
+    // On the same disk as the servers' journals.
     let mut file = tempfile::tempfile_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let cpu_s = server.process.cpu_s();
     let (mut latencies, mut fdatasyncs) = (Vec::new(), Vec::new());
@@ -122,7 +123,7 @@ async fn paced(updates: usize) -> (Row, u64) {
     (row, percentiles(fdatasyncs)[0].unwrap())
 }
 
-/// How long it takes to write a page and make it durable.
+/// Measures one write of a page with its fdatasync.
 fn fdatasync(file: &mut File) -> Duration {
     let begin = Instant::now();
     file.write_all(&[7; 4096]).unwrap();

@@ -1,4 +1,5 @@
-//! Many replicas over NATS: what publishing costs, what they deliver, and how soon a new one is ready, all in one run.
+//! Many replicas over NATS: the cost of publishing, the delivery rate, and how soon a new replica
+//! is ready, in one run.
 //!
 //! ```sh
 //! bash tests/nats-server.sh                  # once: gets a nats-server
@@ -6,10 +7,12 @@
 //! cargo bench --bench replicas -- --quick
 //! ```
 //!
-//! - `publishing`: batches of one update through one replica, over 1 and 3 servers that sync every write, against publishing the
-//!   same bytes with `async-nats` alone, and against the embedded journal
+//! - `publishing`: batches of one update through one replica, over 1 and 3 servers that sync every
+//!   write, against publishing the same bytes with `async-nats` alone, and against the SQLite
+//!   journal
 //! - `deliveries`: subscribers over 1, 2 and 3 replicas of one stream
-//! - `beginning`: from the start of a new replica to its first answer, with a million entries in the stream
+//! - `beginning`: from the start of a new replica to its first reply, with a million entries in the
+//!   stream
 
 #![allow(
     clippy::as_conversions,
@@ -42,7 +45,7 @@ struct Arguments {
     /// Shorter runs, and fewer entries.
     #[arg(long)]
     quick: bool,
-    /// Said by cargo.
+    /// Passed by cargo.
     #[arg(long, hide = true)]
     bench: bool,
 }

@@ -1,4 +1,4 @@
-//! What publishing through one replica costs.
+//! The cost of publishing through one replica.
 
 use crate::servers::Servers;
 use crate::shared::lodewatch::{request, serve, share_of, updates};
@@ -6,16 +6,16 @@ use crate::shared::process::Process;
 use async_nats::jetstream::{self, stream};
 use bytes::Bytes;
 use lodewatch::grpc::{parse, pb};
-use lodewatch::journal::{JetStream, Journal, codec};
+use lodewatch::journal::{JetStreamJournal, Journal, codec};
 use lodewatch_core::domain::{Payload, Timestamp};
 use pb::feed_service_client::FeedServiceClient;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// Batches under way.
+/// Batches in flight.
 const IN_FLIGHT: [usize; 3] = [1, 16, 256];
-/// Each is measured so often, in turns; the medians are told.
+/// The number of turns; the report has the medians.
 const TURNS: usize = 3;
 
 #[derive(Debug, Clone, Copy)]
@@ -25,13 +25,13 @@ struct Rate {
     p99: Duration,
 }
 
-/// Who publishes.
+/// The way of publishing.
 #[derive(Clone)]
 enum Publisher {
     /// To NATS itself, and awaits the acknowledgement.
     Bare(jetstream::Context, Bytes),
-    /// To the journal of this process.
-    Journal(Arc<JetStream>, Payload),
+    /// To a journal in this process.
+    Journal(Arc<JetStreamJournal>, Payload),
     /// To a server, by gRPC.
     Server(FeedServiceClient<tonic::transport::Channel>, pb::PublishRequest),
 }
@@ -73,7 +73,8 @@ pub(crate) async fn measure(seconds: Duration) {
         let replica = serve(dir.path(), &servers.toml("REPLICA"));
         let bare = bare(&servers, count, &batch).await;
         let lock = tempfile::tempdir().unwrap();
-        let journal = JetStream::open(&servers.settings("JOURNAL"), lock.path()).await.unwrap();
+        let journal =
+            JetStreamJournal::open(&servers.settings("JOURNAL"), lock.path()).await.unwrap();
         let journal = Publisher::Journal(Arc::new(journal), payload(&batch));
         let served = server(&replica, &batch).await;
         for in_flight in IN_FLIGHT {
@@ -98,10 +99,10 @@ pub(crate) async fn measure(seconds: Duration) {
     let served = server(&embedded, &batch).await;
     for in_flight in IN_FLIGHT {
         let rate = rate(&served, in_flight, seconds).await;
-        println!("{:<12} {in_flight:>9} {:>32} {:>32} {}", "embedded", "", "", shown(rate));
+        println!("{:<12} {in_flight:>9} {:>32} {:>32} {}", "sqlite", "", "", shown(rate));
     }
     println!(
-        "the last two: the time that a batch costs against async-nats alone  (target <= 1.3 over one server)\n"
+        "the last two columns: time per batch relative to async-nats alone  (target <= 1.3 over one server)\n"
     );
 }
 

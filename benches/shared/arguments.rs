@@ -1,9 +1,9 @@
-//! What every such benchmark is told on its command line.
+//! The command line of these benchmarks.
 
 use clap::Parser;
 use std::path::PathBuf;
 
-/// Measures the server, in ratios to others.
+/// Measures the server, as ratios to other systems.
 #[derive(Debug, Parser)]
 pub(crate) struct Arguments {
     /// Fewer or shorter runs.
@@ -12,7 +12,7 @@ pub(crate) struct Arguments {
     /// Write the rows to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// Said by cargo.
+    /// Passed by cargo.
     #[arg(long, hide = true)]
     bench: bool,
     /// Be one of the benchmark's own servers, on the message in a file.

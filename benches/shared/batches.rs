@@ -1,4 +1,4 @@
-//! One stream of batches, within the credits that the server gives.
+//! One stream of batches, within the credits that the server grants.
 
 use lodewatch_proto::v1 as pb;
 use pb::feed_service_client::FeedServiceClient;
@@ -12,7 +12,7 @@ use tonic::transport::Channel;
 /// No server grants credits for more batches at once.
 const CREDITS_MAX: usize = 8192;
 
-/// A stream of batches, and what may be sent on it.
+/// A stream of batches, and its credits.
 pub(crate) struct Batches {
     sender: mpsc::Sender<pb::PublishStreamRequest>,
     answers: Streaming<pb::PublishStreamResponse>,
@@ -28,7 +28,7 @@ impl Batches {
         batches
     }
 
-    /// Sends a batch; `false` where it must wait for answers first.
+    /// Sends a batch; `false` if it must first wait for replies.
     pub(crate) async fn send(&mut self, batch: &pb::PublishRequest) -> bool {
         let bytes = batch.encoded_len() as u64;
         if self.credits.batches == 0 || self.credits.bytes < bytes {
@@ -40,7 +40,7 @@ impl Batches {
         true
     }
 
-    /// Waits until one more batch is answered: durable and told.
+    /// Waits for the reply to one more batch: it is durable and applied.
     pub(crate) async fn answered(&mut self) {
         let answer = self.next().await;
         assert!(matches!(answer, Some(Answer::Accepted(_))), "{answer:?}");

@@ -1,4 +1,5 @@
-//! The real server: updates published to the real binary, durable before they are told.
+//! The real server: updates published to the real binary, durable before their alerts are
+//! delivered.
 
 use super::batches::Batches;
 use super::process::Process;
@@ -110,7 +111,7 @@ const MINERALS: [&str; 96] = [
     "clays",
 ];
 
-/// One rule, so that every update gives one alert.
+/// One rule, so that every update causes one alert.
 const SETTINGS: &str = r#"
 [server]
 listen = "127.0.0.1:0"
@@ -126,11 +127,11 @@ metric = "top1_share"
 levels = [{ level = "warning", raise = 0.65, reset = 0.63 }]
 "#;
 
-/// A running server with a journal of its own, and a stream of batches to it.
+/// A running server with its own journal, and a stream of batches to it.
 pub(crate) struct Server {
     pub(crate) process: Process,
     batches: Batches,
-    /// What is published, round and round: what one batch raises, one of the next round clears.
+    /// Batches to publish in a cycle: an alert that one batch raises, one of the next cycle clears.
     rounds: Vec<pb::PublishRequest>,
     published: usize,
     answered: usize,
@@ -140,7 +141,7 @@ pub(crate) struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // In the background: within a runtime no other may be waited for.
+        // In the background, because a runtime cannot block on another.
         if let Some(publisher) = self.publisher.take() {
             publisher.shutdown_background();
         }
@@ -148,11 +149,11 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Starts on an empty journal. Every message will have one alert.
+    /// Starts on an empty journal. Every message has one alert.
     pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let process = serve(dir.path(), "");
-        // On a thread of its own: subscribers of this process must not make it wait.
+        // On its own thread, so that subscribers of this process do not delay it.
         let publisher = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let address = process.address.clone();
         let open = publisher.spawn(async move {
@@ -176,7 +177,7 @@ impl Server {
         }
     }
 
-    /// Begins to publish entries; waits only where the server gives no credit for more.
+    /// Starts to publish entries; waits only if the server grants no more credit.
     pub(crate) async fn publish(&mut self, messages: usize) {
         for _ in 0..messages {
             let batch = &self.rounds[self.published % self.rounds.len()];
@@ -188,7 +189,7 @@ impl Server {
         }
     }
 
-    /// Waits until all is answered: durable and told.
+    /// Waits for all replies: everything is durable and applied.
     pub(crate) async fn settle(&mut self) {
         while self.answered < self.published {
             self.batches.answered().await;
@@ -197,7 +198,7 @@ impl Server {
     }
 }
 
-/// Starts a server on a directory, with more settings than the benchmarks' own.
+/// Starts a server on a directory, with settings in addition to the benchmarks' own.
 pub(crate) fn serve(dir: &Path, more: &str) -> Process {
     let settings = dir.join("settings.toml");
     std::fs::write(&settings, format!("{SETTINGS}{more}")).unwrap();
@@ -219,7 +220,7 @@ pub(crate) fn share_of(share: f64) -> String {
     )
 }
 
-/// Reports of so many markets that follow each other.
+/// Reports of this number of consecutive markets.
 pub(crate) fn updates(first: usize, count: usize, rows: &str) -> Vec<pb::Update> {
     let markets = MINERALS.iter().flat_map(|mineral| [(mineral, "MINING"), (mineral, "REFINING")]);
     let update = |(mineral, stage)| {

@@ -3,40 +3,40 @@
 use serde::Serialize;
 use std::path::Path;
 
-/// What one run came to.
+/// The result of one run.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Row {
-    /// Which server.
+    /// The server.
     pub(crate) system: &'static str,
     /// `throughput` or `paced`.
     pub(crate) mode: &'static str,
     /// Open subscriptions that read.
     pub(crate) subscribers: usize,
-    /// How many share a connection.
+    /// Subscriptions per connection.
     pub(crate) streams_per_connection: usize,
-    /// Alerts that reached a subscriber, in all, per second.
+    /// Alerts that reached a subscriber, in total, per second.
     pub(crate) deliveries_per_s: f64,
-    /// CPU time of the server for a million of them, in seconds.
+    /// CPU time of the server per million deliveries, in seconds.
     pub(crate) server_cpu_s_per_million: f64,
-    /// From before the alert is published to a subscriber's having it, in microseconds; paced runs only.
+    /// Latency from before the alert is published to its arrival, in microseconds; paced runs only.
     pub(crate) p50_us: Option<u64>,
     /// The same.
     pub(crate) p99_us: Option<u64>,
     /// The same.
     pub(crate) p999_us: Option<u64>,
-    /// Memory of the server for one more subscription that is open and idle; 100 subscribers and more.
+    /// Memory of the server per additional idle subscription; for 100 subscribers and more.
     pub(crate) bytes_per_idle_subscriber: Option<u64>,
-    /// What is special about this run; mostly nothing.
+    /// A note on a special run.
     pub(crate) note: String,
 }
 
-/// The latencies of which 500, 990 and 999 of 1,000 are below.
+/// The latencies at p50, p99 and p99.9.
 pub(crate) fn percentiles(mut latencies: Vec<u64>) -> [Option<u64>; 3] {
     latencies.sort_unstable();
     [500, 990, 999].map(|permille| latencies.get(latencies.len() * permille / 1000).copied())
 }
 
-/// Writes the rows to a file, if one is wanted.
+/// Writes the rows to a file, if requested.
 pub(crate) fn write(rows: &[Row], file: Option<&Path>) {
     if let Some(file) = file {
         std::fs::write(file, serde_json::to_vec_pretty(rows).unwrap()).unwrap();

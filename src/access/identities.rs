@@ -1,261 +1,225 @@
-//! The file of identities: who is known, and how each proves who it is.
+//! The file of identities: who may call, and how each caller authenticates.
 //!
 //! ```toml
 //! [[identities]]
 //! name = "importer"                          # unique; in the journal, the log and errors
 //! roles = ["publisher"]                      # subscriber, publisher, operator
 //! feeds = ["usgs"]                           # for a publisher: the feeds it may publish for
-//! minerals = ["gallium", "rare_earths"]      # left out: any; a group holds all its parts
-//! others = false                             # true: it may also change what other feeds have published
+//! minerals = ["gallium", "rare_earths"]      # not set: any; a group has all its parts
+//! others = false                             # true: it may also change updates of other feeds
 //! token_sha256 = ["9f86d0…"]                 # of tokens; two while one replaces the other
 //! certificates = ["spiffe://mine/importer"]  # URI or DNS names of client certificates
 //! claims = ["lodewatch-importer"]            # values of the roles claim of JSON web tokens
 //! ```
 
-use super::identity::{Admission, Grant, Identity};
+use super::identity::{Identity, PublishGrant, Revocation};
 use super::methods::Role;
-use super::token::Hash;
+use super::token::TokenHash;
 use crate::domain::slug::ALLOWED;
 use crate::domain::{Mineral, Slug};
-use serde::Deserialize;
+use lodewatch_toml_reader::{Collector, Node, Problem, Problems, Table, parse};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
 use subtle::{Choice, ConditionallySelectable};
 
-/// The most identities of a file: a token is compared with every one.
+/// The limit keeps authentication fast: a token is compared with those of every identity.
 const IDENTITIES_MAX: usize = 1000;
 
-/// Everybody who is known. Holds hashes, no secrets.
+/// Every identity of a file. Holds hashes, no secrets.
 #[derive(Debug, Default)]
 pub struct Identities {
     all: Vec<Arc<Identity>>,
-    /// What the file says of each.
-    entries: Vec<Entry>,
-    /// Each with the place of its identity.
-    tokens: Vec<(Hash, u32)>,
+    /// How each identity authenticates, in the same order.
+    credentials: Vec<CredentialSet>,
+    /// Each with the index of its identity.
+    tokens: Vec<(TokenHash, u32)>,
     certificates: BTreeMap<String, usize>,
     claims: BTreeMap<String, usize>,
 }
 
-/// Everything that is wrong with a file of identities, at least one thing; prints one a line.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct Problems(Vec<String>);
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    identities: Vec<Entry>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    name: String,
-    roles: Vec<String>,
-    #[serde(default)]
-    feeds: Vec<String>,
-    minerals: Option<Vec<String>>,
-    #[serde(default)]
-    others: bool,
-    #[serde(default)]
-    token_sha256: Vec<String>,
-    #[serde(default)]
+/// How an identity authenticates.
+#[derive(Debug)]
+struct CredentialSet {
+    tokens: Vec<TokenHash>,
     certificates: Vec<String>,
-    #[serde(default)]
     claims: Vec<String>,
 }
 
-impl Entry {
-    /// Whether everybody who was let in by another entry would be let in by this, for the same.
-    fn keeps(&self, before: &Self) -> bool {
-        let holds =
-            |these: &[String], those: &[String]| those.iter().all(|one| these.contains(one));
-        self.roles == before.roles
-            && self.feeds == before.feeds
-            && self.minerals == before.minerals
-            && self.others == before.others
-            && holds(&self.token_sha256, &before.token_sha256)
-            && holds(&self.certificates, &before.certificates)
-            && holds(&self.claims, &before.claims)
+impl CredentialSet {
+    fn includes(&self, other: &Self) -> bool {
+        fn all<T: PartialEq>(these: &[T], those: &[T]) -> bool {
+            those.iter().all(|one| these.contains(one))
+        }
+        all(&self.tokens, &other.tokens)
+            && all(&self.certificates, &other.certificates)
+            && all(&self.claims, &other.claims)
     }
 }
 
 impl Identities {
-    /// Reads a file.
+    /// Parses a file.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with it, at once; where it is no TOML, the first fault with its line.
+    /// Every problem of the file, or the first place at which it is not TOML. Values are not
+    /// quoted, because one may be a token that was written there by mistake.
     pub fn parse(text: &str) -> Result<Self, Problems> {
-        let file: File =
-            toml::from_str(text).map_err(|error| Problems(vec![no_toml(text, &error)]))?;
+        let values = parse(text).map_err(|error| Problems::from(Problem::from(error)))?;
+        let collector = Collector::without_values();
+        let mut root = Table::root(values, &collector);
+        let tables = root.tables("identities");
+        if tables.len() > IDENTITIES_MAX {
+            root.reject("identities", format!("has more than {IDENTITIES_MAX} identities"));
+        }
+        drop(root);
         let mut known = Self::default();
-        let mut problems = Vec::new();
-        if file.identities.len() > IDENTITIES_MAX {
-            let count = file.identities.len();
-            problems.push(format!("identities: {count}; at most {IDENTITIES_MAX} are allowed"));
+        for table in tables {
+            known.add(table);
         }
-        for (at, entry) in file.identities.iter().enumerate() {
-            let mut faults = Faults { at, problems: &mut problems };
-            known.add(entry, &mut faults);
-        }
-        known.entries = file.identities;
-        if problems.is_empty() { Ok(known) } else { Err(Problems(problems)) }
+        collector.finish(known)
     }
 
-    fn add(&mut self, entry: &Entry, faults: &mut Faults<'_>) {
-        let name = faults.take("name", ALLOWED, Slug::parse(&entry.name));
-        let place = self.all.len();
-        if self.all.iter().any(|one| *one.name == *entry.name) {
-            faults.add("name", &format!("{:?} stands here twice", entry.name));
+    fn add(&mut self, mut table: Table<'_>) {
+        let index = self.all.len();
+        let name = table.required("name").and_then(|node| {
+            let name = node.read(parse_slug)?;
+            if self.all.iter().any(|one| *one.name == *name.as_str()) {
+                node.reject(format!("{:?} is listed twice", name.as_str()));
+            }
+            Some(name)
+        });
+        let roles = table.required("roles").map_or_else(Vec::new, |node| {
+            if node.is_empty_list() {
+                node.reject("must have at least one of subscriber, publisher, operator");
+            }
+            node.read_list(|text| {
+                Role::parse(text).ok_or("must be subscriber, publisher or operator")
+            })
+        });
+        let grant = grant(&mut table, roles.contains(&Role::Publisher));
+        let credentials = self.credentials(&mut table, index);
+        let name = name.map_or_else(|| Arc::from(""), |name| Arc::from(name.as_str()));
+        let revocation = Revocation::default();
+        let identity = Identity { name, roles, grant, is_authenticated: true, revocation };
+        self.all.push(Arc::new(identity));
+        self.credentials.push(credentials);
+    }
+
+    fn credentials(&mut self, table: &mut Table<'_>, index: usize) -> CredentialSet {
+        let mut tokens = Vec::new();
+        let [token_sha256, certificates, claims] =
+            ["token_sha256", "certificates", "claims"].map(|key| parts(table, key));
+        if token_sha256.is_empty() && certificates.is_empty() && claims.is_empty() {
+            table.reject("", "needs at least one of token_sha256, certificates and claims");
         }
-        let grant = grant(entry, faults);
-        for (at, text) in entry.token_sha256.iter().enumerate() {
-            let field = format!("token_sha256[{at}]");
-            let hash = faults.take(&field, "64 hexadecimal digits", Hash::parse(text));
+        for part in token_sha256 {
+            let hash =
+                part.read(|text| TokenHash::parse(text).ok_or("must be 64 hexadecimal digits"));
             let Some(hash) = hash else { continue };
             if self.tokens.iter().any(|(one, _)| *one == hash) {
-                faults.add(&field, "stands here twice");
+                part.reject("is listed twice");
             }
-            self.tokens.push((hash, u32::try_from(place).unwrap_or(u32::MAX)));
+            self.tokens.push((hash, u32::try_from(index).unwrap_or(u32::MAX)));
+            tokens.push(hash);
         }
-        let (certificates, claims) = (&mut self.certificates, &mut self.claims);
-        for (map, field, texts) in
-            [(certificates, "certificates", &entry.certificates), (claims, "claims", &entry.claims)]
-        {
-            for (at, text) in texts.iter().enumerate() {
-                if text.is_empty() {
-                    faults.add(&format!("{field}[{at}]"), "must not be empty");
-                } else if map.insert(text.clone(), place).is_some() {
-                    faults.add(&format!("{field}[{at}]"), &format!("{text:?} stands here twice"));
-                }
-            }
-        }
-        if entry.token_sha256.is_empty() && entry.certificates.is_empty() && entry.claims.is_empty()
-        {
-            faults.add("token_sha256", "or certificates or claims must say how it is known");
-        }
-        let roles = roles(entry, faults);
-        let name = name.map_or_else(|| Arc::from(""), |name| Arc::from(name.as_str()));
-        self.all.push(Arc::new(Identity {
-            name,
-            roles,
-            grant,
-            proved: true,
-            admission: Admission::default(),
-        }));
+        let certificates = add_names(&mut self.certificates, &certificates, index);
+        let claims = add_names(&mut self.claims, &claims, index);
+        CredentialSet { tokens, certificates, claims }
     }
 
-    /// Takes the place of others: who is in both stays in. Gives the admission of those who do not, which ends once these are in
-    /// force.
-    pub fn replace(&mut self, before: &Self) -> Vec<Admission> {
-        let mut ended = Vec::new();
-        for (identity, entry) in before.all.iter().zip(&before.entries) {
-            let same = |one: &Entry| one.name == entry.name && one.keeps(entry);
-            let same = self.entries.iter().position(same);
+    /// Replaces the identities of `before`: those in both stay connected. Returns the
+    /// revocations of those that are not, to be revoked once these are in force.
+    pub fn replace(&mut self, before: &Self) -> Vec<Revocation> {
+        let mut revoked = Vec::new();
+        for (identity, credentials) in before.all.iter().zip(&before.credentials) {
+            let mut these = self.all.iter().zip(&self.credentials);
+            let same = these.position(|(one, other)| {
+                one.name == identity.name
+                    && one.roles == identity.roles
+                    && one.grant == identity.grant
+                    && other.includes(credentials)
+            });
             match same.and_then(|at| self.all.get_mut(at)) {
-                Some(kept) => Arc::make_mut(kept).admission = identity.admission.clone(),
-                None => ended.push(identity.admission.clone()),
+                Some(kept) => Arc::make_mut(kept).revocation = identity.revocation.clone(),
+                None => revoked.push(identity.revocation.clone()),
             }
         }
-        ended
+        revoked
     }
 
-    /// Whose token this is. Takes as long whoever it is, and nobody's as well.
+    /// The identity of a token. Takes the same time for every token, known or not.
     pub fn by_token(&self, token: &str) -> Option<Arc<Identity>> {
-        let sent = Hash::of(token);
+        let sent = TokenHash::of(token);
         let mut found = u32::MAX;
-        for (hash, place) in &self.tokens {
-            let is: Choice = sent.is(hash);
-            found.conditional_assign(place, is);
+        for (hash, index) in &self.tokens {
+            let is: Choice = sent.ct_eq(hash);
+            found.conditional_assign(index, is);
         }
         self.all.get(usize::try_from(found).ok()?).cloned()
     }
 
-    /// Whose certificate has one of these names; of several, that of the first name.
+    /// The identity whose certificate has one of these names; of several, that of the first name.
     pub fn by_certificate(&self, names: &[String]) -> Option<Arc<Identity>> {
-        let place = names.iter().find_map(|name| self.certificates.get(name))?;
-        self.all.get(*place).cloned()
+        let index = names.iter().find_map(|name| self.certificates.get(name))?;
+        self.all.get(*index).cloned()
     }
 
-    /// The entry that has one of these claims, the first of the file; its name is that of the entry and the subject.
+    /// The first identity of the file that has one of these claims; its name gets the subject after
+    /// a slash.
     pub fn by_claims(&self, subject: &str, claims: &[String]) -> Option<Arc<Identity>> {
-        let place = claims.iter().filter_map(|claim| self.claims.get(claim)).min()?;
-        let entry = self.all.get(*place)?;
+        let index = claims.iter().filter_map(|claim| self.claims.get(claim)).min()?;
+        let entry = self.all.get(*index)?;
         let name = Arc::from(format!("{}/{subject}", entry.name));
         Some(Arc::new(Identity { name, ..(**entry).clone() }))
     }
 }
 
-/// Without the line itself, which may hold a token that was written there by mistake.
-fn no_toml(text: &str, error: &toml::de::Error) -> String {
-    let start = error.span().map_or(0, |span| span.start);
-    let line = text.get(..start).unwrap_or_default().matches('\n').count().saturating_add(1);
-    format!("line {line}: {}", error.message())
+fn parts<'c>(table: &mut Table<'c>, key: &'static str) -> Vec<Node<'c>> {
+    table.optional(key).map_or_else(Vec::new, |node| node.parts())
 }
 
-/// Notes what is wrong with one entry.
-struct Faults<'a> {
-    at: usize,
-    problems: &'a mut Vec<String>,
-}
-
-impl Faults<'_> {
-    fn add(&mut self, field: &str, fault: &str) {
-        self.problems.push(format!("identities[{}].{field}: {fault}", self.at));
-    }
-
-    fn take<T>(&mut self, field: &str, allowed: &str, read: Option<T>) -> Option<T> {
-        if read.is_none() {
-            self.add(field, &format!("must be {allowed}"));
-        }
-        read
-    }
-}
-
-fn roles(entry: &Entry, faults: &mut Faults<'_>) -> Vec<Role> {
-    if entry.roles.is_empty() {
-        faults.add("roles", "must have at least one of subscriber, publisher, operator");
-    }
-    let mut roles = Vec::new();
-    for (at, text) in entry.roles.iter().enumerate() {
-        let allowed = "subscriber, publisher or operator";
-        roles.extend(faults.take(&format!("roles[{at}]"), allowed, Role::parse(text)));
-    }
-    let publishes = roles.contains(&Role::Publisher);
-    if publishes && entry.feeds.is_empty() {
-        faults.add("feeds", "must name the feeds that a publisher may publish for");
-    }
-    if !publishes && (!entry.feeds.is_empty() || entry.minerals.is_some() || entry.others) {
-        faults.add("feeds", "and minerals and others are for publishers only");
-    }
-    roles
-}
-
-fn grant(entry: &Entry, faults: &mut Faults<'_>) -> Grant {
-    let mut feeds = BTreeSet::new();
-    for (at, text) in entry.feeds.iter().enumerate() {
-        feeds.extend(faults.take(&format!("feeds[{at}]"), ALLOWED, Slug::parse(text)));
-    }
-    let minerals = entry.minerals.as_ref().map(|texts| {
-        let mut minerals = BTreeSet::new();
-        for (at, text) in texts.iter().enumerate() {
-            let allowed = "a mineral or group of the catalogue";
-            let group = faults.take(&format!("minerals[{at}]"), allowed, Mineral::parse(text));
-            let Some(group) = group else { continue };
-            minerals.extend(Mineral::all().filter(|mineral| mineral.is_within(group)));
-        }
-        minerals
+/// Adds names that must be unique in the file; returns them.
+fn add_names(known: &mut BTreeMap<String, usize>, parts: &[Node<'_>], index: usize) -> Vec<String> {
+    let names = parts.iter().filter_map(|part| {
+        part.read(|text| {
+            if text.is_empty() {
+                Err("must not be empty".to_owned())
+            } else if known.insert(text.to_owned(), index).is_some() {
+                Err(format!("{text:?} is listed twice"))
+            } else {
+                Ok(text.to_owned())
+            }
+        })
     });
-    Grant { feeds, minerals, others: entry.others }
+    names.collect()
+}
+
+fn grant(table: &mut Table<'_>, is_publisher: bool) -> PublishGrant {
+    let feeds = parts(table, "feeds");
+    let minerals = table.optional("minerals");
+    let others = table
+        .optional("others")
+        .and_then(|node| node.read(|text| text.parse().map_err(|_| "must be true or false")));
+    let others = others.unwrap_or_default();
+    if is_publisher && feeds.is_empty() {
+        table.reject("feeds", "must name the feeds that a publisher may publish for");
+    }
+    if !is_publisher && (!feeds.is_empty() || minerals.is_some() || others) {
+        table.reject("", "has feeds, minerals or others, which only a publisher has");
+    }
+    let minerals = minerals.map(|node| {
+        let groups = node.read_list(|text| {
+            Mineral::parse(text).ok_or("must be a mineral or group of the catalogue")
+        });
+        let is_granted = |mineral: &Mineral| groups.iter().any(|group| mineral.is_within(*group));
+        Mineral::all().filter(is_granted).collect()
+    });
+    let feeds: BTreeSet<Slug> = feeds.iter().filter_map(|part| part.read(parse_slug)).collect();
+    PublishGrant { feeds, minerals, others }
+}
+
+fn parse_slug(text: &str) -> Result<Slug, String> {
+    Slug::parse(text).ok_or_else(|| format!("must be {ALLOWED}"))
 }
 
 #[cfg(test)]
@@ -263,8 +227,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_identity_is_found_by_what_it_shows_and_by_nothing_else() {
-        let (token, other) = (Hash::of("secret"), Hash::of("new secret"));
+    fn an_identity_is_found_by_its_credentials_only() {
+        let (token, other) = (TokenHash::of("secret"), TokenHash::of("new secret"));
         let text = format!(
             "[[identities]]\nname = \"desk\"\nroles = [\"operator\"]\ntoken_sha256 = [\"{token}\", \"{other}\"]\n\
              [[identities]]\nname = \"importer\"\nroles = [\"publisher\"]\nfeeds = [\"usgs\"]\nminerals = [\"REE\"]\n\
@@ -289,8 +253,8 @@ mod tests {
     }
 
     #[test]
-    fn who_may_less_or_shows_what_is_no_longer_taken_must_prove_it_anew() {
-        let (first, second) = (Hash::of("first"), Hash::of("second"));
+    fn an_identity_with_fewer_rights_or_replaced_credentials_must_authenticate_again() {
+        let (first, second) = (TokenHash::of("first"), TokenHash::of("second"));
         let file = |roles: &str, tokens: &str| {
             let entry = format!(
                 "[[identities]]\nname = \"desk\"\nroles = [{roles}]\ntoken_sha256 = [{tokens}]\n"
@@ -304,8 +268,8 @@ mod tests {
             let ended = now.replace(before).len();
             let kept = now.all.iter().zip(&before.all);
             let kept = kept.filter(|(now, before)| {
-                before.admission.end();
-                now.admission.has_ended()
+                before.revocation.revoke();
+                now.revocation.is_revoked()
             });
             (ended, kept.count())
         };
@@ -318,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_of_a_file_is_named_at_once() {
+    fn every_problem_of_a_file_is_reported_at_once() {
         let text = "[[identities]]\nname = \"a b\"\nroles = []\ntoken_sha256 = [\"12\"]\n\
             [[identities]]\nname = \"x\"\nroles = [\"publisher\", \"root\"]\nminerals = [\"unobtainium\"]\n\
             [[identities]]\nname = \"x\"\nroles = [\"subscriber\"]\nfeeds = [\"f\"]\ncertificates = [\"n\", \"n\", \"\"]\n";

@@ -6,7 +6,7 @@ use super::forward::Forward;
 use super::journal::Journal;
 use super::market::OneMarket;
 use super::top::Top;
-use crate::config::{self, Config, Flags, Problems};
+use crate::config::{self, Config, Flags};
 use crate::grpc::pb::{Alert, Market, ThreatRecord};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -444,7 +444,7 @@ pub struct DataDir {
 
 impl DataDir {
     /// The settings, with the directory that was named.
-    pub(super) fn settings(&self) -> Result<Config, Problems> {
+    pub(super) fn settings(&self) -> Result<Config, config::Error> {
         let flags = Flags { data_dir: self.data_dir.clone(), listen: None };
         config::load(self.config.as_deref(), &flags)
     }

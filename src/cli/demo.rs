@@ -17,7 +17,7 @@ use crate::grpc::pb::{
 };
 use crate::pipeline::PipelineView;
 use crate::server::{self, Node};
-use lodewatch_client::{Connection, Publisher, Resumed, Servers, Subscription};
+use lodewatch_client::{Connection, Publisher, Servers, StreamEvent, Subscription};
 use lodewatch_importers::bundled;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -113,7 +113,7 @@ impl Stage {
         let mut subscription = Subscription::new(self.servers.clone(), request);
         let (tell, told) = watch::channel(0);
         let printer = tokio::spawn(async move {
-            while let Ok(Resumed::Message(message)) = subscription.next().await {
+            while let Ok(StreamEvent::Message(message)) = subscription.next().await {
                 let Some(Message::Alerts(alerts)) = message.message else { continue };
                 if print(output, &alerts.alerts).is_err() {
                     return;

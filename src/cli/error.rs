@@ -75,7 +75,7 @@ pub enum Error {
     },
     /// There can be no such identity.
     #[error("there can be no such identity: {0}")]
-    Identity(crate::access::Problems),
+    Identity(lodewatch_toml_reader::Problems),
     /// Alerts cannot be handed on.
     #[error(transparent)]
     Forward(sinks::Error),
@@ -84,7 +84,7 @@ pub enum Error {
     Intake(#[from] feed_sync::Error),
     /// The configuration is wrong.
     #[error(transparent)]
-    Config(#[from] config::Problems),
+    Config(#[from] config::Error),
     /// The server does not run.
     #[error(transparent)]
     Server(#[from] server::Error),
@@ -125,7 +125,7 @@ impl Error {
 
     /// Whether the same may succeed later.
     pub(super) fn may_pass(&self) -> bool {
-        let refused = |status: &Status| lodewatch_client::passing(status).is_some();
+        let refused = |status: &Status| lodewatch_client::retry_delay(status).is_some();
         matches!(self, Self::Client(lodewatch_client::Error::Connect { .. }))
             || matches!(self, Self::Refused { status, .. } if refused(status))
     }

@@ -10,8 +10,8 @@ use crate::feed_sync::{self, Checkpoints, Format, Rounds};
 use crate::{metrics, server};
 use clap::Args;
 use futures_util::future::OptionFuture;
-use lodewatch_client::Place;
 use lodewatch_client::Servers;
+use lodewatch_client::StateFile;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -52,12 +52,16 @@ pub(super) async fn run(servers: Servers, output: Output, arguments: Feed) -> Re
             feeds.len()
         ))?);
     };
-    let place = Place::new(state);
+    let state_file = StateFile::new(state);
     if status {
-        return standings::print(output, &feeds, place.read().map_err(feed_sync::Error::Place)?);
+        return standings::print(
+            output,
+            &feeds,
+            state_file.load().map_err(feed_sync::Error::StateFile)?,
+        );
     }
     let names = feeds.iter().map(|feed| &feed.name);
-    let checkpoints = Checkpoints::open(place, names).map_err(feed_sync::Error::Place)?;
+    let checkpoints = Checkpoints::open(state_file, names).map_err(feed_sync::Error::StateFile)?;
     // It is read, and stamps nothing.
     let clock = Clock::system(0);
     let rounds = if once { Rounds::One } else { Rounds::Endless };

@@ -10,8 +10,8 @@ use crate::sinks::alertmanager::{self, Alertmanager};
 use crate::sinks::webhook::{self, Webhook};
 use crate::sinks::{self, Receiver, Secrets};
 use clap::{Args, Subcommand};
-use lodewatch_client::Place;
 use lodewatch_client::Servers;
+use lodewatch_client::StateFile;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -144,7 +144,7 @@ fn to_alertmanager(to: ToAlertmanager) -> Result<Alertmanager, Error> {
     })?;
     Ok(Alertmanager {
         receivers: receivers.map_err(Error::Forward)?,
-        place: Place::new(to.handing.state),
+        state_file: StateFile::new(to.handing.state),
         filter,
         repeat: Duration::from_secs(to.repeat.into()),
         link: to.link,
@@ -162,7 +162,7 @@ fn to_webhook(to: ToWebhook) -> Result<Webhook, Error> {
     Ok(Webhook {
         receiver: Receiver::new(&to.url, authorization.as_deref()).map_err(Error::Forward)?,
         secrets: secrets.map_err(Error::Forward)?,
-        place: Place::new(to.handing.state),
+        state_file: StateFile::new(to.handing.state),
         request,
         skip: to.skip,
     })

@@ -77,7 +77,7 @@ pub(super) async fn read(
     let policy = policies.get_policy(GetPolicyRequest::default()).await.map_err(refused())?;
     let request = ListThreatsRequest { page_size: 1000, ..ListThreatsRequest::default() };
     let threats =
-        lodewatch_client::all_threats(connection.clone(), request).await.map_err(refused())?;
+        lodewatch_client::list_all_threats(connection.clone(), request).await.map_err(refused())?;
     let filter = AlertFilter {
         minerals: vec![market.mineral.clone()],
         stages: vec![stage.into()],

@@ -76,7 +76,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
     }
     let servers = || -> Result<Servers, Error> {
         let credentials = credentials::read(&credentials)?;
-        Ok(Servers::parse_for(address.iter().map(String::as_str), credentials)?)
+        Ok(Servers::parse_with_credentials(address.iter().map(String::as_str), credentials)?)
     };
     match command {
         Command::Serve(flags) => serve::run(&flags).await,

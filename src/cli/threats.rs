@@ -24,7 +24,7 @@ pub(super) async fn run(
         page_size: 1000,
         ..ListThreatsRequest::default()
     };
-    let records = lodewatch_client::all_threats(servers.connect().await?, request).await;
+    let records = lodewatch_client::list_all_threats(servers.connect().await?, request).await;
     let records = records.map_err(Error::refused("listing threats"))?;
     match output {
         Output::Json => records.iter().try_for_each(output::json)?,

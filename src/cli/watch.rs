@@ -11,7 +11,7 @@ use crate::grpc::pb::subscribe_response::Message;
 use crate::grpc::pb::{
     Alert, AlertFilter, AlertKind, Exercises, Level, Stage, Start, SubscribeRequest,
 };
-use lodewatch_client::{Resumed, Servers, Subscription};
+use lodewatch_client::{Servers, StreamEvent, Subscription};
 use tonic::{Code, Status};
 
 /// Prints alerts until it is told to stop, which is no failure.
@@ -40,7 +40,7 @@ async fn watch(servers: &Servers, output: Output, arguments: &Watch) -> Result<(
     let (mut heard, mut lost) = (false, false);
     loop {
         match subscription.next().await.map_err(Error::refused(doing(&arguments.from)))? {
-            Resumed::Message(message) => {
+            StreamEvent::Message(message) => {
                 heard = true;
                 if std::mem::take(&mut lost) {
                     output::note("connected again, going on where it stopped");
@@ -48,7 +48,7 @@ async fn watch(servers: &Servers, output: Output, arguments: &Watch) -> Result<(
                 show(output, arguments, clock.now(), message.message)?;
             }
             // Somebody takes connections who never answers a call: not the server that is meant, or not in its way.
-            Resumed::Lost(status)
+            StreamEvent::Disconnected(status)
                 if !heard
                     && matches!(
                         status.code(),
@@ -57,7 +57,7 @@ async fn watch(servers: &Servers, output: Output, arguments: &Watch) -> Result<(
             {
                 return Err(Error::refused("watching")(status));
             }
-            Resumed::Lost(status) => {
+            StreamEvent::Disconnected(status) => {
                 if !std::mem::replace(&mut lost, true) {
                     output::note(&format!("connection lost ({}), trying again", status.message()));
                 }

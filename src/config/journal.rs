@@ -1,18 +1,15 @@
-//! Where the journal is, and how it is reached there.
+//! Where the journal is, and how to connect to it.
 
-use super::access;
-use super::figure;
-use super::problem::Problems;
-use super::settings::{count, yes_or_no};
-use super::table::Table;
+use super::values::{count, file, flag, parse_millis, text};
+use lodewatch_toml_reader::Table;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Where the journal is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Store {
-    /// In a file of the data directory, for one process.
-    Embedded,
+    /// In an SQLite file of the data directory, for one process.
+    Sqlite,
     /// In a stream of NATS, for many replicas.
     JetStream(Box<JetStream>),
 }
@@ -26,30 +23,28 @@ pub struct JetStream {
     pub stream: String,
     /// On how many servers every message is kept, 1 to 5.
     pub replicas: usize,
-    /// The monitoring endpoints of the servers, `http://` with host and port: where they say whether they sync every write.
+    /// The monitoring endpoints of the servers, `http://` with host and port: they say whether the
+    /// servers sync every write.
     pub monitors: Vec<String>,
-    /// How long an append waits for an answer before it is given up as unknown.
+    /// How long an append waits for an answer before its outcome counts as unknown.
     pub timeout: Duration,
-    /// Whether to serve without the proof that what is acknowledged is durable.
+    /// Whether to serve where it cannot be verified that acknowledged writes are durable.
     pub allow_weaker_durability: bool,
-    /// Who we are.
     pub credentials: Credentials,
-    /// PEM file of the authorities that the servers' certificates come from; `None` for those of the system.
+    /// PEM file of the authorities that sign the servers' certificates; `None` for those of the
+    /// system.
     pub ca_file: Option<PathBuf>,
-    /// PEM files of our own certificate and its key.
+    /// PEM files of the client certificate and its key.
     pub certificate: Option<(PathBuf, PathBuf)>,
 }
 
-/// Who we are to NATS. Secrets are in files, so that no setting holds one.
+/// How to authenticate to NATS. Secrets are in files, so that no setting holds one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credentials {
-    /// Nobody.
     None,
     /// A user, and the file with the password.
     Password {
-        /// By name.
         user: String,
-        /// The file.
         file: PathBuf,
     },
     /// The file with a token.
@@ -60,102 +55,77 @@ pub enum Credentials {
     File(PathBuf),
 }
 
-pub(super) fn parse(mut table: Table, problems: &mut Problems) -> Option<Store> {
-    let is_shared = table.required("store", problems).and_then(|node| {
-        node.read(problems, |text| match text {
-            "sqlite" => Ok(false),
-            "jetstream" => Ok(true),
-            _ => Err("must be sqlite or jetstream".to_owned()),
-        })
+/// Reads `[journal]`.
+pub(super) fn parse(mut table: Table<'_>) -> Option<Store> {
+    let is_shared = table.read("store", |text| match text {
+        "sqlite" => Ok(false),
+        "jetstream" => Ok(true),
+        _ => Err("must be sqlite or jetstream"),
     });
-    let stream = table.table("jetstream", problems).and_then(|table| jetstream(table, problems));
-    table.finish(problems);
-    let (is_shared, stream) = (is_shared?, stream?);
-    Some(if is_shared { Store::JetStream(Box::new(stream)) } else { Store::Embedded })
+    let stream = jetstream(table.table("jetstream")?)?;
+    Some(if is_shared? { Store::JetStream(Box::new(stream)) } else { Store::Sqlite })
 }
 
-fn jetstream(mut table: Table, problems: &mut Problems) -> Option<JetStream> {
+fn jetstream(mut table: Table<'_>) -> Option<JetStream> {
     const TIMEOUT_DAYS_MAX: u64 = 1;
     const TIMEOUT_MS_MIN: u64 = 100;
-    let servers = urls(&mut table, "servers", &["nats://", "tls://"], problems);
+    let servers = urls(&mut table, "servers", &["nats://", "tls://"]);
+    let monitors = urls(&mut table, "monitors", &["http://"]);
     if servers.as_ref().is_some_and(Vec::is_empty) {
-        table.refuse("servers", problems, "must not be empty".to_owned());
+        table.reject("servers", "must not be empty");
     }
-    let monitors = urls(&mut table, "monitors", &["http://"], problems);
-    let stream = table.required("stream", problems).and_then(|node| node.read(problems, name));
-    let replicas = count(&mut table, "replicas", 1..=5, problems);
-    let timeout = table.required("timeout", problems).and_then(|node| {
-        node.read(problems, |text| {
-            let millis = figure::millis(text, TIMEOUT_DAYS_MAX)?;
-            let allowed = Some(millis).filter(|millis| *millis >= TIMEOUT_MS_MIN);
-            allowed.ok_or_else(|| format!("must be {TIMEOUT_MS_MIN}ms at least"))
-        })
+    let stream = table.read("stream", parse_stream_name);
+    let replicas = count(&mut table, "replicas", 1..=5);
+    let timeout = table.read("timeout", |text| {
+        let millis = parse_millis(text, TIMEOUT_DAYS_MAX)?;
+        let allowed = Some(millis).filter(|millis| *millis >= TIMEOUT_MS_MIN);
+        allowed.ok_or_else(|| format!("must be at least {TIMEOUT_MS_MIN}ms"))
     });
-    let weaker = table
-        .required("allow_weaker_durability", problems)
-        .and_then(|node| node.read(problems, yes_or_no));
-    let credentials = credentials(&mut table, problems);
-    let mut file = |key| access::file(&mut table, key, problems).ok();
-    let (ca_file, cert_file, key_file) = (file("ca_file"), file("cert_file"), file("key_file"));
-    let certificate = match (cert_file?, key_file?) {
-        (Some(certificate), Some(key)) => Some((certificate, key)),
-        (None, None) => None,
-        _ => {
-            table.refuse("", problems, "cert_file and key_file are set together".to_owned());
-            None
-        }
-    };
-    table.finish(problems);
+    let allow_weaker_durability = flag(&mut table, "allow_weaker_durability");
+    let credentials = credentials(&mut table);
+    let [ca_file, cert_file, key_file] =
+        ["ca_file", "cert_file", "key_file"].map(|key| file(&mut table, key));
+    if cert_file.is_some() != key_file.is_some() {
+        table.reject("", "needs both cert_file and key_file, or neither");
+    }
     Some(JetStream {
         servers: servers?,
         stream: stream?,
-        replicas: replicas?,
+        replicas,
         monitors: monitors?,
         timeout: timeout.map(Duration::from_millis)?,
-        allow_weaker_durability: weaker?,
-        credentials: credentials?,
-        ca_file: ca_file?,
-        certificate,
+        allow_weaker_durability,
+        credentials,
+        ca_file,
+        certificate: cert_file.zip(key_file),
     })
 }
 
-fn credentials(table: &mut Table, problems: &mut Problems) -> Option<Credentials> {
-    let mut text = |key| {
-        let node = table.required(key, problems)?;
-        node.read(problems, |text| Ok(text.to_owned()))
-    };
-    let user = text("user")?;
-    let [password, token, nkey, file] =
-        ["password_file", "token_file", "nkey_file", "credentials_file"].map(&mut text);
-    let (password, token, nkey, file) = (password?, token?, nkey?, file?);
-    if user.is_empty() != password.is_empty() {
-        table.refuse("", problems, "user and password_file are set together".to_owned());
-        return None;
+fn credentials(table: &mut Table<'_>) -> Credentials {
+    let user = text(table, "user");
+    let [password, token, nkey, credentials] =
+        ["password_file", "token_file", "nkey_file", "credentials_file"]
+            .map(|key| file(table, key));
+    if user.is_empty() != password.is_none() {
+        table.reject("", "needs both user and password_file, or neither");
     }
-    let ways = [
-        (!user.is_empty()).then(|| Credentials::Password { user, file: password.into() }),
-        (!token.is_empty()).then(|| Credentials::Token(token.into())),
-        (!nkey.is_empty()).then(|| Credentials::NKey(nkey.into())),
-        (!file.is_empty()).then(|| Credentials::File(file.into())),
-    ];
-    let mut ways = ways.into_iter().flatten();
+    let mut ways = [
+        password.map(|file| Credentials::Password { user, file }),
+        token.map(Credentials::Token),
+        nkey.map(Credentials::NKey),
+        credentials.map(Credentials::File),
+    ]
+    .into_iter()
+    .flatten();
     let first = ways.next().unwrap_or(Credentials::None);
     if ways.next().is_some() {
-        let fault = "only one of user, token_file, nkey_file and credentials_file may be set";
-        table.refuse("", problems, fault.to_owned());
-        return None;
+        table.reject("", "may have only one of user, token_file, nkey_file and credentials_file");
     }
-    Some(first)
+    first
 }
 
 /// A list of addresses, each with a scheme and a port.
-fn urls(
-    table: &mut Table,
-    key: &'static str,
-    schemes: &[&str],
-    problems: &mut Problems,
-) -> Option<Vec<String>> {
-    let nodes = table.required(key, problems)?.list(problems);
+fn urls(table: &mut Table<'_>, key: &'static str, schemes: &[&str]) -> Option<Vec<String>> {
     let read = |text: &str| {
         let rest = schemes.iter().find_map(|scheme| text.strip_prefix(scheme));
         let is_address = rest.and_then(|rest| rest.rsplit_once(':')).is_some_and(|(host, port)| {
@@ -165,15 +135,16 @@ fn urls(
         let example = example.collect::<Vec<_>>().join(" or ");
         if is_address { Ok(text.to_owned()) } else { Err(format!("must be {example}")) }
     };
-    let urls: Vec<_> = nodes.iter().map(|node| node.read(problems, read)).collect();
-    urls.into_iter().collect()
+    let found = table.collector().len();
+    let urls = table.required(key)?.split_at_commas().read_list(read);
+    (table.collector().len() == found).then_some(urls)
 }
 
-/// A name that NATS takes for a stream, and that can be part of a subject.
-fn name(text: &str) -> Result<String, String> {
+/// A name that NATS accepts for a stream, and that can be part of a subject.
+fn parse_stream_name(text: &str) -> Result<String, String> {
     const CHARS_MAX: usize = 32;
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    if !text.is_empty() && text.len() <= CHARS_MAX && text.chars().all(fits) {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if !text.is_empty() && text.len() <= CHARS_MAX && text.chars().all(is_allowed) {
         Ok(text.to_owned())
     } else {
         Err(format!("must be 1 to {CHARS_MAX} of A-Z a-z 0-9 _ -"))

@@ -1,10 +1,10 @@
-//! Where settings come from: the layers, and how they are laid over each other.
+//! The layers of settings, and how they are merged.
 
-use super::problem::{Origin, Problem, Problems};
 use super::settings::Config;
-use super::table::Table;
-use ::config::{ConfigError, Environment, File, FileFormat, Map, Source, Value, ValueKind};
+use ::config::{ConfigError, Environment, File, FileFormat, Format, Map, Source, ValueKind};
+use lodewatch_toml_reader::{Collector, Kind, Problem, Problems, Table, Value};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What the names of all environment variables of ours begin with, before a `_`.
 pub(super) const PREFIX: &str = "LODEWATCH";
@@ -15,8 +15,17 @@ pub(super) const SEPARATOR: &str = "__";
 /// The defaults: the very file that is shipped, so that the two cannot differ.
 pub(super) const BUILT_IN: &str = include_str!("../../deploy/lodewatch.toml");
 
-/// The one variable of ours that is no setting of the server: a client's bearer token.
+/// A client's bearer token: the one variable of ours that is no setting of the server.
 const TOKEN: &str = "LODEWATCH_TOKEN";
+
+/// What the config crate calls the environment.
+const ENVIRONMENT: &str = "the environment";
+
+/// The settings cannot be used: every problem, with its key, where it was written and what is
+/// allowed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot load the configuration:\n  {0}")]
+pub struct Error(pub(super) Problems);
 
 /// The bearer token that the environment holds for a client.
 #[allow(clippy::disallowed_methods, reason = "only config reads the environment")]
@@ -24,7 +33,8 @@ pub fn token() -> Option<String> {
     std::env::var(TOKEN).ok().filter(|token| !token.is_empty())
 }
 
-/// Settings that the command line may name, as they were written; `None` where a flag was not given.
+/// Settings that the command line may name, as they were written; `None` where a flag was not
+/// given.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
     /// `--listen`, for `server.listen`.
@@ -36,138 +46,163 @@ pub struct Flags {
 /// Reads the settings: defaults, then the file, then the environment, then flags.
 ///
 /// # Errors
+///
 /// Everything that is unknown, missing or out of range in any of them, all at once.
-pub fn load(file: Option<&Path>, flags: &Flags) -> Result<Config, Problems> {
+pub fn load(file: Option<&Path>, flags: &Flags) -> Result<Config, Error> {
     let environment = Environment::with_prefix(PREFIX).prefix_separator("_").separator(SEPARATOR);
     read(file, Some(&environment), flags)
 }
 
-/// Reads the defaults and then the file, as if there were neither environment nor flags; without a file, the defaults.
+/// Reads the defaults and then the file, without environment and flags; without a file, the
+/// defaults.
 ///
 /// # Errors
+///
 /// Everything that is unknown, missing or out of range in the file, all at once.
-pub fn check(file: Option<&Path>) -> Result<Config, Problems> {
+pub fn check(file: Option<&Path>) -> Result<Config, Error> {
     read(file, None, &Flags::default())
 }
 
-/// Lays the layers over each other and reads the result.
+/// Merges the layers and reads the result.
 pub(super) fn read(
     file: Option<&Path>,
     environment: Option<&Environment>,
     flags: &Flags,
-) -> Result<Config, Problems> {
-    let mut problems = Problems::default();
+) -> Result<Config, Error> {
+    let collector = Collector::default();
     let mut merged = ::config::Config::builder()
         .add_source(File::from_str(BUILT_IN, FileFormat::Toml))
-        .add_source(Layer(file.map_or_else(Map::new, |path| file_values(path, &mut problems))));
+        .add_source(Layer(file.map_or_else(Map::new, |path| file_layer(path, &collector))));
     if let Some(environment) = environment {
-        merged = merged.add_source(environment_layer(environment, &mut problems));
+        merged = merged.add_source(environment_layer(environment, &collector));
     }
     let values = merged
         .add_source(flag_layer(flags))
         .build()
         .and_then(|merged| merged.collect())
         .expect("the layers were read before, and the built-in one by a test");
-    let config = Config::parse(Table::root(values), &mut problems);
-    match config {
-        Some(config) if problems.is_empty() => Ok(config),
-        _ => Err(problems),
-    }
+    let mut root = Table::root(value(ValueKind::Table(values).into(), ""), &collector);
+    let config = Config::parse(&mut root);
+    drop(root);
+    let config = collector.finish(config).map_err(Error)?;
+    Ok(config.expect("settings without problems are complete"))
 }
 
 /// A layer that was read already; each value knows where it was written.
 #[derive(Debug, Clone, Default)]
-struct Layer(Map<String, Value>);
+struct Layer(Map<String, ::config::Value>);
 
 impl Source for Layer {
     fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
         Box::new(self.clone())
     }
 
-    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+    fn collect(&self) -> Result<Map<String, ::config::Value>, ConfigError> {
         Ok(self.0.clone())
     }
 }
 
-/// What a file says, each value with where it was written. Read here and not by the config crate, which would also take a file of
-/// a similar name, and bytes that are not UTF-8.
-pub(super) fn file_values(path: &Path, problems: &mut Problems) -> Map<String, Value> {
+/// The values of a file. The file is read here and not by the config crate, which would also accept
+/// a file of a similar name, and bytes that are not UTF-8.
+fn file_layer(path: &Path, collector: &Collector) -> Map<String, ::config::Value> {
     let origin = path.display().to_string();
-    let read = std::fs::read_to_string(path)
-        .map_err(|error| format!("cannot be read: {error}"))
-        .and_then(|text| {
-            File::from_str(&text, FileFormat::Toml)
-                .collect()
-                .map_err(|error| format!("is not TOML: {error}"))
-        });
-    match read {
-        Ok(values) => {
-            values.into_iter().map(|(key, value)| (key, with_origin(value, &origin))).collect()
-        }
-        Err(fault) => {
-            let origin = Origin::File(origin);
-            problems.push(Problem { key: String::new(), given: None, origin, fault });
-            Map::new()
-        }
-    }
+    let values = read_toml(path).and_then(|(text, _)| {
+        let parsed = FileFormat::Toml.parse(Some(&origin), &text);
+        parsed.map_err(|error| problem(&origin, None, format!("is not valid TOML: {error}")))
+    });
+    values.unwrap_or_else(|problem| {
+        collector.push(problem);
+        Map::new()
+    })
 }
 
-/// Rules and blocs have parts that no variable's name can say, so they are refused here and not half merged.
-fn environment_layer(environment: &Environment, problems: &mut Problems) -> Layer {
-    let mut refuse = |key: &str, fault: String| {
-        let origin = Origin::Environment;
-        problems.push(Problem { key: key.to_owned(), given: None, origin, fault });
+/// The text of a file, and the values that it has.
+pub(super) fn read_toml(path: &Path) -> Result<(String, Value), Problem> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| problem(&name, None, format!("cannot be read: {error}")))?;
+    let values = lodewatch_toml_reader::parse(&text)
+        .map_err(|error| problem(&name, None, format!("is not valid TOML: {error}")))?;
+    let origin = format!("in {name}").into();
+    Ok((text, values.with_origin(&origin)))
+}
+
+/// Rules and blocs have parts that no variable's name can say, so they are rejected here and not
+/// half merged.
+fn environment_layer(environment: &Environment, collector: &Collector) -> Layer {
+    let reject = |key: &str, fault: String| {
+        collector.push(problem(key, Some(variable(key)), fault));
     };
-    let values = environment.collect().unwrap_or_else(|error| {
-        refuse("*", error.to_string());
+    let mut values = environment.collect().unwrap_or_else(|error| {
+        reject("*", error.to_string());
         Map::new()
     });
-    let values: Map<_, _> = values.into_iter().filter(|(key, _)| key != "token").collect();
-    let in_file_only = |key: &str| {
-        let first = key.split(['.', '[']).next().unwrap_or(key);
-        matches!(first, "rules" | "blocs")
-    };
-    let (refused, taken): (Map<_, _>, _) =
-        values.into_iter().partition(|(key, _)| in_file_only(key));
-    let mut refused: Vec<_> = refused.into_keys().collect();
-    refused.sort_unstable();
-    for key in refused {
-        refuse(&key, "rules and blocs are set in the file only".to_owned());
+    values.remove("token");
+    let mut rejected: Vec<_> = values
+        .keys()
+        .filter(|key| matches!(key.split(['.', '[']).next(), Some("rules" | "blocs")))
+        .cloned()
+        .collect();
+    rejected.sort_unstable();
+    for key in rejected {
+        values.remove(&key);
+        reject(&key, "rules and blocs can only be set in the file".to_owned());
     }
-    Layer(taken)
+    Layer(values)
 }
 
 fn flag_layer(flags: &Flags) -> Layer {
     let Flags { listen, data_dir } = flags;
     let data_dir = data_dir.as_ref().map(|path| path.to_string_lossy().into_owned());
     let given = [("server.listen", "--listen", listen), ("data_dir", "--data-dir", &data_dir)];
-    Layer(
-        given
-            .into_iter()
-            .filter_map(|(key, flag, value)| {
-                let value = Value::new(Some(&flag.to_owned()), value.clone()?);
-                Some((key.to_owned(), value))
-            })
-            .collect(),
-    )
+    let value = |(key, flag, value): (&str, &str, &Option<String>)| {
+        let value = ::config::Value::new(Some(&flag.to_owned()), value.clone()?);
+        Some((key.to_owned(), value))
+    };
+    Layer(given.into_iter().filter_map(value).collect())
 }
 
-fn with_origin(value: Value, origin: &String) -> Value {
-    let kind = match value.kind {
-        ValueKind::Table(table) => ValueKind::Table(
-            table.into_iter().map(|(key, value)| (key, with_origin(value, origin))).collect(),
-        ),
-        ValueKind::Array(list) => {
-            ValueKind::Array(list.into_iter().map(|value| with_origin(value, origin)).collect())
+/// A merged value, in words of where it was written.
+fn value(merged: ::config::Value, key: &str) -> Value {
+    let origin = match merged.origin() {
+        None => "built in".into(),
+        Some(ENVIRONMENT) => variable(key),
+        Some(flag) if flag.starts_with("--") => format!("from {flag}").into(),
+        Some(path) => format!("in {path}").into(),
+    };
+    let kind = match merged.kind {
+        ValueKind::String(text) => Kind::Text(text),
+        ValueKind::Array(parts) => {
+            Kind::List(parts.into_iter().map(|part| value(part, key)).collect())
         }
+        ValueKind::Table(values) => {
+            let path = |name: &str| match key {
+                "" => name.to_owned(),
+                _ => format!("{key}.{name}"),
+            };
+            let values = values.into_iter();
+            Kind::Table(
+                values.map(|(name, one)| (name.clone(), value(one, &path(&name)))).collect(),
+            )
+        }
+        // A float is printed as the shortest decimal that is this number: what was written, up to
+        // 15 digits.
         plain @ (ValueKind::Nil
         | ValueKind::Boolean(_)
         | ValueKind::I64(_)
         | ValueKind::I128(_)
         | ValueKind::U64(_)
         | ValueKind::U128(_)
-        | ValueKind::Float(_)
-        | ValueKind::String(_)) => plain,
+        | ValueKind::Float(_)) => Kind::Plain(plain.to_string()),
     };
-    Value::new(Some(origin), kind)
+    Value { kind, origin: Some(origin) }
+}
+
+/// The environment variable of a key, as an origin.
+fn variable(key: &str) -> Arc<str> {
+    format!("from {PREFIX}_{}", key.to_uppercase().replace('.', SEPARATOR)).into()
+}
+
+fn problem(key: &str, origin: Option<Arc<str>>, fault: String) -> Problem {
+    Problem { key: key.to_owned(), given: None, origin, fault }
 }

@@ -1,34 +1,37 @@
-//! Settings: how this process runs, and the policy that it works by.
+//! Settings: how this process runs, and the policy that it applies.
 //!
 //! ```text
 //! deploy/lodewatch.toml ← the operator's file ← LODEWATCH_… environment ← flags
 //!   (compiled in: the defaults)
 //! ```
 //!
-//! Each layer replaces what it names: single settings, weights and blocs by their key, lists (`rules`, `sources`) as a
-//! whole. Everything is read before anything starts; what is unknown or out of range is a `Problems`, which lists
-//! every fault with its key, where it was written and what is allowed.
+//! Each layer replaces what it names: single settings, weights and blocs by their key, lists
+//! (`rules`, `sources`) as a whole. Everything is read before anything starts. An [`Error`] lists
+//! every problem with its key, where it was written and what is allowed.
 //!
-//! Only this module reads the environment. The policy takes effect as an entry of the journal, never from here.
+//! Only this module reads the environment. The policy takes effect as an entry of the journal,
+//! never from here.
+//!
+//! - `layers`: the layers and how they are merged · `settings`: all settings · `values`: single
+//!   values
+//! - `ports`, `access`, `journal`, `policy`, `rule`: parts of the settings
+//! - `feeds`: the file of `lodewatch feed`
 
 mod access;
-mod console;
 mod feeds;
-mod figure;
 mod journal;
 mod layers;
 mod policy;
-mod problem;
+mod ports;
 mod rule;
 mod settings;
-mod table;
 #[cfg(test)]
 mod tests;
+mod values;
 
-pub use access::{Access, Health, Jwt, Metrics, Tls};
-pub use console::Console;
+pub use access::{Access, Jwt, Tls};
 pub use feeds::{Feed, FeedFormat, FeedSource, feeds};
 pub use journal::{Credentials, JetStream, Store};
-pub use layers::{Flags, check, load, token};
-pub use problem::{Problem, Problems};
+pub use layers::{Error, Flags, check, load, token};
+pub use ports::{Console, Health, Metrics};
 pub use settings::{Archive, Clock, Config, Fanout, Log, LogFormat, Reload, Server, Traces};

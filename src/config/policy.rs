@@ -1,36 +1,30 @@
-//! The policy part of the settings: blocs, sources, weights, rules.
+//! The policy: blocs, sources, weights, rules.
 
-use super::figure;
-use super::problem::Problems;
 use super::rule;
-use super::table::{Node, Table};
+use super::values::parse_parts;
 use crate::domain::policy::{Blocs, Destination, Jurisdiction};
 use crate::domain::rule::Metric;
 use crate::domain::share::{Weight, Wgi};
 use crate::domain::threat::Measure;
 use crate::domain::{Country, Policy, Ppm, Rule, Slug};
+use lodewatch_toml_reader::{Node, Table};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most rules of a policy.
 const RULES_MAX: usize = 200;
-/// The most blocs of a policy.
 const BLOCS_MAX: usize = 100;
-/// The most sources in order.
 const SOURCES_MAX: usize = 100;
 
-/// Reads all of it, so that every fault is found.
-pub(super) fn parse(root: &mut Table, problems: &mut Problems) -> Option<Policy> {
-    let blocs = root.table("blocs", problems).map(|table| blocs(&table, problems));
-    let sources = root.required("sources", problems).map(|node| sources(&node, problems));
-    let weights = root.table("weights", problems).map(|table| weights(&table, problems));
-    let wgi = root.table("wgi", problems).map(|table| wgi(&table, problems));
-    let notice_share_min =
-        root.table("notices", problems).and_then(|table| notices(table, problems));
-    let rules = rules(root, blocs.as_ref()?, problems);
-    let asks = rules.iter().find(|rule| rule.metric == Metric::HhiWgiT);
-    if let (Some(rule), Some(true)) = (asks, wgi.as_ref().map(BTreeMap::is_empty)) {
-        let fault = format!("must not be empty: rule {} measures hhi_wgi_t", rule.name);
-        root.refuse("wgi", problems, fault);
+/// Reads all of it, so that every problem is found.
+pub(super) fn parse(root: &mut Table<'_>) -> Option<Policy> {
+    let blocs = root.table("blocs").map(blocs);
+    let sources = root.required("sources").map(sources);
+    let weights = root.table("weights").map(weights);
+    let wgi = root.table("wgi").map(wgi);
+    let notice_share_min = root.table("notices").and_then(notice_share_min);
+    let rules = rules(root, &blocs.clone().unwrap_or_default());
+    let weighted = rules.iter().find(|rule| rule.metric == Metric::HhiWgiT);
+    if let (Some(rule), Some(true)) = (weighted, wgi.as_ref().map(BTreeMap::is_empty)) {
+        root.reject("wgi", format!("must not be empty: rule {} uses hhi_wgi_t", rule.name));
     }
     Some(Policy {
         rules,
@@ -38,24 +32,24 @@ pub(super) fn parse(root: &mut Table, problems: &mut Problems) -> Option<Policy>
         sources: sources?,
         weights: weights?,
         wgi: wgi?,
-        notice_share_min: notice_share_min?,
+        notice_share_min,
     })
 }
 
-fn blocs(table: &Table, problems: &mut Problems) -> Blocs {
-    let nodes = table.all();
+fn blocs(table: Table<'_>) -> Blocs {
+    let nodes = table.into_entries();
     if let Some((_, node)) = nodes.get(BLOCS_MAX) {
-        node.refuse(problems, format!("there may be at most {BLOCS_MAX} blocs"));
+        node.reject(format!("there may be at most {BLOCS_MAX} blocs"));
     }
     let mut blocs = BTreeMap::new();
     for (name, node) in nodes {
         let name = Slug::parse(&name).filter(Blocs::may_be_named);
         if name.is_none() {
-            let allowed =
-                "a bloc is named by 1 to 64 of A-Z 0-9 _ -, and not like a country, ALL or ANY";
-            node.refuse(problems, allowed.to_owned());
+            node.reject(
+                "the name of a bloc must be 1 to 64 of A-Z 0-9 _ -, and not a country, ALL or ANY",
+            );
         }
-        let members = set(&node, problems, country);
+        let members = parse_set(node, parse_country);
         if let Some(name) = name {
             blocs.insert(name, members);
         }
@@ -63,105 +57,94 @@ fn blocs(table: &Table, problems: &mut Problems) -> Blocs {
     Blocs(blocs)
 }
 
-fn sources(node: &Node, problems: &mut Problems) -> Vec<Slug> {
+fn sources(node: Node<'_>) -> Vec<Slug> {
+    let parts = node.split_at_commas().parts();
+    if let Some(more) = parts.get(SOURCES_MAX) {
+        more.reject(format!("there may be at most {SOURCES_MAX} sources"));
+    }
     let mut sources: Vec<Slug> = Vec::new();
-    for (at, node) in node.list(problems).into_iter().enumerate() {
-        let source = node.read(problems, |text| {
-            let source = slug(text)?;
-            if at >= SOURCES_MAX {
-                return Err(format!("there may be at most {SOURCES_MAX} sources"));
-            }
-            if sources.contains(&source) { Err("stands here twice".to_owned()) } else { Ok(source) }
+    for part in parts {
+        let source = part.read(|text| {
+            let source = parse_slug(text)?;
+            if sources.contains(&source) { Err("is named twice".to_owned()) } else { Ok(source) }
         });
         sources.extend(source);
     }
     sources
 }
 
-fn weights(table: &Table, problems: &mut Problems) -> BTreeMap<Measure, Weight> {
+fn weights(table: Table<'_>) -> BTreeMap<Measure, Weight> {
     let mut weights = Policy::default_weights();
-    for (name, node) in table.all() {
-        let kind = kind(&name);
-        let weight = node.read(problems, |text| {
-            let kind = kind?;
-            let permille =
-                figure::parts(text, 1000).ok().and_then(|permille| u16::try_from(permille).ok());
+    for (name, node) in table.into_entries() {
+        let weight = node.read(|text| {
+            let measure = parse_measure(&name)?;
+            let permille = parse_parts(text, 1000).ok().and_then(|parts| u16::try_from(parts).ok());
             let weight = permille.and_then(Weight::from_permille);
-            let allowed = "a trade weight is between 1.0 and 3.0, with at most 3 decimals";
-            Ok((kind, weight.ok_or_else(|| allowed.to_owned())?))
+            let allowed = "must be a trade weight from 1.0 to 3.0 with at most 3 decimals";
+            Ok::<_, String>((measure, weight.ok_or(allowed)?))
         });
         weights.extend(weight);
     }
     weights
 }
 
-fn wgi(table: &Table, problems: &mut Problems) -> BTreeMap<Country, Wgi> {
-    let mut weights = BTreeMap::new();
-    for (name, node) in table.all() {
-        let weight = node.read(problems, |text| {
-            let country = country(&name)?;
-            let mean = figure::parts(text, 100).ok().and_then(Wgi::from_mean_hundredths);
-            let allowed =
-                "a mean of governance estimates is between -2.5 and 2.5, with at most 2 decimals";
-            Ok((country, mean.ok_or_else(|| allowed.to_owned())?))
-        });
-        weights.extend(weight);
-    }
-    weights
+fn wgi(table: Table<'_>) -> BTreeMap<Country, Wgi> {
+    let entries = table.into_entries().into_iter();
+    let weights = entries.filter_map(|(name, node)| {
+        node.read(|text| {
+            let country = parse_country(&name)?;
+            let mean = parse_parts(text, 100).ok().and_then(Wgi::from_mean_hundredths);
+            let allowed = "must be a mean of governance estimates from -2.5 to 2.5 with at most 2 \
+                           decimals";
+            Ok::<_, String>((country, mean.ok_or(allowed)?))
+        })
+    });
+    weights.collect()
 }
 
-/// `None` where something is wrong, `Some(None)` where no notices are wanted.
-#[allow(clippy::option_option, reason = "wrong and not wanted are two things")]
-fn notices(mut table: Table, problems: &mut Problems) -> Option<Option<Ppm>> {
-    let node = table.required("share_min", problems);
-    table.finish(problems);
-    let share = node?.read(problems, |text| {
-        let ppm = figure::parts(text, 1_000_000).ok().and_then(|ppm| u32::try_from(ppm).ok());
-        ppm.and_then(Ppm::new).ok_or_else(|| "a share is between 0 and 1".to_owned())
-    })?;
-    Some((share > Ppm::ZERO).then_some(share))
+/// `None` where no notices are wanted.
+fn notice_share_min(mut table: Table<'_>) -> Option<Ppm> {
+    let share = table.read("share_min", |text| {
+        let ppm = parse_parts(text, 1_000_000).ok().and_then(|ppm| u32::try_from(ppm).ok());
+        ppm.and_then(Ppm::new).ok_or("must be a share from 0 to 1")
+    });
+    share.filter(|share| *share > Ppm::ZERO)
 }
 
-fn rules(root: &mut Table, blocs: &Blocs, problems: &mut Problems) -> Vec<Rule> {
-    let tables = root.tables("rules", problems);
+fn rules(root: &mut Table<'_>, blocs: &Blocs) -> Vec<Rule> {
+    let tables = root.tables("rules");
     if let Some(table) = tables.get(RULES_MAX) {
-        table.refuse("", problems, format!("there may be at most {RULES_MAX} rules"));
+        table.reject("", format!("there may be at most {RULES_MAX} rules"));
     }
     let mut names = BTreeMap::new();
-    let mut rules: Vec<Rule> = tables
-        .into_iter()
-        .filter_map(|table| rule::parse(table, blocs, &mut names, problems))
-        .collect();
+    let rules = tables.into_iter().filter_map(|table| rule::parse(table, blocs, &mut names));
+    let mut rules: Vec<Rule> = rules.collect();
     rules.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     rules
 }
 
 /// Reads a list in which order and repetition say nothing, and which has at least one part.
-pub(super) fn set<T: Ord>(
-    node: &Node,
-    problems: &mut Problems,
+pub(super) fn parse_set<T: Ord>(
+    node: Node<'_>,
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> BTreeSet<T> {
-    let before = problems.len();
-    let parts = node.list(problems);
-    if parts.is_empty() && problems.len() == before {
-        node.refuse(problems, "must not be empty".to_owned());
+    let node = node.split_at_commas();
+    if node.is_empty_list() {
+        node.reject("must not be empty");
     }
-    parts.iter().filter_map(|part| part.read(problems, &parse)).collect()
+    node.read_list(parse).into_iter().collect()
 }
 
-/// Reads a name that people choose.
-pub(super) fn slug(text: &str) -> Result<Slug, String> {
+pub(super) fn parse_slug(text: &str) -> Result<Slug, String> {
     Slug::parse(text).ok_or_else(|| format!("must be {}", crate::domain::slug::ALLOWED))
 }
 
-/// Reads a country.
-pub(super) fn country(text: &str) -> Result<Country, String> {
+pub(super) fn parse_country(text: &str) -> Result<Country, String> {
     Country::parse(text).ok_or_else(|| unknown("country", &Country::near(text)))
 }
 
-/// Reads a destination, whose bloc must be one of these.
-pub(super) fn destination(text: &str, blocs: &Blocs) -> Result<Destination, String> {
+/// Parses a destination, whose bloc must be one of these.
+pub(super) fn parse_destination(text: &str, blocs: &Blocs) -> Result<Destination, String> {
     let known = Destination::parse(text).filter(|destination| match destination {
         Destination::All
         | Destination::Any
@@ -174,20 +157,20 @@ pub(super) fn destination(text: &str, blocs: &Blocs) -> Result<Destination, Stri
     })
 }
 
-/// Reads a kind of measure that moves an index.
-pub(super) fn kind(text: &str) -> Result<Measure, String> {
-    let moves = |kind: &Measure| *kind != Measure::TechnologyControl;
-    Measure::parse(text).filter(moves).ok_or_else(|| {
-        let kinds = Measure::ALL.iter().filter(|kind| moves(kind)).map(|kind| kind.name());
-        format!("must be one of {}", kinds.collect::<Vec<_>>().join(", "))
+/// Parses a measure that changes an index.
+pub(super) fn parse_measure(text: &str) -> Result<Measure, String> {
+    let changes_index = |measure: &Measure| *measure != Measure::TechnologyControl;
+    Measure::parse(text).filter(changes_index).ok_or_else(|| {
+        let allowed = Measure::ALL.iter().filter(|one| changes_index(one)).map(|one| one.name());
+        format!("must be one of {}", allowed.collect::<Vec<_>>().join(", "))
     })
 }
 
-/// Says that there is no such thing, and what may have been meant.
+/// Says that a name is unknown, and which may have been meant.
 pub(super) fn unknown(what: &str, near: &[String]) -> String {
     if near.is_empty() {
-        format!("there is no such {what}")
+        format!("unknown {what}")
     } else {
-        format!("there is no such {what}; did you mean {}?", near.join(", "))
+        format!("unknown {what}; did you mean {}?", near.join(", "))
     }
 }

@@ -1,7 +1,7 @@
-//! What operators are promised of the settings.
+//! What the settings promise to operators.
 
 use super::layers::{BUILT_IN, PREFIX, SEPARATOR, read};
-use super::{Config, Flags, Problems};
+use super::{Config, Error, Flags};
 use crate::domain::Policy;
 use crate::domain::policy::{Destination, Level};
 use crate::domain::rule::{Metric, Rule};
@@ -10,7 +10,7 @@ use ::config::Environment;
 use std::path::{Path, PathBuf};
 
 /// Reads a file of this content, with this environment and these flags.
-fn settings(file: &str, variables: &[(&str, &str)], flags: &Flags) -> Result<Config, Problems> {
+fn settings(file: &str, variables: &[(&str, &str)], flags: &Flags) -> Result<Config, Error> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("test.toml");
     std::fs::write(&path, file).unwrap();
@@ -24,7 +24,7 @@ fn settings(file: &str, variables: &[(&str, &str)], flags: &Flags) -> Result<Con
 
 /// The problems of a file, one a line, with the file's path as FILE.
 fn problems(file: &str, variables: &[(&str, &str)], flags: &Flags) -> Vec<String> {
-    let problems = settings(file, variables, flags).unwrap_err();
+    let Error(problems) = settings(file, variables, flags).unwrap_err();
     let line = |text: String| match (text.find("(in "), text.find("test.toml")) {
         (Some(start), Some(end)) => format!("{}(in FILE{}", &text[..start], &text[end + 9..]),
         _ => text,
@@ -49,20 +49,20 @@ fn the_shipped_file_changes_nothing() {
     assert_eq!(settings("", &[], &Flags::default()).unwrap(), Config::built_in());
 }
 
-/// The reader refuses what it does not know and misses what is not there, so the file has no key too many, and no
-/// required one too few. What may be left out is found here: an unknown key makes the reader say all that it knows.
+/// The reader rejects unknown keys and missing ones, so the file has every required key and no
+/// other. Optional keys are found here: an unknown key makes the reader list all allowed keys.
 #[test]
 fn the_shipped_file_shows_every_setting() {
     let unknown = "zzz = 1\nserver.zzz = 1\narchive.zzz = 1\nfanout.zzz = 1\nreload.zzz = 1\nclock.zzz = 1\nlog.zzz = 1\n\
         tls.zzz = 1\naccess.zzz = 1\naccess.jwt.zzz = 1\nhealth.zzz = 1\nconsole.zzz = 1\nnotices.zzz = 1\n[[rules]]\nzzz = 1\nlevels = [{ zzz = 1 }]\nflapping = { zzz = 1 }";
     let known: Vec<String> = problems(unknown, &[], &Flags::default())
         .into_iter()
-        .filter_map(|problem| problem.split_once("Known here: ").map(|(_, keys)| keys.to_owned()))
+        .filter_map(|problem| problem.split_once("Allowed keys: ").map(|(_, keys)| keys.to_owned()))
         .collect();
     assert_eq!(known.len(), 16, "one list a table: {known:?}");
     for key in known.iter().flat_map(|keys| keys.split(", ")) {
         let forms = ["KEY = ", "[KEY]", "[[KEY]]", ".KEY]"].map(|form| form.replace("KEY", key));
-        assert!(forms.iter().any(|form| BUILT_IN.contains(form)), "{key} is not shown");
+        assert!(forms.iter().any(|form| BUILT_IN.contains(form)), "{key} is not in the file");
     }
 }
 
@@ -90,7 +90,7 @@ fn later_layers_win_setting_by_setting() {
 }
 
 #[test]
-fn every_fault_is_said_at_once_with_where_it_was_written() {
+fn every_problem_is_reported_at_once_with_where_it_was_written() {
     let file = "data_dri = \"x\"\nserver.streams_max = 0\nfanout = 3\n\
         [[rules]]\nname = \"a b\"\nmetric = \"top1_share\"\nlevels = [{ level = \"watch\", raise = 1.7 }]";
     let variables =
@@ -100,7 +100,7 @@ fn every_fault_is_said_at_once_with_where_it_was_written() {
 }
 
 #[test]
-fn a_faulty_setting_is_named_with_what_is_allowed() {
+fn an_invalid_setting_is_reported_with_what_is_allowed() {
     let check = |file: &str, expected: &str| {
         assert_eq!(problems(file, &[], &Flags::default()), [expected], "{file}");
     };
@@ -111,7 +111,7 @@ fn a_faulty_setting_is_named_with_what_is_allowed() {
         ),
         (
             "log.level = \"inof\"",
-            "log.level = \"inof\" (in FILE): must be one of off, error, warn, info, debug, trace, and more of them for parts of the program: info,lodewatch::journal=debug",
+            "log.level = \"inof\" (in FILE): must be off, error, warn, info, debug or trace, or several levels for parts of the program, such as info,lodewatch::journal=debug",
         ),
         (
             "journal.store = \"kafka\"",
@@ -127,7 +127,7 @@ fn a_faulty_setting_is_named_with_what_is_allowed() {
         ),
         (
             "journal.jetstream.timeout = \"0s\"",
-            "journal.jetstream.timeout = \"0s\" (in FILE): must be 100ms at least",
+            "journal.jetstream.timeout = \"0s\" (in FILE): must be at least 100ms",
         ),
         (
             "traces.endpoint = \"collector:4317\"",
@@ -143,10 +143,10 @@ fn a_faulty_setting_is_named_with_what_is_allowed() {
             "archive.keep_days = -1",
             "archive.keep_days = -1 (in FILE): must be a whole number from 0 to 36500",
         ),
-        ("sources = [\"USGS\", \"USGS\"]", "sources[1] = \"USGS\" (in FILE): stands here twice"),
+        ("sources = [\"USGS\", \"USGS\"]", "sources[1] = \"USGS\" (in FILE): is named twice"),
         (
             "weights.quota = 0.9",
-            "weights.quota = 0.9 (in FILE): a trade weight is between 1.0 and 3.0, with at most 3 decimals",
+            "weights.quota = 0.9 (in FILE): must be a trade weight from 1.0 to 3.0 with at most 3 decimals",
         ),
         (
             "weights.technology_control = 1.1",
@@ -154,21 +154,21 @@ fn a_faulty_setting_is_named_with_what_is_allowed() {
         ),
         (
             "blocs.brics = [\"BRA\"]",
-            "blocs.brics = […] (in FILE): a bloc is named by 1 to 64 of A-Z 0-9 _ -, and not like a country, ALL or ANY",
+            "blocs.brics = […] (in FILE): the name of a bloc must be 1 to 64 of A-Z 0-9 _ -, and not a country, ALL or ANY",
         ),
         (
             "blocs.\"A.B\" = [\"BRA\"]",
-            "blocs.A.B = […] (in FILE): a bloc is named by 1 to 64 of A-Z 0-9 _ -, and not like a country, ALL or ANY",
+            "blocs.A.B = […] (in FILE): the name of a bloc must be 1 to 64 of A-Z 0-9 _ -, and not a country, ALL or ANY",
         ),
         ("blocs.BRICS = []", "blocs.BRICS = […] (in FILE): must not be empty"),
         (
             "blocs.BRICS = [\"Brasil\"]",
-            "blocs.BRICS[0] = \"Brasil\" (in FILE): there is no such country; did you mean BRA?",
+            "blocs.BRICS[0] = \"Brasil\" (in FILE): unknown country; did you mean BRA?",
         ),
         (
             "server.streams = 1",
-            "server.streams (in FILE): unknown. Known here: connections_max, connections_per_address_max, drain, handshake, insecure, listen, message_bytes_max, publish_batches_max, \
-             publish_bytes_max, publish_calls_bytes_max, publish_streams_max, stream_age_max, streams_max, streams_per_connection_max, streams_per_identity_max, updates_per_second_max, abandoned_calls_per_second_max, simulations_max",
+            "server.streams (in FILE): unknown key. Allowed keys: abandoned_calls_per_second_max, connections_max, connections_per_address_max, drain_timeout, handshake_timeout, insecure, listen, message_bytes_max, publish_batches_max, \
+             publish_bytes_max, publish_calls_bytes_max, publish_streams_max, simulations_max, stream_age_max, streams_max, streams_per_connection_max, streams_per_identity_max, updates_per_second_max",
         ),
     ] {
         check(file, expected);
@@ -176,11 +176,11 @@ fn a_faulty_setting_is_named_with_what_is_allowed() {
 }
 
 #[test]
-fn a_faulty_rule_is_named_with_what_is_allowed() {
+fn an_invalid_rule_is_reported_with_what_is_allowed() {
     const HHI: &str = "levels = [{ level = \"watch\", raise = 1000 }]; ";
     let levels = |levels: &str| format!("levels = [{levels}]");
     let watch = |values: &str| levels(&format!("{{ level = \"watch\", {values} }}"));
-    let told: Vec<String> = [
+    let shown: Vec<String> = [
         ("hhi", watch("raise = 30001")),
         ("cr3", watch("raise = 1.7")),
         ("cr3", watch("raise = 0.0000001")),
@@ -208,11 +208,11 @@ fn a_faulty_rule_is_named_with_what_is_allowed() {
     .into_iter()
     .map(|(metric, lines)| {
         let file = rule_text(metric, &lines);
-        let told = problems(&file, &[], &Flags::default()).join("\n  ");
-        format!("{metric}; {lines}\n  {told}")
+        let found = problems(&file, &[], &Flags::default()).join("\n  ");
+        format!("{metric}; {lines}\n  {found}")
     })
     .collect();
-    insta::assert_snapshot!(told.join("\n"));
+    insta::assert_snapshot!(shown.join("\n"));
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn rules_are_at_most_two_hundred() {
 }
 
 #[test]
-fn a_reset_value_that_is_left_out_is_one_step_back() {
+fn the_default_reset_value_is_one_step_below_the_raise_value() {
     for (metric, raise, reset) in [
         ("cr3", "0.5", 480_000),
         ("cr3", "0.01", 5_000),
@@ -254,7 +254,7 @@ fn a_reset_value_that_is_left_out_is_one_step_back() {
 }
 
 #[test]
-fn a_rule_says_the_same_in_any_order_and_spelling() {
+fn order_and_spelling_make_no_difference_to_a_rule() {
     let read = |lines: &str| {
         let file = rule_text("restricted_share", &format!("{LEVELS}{lines}"));
         settings(&file, &[], &Flags::default()).unwrap().policy
@@ -311,16 +311,14 @@ fn a_file_that_cannot_be_read_is_an_error() {
         "{missing}"
     );
     let broken = settings("[server", &[], &Flags::default()).unwrap_err();
-    assert!(broken.to_string().contains("test.toml: is not TOML: "), "{broken}");
+    assert!(broken.to_string().contains("test.toml: is not valid TOML: "), "{broken}");
 }
 
 #[test]
-fn there_is_one_way_to_be_known_to_the_servers_of_the_journal() {
+fn nats_has_one_kind_of_credentials() {
     let two = "[journal.jetstream]\ntoken_file = \"t\"\nnkey_file = \"n\"\nuser = \"u\"\ncert_file = \"c\"";
     let found = problems(two, &[], &Flags::default()).join("\n");
-    for fault in
-        ["user and password_file are set together", "cert_file and key_file are set together"]
-    {
+    for fault in ["needs both user and password_file", "needs both cert_file and key_file"] {
         assert!(found.contains(fault), "{found}");
     }
     let two = "[journal.jetstream]\ntoken_file = \"t\"\nnkey_file = \"n\"";
@@ -332,15 +330,15 @@ fn there_is_one_way_to_be_known_to_the_servers_of_the_journal() {
 }
 
 #[test]
-fn an_address_that_others_reach_asks_for_tls_and_authentication_with_the_lines_to_add() {
-    let refused = |file: &str| problems(file, &[], &Flags::default()).join("\n");
+fn an_address_that_other_machines_reach_needs_tls_and_authentication() {
+    let rejected = |file: &str| problems(file, &[], &Flags::default()).join("\n");
     let open = "server.listen = \"0.0.0.0:50061\"\n";
     let tls = "[tls]\ncertificate = \"a\"\nkey = \"b\"\n";
     let access = "[access]\nidentities = \"c\"\n";
-    insta::assert_snapshot!(refused(open));
-    let half = refused(&format!("{open}{tls}"));
+    insta::assert_snapshot!(rejected(open));
+    let half = rejected(&format!("{open}{tls}"));
     assert!(half.contains("[access]") && !half.contains("[tls]"), "{half}");
-    let half = refused(&format!("{open}{access}"));
+    let half = rejected(&format!("{open}{access}"));
     assert!(!half.contains("[access]") && half.contains("[tls]"), "{half}");
     let flags = Flags { listen: Some("[::]:1".into()), data_dir: None };
     assert!(
@@ -358,7 +356,7 @@ fn an_address_that_others_reach_asks_for_tls_and_authentication_with_the_lines_t
 }
 
 #[test]
-fn half_of_what_belongs_together_is_refused() {
+fn settings_that_belong_together_are_rejected_when_one_is_missing() {
     for (file, expected) in [
         ("tls.key = \"k\"", "tls"),
         ("tls.client_ca = \"k\"", "tls"),

@@ -1,10 +1,10 @@
-//! What is known of each source, in the file of its place. Persisted.
+//! What is known of each source, in its state file. Persisted.
 
 use super::file::Stamp;
 use super::{Error, Outcomes};
 use crate::domain::{Slug, Timestamp};
 use crate::fetch::Validators;
-use lodewatch_client::{Place, StateFileError};
+use lodewatch_client::{StateFile, StateFileError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -96,7 +96,7 @@ pub(super) enum Version {
 /// What is known of all sources, and the file that keeps it.
 #[derive(Debug)]
 pub struct Checkpoints {
-    place: Place,
+    state_file: StateFile,
     sources: Mutex<Sources>,
 }
 
@@ -107,18 +107,18 @@ impl Checkpoints {
     ///
     /// Where it cannot be read, or could not be kept again.
     pub fn open<'a>(
-        place: Place,
+        state_file: StateFile,
         feeds: impl Iterator<Item = &'a Slug>,
     ) -> Result<Self, StateFileError> {
-        let mut before: Sources = place.read()?;
+        let mut before: Sources = state_file.load()?;
         let of = |feed: &Slug| {
             let name = feed.as_str().to_owned();
             (name, before.remove(feed.as_str()).unwrap_or_default())
         };
         let sources: Sources = feeds.map(of).collect();
-        // Where the place cannot be kept, nothing is sent.
-        place.keep(&sources)?;
-        Ok(Self { place, sources: Mutex::new(sources) })
+        // Where the state cannot be saved, nothing is sent.
+        state_file.save(&sources)?;
+        Ok(Self { state_file, sources: Mutex::new(sources) })
     }
 
     /// What is known of a feed.
@@ -196,7 +196,7 @@ impl Checkpoints {
     fn keep(&self, change: impl FnOnce(&mut Sources) -> bool) -> Result<(), Error> {
         let mut sources = self.sources.lock().expect("nothing panics while it holds the sources");
         if change(&mut sources) {
-            self.place.keep(&*sources)?;
+            self.state_file.save(&*sources)?;
         }
         Ok(())
     }
@@ -225,7 +225,7 @@ mod tests {
         let path = dir.path().join("state");
         std::fs::write(&path, KEPT).unwrap();
         let names = ["own", "web"].map(|name| Slug::parse(name).unwrap());
-        let open = |names: &[Slug]| Checkpoints::open(Place::new(path.clone()), names.iter());
+        let open = |names: &[Slug]| Checkpoints::open(StateFile::new(path.clone()), names.iter());
         let checkpoints = open(&names).unwrap();
         let kept = || std::fs::read_to_string(&path).unwrap();
         assert_eq!(kept(), KEPT);

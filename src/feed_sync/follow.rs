@@ -234,8 +234,8 @@ mod tests {
     use crate::config::FeedFormat;
     use crate::domain::{Slug, Timestamp};
     use crate::metrics::FeedMetrics;
-    use lodewatch_client::Place;
     use lodewatch_client::Servers;
+    use lodewatch_client::StateFile;
     use std::fs;
     use std::sync::Arc;
 
@@ -252,8 +252,8 @@ mod tests {
             let source = FeedSource::Path(dir.path().join(name));
             let (format, every) = (FeedFormat::Jsonl, Duration::from_secs(10));
             let feed = Feed { name: Slug::parse("test").unwrap(), format, source, every };
-            let place = Place::new(dir.path().join(".state"));
-            let checkpoints = Checkpoints::open(place, [&feed.name].into_iter()).unwrap();
+            let state_file = StateFile::new(dir.path().join(".state"));
+            let checkpoints = Checkpoints::open(state_file, [&feed.name].into_iter()).unwrap();
             let checkpoints = Arc::new(checkpoints);
             let servers = Servers::parse(["127.0.0.1:1"]).unwrap();
             let (clock, _) = Clock::manual(Timestamp::from_millis(0));

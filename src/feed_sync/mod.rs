@@ -4,7 +4,7 @@
 //! file, folder ─ look twice ─┐                        ┌─ unchanged: nothing
 //!                            ├─ bytes ─ digest known? ┤
 //! http, https ─ GET, ETag ───┘                        └─ Format ─ updates ─Publish→ server
-//!                                                                   └─ key before, content after ─→ the file of its place
+//!                                                                   └─ key before, content after ─→ its state file
 //! ```
 //!
 //! Before anything of a content is sent, the key under which it is sent is kept; the ids of its batches are made of that key. So
@@ -51,7 +51,7 @@ use tokio::task::JoinSet;
 pub enum Error {
     /// What is known of the sources cannot be kept.
     #[error(transparent)]
-    Place(#[from] StateFileError),
+    StateFile(#[from] StateFileError),
     /// A mapping cannot be read.
     #[error("{} cannot be read", path.display())]
     File {
@@ -89,7 +89,7 @@ pub enum Rounds {
 ///
 /// # Errors
 ///
-/// Where the place cannot be kept; after one round, also where anything is not in sync.
+/// Where the state cannot be saved; after one round, also where anything is not in sync.
 pub async fn run(
     servers: Servers,
     clock: &Clock,

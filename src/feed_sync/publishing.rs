@@ -164,12 +164,12 @@ impl Publishing {
             let sent = send(&self.servers, &mut self.publisher, &self.feed, key, read).await;
             let Err(refusal) = sent else { return Ok(sent) };
             let is_endless = self.rounds == Rounds::Endless;
-            let Some(least) = lodewatch_client::passing(&refusal.status).filter(|_| is_endless)
+            let Some(least) = lodewatch_client::retry_delay(&refusal.status).filter(|_| is_endless)
             else {
                 return Ok(Err(refusal));
             };
             self.trouble(name, refusal.why())?;
-            sleep(backoff.wait(least)).await;
+            sleep(backoff.next_delay(least)).await;
         }
     }
 

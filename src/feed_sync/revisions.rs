@@ -14,7 +14,7 @@ use tonic::Status;
 /// What the server says to a request for the record.
 pub async fn number(channel: Connection, updates: &mut [(usize, Update)]) -> Result<(), Status> {
     let request = ListThreatsRequest { page_size: 1000, ..ListThreatsRequest::default() };
-    let records = lodewatch_client::all_threats(channel, request).await?;
+    let records = lodewatch_client::list_all_threats(channel, request).await?;
     let recorded: BTreeMap<String, Threat> = records
         .into_iter()
         .filter_map(|record| record.threat)

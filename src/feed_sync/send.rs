@@ -71,7 +71,7 @@ pub fn numbers(batch: &[(usize, Update)]) -> (usize, usize) {
 impl Refusal {
     /// In words, every bad field among them.
     pub(super) fn why(&self) -> String {
-        if lodewatch_client::passing(&self.status).is_some() {
+        if lodewatch_client::retry_delay(&self.status).is_some() {
             return format!("the server takes nothing: {}", self.status.message());
         }
         let fields = self.status.get_details_bad_request();

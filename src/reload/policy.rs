@@ -3,7 +3,7 @@
 
 use super::reloader::{Reloadable, Reloaded};
 use crate::clock::{Clock, Jumped};
-use crate::config::{Config, Problems};
+use crate::config::{self, Config};
 use crate::domain::{Payload, Seq};
 use crate::journal::{self, Journal};
 use crate::pipeline::{PipelineView, Stall};
@@ -22,7 +22,7 @@ pub(crate) enum Error {
 }
 
 /// Reads the settings again: file, environment and flags.
-pub type SettingsSource = Box<dyn Fn() -> Result<Config, Problems> + Send + Sync>;
+pub type SettingsSource = Box<dyn Fn() -> Result<Config, config::Error> + Send + Sync>;
 
 /// Keeps the policy in force as the settings define it.
 pub(crate) struct PolicyReloader {
@@ -48,7 +48,7 @@ impl Reloadable for PolicyReloader {
     async fn reload(&mut self) -> Result<Reloaded, Error> {
         let config = match (self.read_settings)() {
             Ok(config) => config,
-            Err(problems) => return Ok(Reloaded::Rejected(problems.to_string())),
+            Err(error) => return Ok(Reloaded::Rejected(error.to_string())),
         };
         let (policy, policy_revision) = (self.current.policy.clone(), self.current.policy_revision);
         if (Config { policy_revision, policy, ..config.clone() }) != self.current {
@@ -113,7 +113,7 @@ pub(crate) async fn adopt_policy(
     if not_adopted.is_some() {
         return Ok(not_adopted);
     }
-    let adopted = Payload::policy(ours, Arc::new(policy.clone()));
+    let adopted = Payload::PolicyAdopted { revision: ours, policy: Arc::new(policy.clone()) };
     let entry = journal.append(clock.stamp()?, adopted).await?;
     view.wait_for(entry).await?;
     let version =

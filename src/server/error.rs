@@ -19,7 +19,7 @@ pub enum Error {
         dir: PathBuf,
         source: archive::Error,
     },
-    #[error("cannot load identities")]
+    #[error(transparent)]
     Access(#[from] access::Error),
     #[error("cannot set up TLS")]
     Tls(#[from] tls::Error),

@@ -5,7 +5,7 @@ use super::error::Error;
 use crate::archive::Archive;
 use crate::config::{Config, Store};
 use crate::grpc;
-use crate::journal::{self, Embedded, JetStream, Journal};
+use crate::journal::{self, JetStreamJournal, Journal, SqliteJournal};
 use crate::metrics::{JournalMetrics, Metrics};
 use crate::pipeline::{self, Divergence, Pipeline, PipelineView, Retention, Stall};
 use crate::traces::Traces;
@@ -80,10 +80,10 @@ async fn open_journal(
     metrics: JournalMetrics,
 ) -> Result<Arc<dyn Journal>, journal::Error> {
     Ok(match &config.journal {
-        Store::Embedded => Arc::new(Embedded::open_counted(&config.data_dir, metrics)?),
+        Store::Sqlite => Arc::new(SqliteJournal::open_with_metrics(&config.data_dir, metrics)?),
         Store::JetStream(settings) => {
             // Boxed, so that the memory for connecting is freed afterwards.
-            let open = JetStream::open_counted(settings, &config.data_dir, metrics);
+            let open = JetStreamJournal::open_with_metrics(settings, &config.data_dir, metrics);
             Arc::new(Box::pin(open).await?)
         }
     })
@@ -93,7 +93,7 @@ async fn open_journal(
 /// pipeline, which then deletes the archive.
 fn check_archive(view: &PipelineView) -> Result<(), Error> {
     let archive = view.archive().clone();
-    let check = move || match archive.check() {
+    let check = move || match archive.verify() {
         Ok(()) => tracing::debug!("archive checked"),
         Err(error) => tracing::error!(%error, "archive damaged"),
     };

@@ -16,8 +16,8 @@ use crate::grpc::pb::{Alert, AlertFilter, OnGap, Start, SubscribeRequest, Subscr
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::HeaderMap;
-use lodewatch_client::Place;
-use lodewatch_client::{Backoff, Resumed, Servers, Subscription};
+use lodewatch_client::StateFile;
+use lodewatch_client::{Backoff, Servers, StreamEvent, Subscription};
 use serde::{Deserialize, Serialize};
 use std::pin::pin;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub struct Alertmanager {
     /// At least one; all of them are told.
     pub receivers: Vec<Receiver>,
     /// How far we are.
-    pub place: Place,
+    pub state_file: StateFile,
     /// Which alerts: by what does not change while an episode is open, so that its end is heard.
     pub filter: AlertFilter,
     /// How often what fires is told again: shorter than Alertmanager's `resolve_timeout`.
@@ -60,11 +60,11 @@ struct Held {
 ///
 /// # Errors
 ///
-/// Where the server or all receivers refuse for good, or the place cannot be kept.
+/// Where the server or all receivers refuse for good, or the state cannot be saved.
 pub async fn run(servers: Servers, clock: &Clock, mut to: Alertmanager) -> Result<(), Error> {
-    let mut held: Held = to.place.read()?;
-    // Where the place cannot be kept, nothing is sent.
-    to.place.keep(&held)?;
+    let mut held: Held = to.state_file.load()?;
+    // Where the state cannot be saved, nothing is sent.
+    to.state_file.save(&held)?;
     let start = if held.cursor.is_empty() { Start::Snapshot } else { Start::Cursor };
     let request = SubscribeRequest {
         filter: Some(std::mem::take(&mut to.filter)),
@@ -92,8 +92,10 @@ pub async fn run(servers: Servers, clock: &Clock, mut to: Alertmanager) -> Resul
             }
         };
         match next.map_err(|status| Error::Subscription(Box::new(status)))? {
-            Resumed::Message(response) => to.take(&mut held, clock, *response).await?,
-            Resumed::Lost(status) => tracing::warn!(%status, "the server is lost; trying again"),
+            StreamEvent::Message(response) => to.take(&mut held, clock, *response).await?,
+            StreamEvent::Disconnected(status) => {
+                tracing::warn!(%status, "the server is lost; trying again")
+            }
         }
     }
 }
@@ -140,7 +142,7 @@ impl Alertmanager {
         // Empty while a snapshot is on its way.
         if !response.cursor.is_empty() && response.cursor != held.cursor {
             held.cursor = response.cursor;
-            self.place.keep(&*held)?;
+            self.state_file.save(&*held)?;
         }
         Ok(())
     }

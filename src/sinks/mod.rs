@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! server ─Subscribe(cursor)→ forwarder ─POST→ receiver
-//!                                └─ what was taken, then ─→ the file of its place
+//!                                └─ what was taken, then ─→ its state file
 //! ```
 //!
 //! First handed over, then kept: at least once, in order, without gaps. What was posted and not kept when the process died is
@@ -55,7 +55,7 @@ pub enum Error {
     Secret,
     /// How far it is cannot be kept.
     #[error(transparent)]
-    Place(#[from] StateFileError),
+    StateFile(#[from] StateFileError),
     /// The server refused.
     #[error("the server refused: {}", .0.message())]
     Subscription(Box<Status>),

@@ -118,7 +118,7 @@ impl Receiver {
 
 /// Waits before the next try.
 pub(super) async fn wait(backoff: &mut Backoff, least: Duration) {
-    tokio::time::sleep(backoff.wait(least)).await;
+    tokio::time::sleep(backoff.next_delay(least)).await;
 }
 
 /// Whether the same may be taken later.

@@ -18,8 +18,8 @@ use crate::grpc::pb::subscribe_response::Message;
 use crate::grpc::pb::{Alert, Start, SubscribeRequest};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use lodewatch_client::Place;
-use lodewatch_client::{Backoff, Resumed, Servers, Subscription};
+use lodewatch_client::StateFile;
+use lodewatch_client::{Backoff, Servers, StreamEvent, Subscription};
 use serde::{Deserialize, Serialize};
 
 /// What to hand on, and where to.
@@ -30,7 +30,7 @@ pub struct Webhook {
     /// What it knows us by; `None` signs nothing.
     pub secrets: Option<Secrets>,
     /// How far we are.
-    pub place: Place,
+    pub state_file: StateFile,
     /// Which alerts, and where to start where nothing was handed on yet.
     pub request: SubscribeRequest,
     /// Alerts, by sequence, that are passed over.
@@ -51,11 +51,11 @@ struct Handed {
 ///
 /// # Errors
 ///
-/// Where the server or the receiver refuses for good, or the place cannot be kept.
+/// Where the server or the receiver refuses for good, or the state cannot be saved.
 pub async fn run(servers: Servers, clock: &Clock, mut webhook: Webhook) -> Result<(), Error> {
-    let mut handed: Handed = webhook.place.read()?;
-    // Where the place cannot be kept, nothing is sent.
-    webhook.place.keep(&handed)?;
+    let mut handed: Handed = webhook.state_file.load()?;
+    // Where the state cannot be saved, nothing is sent.
+    webhook.state_file.save(&handed)?;
     let mut request = std::mem::take(&mut webhook.request);
     if !handed.cursor.is_empty() {
         request.cursor.clone_from(&handed.cursor);
@@ -65,8 +65,8 @@ pub async fn run(servers: Servers, clock: &Clock, mut webhook: Webhook) -> Resul
     loop {
         let next = subscription.next().await;
         let response = match next.map_err(|status| Error::Subscription(Box::new(status)))? {
-            Resumed::Message(response) => *response,
-            Resumed::Lost(status) => {
+            StreamEvent::Message(response) => *response,
+            StreamEvent::Disconnected(status) => {
                 tracing::warn!(%status, "the server is lost; trying again");
                 continue;
             }
@@ -83,13 +83,13 @@ pub async fn run(servers: Servers, clock: &Clock, mut webhook: Webhook) -> Resul
                     webhook.hand_over(clock, alert).await?;
                 }
                 handed.sequence = alert.sequence;
-                webhook.place.keep(&handed)?;
+                webhook.state_file.save(&handed)?;
             }
         }
         // Empty while a snapshot is on its way.
         if !response.cursor.is_empty() && response.cursor != handed.cursor {
             handed.cursor = response.cursor;
-            webhook.place.keep(&handed)?;
+            webhook.state_file.save(&handed)?;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Readers that record every message: one that does by hand what the contract asks for, and the library's own client.
 
 use crate::PATIENCE;
-use lodewatch_client::{Resumed, Servers, Subscription};
+use lodewatch_client::{Servers, StreamEvent, Subscription};
 use lodewatch_core::domain::{Filter, Mineral};
 use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
 use lodewatch_proto::v1::subscribe_response::Message;
@@ -165,7 +165,7 @@ pub(crate) async fn by_client(address: String, wish: Wish, mut end: End) -> Reco
     loop {
         tokio::select! {
             next = subscription.next() => match next.unwrap() {
-                Resumed::Message(message) => {
+                StreamEvent::Message(message) => {
                     if !message.cursor.is_empty() {
                         at.clone_from(&message.cursor);
                     }
@@ -177,7 +177,7 @@ pub(crate) async fn by_client(address: String, wish: Wish, mut end: End) -> Reco
                         recording.streams.push(std::mem::replace(&mut stream, next));
                     }
                 }
-                Resumed::Lost(status) => {
+                StreamEvent::Disconnected(status) => {
                     stream.end = Some(status);
                     let next = Stream { from: at.clone(), ..Stream::default() };
                     recording.streams.push(std::mem::replace(&mut stream, next));

@@ -4,8 +4,8 @@ use crate::binary::{Process, command};
 use crate::certificates::Authority;
 use crate::harness::{PATIENCE, Server, batch};
 use crate::samples::{ban, removal, report};
-use lodewatch::access::token::Hash;
-use lodewatch::access::{Identities, METHODS, Role, Who};
+use lodewatch::access::token::TokenHash;
+use lodewatch::access::{Identities, METHODS, MethodAccess, Role};
 use lodewatch::config::Config;
 use lodewatch_client::{Bearer, Connection, Credentials, Servers};
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
@@ -27,7 +27,7 @@ use tonic_types::StatusExt;
 pub(crate) fn identities(dir: &Path, entries: &[(&str, &str)]) -> PathBuf {
     let mut text = String::new();
     for (name, lines) in entries {
-        let hash = Hash::of(name);
+        let hash = TokenHash::of(name);
         writeln!(text, "[[identities]]\nname = \"{name}\"\ntoken_sha256 = [\"{hash}\"]\n{lines}")
             .unwrap();
     }
@@ -56,7 +56,11 @@ async fn start(dir: &Path, entries: &[(&str, &str)]) -> Server {
 pub(crate) async fn connect_as(server: &Server, token: &str) -> Connection {
     let bearer = if token.is_empty() { Bearer::default() } else { Bearer::new(token).unwrap() };
     let credentials = Credentials { bearer, ..Credentials::default() };
-    Servers::parse_for([server.address.as_str()], credentials).unwrap().connect().await.unwrap()
+    Servers::parse_with_credentials([server.address.as_str()], credentials)
+        .unwrap()
+        .connect()
+        .await
+        .unwrap()
 }
 
 /// Publishes as somebody.
@@ -140,14 +144,22 @@ async fn every_method_of_the_running_server_is_denied_or_answered_as_the_table_s
     for row in METHODS {
         let path = format!("/{}/{}", row.service, row.name);
         let nobody = call(&connect_as(&server, "").await, &path).await;
-        assert_eq!(nobody == Code::Unauthenticated, row.who != Who::Anyone, "{path}: {nobody}");
+        assert_eq!(
+            nobody == Code::Unauthenticated,
+            row.access != MethodAccess::Anyone,
+            "{path}: {nobody}"
+        );
         let wrong = call(&connect_as(&server, "wrong").await, &path).await;
-        assert_eq!(wrong == Code::Unauthenticated, row.who != Who::Anyone, "{path}: {wrong}");
+        assert_eq!(
+            wrong == Code::Unauthenticated,
+            row.access != MethodAccess::Anyone,
+            "{path}: {wrong}"
+        );
         for role in Role::ALL {
             let code = call(&connect_as(&server, role.name()).await, &path).await;
             assert_ne!(code, Code::Unauthenticated, "{path} as {role}");
             let denied = code == Code::PermissionDenied;
-            assert_eq!(denied, !row.who.allows(&[role]), "{path} as {role}: {code}");
+            assert_eq!(denied, !row.access.allows(&[role]), "{path} as {role}: {code}");
         }
     }
     assert_eq!(call(&operator, "/lodewatch.v1.FeedService/Erase").await, Code::PermissionDenied);
@@ -162,10 +174,16 @@ fn the_table_of_methods_and_roles_is_what_is_documented() {
     );
     for row in METHODS {
         let mark = |may: bool| if may { "yes" } else { "–" };
-        write!(table, "| `{}/{}` | {} |", row.service, row.name, mark(row.who == Who::Anyone))
-            .unwrap();
+        write!(
+            table,
+            "| `{}/{}` | {} |",
+            row.service,
+            row.name,
+            mark(row.access == MethodAccess::Anyone)
+        )
+        .unwrap();
         for role in Role::ALL {
-            write!(table, " {} |", mark(row.who.allows(&[role]))).unwrap();
+            write!(table, " {} |", mark(row.access.allows(&[role]))).unwrap();
         }
         table.push('\n');
     }
@@ -370,7 +388,8 @@ async fn no_secret_is_in_the_log_even_at_trace_nor_in_an_error() {
         let credentials =
             Credentials { bearer: Bearer::new(token).unwrap(), ..Credentials::default() };
         let shown = format!("{credentials:?}");
-        let servers = Servers::parse_for([process.address.as_str()], credentials).unwrap();
+        let servers =
+            Servers::parse_with_credentials([process.address.as_str()], credentials).unwrap();
         let mut client = FeedServiceClient::new(servers.connect().await.unwrap());
         let refused = client.publish(batch(vec![])).await.unwrap_err();
         format!("{shown} {servers:?} {refused:?}")
@@ -388,7 +407,7 @@ async fn no_secret_is_in_the_log_even_at_trace_nor_in_an_error() {
     let mut command = command();
     let command = command.args(serve).arg(dir.path().join("other")).arg("--config").arg(&config);
     let refused = String::from_utf8(command.output().unwrap().stderr).unwrap();
-    assert!(refused.contains("identities.toml cannot be used"), "{refused}");
+    assert!(refused.contains("cannot load identities from "), "{refused}");
     let said = said + &refused;
     for secret in [token, wrong, pair.key.lines().nth(1).unwrap()] {
         assert!(!log.contains(secret) && !said.contains(secret), "{secret} was told");

@@ -2,7 +2,7 @@
 
 use crate::harness::{PATIENCE, Server, batch};
 use crate::samples::{removal, report, swing};
-use lodewatch_client::{MarketWatch, PublishStream, Publisher, Resumed, Servers, Subscription};
+use lodewatch_client::{MarketWatch, PublishStream, Publisher, Servers, StreamEvent, Subscription};
 use lodewatch_proto::v1::publish_stream_response::Answer;
 use lodewatch_proto::v1::subscribe_response::Message;
 use lodewatch_proto::v1::{Start, SubscribeRequest, SubscribeResponse, WatchMarketsRequest};
@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tonic::{Code, Status};
 
 /// The next thing that a subscription hands over.
-async fn next(subscription: &mut Subscription) -> Result<Resumed<SubscribeResponse>, Status> {
+async fn next(subscription: &mut Subscription) -> Result<StreamEvent<SubscribeResponse>, Status> {
     tokio::time::timeout(PATIENCE, subscription.next()).await.expect("something in time")
 }
 
@@ -32,8 +32,8 @@ async fn a_server_that_is_gone_or_silent_is_passed_over() {
     let mut lost = Vec::new();
     loop {
         match next(&mut subscription).await.unwrap() {
-            Resumed::Message(_) => break,
-            Resumed::Lost(status) => lost.push(status.message().to_owned()),
+            StreamEvent::Message(_) => break,
+            StreamEvent::Disconnected(status) => lost.push(status.message().to_owned()),
         }
     }
     assert_eq!(lost.len(), 2, "{lost:?}");
@@ -73,11 +73,13 @@ async fn a_refused_subscription_is_not_tried_again_and_a_full_server_is() {
     assert_eq!(refused.code(), Code::InvalidArgument);
     let first = server.subscribe(SubscribeRequest::default()).await.unwrap();
     let mut waiting = Subscription::new(server.servers(), SubscribeRequest::default());
-    let Resumed::Lost(full) = next(&mut waiting).await.unwrap() else { panic!("it is full") };
+    let StreamEvent::Disconnected(full) = next(&mut waiting).await.unwrap() else {
+        panic!("it is full")
+    };
     assert_eq!(full.code(), Code::ResourceExhausted);
     drop(first);
     loop {
-        let Resumed::Message(message) = next(&mut waiting).await.unwrap() else { continue };
+        let StreamEvent::Message(message) = next(&mut waiting).await.unwrap() else { continue };
         assert!(matches!(message.message, Some(Message::Opened(_))));
         break;
     }
@@ -109,10 +111,10 @@ async fn a_watch_of_markets_resumes_by_itself_with_all_of_them() {
             () = carried => panic!("cut before anything was told"),
             first = told => first,
         };
-        let Resumed::Message(message) = first else { panic!("{turn}: {first:?}") };
+        let StreamEvent::Message(message) = first else { panic!("{turn}: {first:?}") };
         assert_eq!(message.markets.len(), 2, "all of them, though nothing has changed");
         let lost = tokio::time::timeout(PATIENCE, watch.next()).await.expect("word in time");
-        assert!(matches!(lost.unwrap(), Resumed::Lost(_)), "{turn}");
+        assert!(matches!(lost.unwrap(), StreamEvent::Disconnected(_)), "{turn}");
     }
     server.stop().await;
 }
@@ -147,8 +149,8 @@ async fn a_publish_stream_gets_every_batch_applied_once_over_lost_connections() 
         let next = tokio::time::timeout(PATIENCE, stream.next()).await.expect("an answer in time");
         match next.unwrap() {
             None => break,
-            Some(Resumed::Lost(_)) => lost += 1,
-            Some(Resumed::Message(message)) => {
+            Some(StreamEvent::Disconnected(_)) => lost += 1,
+            Some(StreamEvent::Message(message)) => {
                 assert!(matches!(message.answer, Answer::Accepted(_)), "{message:?}");
                 answered.push(message.request_id);
             }

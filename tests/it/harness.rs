@@ -68,7 +68,7 @@ impl Server {
         let view = node.view().clone();
         let drain = CancellationToken::new();
         let serving = tokio::spawn(node.serve(listener, drain.clone()));
-        let servers = Servers::parse_for([address.as_str()], credentials).unwrap();
+        let servers = Servers::parse_with_credentials([address.as_str()], credentials).unwrap();
         let channel = servers.channel().await.unwrap();
         Self { address, channel, view, hand, drain, serving }
     }

@@ -131,7 +131,7 @@ async fn ask(server: &Server, token: &str) -> Code {
 
 async fn ask_at(address: &str, token: &str) -> Code {
     let credentials = Credentials { bearer: Bearer::new(token).unwrap(), ..Credentials::default() };
-    let servers = Servers::parse_for([address], credentials).unwrap();
+    let servers = Servers::parse_with_credentials([address], credentials).unwrap();
     let mut client = PolicyServiceClient::new(servers.connect().await.unwrap());
     let asked = client.get_policy(GetPolicyRequest::default()).await;
     asked.map_or_else(|status| status.code(), |_| Code::Ok)

@@ -2,7 +2,7 @@
 
 use crate::harness::{PATIENCE, Server, batch};
 use crate::samples::{ban, removal, report, swing};
-use lodewatch_client::{Resumed, Subscription};
+use lodewatch_client::{StreamEvent, Subscription};
 use lodewatch_proto::v1::subscribe_response::Message;
 use lodewatch_proto::v1::{
     Alert, AlertFilter, AlertKind, Exercises, Level, OnGap, Start, SubscribeRequest,
@@ -275,7 +275,7 @@ async fn the_clients_subscription_hands_every_alert_over_once() {
     let mut read_until = async |wanted: &dyn Fn(&Message) -> bool| {
         loop {
             let next = tokio::time::timeout(PATIENCE, subscription.next()).await.unwrap().unwrap();
-            let Resumed::Message(message) = next else { continue };
+            let StreamEvent::Message(message) = next else { continue };
             let message = message.message.unwrap();
             if let Message::Alerts(alerts) = &message {
                 seen.extend(sequences(&alerts.alerts));

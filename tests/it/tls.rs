@@ -64,7 +64,7 @@ fn holder(authority: &Authority, pair: &Pair) -> Credentials {
 
 async fn connect(server: &Server, credentials: Credentials) -> Connection {
     let address = server.address.as_str();
-    Servers::parse_for([address], credentials).unwrap().connect().await.unwrap()
+    Servers::parse_with_credentials([address], credentials).unwrap().connect().await.unwrap()
 }
 
 async fn policy(connection: &Connection) -> Result<(), Status> {
@@ -123,7 +123,9 @@ async fn identity_comes_from_a_token_or_from_a_name_in_the_certificate() {
     assert_eq!(code(wrong_token).await, Code::Unauthenticated, "not made good by the certificate");
     // Another authority's certificate of a known name is refused with the handshake, which the client learns late.
     let pair = stranger.issue(&["by.dns"]);
-    let forged = Servers::parse_for([server.address.as_str()], holder(&authority, &pair)).unwrap();
+    let forged =
+        Servers::parse_with_credentials([server.address.as_str()], holder(&authority, &pair))
+            .unwrap();
     if let Ok(connection) = forged.connect().await {
         policy(&connection).await.unwrap_err();
     }
@@ -239,7 +241,7 @@ async fn probes_are_answered_in_the_clear_and_nothing_else_is() {
     let mut health = tonic_health::pb::health_client::HealthClient::new(channel.clone());
     health.check(tonic_health::pb::HealthCheckRequest::default()).await.unwrap();
     let credentials = Credentials { ca: None, ..operator(&authority) };
-    let clear = Servers::parse_for([free.to_string().as_str()], credentials).unwrap();
+    let clear = Servers::parse_with_credentials([free.to_string().as_str()], credentials).unwrap();
     let asked = policy(&clear.connect().await.unwrap()).await.unwrap_err();
     assert_eq!(asked.code(), Code::Unimplemented, "not even for an operator");
     server.stop().await;

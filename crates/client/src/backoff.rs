@@ -1,17 +1,17 @@
-//! Which failures pass, and how long to wait for it.
+//! Which failures pass, and how long to wait before the next attempt.
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-/// The first wait; each is twice as long as the one before, and up to twice that by chance, so that clients which were lost
-/// together do not come back together.
-const WAIT_MIN: Duration = Duration::from_millis(100);
-/// No wait is longer, before chance.
-const WAIT_MAX: Duration = Duration::from_secs(5);
+/// The first delay; each is twice as long as the one before.
+const DELAY_MIN: Duration = Duration::from_millis(100);
+/// The longest delay, before jitter.
+const DELAY_MAX: Duration = Duration::from_secs(5);
 
-/// Waits that grow while nothing succeeds, from a tenth of a second to five seconds, and up to twice that by chance.
+/// Delays between attempts: from 0.1 s, doubled after each attempt up to 5 s. Jitter adds up to the
+/// same again, so that clients that lost their connections together do not reconnect together.
 #[derive(Debug)]
 pub struct Backoff(ExponentialBackoff);
 
@@ -22,27 +22,28 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// From the first wait on.
+    /// A backoff that begins with the shortest delay.
     pub fn new() -> Self {
-        let waits = ExponentialBuilder::new().with_min_delay(WAIT_MIN).with_max_delay(WAIT_MAX);
-        Self(waits.with_jitter().without_max_times().build())
+        let delays = ExponentialBuilder::new().with_min_delay(DELAY_MIN).with_max_delay(DELAY_MAX);
+        Self(delays.with_jitter().without_max_times().build())
     }
 
-    /// The next wait, at least `least`.
-    pub fn wait(&mut self, least: Duration) -> Duration {
-        self.0.next().expect("the waits never end").saturating_add(least)
+    /// The next delay, plus `at_least`: the delay that the server asked for.
+    pub fn next_delay(&mut self, at_least: Duration) -> Duration {
+        self.0.next().expect("the delays never end").saturating_add(at_least)
     }
 }
 
-/// Whether the same call may succeed later or elsewhere, and how long the server asks to wait at least. A connection that is
-/// lost shows as any of several codes.
-pub fn passing(status: &Status) -> Option<Duration> {
+/// How long to wait at least before the same call is worth another attempt, on the same server or
+/// another; `None` where the call will not succeed without a change. A lost connection shows as any
+/// of several codes.
+pub fn retry_delay(status: &Status) -> Option<Duration> {
     let asked = status.get_details_retry_info().and_then(|info| info.retry_delay);
-    let lost = matches!(
+    let is_lost = matches!(
         status.code(),
         Code::Unavailable | Code::Cancelled | Code::Unknown | Code::Internal
     );
-    asked.or_else(|| lost.then_some(Duration::ZERO))
+    asked.or_else(|| is_lost.then_some(Duration::ZERO))
 }
 
 #[cfg(test)]
@@ -51,19 +52,19 @@ mod tests {
     use tonic_types::ErrorDetails;
 
     #[test]
-    fn waits_grow_to_a_bound_and_never_fall_below_what_the_server_asks() {
+    fn delays_grow_to_a_limit_and_are_never_shorter_than_the_server_asks() {
         let mut backoff = Backoff::new();
-        let mut least = WAIT_MIN;
+        let mut least = DELAY_MIN;
         for _ in 0..20 {
-            let wait = backoff.wait(Duration::ZERO);
-            assert!(wait >= least && wait <= least * 2, "{wait:?}");
-            least = (least * 2).min(WAIT_MAX);
+            let delay = backoff.next_delay(Duration::ZERO);
+            assert!(delay >= least && delay <= least * 2, "{delay:?}");
+            least = (least * 2).min(DELAY_MAX);
         }
-        assert!(Backoff::new().wait(Duration::from_secs(7)) > Duration::from_secs(7));
+        assert!(Backoff::new().next_delay(Duration::from_secs(7)) > Duration::from_secs(7));
     }
 
     #[test]
-    fn a_lost_connection_and_a_limit_pass_and_a_refusal_does_not() {
+    fn a_lost_connection_and_a_limit_are_retried_and_a_rejected_call_is_not() {
         let asked = Duration::from_millis(50);
         let limit =
             |details| Status::with_error_details(Code::ResourceExhausted, "too much", details);
@@ -79,7 +80,7 @@ mod tests {
             (Status::failed_precondition("stale"), None),
             (Status::deadline_exceeded("over"), None),
         ] {
-            assert_eq!(passing(&status), expected, "{status:?}");
+            assert_eq!(retry_delay(&status), expected, "{status:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a client shows, and whom it trusts. Never printed.
+//! How a client authenticates, and which authorities it trusts. Never printed.
 
 use super::servers::Error;
 use std::fmt;
@@ -7,18 +7,19 @@ use tonic::service::Interceptor;
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 use tonic::{Request, Status};
 
-/// What a client shows, and whom it trusts. Nothing, by default.
+/// How a client authenticates, and which authorities it trusts. By default it does not authenticate
+/// and trusts the system's authorities.
 #[derive(Clone, Default)]
 pub struct Credentials {
-    /// The token that goes with every call.
+    /// The token that is sent with every call.
     pub bearer: Bearer,
-    /// The authorities to trust, in PEM; `None` for those of the system.
+    /// The authorities that sign the server's certificate, in PEM; `None` for those of the system.
     pub ca: Option<Vec<u8>>,
     /// The client's own certificate and its key, in PEM.
     pub certificate: Option<(Vec<u8>, Vec<u8>)>,
 }
 
-/// Shows nothing.
+/// Hides the secrets.
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Credentials(…)")
@@ -26,10 +27,10 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// Whether an address without a scheme is to be encrypted.
+    /// Whether an address without a scheme stands for TLS.
     pub(super) fn want_tls(&self, is_local: bool) -> bool {
-        let shows_token = self.bearer.0.is_some() && !is_local;
-        shows_token || self.ca.is_some() || self.certificate.is_some()
+        let sends_token = self.bearer.0.is_some() && !is_local;
+        sends_token || self.ca.is_some() || self.certificate.is_some()
     }
 
     pub(super) fn tls(&self) -> ClientTlsConfig {
@@ -45,16 +46,16 @@ impl Credentials {
     }
 }
 
-/// A token that goes with every call; by default none.
+/// The bearer token that is sent with every call; none by default.
 #[derive(Clone, Default)]
 pub struct Bearer(Option<MetadataValue<Ascii>>);
 
 impl Bearer {
-    /// Of a token, with blanks around it.
+    /// A token; white space around it is ignored.
     ///
     /// # Errors
     ///
-    /// Where it cannot be one.
+    /// [`Error::Token`] where it is not one word of printable ASCII characters.
     pub fn new(token: &str) -> Result<Self, Error> {
         let token = token.trim();
         let is_word = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
@@ -65,7 +66,7 @@ impl Bearer {
     }
 }
 
-/// Shows nothing.
+/// Hides the secrets.
 impl fmt::Debug for Bearer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Bearer(…)")

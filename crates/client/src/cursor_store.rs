@@ -1,12 +1,13 @@
 //! Where a subscriber keeps its cursor between two runs.
 
-use super::state_file::{self, Place};
+use super::state_file::{StateFile, StateFileError};
 use std::path::PathBuf;
 
-/// Keeps the cursor of a subscription, so that the next run of the program resumes where this one ended.
+/// Keeps the cursor of a subscription, so that the next run of the program resumes where this one
+/// ended.
 ///
-/// Where alerts go to a database, implement this in the transaction that stores them: then an alert and the cursor
-/// behind it are stored together or not at all.
+/// Where alerts go to a database, implement this in the transaction that stores them: then an alert
+/// and the cursor behind it are stored together or not at all.
 pub trait CursorStore {
     /// Why a cursor could not be loaded or stored.
     type Error;
@@ -28,24 +29,24 @@ pub trait CursorStore {
 
 /// Keeps the cursor in a file of its own, which is replaced atomically.
 #[derive(Debug, Clone)]
-pub struct FileCursorStore(Place);
+pub struct FileCursorStore(StateFile);
 
 impl FileCursorStore {
     /// A store in a file; its directory must exist, the file need not.
     pub fn new(path: PathBuf) -> Self {
-        Self(Place::new(path))
+        Self(StateFile::new(path))
     }
 }
 
 impl CursorStore for FileCursorStore {
-    type Error = state_file::Error;
+    type Error = StateFileError;
 
     fn load(&mut self) -> Result<String, Self::Error> {
-        self.0.read()
+        self.0.load()
     }
 
     fn store(&mut self, cursor: &str) -> Result<(), Self::Error> {
-        self.0.keep(&cursor)
+        self.0.save(&cursor)
     }
 }
 

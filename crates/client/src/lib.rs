@@ -1,40 +1,44 @@
-//! The other end of the wire: a subscription that resumes by itself, and a publisher that retries safely.
+//! A client of Lodewatch: subscribe to alerts, watch markets, publish updates.
 //!
-//! # The loop, in any language
+//! - [`Servers`]: where to connect to; [`Credentials`]: as whom
+//! - [`Subscription`]: alerts, resumed by cursor; [`MarketWatch`]: the current values of markets
+//! - [`CursorStore`]: keeps a cursor between two runs; [`FileCursorStore`]: in a file;
+//!   [`StateFile`]: any state of a program, in a file
+//! - [`Publisher`]: batches, which are safe to send again under their `request_id`;
+//!   [`PublishStream`]: many batches in flight at once
+//! - [`Backoff`]: the delays between attempts; [`retry_delay`]: which failures are worth another
+//!   one
+//! - [`list_all_threats`]: all pages of a list
 //!
-//! A server promises that the alerts after a cursor are always the same, and that every message says where to resume from.
-//! So a client that misses nothing and sees nothing twice is this loop; `examples` has it in Python, TypeScript and Go.
+//! # The subscriber's loop, in any language
+//!
+//! A server promises that the alerts after a cursor are always the same, and that every message
+//! says where to resume from. A client that misses no alert and sees none twice is this loop;
+//! `examples` has it in Python, TypeScript and Go.
 //!
 //! ```text
-//! cursor = what was stored, or empty                      # empty: begin with what is open now
-//! wait   = 0.1 s
+//! cursor = what was stored, or empty                      # empty: begin with the active alerts
+//! delay  = 0.1 s
 //! for server in servers, again and again:
 //!     try:
 //!         stream = Subscribe(cursor = cursor)             # an empty cursor means START_SNAPSHOT
 //!         for message in stream, each within 2 × heartbeat interval:
-//!             wait = 0.1 s
+//!             delay = 0.1 s
 //!             handle(message.alerts)                      # first handle …
-//!             if message.cursor is not empty:             # … then keep the cursor; best in one transaction
-//!                 cursor = message.cursor
+//!             if message.cursor is not empty:             # … then store the cursor; best in one
+//!                 cursor = message.cursor                 #   transaction
 //!             if message is GoAway:
-//!                 wait = message.reconnect_after; break
-//!     on INVALID_ARGUMENT, FAILED_PRECONDITION, OUT_OF_RANGE, and whatever else trying again cannot mend:
-//!         tell a person
+//!                 delay = message.reconnect_after; break
+//!     on INVALID_ARGUMENT, FAILED_PRECONDITION, OUT_OF_RANGE, and every other status that another
+//!     attempt cannot change:
+//!         alert a person
 //!     on UNAVAILABLE, CANCELLED, UNKNOWN, INTERNAL, a status with RetryInfo, silence:
-//!         pass                                            # go on from the cursor
-//!     sleep(max(wait, RetryInfo) × (1 to 2 at random)); wait = min(wait × 2, 5 s)
+//!         pass                                            # continue from the cursor
+//!     sleep(max(delay, RetryInfo) × (1 to 2 at random)); delay = min(delay × 2, 5 s)
 //! ```
 //!
-//! Messages of a snapshot carry no cursor before its end: a snapshot that was cut off is sent again as a whole, from its
-//! `Opened` on.
-//!
-//! - [`Servers`]: where to connect to; [`Credentials`]: as whom
-//! - [`Subscription`]: the loop; [`MarketWatch`]: the same for markets, which begin with all of them at every resume
-//! - [`CursorStore`]: where the cursor is kept between two runs; [`FileCursorStore`]: in a file
-//! - [`Publisher`]: the same for batches, which are safe to send again under their `request_id`; [`PublishStream`]: many
-//!   batches under way at once
-//! - [`Backoff`]: the waits of all of them, [`passing`]: for what
-//! - [`all_threats`]: all pages of a list
+//! Messages of a snapshot have no cursor before its end: a snapshot that was cut off is sent again
+//! as a whole, from its `Opened` message.
 
 #![warn(missing_docs)]
 
@@ -50,14 +54,14 @@ mod streams;
 mod subscription;
 mod threats;
 
-pub use backoff::{Backoff, passing};
+pub use backoff::{Backoff, retry_delay};
 pub use credentials::{Bearer, Credentials};
 pub use cursor_store::{CursorStore, FileCursorStore};
 pub use market_watch::MarketWatch;
 pub use publish_stream::{BatchAnswer, PublishStream};
 pub use publisher::Publisher;
 pub use servers::{Connection, Error, Servers, connect};
-pub use state_file::{Error as StateFileError, Place};
-pub use streams::Resumed;
+pub use state_file::{StateFile, StateFileError};
+pub use streams::StreamEvent;
 pub use subscription::Subscription;
-pub use threats::all_threats;
+pub use threats::list_all_threats;

@@ -1,8 +1,8 @@
-//! A stream of batches, many under way at once, that resumes by itself.
+//! A stream of batches, many in flight at once, that reconnects by itself.
 
-use super::backoff::{Backoff, passing};
+use super::backoff::{Backoff, retry_delay};
 use super::servers::{Connection, Servers};
-use super::streams::Resumed;
+use super::streams::StreamEvent;
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
 use lodewatch_proto::v1::publish_stream_response::Answer;
 use lodewatch_proto::v1::{Credits, PublishRequest, PublishStreamRequest, PublishStreamResponse};
@@ -25,25 +25,27 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct BatchAnswer {
     /// The id of the batch, as pushed or as [`PublishStream::push`] returned it.
     pub request_id: String,
-    /// Accepted: durable and applied. Rejected: nothing of the batch was applied; the other batches are not affected.
+    /// Accepted: durable and applied. Rejected: nothing of the batch was applied; the other batches
+    /// are not affected.
     pub answer: Answer,
 }
 
-/// Publishes batches on one stream, over any number of connections and servers: each batch is applied once, in order.
+/// Publishes batches on one stream, over any number of connections and servers: each batch is
+/// applied once, in order.
 ///
-/// [`push`](Self::push) queues a batch, [`next`](Self::next) sends what the server's credits allow and returns the
-/// answers in the order of the batches. Batches wait in memory until they are answered; the caller bounds how many, by
-/// [`unanswered`](Self::unanswered).
+/// [`push`](Self::push) queues a batch, [`next`](Self::next) sends what the server's credits allow
+/// and returns the answers in the order of the batches. Batches wait in memory until they are
+/// answered; the caller bounds how many, by [`unanswered`](Self::unanswered).
 ///
 /// ```no_run
 /// # async fn publish(batches: Vec<lodewatch_proto::v1::PublishRequest>) -> Result<(), Box<dyn std::error::Error>> {
-/// use lodewatch_client::{PublishStream, Resumed, Servers};
+/// use lodewatch_client::{PublishStream, Servers, StreamEvent};
 ///
 /// let mut stream = PublishStream::new(Servers::parse(["127.0.0.1:50061"])?);
 /// for batch in batches {
 ///     stream.push(batch);
 ///     while stream.unanswered() >= 256 {
-///         if let Some(Resumed::Message(answered)) = stream.next().await? {
+///         if let Some(StreamEvent::Message(answered)) = stream.next().await? {
 ///             println!("{}: {:?}", answered.request_id, answered.answer);
 ///         }
 ///     }
@@ -60,7 +62,8 @@ pub struct PublishStream {
     backoff: Backoff,
     /// No connection is made before.
     not_before: Option<Instant>,
-    /// Batches without an answer, oldest first; the open stream was sent the first `OpenStream::sent` of them.
+    /// Batches without an answer, oldest first; the open stream was sent the first
+    /// `OpenStream::sent` of them.
     unanswered: VecDeque<PublishRequest>,
 }
 
@@ -99,15 +102,17 @@ impl PublishStream {
         self.unanswered.len()
     }
 
-    /// The next answer, or that the stream was lost: then the next call waits a little, opens a stream to the next
-    /// server and sends all unanswered batches again, under their request ids. `None` where no batch is unanswered.
+    /// The next answer, or [`StreamEvent::Disconnected`]: then the next call waits for a moment,
+    /// opens a stream to the next server and sends all unanswered batches again, under their
+    /// request ids. `None` where no batch is unanswered.
     ///
     /// Cancel safe: no batch and no answer is lost when the future is dropped.
     ///
     /// # Errors
     ///
-    /// A status that a retry cannot change, such as `PERMISSION_DENIED`. The batches stay unanswered.
-    pub async fn next(&mut self) -> Result<Option<Resumed<BatchAnswer>>, Status> {
+    /// A status that a retry cannot change, such as `PERMISSION_DENIED`. The batches stay
+    /// unanswered.
+    pub async fn next(&mut self) -> Result<Option<StreamEvent<BatchAnswer>>, Status> {
         if self.unanswered.is_empty() {
             return Ok(None);
         }
@@ -116,14 +121,14 @@ impl PublishStream {
                 self.backoff = Backoff::new();
                 let batch = self.unanswered.pop_front();
                 let request_id = batch.expect("receive checks it").request_id;
-                Ok(Some(Resumed::Message(Box::new(BatchAnswer { request_id, answer }))))
+                Ok(Some(StreamEvent::Message(Box::new(BatchAnswer { request_id, answer }))))
             }
             Err(status) => {
                 self.stream = None;
                 self.turn = self.turn.wrapping_add(1);
-                let Some(wait) = passing(&status) else { return Err(status) };
-                self.not_before = Some(Instant::now() + self.backoff.wait(wait));
-                Ok(Some(Resumed::Lost(status)))
+                let Some(at_least) = retry_delay(&status) else { return Err(status) };
+                self.not_before = Some(Instant::now() + self.backoff.next_delay(at_least));
+                Ok(Some(StreamEvent::Disconnected(status)))
             }
         }
     }
@@ -171,8 +176,8 @@ async fn open(servers: &Servers, turn: usize) -> Result<OpenStream, Status> {
 }
 
 impl OpenStream {
-    /// Sends the batches after the first `sent`, as far as the credits reach. Cancel safe: a batch counts as sent in the
-    /// same step that hands it to the connection.
+    /// Sends the batches after the first `sent`, as far as the credits reach. Cancel safe: a batch
+    /// counts as sent in the same step that hands it to the connection.
     async fn send(&mut self, unanswered: &VecDeque<PublishRequest>) -> Result<(), Status> {
         while let Some(batch) = unanswered.get(self.sent) {
             let bytes = u64::try_from(batch.encoded_len()).unwrap_or(u64::MAX);

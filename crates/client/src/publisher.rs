@@ -1,6 +1,6 @@
-//! A publisher that retries safely: a batch is sent under one `request_id` until it is answered.
+//! A publisher that retries safely: it sends a batch under one `request_id` until it has an answer.
 
-use super::backoff::{Backoff, passing};
+use super::backoff::{Backoff, retry_delay};
 use super::servers::{Connection, Servers};
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
 use lodewatch_proto::v1::{PublishRequest, PublishResponse};
@@ -9,16 +9,17 @@ use tokio::time::{sleep, timeout};
 use tonic::Status;
 use uuid::Uuid;
 
-/// How often one batch is sent: with the waits between, for about half a minute where nobody answers at all.
-const TRIES_MAX: u32 = 10;
-/// How long one try may take.
-const TRY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Attempts to send one batch: with the delays between them about half a minute where no server
+/// answers.
+const ATTEMPTS_MAX: u32 = 10;
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Publishes batches one after the other, to whichever server answers. A clone publishes on its own.
+/// Publishes batches one after the other to the first server that answers. A clone has a connection
+/// of its own.
 #[derive(Debug)]
 pub struct Publisher {
     servers: Servers,
-    /// Whose turn it is.
+    /// Which server is next.
     turn: usize,
     client: Option<FeedServiceClient<Connection>>,
 }
@@ -35,15 +36,16 @@ impl Publisher {
         Self { servers, turn: 0, client: None }
     }
 
-    /// Publishes one batch; gives its answer once it is durable and applied. A batch without a `request_id` gets one.
+    /// Publishes one batch and returns the server's answer once the batch is durable and applied. A
+    /// batch without a `request_id` gets one.
     ///
-    /// A lost connection, a server that starts or drains, a limit that passes: the batch is sent again, up to ten times, to
-    /// the servers in turn. It is applied once however often it is sent.
+    /// After a lost connection, a drained server or a temporary limit the batch is sent again, up
+    /// to ten times, to the servers in turn. It is applied once, however often it is sent.
     ///
     /// # Errors
     ///
-    /// What trying again did not mend. Whether the batch was applied is then not known where the status is `UNAVAILABLE`:
-    /// publish it again with the same `request_id` to learn it.
+    /// The status of the last attempt. Where it is `UNAVAILABLE` the outcome is unknown: publish
+    /// the batch again with the same `request_id` to learn it.
     pub async fn publish(
         &mut self,
         mut request: PublishRequest,
@@ -52,20 +54,20 @@ impl Publisher {
             request.request_id = Uuid::new_v4().to_string();
         }
         let mut backoff = Backoff::new();
-        let mut tries = 1_u32;
+        let mut attempts = 1_u32;
         loop {
             let status = match self.send(&request).await {
                 Ok(response) => return Ok(response),
                 Err(status) => status,
             };
-            let Some(wait) = passing(&status).filter(|_| tries < TRIES_MAX) else {
+            let Some(at_least) = retry_delay(&status).filter(|_| attempts < ATTEMPTS_MAX) else {
                 return Err(status);
             };
-            tracing::debug!(%status, tries, "publishing again under the same request id");
-            tries = tries.saturating_add(1);
+            tracing::debug!(%status, attempts, "publishing again under the same request id");
+            attempts = attempts.saturating_add(1);
             self.client = None;
             self.turn = self.turn.wrapping_add(1);
-            sleep(backoff.wait(wait)).await;
+            sleep(backoff.next_delay(at_least)).await;
         }
     }
 
@@ -80,9 +82,9 @@ impl Publisher {
             };
             client.publish(request.clone()).await
         };
-        match timeout(TRY_TIMEOUT, attempt).await {
+        match timeout(ATTEMPT_TIMEOUT, attempt).await {
             Ok(answered) => answered.map(tonic::Response::into_inner),
-            Err(_) => Err(Status::unavailable("no answer in time")),
+            Err(_) => Err(Status::unavailable("no answer within 10 s")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where to connect to.
+//! The servers to connect to.
 
 use super::credentials::{Bearer, Credentials};
 use std::fmt;
@@ -8,43 +8,45 @@ use std::time::Duration;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 
-/// Window of one stream: small, so that an unread stream cannot take the connection's window from the others.
+/// The flow-control window of one stream: small, so that an unread stream cannot use up the window
+/// of the connection.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
-/// Window of the connection.
+/// The flow-control window of the connection.
 const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
-/// The largest frame: with the protocol's default of 16 KiB, a server needs four times as many to send history.
+/// The largest frame. With the default of 16 KiB a server sends history in four times as many.
 const FRAME_BYTES: u32 = 64 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 
-/// Why no connection was made.
+/// No connection can be made.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Not an address.
+    /// The text is not the address of a server.
     #[error(
-        "{address:?} is not an address; write HOST:PORT, http://HOST:PORT or https://HOST:PORT"
+        "cannot parse the address {address:?}; write HOST:PORT, http://HOST:PORT or \
+         https://HOST:PORT"
     )]
     Address {
-        /// As given.
+        /// The text as it was given.
         address: String,
     },
-    /// The token is none.
-    #[error("a token is one word of printable characters")]
+    /// The text is not a bearer token.
+    #[error("cannot use the token: it is not one word of printable characters")]
     Token,
-    /// Authorities, certificate or key cannot be used.
-    #[error("the connection cannot be encrypted as asked for")]
+    /// The authorities, the certificate or the key cannot be used.
+    #[error("cannot set up TLS; check the files of the authorities, the certificate and the key")]
     Tls(#[source] tonic::transport::Error),
-    /// Nobody answers.
-    #[error("no connection to {addresses}: {why}; {}", advice(why))]
+    /// No server can be reached.
+    #[error("cannot connect to {addresses}: {why}; {}", advice(why))]
     Connect {
-        /// As given, with commas where they are several.
+        /// The addresses as they were given, separated by commas.
         addresses: String,
-        /// Why the last of them could not be reached.
+        /// Why the last of them cannot be reached.
         why: String,
     },
 }
 
-/// Servers of one journal, at least one; any of them will do. Cheap to clone.
+/// The servers of one journal, at least one. Each serves the same alerts. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Servers {
     all: Arc<[Server]>,
@@ -57,27 +59,29 @@ struct Server {
     endpoint: Endpoint,
 }
 
-/// A connection whose calls show who makes them.
+/// A connection whose calls carry the credentials.
 pub type Connection = InterceptedService<Channel, Bearer>;
 
 impl Servers {
-    /// Reads `HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`; several in one text are separated by commas. Who calls, they
-    /// are not told.
+    /// Parses `HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`, or several of them separated
+    /// by commas. Calls carry no credentials.
     ///
     /// # Errors
     ///
-    /// Where one is no address, or there is none.
+    /// [`Error::Address`] where a text is not an address, or there is none.
     pub fn parse<'a>(addresses: impl IntoIterator<Item = &'a str>) -> Result<Self, Error> {
-        Self::parse_for(addresses, Credentials::default())
+        Self::parse_with_credentials(addresses, Credentials::default())
     }
 
-    /// The same, for calls that show who makes them. `HOST:PORT` means `https://` where there is anything to show or an
-    /// authority to trust, but for a token that does not leave this machine.
+    /// Parses addresses of servers that are called with credentials. `HOST:PORT` means `https://`
+    /// where the credentials have an authority, a certificate, or a token that would leave this
+    /// machine.
     ///
     /// # Errors
     ///
-    /// Where one is no address, or there is none, or the credentials cannot be used.
-    pub fn parse_for<'a>(
+    /// [`Error::Address`] where a text is not an address, or there is none; [`Error::Tls`] where
+    /// the credentials cannot be used.
+    pub fn parse_with_credentials<'a>(
         addresses: impl IntoIterator<Item = &'a str>,
         credentials: Credentials,
     ) -> Result<Self, Error> {
@@ -90,20 +94,20 @@ impl Servers {
         Ok(Self { all, bearer: credentials.bearer })
     }
 
-    /// A connection to the first that answers.
+    /// Connects to the first server that answers.
     ///
     /// # Errors
     ///
-    /// When nobody answers within five seconds each.
+    /// [`Error::Connect`] where no server answers within five seconds.
     pub async fn connect(&self) -> Result<Connection, Error> {
-        self.channel().await.map(|channel| self.showing(channel))
+        self.channel().await.map(|channel| self.with_credentials(channel))
     }
 
-    /// The same, whose calls show nothing.
+    /// Connects to the first server that answers, for calls without credentials.
     ///
     /// # Errors
     ///
-    /// When nobody answers within five seconds each.
+    /// [`Error::Connect`] where no server answers within five seconds.
     pub async fn channel(&self) -> Result<Channel, Error> {
         let mut failed = None;
         for server in &*self.all {
@@ -113,14 +117,14 @@ impl Servers {
             }
         }
         let failed = failed.expect("there is at least one server");
-        Err(unreached(self.to_string(), &failed))
+        Err(cannot_connect(self.to_string(), &failed))
     }
 
-    /// A connection to the server whose turn it is; turns go round.
+    /// Connects to the server of a turn; turns go round.
     pub(super) async fn connect_turn(&self, turn: usize) -> Result<Connection, Error> {
         let Server { address, endpoint } = self.turn(turn);
-        let connected = endpoint.connect().await.map(|channel| self.showing(channel));
-        connected.map_err(|error| unreached(address.clone(), &error))
+        let connected = endpoint.connect().await.map(|channel| self.with_credentials(channel));
+        connected.map_err(|error| cannot_connect(address.clone(), &error))
     }
 
     fn turn(&self, turn: usize) -> &Server {
@@ -128,12 +132,12 @@ impl Servers {
         self.all.get(at).expect("a remainder is less")
     }
 
-    fn showing(&self, channel: Channel) -> Connection {
+    fn with_credentials(&self, channel: Channel) -> Connection {
         InterceptedService::new(channel, self.bearer.clone())
     }
 }
 
-/// Their addresses as given, with commas where they are several.
+/// The addresses as they were given, separated by commas.
 impl fmt::Display for Servers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let addresses: Vec<&str> = self.all.iter().map(|server| server.address.as_str()).collect();
@@ -141,12 +145,13 @@ impl fmt::Display for Servers {
     }
 }
 
-/// Connects to `HOST:PORT` or `http://HOST:PORT`, or to the first that answers of several with commas between, without
-/// credentials.
+/// Connects to `HOST:PORT` or `http://HOST:PORT`, or to the first that answers of several addresses
+/// separated by commas. Calls carry no credentials.
 ///
 /// # Errors
 ///
-/// When the address is none, or nobody answers within five seconds.
+/// [`Error::Address`] where a text is not an address, and [`Error::Connect`] where no server
+/// answers within five seconds.
 pub async fn connect(address: &str) -> Result<Channel, Error> {
     Servers::parse([address])?.channel().await
 }
@@ -179,8 +184,9 @@ fn server(address: &str, credentials: &Credentials) -> Result<Server, Error> {
     Ok(Server { address: address.to_owned(), endpoint })
 }
 
-/// Nobody answers at these addresses, for what is at the bottom of an error; what is above it says no more than that there is one.
-fn unreached(addresses: String, error: &dyn std::error::Error) -> Error {
+/// The error for these addresses, with the innermost cause: the outer ones only say that there is
+/// one.
+fn cannot_connect(addresses: String, error: &dyn std::error::Error) -> Error {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
@@ -188,20 +194,20 @@ fn unreached(addresses: String, error: &dyn std::error::Error) -> Error {
     Error::Connect { addresses, why: cause.to_string() }
 }
 
-/// What to do where there is no connection, by the words of the libraries underneath.
+/// What a person can do about a cause, which is known by the words of the libraries underneath.
 fn advice(why: &str) -> &'static str {
     if why.contains("InvalidContentType") {
-        "what answers there does not speak TLS: write http://HOST:PORT, or leave out the authority and the certificate"
+        "the server does not use TLS: write http://HOST:PORT, or name no authority and certificate"
     } else if why.contains("UnknownIssuer") {
-        "name the authority of its certificate with --ca"
+        "name the authority of the server's certificate with --ca"
     } else if why.contains("invalid peer certificate") {
-        "its certificate has to be valid, and for the name in the address"
+        "check that the server's certificate is valid for the name in the address"
     } else if why.contains("reset by peer") {
-        "what answers there hung up: https:// is for servers with TLS, http:// for those without"
+        "write https:// for a server with TLS, http:// for one without"
     } else if why.contains("failed to lookup address") {
-        "is the host's name right?"
+        "check the name of the host"
     } else {
-        "is a server running there? start one with `lodewatch serve`"
+        "check that the server is running; `lodewatch serve` starts one"
     }
 }
 
@@ -215,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_given_one_by_one_or_with_commas() {
+    fn addresses_are_separate_or_separated_by_commas() {
         let servers = Servers::parse(["a:1, http://b:2", "[::1]:3"]).unwrap();
         let uris: Vec<String> =
             (0..4).map(|turn| servers.turn(turn).endpoint.uri().to_string()).collect();
@@ -227,10 +233,10 @@ mod tests {
     }
 
     #[test]
-    fn a_token_leaves_this_machine_only_encrypted_unless_told_otherwise() {
+    fn a_token_leaves_this_machine_without_tls_only_to_an_http_address() {
         let uris = |credentials: Credentials| {
             let addresses = "far:1,127.0.0.1:2,[::1]:3,localhost:4,http://far:5";
-            let servers = Servers::parse_for([addresses], credentials).unwrap();
+            let servers = Servers::parse_with_credentials([addresses], credentials).unwrap();
             (0..5)
                 .map(|turn| servers.turn(turn).endpoint.uri().to_string())
                 .collect::<Vec<_>>()

@@ -1,4 +1,4 @@
-//! How far a program is, in a file that is replaced as a whole. Persisted, as JSON.
+//! A state file: how far a program got. Persisted as JSON.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -7,59 +7,75 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// The file, of one process alone.
+/// A file that keeps one value across restarts, such as the cursor of a subscription. It is always
+/// replaced as a whole. Only one process may use it.
 #[derive(Debug, Clone)]
-pub struct Place(PathBuf);
+pub struct StateFile(PathBuf);
 
-/// Why it is not known how far.
+/// A state file cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// It is something else.
-    #[error("{} is no file that this program has written: {why}", path.display())]
-    NotOurs {
-        /// Which.
+pub enum StateFileError {
+    /// The file holds something else.
+    #[error(
+        "cannot load the state from {}: it was not written by this version of the program; name \
+         another file or delete this one", path.display()
+    )]
+    Invalid {
+        /// The state file.
         path: PathBuf,
-        /// What is wrong with it.
-        why: serde_json::Error,
+        /// Where it is invalid.
+        source: serde_json::Error,
     },
-    /// It cannot be read or written.
-    #[error("{} cannot be read and written", path.display())]
-    File {
-        /// Which.
+    /// The file exists and cannot be read.
+    #[error("cannot load the state from {}", path.display())]
+    Load {
+        /// The state file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The file cannot be written or replaced.
+    #[error("cannot save the state to {}; make its folder writable", path.display())]
+    Save {
+        /// The state file.
+        path: PathBuf,
+        /// The system's error.
         source: io::Error,
     },
 }
 
-impl Place {
-    /// At a path; its directory must exist.
+impl StateFile {
+    /// A state file at a path. Its folder must exist and be writable; the file need not exist.
     pub fn new(path: PathBuf) -> Self {
         Self(path)
     }
 
-    /// What was kept last; the beginning where nothing was.
+    /// The value that was saved last, or the default where the file does not exist.
     ///
     /// # Errors
     ///
-    /// Where there is something else.
-    pub fn read<T: DeserializeOwned + Default>(&self) -> Result<T, Error> {
+    /// [`StateFileError::Invalid`] where the file holds something else, and
+    /// [`StateFileError::Load`] where it cannot be read.
+    pub fn load<T: DeserializeOwned + Default>(&self) -> Result<T, StateFileError> {
+        let path = || self.0.clone();
         match fs::read(&self.0) {
             Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|why| Error::NotOurs { path: self.0.clone(), why }),
+                .map_err(|source| StateFileError::Invalid { path: path(), source }),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(T::default()),
-            Err(source) => Err(self.error(source)),
+            Err(source) => Err(StateFileError::Load { path: path(), source }),
         }
     }
 
-    /// Keeps something: once this returns it is on the disk, and at no moment the file is half of it.
+    /// Replaces the value. Once this returns the value is durable. After a crash the file holds
+    /// either this value or the previous one.
     ///
     /// # Errors
     ///
-    /// Where it cannot be written; what was kept before is still there.
-    pub fn keep<T: Serialize>(&self, what: &T) -> Result<(), Error> {
-        let bytes = serde_json::to_vec(what).expect("a place has a JSON form");
-        self.replace(&bytes).map_err(|source| self.error(source))
+    /// [`StateFileError::Save`]; the previous value is kept.
+    pub fn save<T: Serialize>(&self, value: &T) -> Result<(), StateFileError> {
+        let bytes = serde_json::to_vec(value).expect("a state has a JSON form");
+        let error = |source| StateFileError::Save { path: self.0.clone(), source };
+        self.replace(&bytes).map_err(error)
     }
 
     fn replace(&self, bytes: &[u8]) -> io::Result<()> {
@@ -71,10 +87,6 @@ impl Place {
         file.persist(&self.0)?;
         File::open(dir)?.sync_all()
     }
-
-    fn error(&self, source: io::Error) -> Error {
-        Error::File { path: self.0.clone(), source }
-    }
 }
 
 #[cfg(test)]
@@ -82,16 +94,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_is_read_again_and_what_is_no_place_is_refused() {
+    fn a_saved_state_is_loaded_again_and_anything_else_is_rejected() {
         let dir = tempfile::tempdir().unwrap();
-        let place = Place::new(dir.path().join("place"));
-        assert!(place.read::<Vec<u64>>().unwrap().is_empty());
-        place.keep(&[1, 2]).unwrap();
-        place.keep(&[3]).unwrap();
-        assert_eq!(place.read::<Vec<u64>>().unwrap(), [3]);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
-        assert!(matches!(place.read::<u64>(), Err(Error::NotOurs { .. })));
-        let nowhere = Place::new(dir.path().join("no").join("place"));
-        assert!(matches!(nowhere.keep(&1), Err(Error::File { .. })));
+        let state = StateFile::new(dir.path().join("state"));
+        assert!(state.load::<Vec<u64>>().unwrap().is_empty());
+        state.save(&[1, 2]).unwrap();
+        state.save(&[3]).unwrap();
+        assert_eq!(state.load::<Vec<u64>>().unwrap(), [3]);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
+        assert!(matches!(state.load::<u64>(), Err(StateFileError::Invalid { .. })));
+        let nowhere = StateFile::new(dir.path().join("no").join("state"));
+        assert!(matches!(nowhere.save(&1), Err(StateFileError::Save { .. })));
     }
 }

@@ -1,52 +1,53 @@
-//! One stream after the other, on whichever server answers: what all that resumes by itself is made of.
+//! A stream that reconnects by itself, to the next server that answers.
 
-use super::backoff::{Backoff, passing};
+use super::backoff::{Backoff, retry_delay};
 use super::servers::{Connection, Servers};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
 use tonic::{Response, Status, Streaming};
 
-/// Heartbeats that may be missing before a stream counts as dead.
+/// Heartbeats that may be missing before a stream counts as lost.
 const HEARTBEATS_MISSED_MAX: u32 = 2;
-/// Seconds between heartbeats where the request does not say.
+/// Seconds between heartbeats unless the request says otherwise.
 const HEARTBEAT_SECONDS: u32 = 15;
 
-/// What is handed over of a stream that resumes by itself.
+/// What a stream that reconnects by itself delivers.
 #[derive(Debug)]
-pub enum Resumed<M> {
-    /// A message of the stream. It counts as handled when the next one is asked for.
+pub enum StreamEvent<M> {
+    /// A message of the stream. It counts as handled when the next event is asked for.
     Message(Box<M>),
-    /// The stream was lost for this reason, and is about to be resumed.
-    Lost(Status),
+    /// The stream ended with this status. The next call reconnects.
+    Disconnected(Status),
 }
 
 /// At most one open stream, and when and where to open the next.
-pub(super) struct Streams<M> {
+pub(super) struct ReconnectingStream<M> {
     servers: Servers,
-    /// Whose turn it is.
+    /// Which server is next.
     turn: usize,
     stream: Option<Streaming<M>>,
     backoff: Backoff,
-    /// No connection is made before.
+    /// The earliest instant of the next connection.
     not_before: Option<Instant>,
 }
 
-impl<M> Streams<M> {
+impl<M> ReconnectingStream<M> {
     pub(super) fn new(servers: Servers) -> Self {
         Self { servers, turn: 0, stream: None, backoff: Backoff::new(), not_before: None }
     }
 
-    /// The next message, or word that the stream was lost. After that word the next call waits a little and has `open` ask the
-    /// next server. Cancel safe. Of heartbeats there is one each `heartbeat_seconds`; 0 means 15.
+    /// The next message, or that the stream ended; the call after that waits for a moment and lets
+    /// `open` call the next server. Cancel safe. A server sends a heartbeat every
+    /// `heartbeat_seconds`; 0 means 15.
     ///
     /// # Errors
     ///
-    /// What trying again cannot mend.
+    /// A status that another attempt cannot change.
     pub(super) async fn next<O, F>(
         &mut self,
         heartbeat_seconds: u32,
         open: O,
-    ) -> Result<Resumed<M>, Status>
+    ) -> Result<StreamEvent<M>, Status>
     where
         O: FnOnce(Connection) -> F,
         F: Future<Output = Result<Response<Streaming<M>>, Status>>,
@@ -54,26 +55,26 @@ impl<M> Streams<M> {
         match self.receive(heartbeat_seconds, open).await {
             Ok(message) => {
                 self.backoff = Backoff::new();
-                Ok(Resumed::Message(Box::new(message)))
+                Ok(StreamEvent::Message(Box::new(message)))
             }
-            Err(status) => match passing(&status) {
-                Some(wait) => {
-                    self.leave(wait);
-                    Ok(Resumed::Lost(status))
+            Err(status) => match retry_delay(&status) {
+                Some(at_least) => {
+                    self.leave(at_least);
+                    Ok(StreamEvent::Disconnected(status))
                 }
                 None => Err(status),
             },
         }
     }
 
-    /// Ends with this server; the next one is asked after `wait` and a little more.
-    pub(super) fn leave(&mut self, wait: Duration) {
+    /// Disconnects from this server; the next connection is made after `at_least` and a delay.
+    pub(super) fn leave(&mut self, at_least: Duration) {
         self.stream = None;
         self.turn = self.turn.wrapping_add(1);
-        self.not_before = Some(Instant::now() + self.backoff.wait(wait));
+        self.not_before = Some(Instant::now() + self.backoff.next_delay(at_least));
     }
 
-    /// The next message of the stream, which is opened where there is none.
+    /// The next message of the stream, which is opened first where it is not open.
     async fn receive<O, F>(&mut self, heartbeat_seconds: u32, open: O) -> Result<M, Status>
     where
         O: FnOnce(Connection) -> F,
@@ -100,8 +101,8 @@ impl<M> Streams<M> {
             let message = stream.message().await?;
             message.ok_or_else(|| Status::unavailable("the server ended the stream"))
         };
-        timeout(silence, next)
-            .await
-            .unwrap_or_else(|_| Err(Status::unavailable("two heartbeats are missing")))
+        timeout(silence, next).await.unwrap_or_else(|_| {
+            Err(Status::unavailable("no message within two heartbeat intervals"))
+        })
     }
 }

@@ -1,16 +1,16 @@
-//! All pages of the record of threats.
+//! All pages of the list of threats.
 
 use super::servers::Connection;
 use lodewatch_proto::v1::market_service_client::MarketServiceClient;
 use lodewatch_proto::v1::{ListThreatsRequest, ThreatRecord};
 use tonic::Status;
 
-/// All threats that a request asks for, page by page.
+/// Lists all threats that a request selects, page by page.
 ///
 /// # Errors
 ///
-/// What the server says to any of the pages.
-pub async fn all_threats(
+/// The status of the first page that fails.
+pub async fn list_all_threats(
     channel: Connection,
     mut request: ListThreatsRequest,
 ) -> Result<Vec<ThreatRecord>, Status> {

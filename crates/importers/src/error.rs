@@ -1,4 +1,6 @@
-//! Why a file was not taken.
+//! Why a file was not imported.
+
+use lodewatch_toml_reader::Problems;
 
 /// Why a file was not taken; lines count from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,12 +63,10 @@ pub enum Error {
         /// Why.
         why: String,
     },
-    /// A mapping cannot be used.
-    #[error("the mapping cannot be used; `lodewatch import csv --help` shows one{}", lines(.0, 0))]
-    Mapping(
-        /// What is wrong with it, each with its key and what is allowed.
-        Vec<String>,
-    ),
+    /// The mapping of a table cannot be used, for every problem, each with its key and what is
+    /// allowed.
+    #[error("the mapping is invalid; `lodewatch import csv --help` shows a valid one:\n  {0}")]
+    Mapping(Problems),
     /// The rows of a report do not make one.
     #[error("lines {first} to {last}, {report}: {why}")]
     Report {

@@ -9,7 +9,7 @@ use crate::grpc::pb::{
     Alert, AlertFilter, ListAlertsRequest, ListThreatsRequest, OnGap, Start, SubscribeRequest,
     ThreatRecord, WatchMarketsRequest, WatchMarketsResponse,
 };
-use lodewatch_client::{self, Connection, MarketWatch, Resumed, Servers, Subscription};
+use lodewatch_client::{self, Connection, MarketWatch, Servers, StreamEvent, Subscription};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -138,7 +138,7 @@ impl Source {
         let mut lost = false;
         loop {
             match watch.next().await.map_err(refused("watching markets"))? {
-                Resumed::Message(message) => {
+                StreamEvent::Message(message) => {
                     if std::mem::take(&mut lost) {
                         self.tell(News::Resumed(Stream::Markets)).await?;
                     }
@@ -148,7 +148,7 @@ impl Source {
                     }
                     self.tell(News::Markets(message)).await?;
                 }
-                Resumed::Lost(status) => {
+                StreamEvent::Disconnected(status) => {
                     lost = true;
                     // What was asked for meanwhile may have got no answer.
                     seen.clear();
@@ -185,7 +185,7 @@ impl Source {
         let mut lost = false;
         loop {
             match subscription.next().await.map_err(refused("following alerts"))? {
-                Resumed::Message(message) => {
+                StreamEvent::Message(message) => {
                     if std::mem::take(&mut lost) {
                         self.tell(News::Resumed(Stream::Alerts)).await?;
                     }
@@ -193,7 +193,7 @@ impl Source {
                         self.tell(News::Alerts(alerts.alerts)).await?;
                     }
                 }
-                Resumed::Lost(status) => {
+                StreamEvent::Disconnected(status) => {
                     lost = true;
                     self.tell(News::Lost(Stream::Alerts, status.message().to_owned())).await?;
                 }
@@ -243,7 +243,7 @@ impl Source {
             None => self.servers.connect().await?,
         };
         let request = ListThreatsRequest { page_size: 1000, ..ListThreatsRequest::default() };
-        let threats = lodewatch_client::all_threats(connection.clone(), request).await;
+        let threats = lodewatch_client::list_all_threats(connection.clone(), request).await;
         let threats = threats.map_err(Error::refused("listing threats"))?;
         let mut news = vec![News::Threats(threats)];
         if let Some(Key { mineral, stage }) = market {

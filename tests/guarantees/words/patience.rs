@@ -28,8 +28,8 @@ async fn bounded_silence_a_stopped_server_is_noticed_and_nothing_is_lost() {
     world.process.as_ref().unwrap().stop();
     let lost = loop {
         match timeout(PATIENCE, watching.next()).await.unwrap().unwrap() {
-            lodewatch_client::Resumed::Message(_) => {}
-            lodewatch_client::Resumed::Lost(status) => break status,
+            lodewatch_client::StreamEvent::Message(_) => {}
+            lodewatch_client::StreamEvent::Disconnected(status) => break status,
         }
     };
     assert_eq!(lost.message(), "two heartbeats are missing");

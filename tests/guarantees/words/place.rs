@@ -57,7 +57,7 @@ async fn resumable_a_snapshot_that_is_cut_off_is_sent_again_as_a_whole() {
         let mut streams = vec![crate::subscriber::Stream::default()];
         loop {
             match timeout(PATIENCE, watching.next()).await.unwrap().unwrap() {
-                lodewatch_client::Resumed::Message(message) => {
+                lodewatch_client::StreamEvent::Message(message) => {
                     let done = message.cursor == *end.borrow();
                     streams.last_mut().unwrap().messages.push(*message);
                     tell_handed.send_modify(|count| *count += 1);
@@ -65,7 +65,7 @@ async fn resumable_a_snapshot_that_is_cut_off_is_sent_again_as_a_whole() {
                         return streams;
                     }
                 }
-                lodewatch_client::Resumed::Lost(_) => {
+                lodewatch_client::StreamEvent::Disconnected(_) => {
                     streams.push(crate::subscriber::Stream::default())
                 }
             }

@@ -3,7 +3,7 @@
 use super::super::faults::Faults;
 use super::super::sheet::{Column, Sheet, field, line_of, wrong};
 use super::super::{Error, number};
-use super::mapping::{Figures, Kind, Mapping, Place};
+use super::mapping::{FieldSource, FigureColumn, FigureKind, Mapping};
 use csv::StringRecord;
 use lodewatch_core::domain::market::{Figure, Period};
 use lodewatch_core::domain::{Country, Day, MarketKey, Mineral, Slug, Stage};
@@ -28,7 +28,7 @@ pub(super) struct Columns<'a> {
 
 /// A place, with its column found; `None` where it is the same in the whole file.
 struct Cells<'a, T> {
-    place: &'a Place<T>,
+    place: &'a FieldSource<T>,
     column: Option<Column<'a>>,
 }
 
@@ -172,7 +172,7 @@ impl<'a> Columns<'a> {
     }
 
     fn reading(&self, record: &StringRecord) -> Result<Reading, Error> {
-        let Figures { kind, zero, withheld, not_available, .. } = &self.mapping.figures;
+        let FigureColumn { kind, zero, withheld, not_available, .. } = &self.mapping.figures;
         let text = field(record, self.figure);
         if is_among(not_available, text) {
             return Ok(Reading::NotAvailable);
@@ -182,28 +182,28 @@ impl<'a> Columns<'a> {
         }
         let text = if is_among(zero, text) { "0" } else { text };
         let (figure, what) = match kind {
-            Kind::Quantity(_) => (number::milli(text).map(Figure::QuantityMilli), "a number"),
-            Kind::Share(whole) => (number::share(text, *whole).map(Figure::Share), "a share"),
+            FigureKind::Quantity(_) => (number::milli(text).map(Figure::QuantityMilli), "a number"),
+            FigureKind::Share(whole) => (number::share(text, *whole).map(Figure::Share), "a share"),
         };
         let expected =
-            || format!("{what}, nor one of zero, withheld and not_available of the mapping");
+            || format!("{what} or one of zero, withheld and not_available of the mapping");
         figure.map(Reading::Figure).ok_or_else(|| wrong(record, self.figure, expected()))
     }
 }
 
 impl<'a, T: Clone> Cells<'a, T> {
-    fn find(place: &'a Place<T>, sheet: &Sheet, faults: &mut Faults) -> Option<Self> {
+    fn find(place: &'a FieldSource<T>, sheet: &Sheet, faults: &mut Faults) -> Option<Self> {
         let column = match place {
-            Place::Constant(_) => None,
-            Place::Column { name, .. } => Some(faults.take(sheet.column(name))?),
+            FieldSource::Constant(_) => None,
+            FieldSource::Column { name, .. } => Some(faults.take(sheet.column(name))?),
         };
         Some(Self { place, column })
     }
 
     fn read(&self, record: &StringRecord) -> Result<T, Error> {
         match self.place {
-            Place::Constant(value) => Ok(value.clone()),
-            Place::Column { words, parse, .. } => {
+            FieldSource::Constant(value) => Ok(value.clone()),
+            FieldSource::Column { words, parse, .. } => {
                 let column = self.column();
                 let text = field(record, column);
                 let parsed = || parse(text).map_err(|expected| wrong(record, column, expected));

@@ -4,7 +4,7 @@ use super::super::faults::Faults;
 use super::super::sheet::Sheet;
 use super::super::{Error, Reports, Skipped};
 use super::columns::{Columns, Head, Key, Reading, Row, Supplier};
-use super::mapping::{Kind, Mapping};
+use super::mapping::{FigureKind, Mapping};
 use lodewatch_core::domain::market::{Denominator, Figure, ReportDraft, ReportDraftRow};
 use lodewatch_core::domain::{Country, Ppm, Report};
 use std::collections::BTreeMap;
@@ -124,7 +124,7 @@ impl Distribution {
         Ok(())
     }
 
-    fn into_report(self, key: Key, kind: Kind, faults: &mut Faults) -> Option<Report> {
+    fn into_report(self, key: Key, kind: FigureKind, faults: &mut Faults) -> Option<Report> {
         let (market, source, period) = key;
         let (first, last) = (self.first, self.last);
         let draft = ReportDraft {
@@ -136,8 +136,8 @@ impl Distribution {
             rows: self.rows.into_values().map(|(_, row)| row).collect(),
             residual: self.other,
             denominator: match kind {
-                Kind::Quantity(denominator) => denominator,
-                Kind::Share(_) => Denominator::Shares,
+                FigureKind::Quantity(denominator) => denominator,
+                FigureKind::Share(_) => Denominator::Shares,
             },
             published_total_milli: self.total_milli,
             url: self.head.url.into(),

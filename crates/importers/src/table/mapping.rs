@@ -1,61 +1,59 @@
-//! Where everything is in a table.
+//! The mapping of a table: which column holds what.
 
 use super::super::number::Whole;
 use super::super::sheet::utf8;
 use super::super::{Error, near};
-use super::section::{Section, text};
 use lodewatch_core::domain::market::{Denominator, Period};
 use lodewatch_core::domain::{Country, Day, Mineral, Slug, Stage, Threat, slug};
+use lodewatch_toml_reader::{Collector, Node, Problem, Table};
 use std::collections::BTreeMap;
-use toml::Value;
 
 /// The longest unit, in bytes.
-const UNIT_MAX: usize = 64;
+const UNIT_BYTES_MAX: usize = 64;
 
-/// Reads a value; an error says what would have been one.
+/// Parses a value; an error says what is allowed: `a day such as 2025-05-21`.
 type Parse<T> = fn(&str) -> Result<T, String>;
 
-/// Where everything is in a table.
+/// Which column of a table holds what.
 #[derive(Debug)]
 pub struct Mapping {
     pub(super) delimiter: u8,
-    pub(super) source: Place<Slug>,
-    pub(super) vintage: Place<Day>,
-    pub(super) url: Place<String>,
-    pub(super) mineral: Place<Mineral>,
-    pub(super) stage: Place<Stage>,
-    pub(super) period: Place<Period>,
-    pub(super) unit: Place<String>,
-    pub(super) country: Place<Country>,
+    pub(super) source: FieldSource<Slug>,
+    pub(super) vintage: FieldSource<Day>,
+    pub(super) url: FieldSource<String>,
+    pub(super) mineral: FieldSource<Mineral>,
+    pub(super) stage: FieldSource<Stage>,
+    pub(super) period: FieldSource<Period>,
+    pub(super) unit: FieldSource<String>,
+    pub(super) country: FieldSource<Country>,
     pub(super) other: Vec<String>,
     pub(super) total: Vec<String>,
     pub(super) ignore: Vec<String>,
-    pub(super) figures: Figures,
+    pub(super) figures: FigureColumn,
     /// The column that marks estimates, and its marks.
     pub(super) estimated: Option<(String, Vec<String>)>,
 }
 
-/// Where a value is.
+/// Where the value of a field comes from.
 #[derive(Debug)]
-pub(super) enum Place<T> {
-    /// The same in the whole file.
+pub(super) enum FieldSource<T> {
+    /// It is the same in the whole file.
     Constant(T),
-    /// In a column.
+    /// It is in a column.
     Column {
-        /// Its name.
         name: String,
-        /// The file's own words.
+        /// What the file's own words stand for.
         words: BTreeMap<String, T>,
-        /// Reads what is none of them.
+        /// Parses every other text.
         parse: Parse<T>,
     },
 }
 
 /// The column of figures.
 #[derive(Debug)]
-pub(super) struct Figures {
+pub(super) struct FigureColumn {
     pub(super) column: String,
-    pub(super) kind: Kind,
+    pub(super) kind: FigureKind,
     pub(super) zero: Vec<String>,
     pub(super) withheld: Vec<String>,
     pub(super) not_available: Vec<String>,
@@ -63,7 +61,7 @@ pub(super) struct Figures {
 
 /// What the figures are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FigureKind {
     /// Quantities, and what their shares are parts of.
     Quantity(Denominator),
     /// Shares, and what the whole is written as.
@@ -71,47 +69,46 @@ pub(super) enum Kind {
 }
 
 impl Mapping {
-    /// Reads a mapping.
+    /// Parses a mapping. See `lodewatch import csv --help` for an example with every key.
     ///
     /// # Errors
     ///
-    /// [`Error::NotUtf8`], or [`Error::Mapping`] with everything that is wrong, each fault with its key and what is allowed.
+    /// [`Error::NotUtf8`], or [`Error::Mapping`] with every problem, each with its key and what is
+    /// allowed.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        let values = utf8(bytes)?.parse().map_err(|error: toml::de::Error| {
-            Error::Mapping(vec![error.to_string().trim_end().replace('\n', "\n  ")])
-        })?;
-        let mut faults = Vec::new();
-        let mapping = read(Section::new("", values), &mut faults);
-        if faults.is_empty() {
-            return Ok(mapping.expect("a mapping without faults has everything"));
-        }
-        Err(Error::Mapping(faults))
+        let values = lodewatch_toml_reader::parse(utf8(bytes)?)
+            .map_err(|error| Error::Mapping(Problem::from(error).into()))?;
+        let collector = Collector::default();
+        let mapping = read(Table::root(values, &collector));
+        let mapping = collector.finish(mapping).map_err(Error::Mapping)?;
+        Ok(mapping.expect("a mapping without problems is complete"))
     }
 }
 
-fn read(mut file: Section, faults: &mut Vec<String>) -> Option<Mapping> {
-    let delimiter = delimiter(&mut file, faults);
-    let source = place(&mut file, "source", None, source, faults);
-    let vintage = place(&mut file, "vintage", None, vintage, faults);
-    let url = place(&mut file, "url", Some(String::new()), url, faults);
-    let mineral = place(&mut file, "mineral", None, mineral, faults);
-    let stage = place(&mut file, "stage", None, stage, faults);
-    let period = place(&mut file, "period", None, period, faults);
-    let unit = place(&mut file, "unit", Some(String::new()), unit, faults);
-    let mut rows = file.section("country", faults);
-    if rows.is_none() {
-        file.missing("country", faults);
-    }
-    let mut list = |key| rows.as_mut().map_or_else(Vec::new, |rows| rows.texts(key, faults));
-    let (other, total, ignore) = (list("other"), list("total"), list("ignore"));
-    let country = rows.and_then(|rows| column(rows, country, faults));
-    let figures = figures(&mut file, faults);
-    let estimated = file.section("estimated", faults).map(|mut section| {
-        let marked = (section.text("column", faults), section.texts("marks", faults));
-        section.finish(faults);
-        marked
+fn read(mut file: Table<'_>) -> Option<Mapping> {
+    let delimiter = match file.optional("delimiter") {
+        Some(node) => node.read(parse_delimiter),
+        None => Some(b','),
+    };
+    let source = field_source(&mut file, "source", source);
+    let vintage = field_source(&mut file, "vintage", vintage);
+    let url = optional_field_source(&mut file, "url", url);
+    let mineral = field_source(&mut file, "mineral", mineral);
+    let stage = field_source(&mut file, "stage", stage);
+    let period = field_source(&mut file, "period", period);
+    let unit = optional_field_source(&mut file, "unit", unit);
+    let (country, [other, total, ignore]) = match file.table("country") {
+        Some(mut rows) => {
+            let names = ["other", "total", "ignore"].map(|key| rows.read_list(key, any));
+            (column(rows, country), names)
+        }
+        None => (None, Default::default()),
+    };
+    let figures = figure_column(&mut file);
+    let estimated = file.optional("estimated").and_then(Node::table).map(|mut table| {
+        let (column, marks) = (table.read("column", any), table.read_list("marks", any));
+        (column.unwrap_or_default(), marks)
     });
-    file.finish(faults);
     Some(Mapping {
         delimiter: delimiter?,
         source: source?,
@@ -126,110 +123,108 @@ fn read(mut file: Section, faults: &mut Vec<String>) -> Option<Mapping> {
         total,
         ignore,
         figures: figures?,
-        estimated: match estimated {
-            None => None,
-            Some((column, marks)) => Some((column?, marks)),
-        },
+        estimated,
     })
 }
 
-fn delimiter(file: &mut Section, faults: &mut Vec<String>) -> Option<u8> {
-    let Some(value) = file.take("delimiter") else { return Some(b',') };
-    let written = text("delimiter", value, faults)?;
-    match written.as_bytes() {
-        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Some(*byte),
-        _ => {
-            faults.push(format!("delimiter = {written:?}: must be one plain character, such as ;"));
-            None
-        }
-    }
-}
-
-/// A text for the whole file or a column of it; `default` is for what may be left out.
-fn place<T>(
-    file: &mut Section,
+/// A value for the whole file, or a column of it.
+fn field_source<T>(
+    file: &mut Table<'_>,
     key: &'static str,
-    default: Option<T>,
     parse: Parse<T>,
-    faults: &mut Vec<String>,
-) -> Option<Place<T>> {
-    match file.take(key) {
-        Some(Value::Table(values)) => column(Section::new(&file.key(key), values), parse, faults),
-        Some(value) => {
-            let written = text(key, value, faults)?;
-            understood(key, &written, parse, faults).map(Place::Constant)
-        }
-        None if default.is_some() => default.map(Place::Constant),
-        None => {
-            file.missing(key, faults);
-            None
-        }
+) -> Option<FieldSource<T>> {
+    constant_or_column(file.required(key)?, parse)
+}
+
+/// The same for a field that may be left out, which is empty then.
+fn optional_field_source(
+    file: &mut Table<'_>,
+    key: &'static str,
+    parse: Parse<String>,
+) -> Option<FieldSource<String>> {
+    match file.optional(key) {
+        Some(node) => constant_or_column(node, parse),
+        None => Some(FieldSource::Constant(String::new())),
     }
 }
 
-fn column<T>(mut section: Section, parse: Parse<T>, faults: &mut Vec<String>) -> Option<Place<T>> {
-    let name = section.text("column", faults);
-    let key = section.key("words");
-    let mut words = BTreeMap::new();
-    for (word, meaning) in section.words("words", faults) {
-        let meaning = understood(&format!("{key}.{word:?}"), &meaning, parse, faults);
-        words.extend(meaning.map(|meaning| (word, meaning)));
+fn constant_or_column<T>(node: Node<'_>, parse: Parse<T>) -> Option<FieldSource<T>> {
+    if node.is_table() {
+        column(node.table()?, parse)
+    } else {
+        node.read(|text| allowed(text, parse)).map(FieldSource::Constant)
     }
-    section.finish(faults);
-    Some(Place::Column { name: name?, words, parse })
 }
 
-fn understood<T>(key: &str, written: &str, parse: Parse<T>, faults: &mut Vec<String>) -> Option<T> {
-    let note = |expected| faults.push(format!("{key} = {written:?}: is not {expected}"));
-    parse(written).map_err(note).ok()
+fn column<T>(mut table: Table<'_>, parse: Parse<T>) -> Option<FieldSource<T>> {
+    let name = table.read("column", any);
+    let words = table.optional("words").and_then(Node::table);
+    let words = words.map_or_else(Vec::new, Table::into_entries).into_iter();
+    let words = words
+        .filter_map(|(word, node)| Some((word, node.read(|text| allowed(text, parse))?)))
+        .collect();
+    Some(FieldSource::Column { name: name?, words, parse })
 }
 
-fn figures(file: &mut Section, faults: &mut Vec<String>) -> Option<Figures> {
-    let (quantity, share) = (file.section("quantity", faults), file.section("share", faults));
-    let (mut section, is_share) = match (quantity, share) {
-        (Some(section), None) => (section, false),
-        (None, Some(section)) => (section, true),
-        (Some(_), Some(_)) => {
-            faults.push("quantity, share: a file has one of them".to_owned());
+fn figure_column(file: &mut Table<'_>) -> Option<FigureColumn> {
+    let (quantity, share) = (file.optional("quantity"), file.optional("share"));
+    let is_share = share.is_some();
+    let node = match (quantity, share) {
+        (Some(node), None) | (None, Some(node)) => node,
+        (Some(quantity), Some(_)) => {
+            quantity.reject("a mapping has either quantity or share, not both");
             return None;
         }
         (None, None) => {
-            faults.push("quantity, share: one of them must be there".to_owned());
+            file.reject("quantity", "is missing; a mapping has either quantity or share");
             return None;
         }
     };
-    let kind =
-        if is_share { whole(&mut section, faults) } else { denominator(&mut section, faults) };
-    let column = section.text("column", faults);
-    let zero = section.texts("zero", faults);
-    let withheld = section.texts("withheld", faults);
-    let not_available = section.texts("not_available", faults);
-    section.finish(faults);
-    Some(Figures { column: column?, kind: kind?, zero, withheld, not_available })
+    let mut table = node.table()?;
+    let kind = if is_share {
+        table.read("whole", parse_whole)
+    } else {
+        match table.optional("denominator") {
+            Some(node) => node.read(parse_denominator),
+            None => Some(FigureKind::Quantity(Denominator::SumOfRows)),
+        }
+    };
+    let column = table.read("column", any);
+    let [zero, withheld, not_available] =
+        ["zero", "withheld", "not_available"].map(|key| table.read_list(key, any));
+    Some(FigureColumn { column: column?, kind: kind?, zero, withheld, not_available })
 }
 
-fn denominator(section: &mut Section, faults: &mut Vec<String>) -> Option<Kind> {
-    let Some(value) = section.take("denominator") else {
-        return Some(Kind::Quantity(Denominator::SumOfRows));
-    };
-    let key = section.key("denominator");
-    let parse: Parse<Denominator> = |text| match text {
-        "sum_of_rows" => Ok(Denominator::SumOfRows),
-        "published_total" => Ok(Denominator::PublishedTotal),
-        _ => Err("one of sum_of_rows, published_total".to_owned()),
-    };
-    let written = text(&key, value, faults)?;
-    understood(&key, &written, parse, faults).map(Kind::Quantity)
+fn parse_delimiter(text: &str) -> Result<u8, &'static str> {
+    match text.as_bytes() {
+        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Ok(*byte),
+        _ => Err("must be one plain character, such as ;"),
+    }
 }
 
-fn whole(section: &mut Section, faults: &mut Vec<String>) -> Option<Kind> {
-    let parse: Parse<Whole> = |text| match text {
-        "1" => Ok(Whole::One),
-        "100" => Ok(Whole::Hundred),
-        _ => Err("one of 1, 100".to_owned()),
-    };
-    let written = section.text("whole", faults)?;
-    understood(&section.key("whole"), &written, parse, faults).map(Kind::Share)
+fn parse_denominator(text: &str) -> Result<FigureKind, &'static str> {
+    match text {
+        "sum_of_rows" => Ok(FigureKind::Quantity(Denominator::SumOfRows)),
+        "published_total" => Ok(FigureKind::Quantity(Denominator::PublishedTotal)),
+        _ => Err("must be sum_of_rows or published_total"),
+    }
+}
+
+fn parse_whole(text: &str) -> Result<FigureKind, &'static str> {
+    match text {
+        "1" => Ok(FigureKind::Share(Whole::One)),
+        "100" => Ok(FigureKind::Share(Whole::Hundred)),
+        _ => Err("must be 1 or 100"),
+    }
+}
+
+fn any(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
+}
+
+/// Parses a value of the mapping by the function that also parses the fields of the file.
+fn allowed<T>(text: &str, parse: Parse<T>) -> Result<T, String> {
+    parse(text).map_err(|allowed| format!("must be {allowed}"))
 }
 
 fn source(text: &str) -> Result<Slug, String> {
@@ -256,13 +251,13 @@ fn period(text: &str) -> Result<Period, String> {
 fn country(text: &str) -> Result<Country, String> {
     let unknown = || {
         let near = near(&Country::near(text));
-        format!("a country, nor one of other, total and ignore of the mapping{near}")
+        format!("a country or one of country.other, total and ignore of the mapping{near}")
     };
     Country::parse(text).ok_or_else(unknown)
 }
 
 fn unit(text: &str) -> Result<String, String> {
-    short(text, UNIT_MAX)
+    short(text, UNIT_BYTES_MAX)
 }
 
 fn url(text: &str) -> Result<String, String> {

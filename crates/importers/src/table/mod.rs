@@ -17,7 +17,6 @@
 mod columns;
 mod import;
 mod mapping;
-mod section;
 #[cfg(test)]
 mod tests;
 
