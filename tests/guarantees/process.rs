@@ -8,13 +8,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// Settings of the tests, which are none of the server's.
-const OURS: [&str; 5] = [
-    "LODEWATCH_SEED",
-    "LODEWATCH_SCHEDULES",
-    "LODEWATCH_FAULT_ROUNDS",
-    "LODEWATCH_DATA",
-    "LODEWATCH_NATS_SERVER",
-];
+const OURS: [&str; 4] =
+    ["LODEWATCH_SEED", "LODEWATCH_SCHEDULES", "LODEWATCH_FAULT_ROUNDS", "LODEWATCH_NATS_SERVER"];
 
 /// A server process; killed when dropped.
 pub(crate) struct Process {

@@ -21,8 +21,6 @@ pub mod events;
 mod faults;
 pub mod gta;
 mod number;
-#[cfg(test)]
-mod real_data;
 mod sheet;
 pub mod table;
 mod taken;
@@ -30,8 +28,6 @@ pub mod usgs;
 
 pub use error::Error;
 pub use faults::Faults;
-#[cfg(test)]
-use real_data::real_data;
 pub use sheet::utf8;
 pub use taken::{Reports, Skipped, Threats};
 
