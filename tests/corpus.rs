@@ -1,5 +1,5 @@
-//! What fuzzing has found, and seeds, run through the same functions on every change; and all of it cut short and bent, in
-//! the same way each time. `fuzz/Cargo.toml` says how to look for more.
+//! What fuzzing has found, and seeds, run through the same functions on every change; and all of it
+//! cut short and bent, in the same way each time. `fuzz/Cargo.toml` says how to look for more.
 
 #![allow(
     clippy::unwrap_used,

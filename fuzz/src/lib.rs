@@ -1,7 +1,7 @@
 //! What is fuzzed: every parser and codec, one function each, named as its target and its corpus.
 //!
-//! A function takes any bytes. It must not panic, nor ask for memory without bound; where it reads them, what it writes must
-//! read the same.
+//! A function takes any bytes. It must not panic, nor ask for memory without bound; where it reads
+//! them, what it writes must read the same.
 
 use lodewatch::clock::Clock;
 use lodewatch::config::{self, Config};
@@ -111,7 +111,7 @@ pub fn config(bytes: &[u8]) {
     let _ = config::check(Some(file.path()));
 }
 
-/// The text of a cursor, handed to a subscription.
+/// The text of a cursor, used by a subscription.
 pub fn cursor(bytes: &[u8]) {
     let cursor = String::from_utf8_lossy(bytes).into_owned();
     let start = Start::Cursor.into();

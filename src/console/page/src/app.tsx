@@ -7,7 +7,7 @@ import { chooseDestination, destination, journalUnreachable, links, policy, star
 import { LinkState } from "./parts/link";
 import { useRoute } from "./route";
 import { use } from "./store";
-import { country, countryCodes } from "./text";
+import { country, countryCodes, destination as buyerName } from "./text";
 import { AlertView } from "./views/alert";
 import { AlertsView } from "./views/alerts";
 import { BoardView } from "./views/board";
@@ -125,15 +125,13 @@ function Destination() {
   const blocs = (current?.blocs ?? [])
     .map((bloc) => bloc.name)
     .filter((name) => !inRules.has(name));
-  const label = (name: string) =>
-    name === "all" ? "everyone" : name === "any" ? "anyone" : country(name);
   return (
     <label class="for">
       <span>Buyer</span>
       <select value={chosen} onChange={(event) => chooseDestination(event.currentTarget.value)}>
         <optgroup label="In the rules">
           {[...inRules].map((name) => (
-            <option value={name}>{label(name)}</option>
+            <option value={name}>{buyerName(name)}</option>
           ))}
         </optgroup>
         {blocs.length > 0 && (

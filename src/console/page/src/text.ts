@@ -27,8 +27,8 @@ export function country(code: string): string {
 
 /** A destination of rules and views. */
 export function destination(name: string): string {
-  if (name === "all") return "everyone";
-  if (name === "any") return "anyone";
+  if (name === "all") return "all buyers";
+  if (name === "any") return "any buyer";
   return country(name);
 }
 

@@ -128,8 +128,8 @@ function words(record: ThreatRecord, today: string): string {
   const to = threat.destination?.only.length
     ? `toward ${threat.destination.only.map(country).join(", ")}`
     : threat.destination?.except.length
-      ? `toward all but ${threat.destination.except.map(country).join(", ")}`
-      : "toward everyone";
+      ? `toward all except ${threat.destination.except.map(country).join(", ")}`
+      : "toward all buyers";
   const parts = [`${country(threat.imposing)}: ${measureName(threat.measure)} ${to}`];
   if (threat.dateAnnounced !== "") parts.push(`announced ${threat.dateAnnounced}`);
   if (threat.dateEffective !== "") parts.push(`in force from ${threat.dateEffective}`);

@@ -67,7 +67,7 @@ function Details({ alert }: { alert: Alert }) {
         </div>
         <div>
           <dt>Buyer</dt>
-          <dd>{alert.destination === "" ? "everyone" : text.destination(alert.destination)}</dd>
+          <dd>{alert.destination === "" ? "all buyers" : text.destination(alert.destination)}</dd>
         </div>
         <div>
           <dt>{text.metricName(alert.metric)}</dt>

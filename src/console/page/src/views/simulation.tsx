@@ -244,7 +244,7 @@ function NewMeasure() {
           ))}
         </select>
       </label>
-      <Countries name="toward" label="Destination" first="everyone" />
+      <Countries name="toward" label="Destination" first="all buyers" />
       <label>
         In force from
         <input name="date" type="date" defaultValue={day} />

@@ -64,8 +64,8 @@ function Entry({ record, day }: { record: ThreatRecord; day: string }) {
   const to = threat.destination?.only.length
     ? `toward ${threat.destination.only.map(text.country).join(", ")}`
     : threat.destination?.except.length
-      ? `toward all but ${threat.destination.except.map(text.country).join(", ")}`
-      : "toward everyone";
+      ? `toward all except ${threat.destination.except.map(text.country).join(", ")}`
+      : "toward all buyers";
   return (
     <li data-threat={threat.id}>
       <p class="next">
