@@ -1,12 +1,7 @@
 //! The fuzz targets: one function for every parser and codec, with the name of its corpus.
 //!
-<<<<<<< HEAD
-//! A function takes any bytes. It must not panic, nor ask for memory without bound; where it reads
-//! them, what it writes must read the same.
-=======
 //! A function accepts any bytes. It must not panic or allocate memory without limit; a value that it
 //! can parse must survive a round trip.
->>>>>>> main
 
 use lodewatch::clock::Clock;
 use lodewatch::config::{self, Config};
@@ -115,11 +110,7 @@ pub fn config(bytes: &[u8]) {
     let _ = config::check(Some(file.path()));
 }
 
-<<<<<<< HEAD
-/// The text of a cursor, used by a subscription.
-=======
 /// The text of a cursor, sent with a subscription.
->>>>>>> main
 pub fn cursor(bytes: &[u8]) {
     let cursor = String::from_utf8_lossy(bytes).into_owned();
     let start = Start::Cursor.into();
