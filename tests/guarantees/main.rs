@@ -21,19 +21,6 @@
     reason = "a test may fall over, and says what it did"
 )]
 
-mod check;
-mod oracle;
-mod process;
-mod proxy;
-#[path = "../it/samples.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
-mod samples;
 mod schedules;
-mod subscriber;
 mod words;
 mod world;
-
-use std::time::Duration;
-
-/// Longer than anything here takes: what hangs fails.
-const PATIENCE: Duration = Duration::from_secs(50);

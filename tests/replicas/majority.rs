@@ -1,11 +1,11 @@
 //! What is said while most of the NATS servers are gone: the one that is left answers questions, and can take nothing.
 
-use crate::PATIENCE;
 use crate::load::request;
 use crate::together::until_ready;
 use crate::world::{STREAM, World};
 use lodewatch_client::connect;
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
+use lodewatch_testkit::PATIENCE;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tonic::Code;

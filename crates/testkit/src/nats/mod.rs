@@ -9,5 +9,5 @@ mod port;
 mod program;
 mod server;
 
-pub(crate) use cluster::Cluster;
-pub(crate) use server::Nats;
+pub use cluster::Cluster;
+pub use server::Nats;

@@ -12,29 +12,29 @@ use tokio_util::sync::CancellationToken;
 
 /// What the network does at the moment.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Weather {
+pub struct Weather {
     /// Where the server is; `None`: nobody is there.
-    pub(crate) server: Option<SocketAddr>,
+    pub server: Option<SocketAddr>,
     /// Bytes from the server that are let through every millisecond; `None`: as they come. 0: silence.
-    pub(crate) bytes_per_ms: Option<usize>,
+    pub bytes_per_ms: Option<usize>,
     /// Nothing passes either way, and no connection ends: what is on its way waits.
-    pub(crate) partition: bool,
+    pub partition: bool,
     /// Connections made before this count are cut.
-    pub(crate) cuts: u64,
+    pub cuts: u64,
     /// One in so many connections is cut by itself, within its first 16 KiB from the server; 0: none.
-    pub(crate) frail_one_in: u32,
+    pub frail_one_in: u32,
 }
 
 /// A port that leads to the server through the weather. Ends with its last handle.
-pub(crate) struct Proxy {
-    pub(crate) address: String,
+pub struct Proxy {
+    pub address: String,
     weather: watch::Sender<Weather>,
     end: CancellationToken,
 }
 
 impl Proxy {
     /// Opens a port of its own. What happens by chance follows from the seed.
-    pub(crate) async fn open(seed: u64, weather: Weather) -> Self {
+    pub async fn open(seed: u64, weather: Weather) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (hand, sky) = watch::channel(weather);
@@ -49,7 +49,7 @@ impl Proxy {
     }
 
     /// Changes the weather.
-    pub(crate) fn turn(&self, change: impl FnOnce(&mut Weather)) {
+    pub fn turn(&self, change: impl FnOnce(&mut Weather)) {
         self.weather.send_modify(change);
     }
 }

@@ -1,7 +1,7 @@
 //! Whether a subscriber saw what it must: by the word of the contract that is broken if not.
 
 use crate::oracle::{Expected, Oracle, position};
-use crate::subscriber::{Recording, Stream};
+use crate::recording::{Recording, Stream};
 use lodewatch_proto::v1::subscribe_response::Message;
 use lodewatch_proto::v1::{Alerts, PublishRequest, PublishResponse, Start};
 use prost::Message as _;
@@ -11,7 +11,7 @@ use prost::Message as _;
 /// # Errors
 ///
 /// The broken word, where and how.
-pub(crate) fn recording(recording: &Recording, oracle: &Oracle) -> Result<(), String> {
+pub fn recording(recording: &Recording, oracle: &Oracle) -> Result<(), String> {
     let filter = recording.filter();
     let wanted = oracle.alerts.iter().filter(|alert| filter.wants(&alert.facets)).collect();
     let snapshot_due = recording.start == Start::Snapshot;
@@ -173,7 +173,7 @@ impl Check<'_> {
 /// # Errors
 ///
 /// Which batch is not.
-pub(crate) fn acknowledged(
+pub fn acknowledged(
     batches: &[(PublishRequest, PublishResponse)],
     oracle: &Oracle,
 ) -> Result<(), String> {
