@@ -37,7 +37,8 @@ impl World {
         Self { server, metrics, _dir: dir }
     }
 
-    /// One of which every figure has a value: batches are published and refused, alerts handed over, limits hit.
+    /// One of which every figure has a value: batches are published and refused, alerts handed
+    /// over, limits hit.
     pub(crate) async fn busy() -> (Self, Streaming<SubscribeResponse>) {
         let world = Self::start(|config| {
             config.policy.sources = vec![Slug::parse("TEST").unwrap()];
