@@ -34,7 +34,7 @@ pub struct Read {
     /// The updates, each with its number.
     pub updates: Vec<(usize, Update)>,
     /// What was taken.
-    pub taken: Taken,
+    pub taken: ImportSummary,
     /// What was left out.
     pub skipped: Vec<Skipped>,
     /// Whether its threats come without a revision of their own.
@@ -43,7 +43,7 @@ pub struct Read {
 
 /// What was taken of a file, for people.
 #[derive(Debug)]
-pub struct Taken {
+pub struct ImportSummary {
     /// How much: `158 reports of 79 markets`.
     pub count: String,
     /// Everything by name: markets with their periods, or ids.
@@ -97,7 +97,8 @@ impl Format {
             Self::Events => lodewatch_importers::events::read(bytes).map(of_threats),
             Self::Jsonl => {
                 let updates = json_lines(bytes)?;
-                let taken = Taken { count: counted(updates.len(), "update"), names: Vec::new() };
+                let taken =
+                    ImportSummary { count: counted(updates.len(), "update"), names: Vec::new() };
                 let (unit, skipped) = ("line", Vec::new());
                 Ok(Read { unit, updates, taken, skipped, numbers_revisions: false })
             }
@@ -135,7 +136,7 @@ fn of_reports(import: Reports) -> Read {
     }
     let name =
         |(market, periods): (&MarketKey, &Vec<String>)| format!("{market}: {}", periods.join(", "));
-    let taken = Taken {
+    let taken = ImportSummary {
         count: format!(
             "{} of {}",
             counted(import.reports.len(), "report"),
@@ -149,7 +150,7 @@ fn of_reports(import: Reports) -> Read {
 }
 
 fn of_threats(import: Threats) -> Read {
-    let taken = Taken {
+    let taken = ImportSummary {
         count: counted(import.threats.len(), "threat"),
         names: import.threats.iter().map(|threat| threat.id.to_string()).collect(),
     };

@@ -30,7 +30,7 @@ mod send;
 
 pub use checkpoints::{Checkpoints, Entry, Sources};
 pub use file::BYTES_MAX;
-pub use format::{Format, Read, Taken, json_lines};
+pub use format::{Format, ImportSummary, Read, json_lines};
 pub use outcomes::Outcomes;
 pub use send::{BATCH, numbers};
 
