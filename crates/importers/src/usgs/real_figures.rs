@@ -1,15 +1,15 @@
 //! The real releases, where they are at hand.
 
 use super::read;
-use crate::{Reports, Skipped, real_data};
+use crate::{ImportedReports, SkippedItem, real_data};
 use lodewatch_core::domain::market::Flag;
 use lodewatch_core::domain::{Country, MarketKey, Mineral, Report, Stage};
 
-fn import(name: &str) -> Option<Reports> {
+fn import(name: &str) -> Option<ImportedReports> {
     Some(read(&real_data(&format!("usgs/{name}"))?).unwrap())
 }
 
-fn report<'a>(import: &'a Reports, mineral: &str, stage: Stage, year: &str) -> &'a Report {
+fn report<'a>(import: &'a ImportedReports, mineral: &str, stage: Stage, year: &str) -> &'a Report {
     let market = MarketKey { mineral: Mineral::parse(mineral).unwrap(), stage };
     import
         .reports
@@ -67,17 +67,17 @@ fn antimony_in_2024_was_revised_from_one_release_to_the_next() {
 }
 
 #[test]
-fn every_commodity_with_countries_that_can_be_added_is_taken() {
+fn every_commodity_with_countries_that_can_be_added_is_imported() {
     let check = |name: &str, reports: usize, unusable: &[&str]| {
         let Some(import) = import(name) else { return };
         assert_eq!(import.reports.len(), reports, "{name}");
-        let left = |what: &str| import.skipped.iter().any(|one| one.what.starts_with(what));
-        for what in unusable {
-            assert!(left(what), "{name}: {what}");
+        let is_skipped = |item: &str| import.skipped.iter().any(|one| one.item.starts_with(item));
+        for item in unusable {
+            assert!(is_skipped(item), "{name}: {item}");
         }
-        let tables = import.skipped.iter().filter(|one| !one.what.contains(" 202"));
-        let names = tables.filter(|one| !unusable.iter().any(|what| one.what.starts_with(what)));
-        assert_eq!(names.collect::<Vec<_>>(), Vec::<&Skipped>::new(), "{name}");
+        let tables = import.skipped.iter().filter(|one| !one.item.contains(" 202"));
+        let names = tables.filter(|one| !unusable.iter().any(|item| one.item.starts_with(item)));
+        assert_eq!(names.collect::<Vec<_>>(), Vec::<&SkippedItem>::new(), "{name}");
     };
     let both = |more: &[&'static str]| -> Vec<&'static str> {
         let always = ["Boron", "Iron", "Kyanite", "Mica (Natural)", "Soda"];
@@ -108,9 +108,9 @@ fn every_production_table_of_both_releases_is_known() {
         println!("{name}: {} reports", import.reports.len());
         for skipped in &import.skipped {
             println!("  {skipped}");
-            assert!(!skipped.why.contains("not known"), "{skipped}");
-            assert!(!skipped.why.contains("not one country"), "{skipped}");
-            assert!(!skipped.why.contains("cut short"), "{skipped}");
+            assert!(!skipped.reason.contains("unknown table"), "{skipped}");
+            assert!(!skipped.reason.contains("not a single country"), "{skipped}");
+            assert!(!skipped.reason.contains("truncated"), "{skipped}");
         }
         for report in &import.reports {
             assert_eq!(report.source().as_str(), "USGS");
