@@ -15,7 +15,7 @@
     reason = "a benchmark measures time, prints, and may fall over"
 )]
 
-use lodewatch::journal::{Embedded, Journal, codec};
+use lodewatch::journal::{Journal, SqliteJournal, codec};
 use lodewatch_core::domain::update::{Removal, RequestId};
 use lodewatch_core::domain::{Batch, Payload, Seq, Slug, Timestamp, Update};
 use std::fs::File;
@@ -62,7 +62,7 @@ fn main() {
 /// Latency from the call of an append to a waiting tail that yields the entry, one at a time.
 fn delivery() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let journal = Embedded::open(dir.path()).unwrap();
+    let journal = SqliteJournal::open(dir.path()).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
     let mut tail = journal.tail(Seq::ZERO).unwrap();
     let measured = measure(2_000, 1, || {
@@ -77,7 +77,7 @@ fn delivery() {
 }
 
 fn journal(dir: &Path, in_flight: usize, entries: usize) -> Measured {
-    let journal = Arc::new(Embedded::open(dir).unwrap());
+    let journal = Arc::new(SqliteJournal::open(dir).unwrap());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     let begin = Instant::now();
     let latencies = runtime.block_on(async {

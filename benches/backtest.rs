@@ -17,7 +17,7 @@ use lodewatch::clock::Clock;
 use lodewatch::config::Config;
 use lodewatch::grpc::json::from_json;
 use lodewatch::grpc::{parse, render};
-use lodewatch::journal::{Embedded, Journal};
+use lodewatch::journal::{Journal, SqliteJournal};
 use lodewatch::server::Node;
 use lodewatch_core::domain::{Payload, Seq, Timestamp};
 use lodewatch_proto::v1::backtest_response::Message;
@@ -84,7 +84,7 @@ async fn main() {
 }
 
 async fn write_journal(dir: &Path) {
-    let journal = Arc::new(Embedded::open(dir).unwrap());
+    let journal = Arc::new(SqliteJournal::open(dir).unwrap());
     let updates: Vec<Vec<Update>> = (0..2).map(|turn| vec![report(turn)]).collect();
     let mut tasks = JoinSet::new();
     for writer in 0..IN_FLIGHT {

@@ -114,7 +114,7 @@ struct Bench {
 impl Bench {
     fn new(config: Config) -> Self {
         let mut bench = Self { state: State::default(), alerts: 0, requests: 0 };
-        bench.apply(Payload::PolicyAdopted(Arc::new(config.policy)));
+        bench.apply(Payload::PolicyAdopted { revision: 0, policy: Arc::new(config.policy) });
         bench
     }
 

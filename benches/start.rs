@@ -19,7 +19,7 @@
 use lodewatch::clock::Clock;
 use lodewatch::config::Config;
 use lodewatch::grpc::{self, pb};
-use lodewatch::journal::{Error, Reading, write_new};
+use lodewatch::journal::{Error, JournalReader, write_journal};
 use lodewatch::server::Node;
 use lodewatch_core::domain::update::RequestId;
 use lodewatch_core::domain::{Entry, Mineral, Payload, Seq, Timestamp};
@@ -34,9 +34,9 @@ fn main() {
     let given = std::env::args().skip(1).find_map(|argument| argument.parse().ok());
     let entries: u64 = given.unwrap_or(1_000_000);
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let writing = timed(|| write_new::<Error>(dir.path(), journal(entries)).unwrap());
+    let writing = timed(|| write_journal::<Error>(dir.path(), journal(entries)).unwrap());
     let engine = timed(|| engine_alone(dir.path()));
-    let verify = timed(|| Reading::open(dir.path()).unwrap().verify().unwrap());
+    let verify = timed(|| JournalReader::open(dir.path()).unwrap().verify().unwrap());
     let replay = timed(|| start_and_stop(dir.path()));
     let snapshot = timed(|| start_and_stop(dir.path()));
     let count = f64::from(u32::try_from(entries).unwrap());
@@ -73,7 +73,7 @@ fn start_and_stop(dir: &Path) {
 
 fn engine_alone(dir: &Path) {
     let mut state = State::default();
-    for entry in Reading::open(dir).unwrap() {
+    for entry in JournalReader::open(dir).unwrap() {
         state.apply(&entry.unwrap());
     }
 }
@@ -81,7 +81,8 @@ fn engine_alone(dir: &Path) {
 /// The policy, then reports.
 fn journal(entries: u64) -> impl Iterator<Item = Result<Entry, Error>> {
     let at: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    let policy = Payload::PolicyAdopted(Arc::new(Config::built_in().policy));
+    let policy =
+        Payload::PolicyAdopted { revision: 0, policy: Arc::new(Config::built_in().policy) };
     let minerals: Vec<Mineral> = Mineral::all().take(40).collect();
     let reports: Vec<Payload> = (0..80).map(|which| report(&minerals, which)).collect();
     (1..=entries).map(move |seq| {

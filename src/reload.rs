@@ -167,7 +167,7 @@ pub(crate) async fn adopt(
     if passed_over.is_some() {
         return Ok(passed_over);
     }
-    let adopted = Payload::policy(ours, Arc::new(policy.clone()));
+    let adopted = Payload::PolicyAdopted { revision: ours, policy: Arc::new(policy.clone()) };
     let entry = journal.append(clock.stamp()?, adopted).await?;
     view.wait_for(entry).await?;
     let version =

@@ -19,7 +19,7 @@ use crate::console;
 use crate::grpc::{
     self, AddressLimits, Api, GatedServices, LimitSettings, Limits, MarketSnapshots, PublishCredits,
 };
-use crate::journal::{self, Embedded, JetStream, Journal};
+use crate::journal::{self, JetStreamJournal, Journal, SqliteJournal};
 use crate::metrics::{self, Metrics};
 use crate::pipeline::{
     self, Divergence, Pipeline, PipelineView, Retention, Stall, append_due_ticks,
@@ -436,10 +436,10 @@ async fn open_journal(
     counted: metrics::JournalMetrics,
 ) -> Result<Arc<dyn Journal>, journal::Error> {
     Ok(match &config.journal {
-        Store::Sqlite => Arc::new(Embedded::open_counted(&config.data_dir, counted)?),
+        Store::Sqlite => Arc::new(SqliteJournal::open_with_metrics(&config.data_dir, counted)?),
         Store::JetStream(settings) => {
             // Boxed: what connecting takes is given back once it is done.
-            let open = JetStream::open_counted(settings, &config.data_dir, counted);
+            let open = JetStreamJournal::open_with_metrics(settings, &config.data_dir, counted);
             Arc::new(Box::pin(open).await?)
         }
     })
@@ -476,7 +476,7 @@ async fn keep_policy(
 /// discards the archive.
 fn check_archive(view: &PipelineView) -> Result<(), Error> {
     let archive = view.archive().clone();
-    let check = move || match archive.check() {
+    let check = move || match archive.verify() {
         Ok(()) => tracing::debug!("the archive is whole"),
         Err(error) => tracing::error!(%error, "the archive was checked"),
     };

@@ -1,32 +1,35 @@
-//! Scenarios: what the engine says to a story. `tests/scenarios/*.txt` can be read by an analyst: settings above the first
-//! line, the story between the lines, the alerts below.
+//! Scenarios: which alerts the engine emits for a story. An analyst can read `tests/scenarios/*.txt`:
+//! settings above the first line, the story between the lines, the expected alerts below.
 //!
 //! ```text
-//! [[rules]] …                                     as in deploy/lodewatch.toml; these replace the rules shipped
+//! [[rules]] …                                     as in deploy/lodewatch.toml; they replace its rules
 //! ----
 //! 2024-01-31 report gallium refining 2024 CHN=0.99
 //! 2024-12-03 threat CHN-1 imposing=CHN only=USA measure=prohibition minerals=gallium effective=2024-12-03
 //! 2024-12-04 remove CHN-1
-//! 2024-12-05 clock                                time passes, nobody says anything
+//! 2024-12-05 clock                                time passes without an update
 //! 2024-12-06 settings other.toml                  other settings come into force
+//! 2024-12-07 exercise threat …                    the same as an exercise
 //! ----
-//! 2024-12-03 raised The sentence.
+//! 2024-12-03 raised The text of the alert.
+//! 2024-12-04 rejected: why
 //! ```
 //!
-//! The story goes through the edge's parser into the engine: no server, no clock, no disk. `UPDATE_SCENARIOS=1` writes what
-//! is said now below the line; read the difference before you commit it.
+//! The story goes through the parser of the gRPC edge into the engine: no server, no clock, no disk.
+//! `UPDATE_SCENARIOS=1` writes the emitted alerts below the line; read the diff before you commit it.
 
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "a test may fall over, and says what it leaves out"
+    reason = "a failing test may panic"
 )]
 
 use lodewatch::config;
 use lodewatch::grpc::json::from_json;
 use lodewatch::grpc::parse::{self, Violations};
+use lodewatch_core::domain::update::BatchOutcome;
 use lodewatch_core::domain::{Alert, Batch, Entry, Payload, Seq, Timestamp, sentence};
 use lodewatch_core::engine::State;
 use lodewatch_proto::v1::{PublishRequest, Update};
@@ -39,7 +42,7 @@ use uuid::Uuid;
 const LINE: &str = "----\n";
 
 #[test]
-fn every_scenario_is_told_as_written() {
+fn every_scenario_emits_the_alerts_written_below_it() {
     let update = std::env::var_os("UPDATE_SCENARIOS").is_some();
     let mut files: Vec<PathBuf> =
         folder().read_dir().unwrap().map(|one| one.unwrap().path()).collect();
@@ -53,23 +56,25 @@ fn every_scenario_is_told_as_written() {
         let [settings, story, expected] = parts[..] else {
             panic!("{}: two lines of ----", path.display())
         };
-        let told = tell(settings, story);
+        let emitted = play(settings, story);
         if update {
-            std::fs::write(&path, format!("{settings}{LINE}{story}{LINE}{told}")).unwrap();
-        } else if told != expected {
-            write!(wrong, "{}\n  written:\n{expected}\n  told:\n{told}\n", path.display()).unwrap();
+            std::fs::write(&path, format!("{settings}{LINE}{story}{LINE}{emitted}")).unwrap();
+        } else if emitted != expected {
+            write!(wrong, "{}\n  expected:\n{expected}\n  emitted:\n{emitted}\n", path.display())
+                .unwrap();
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// What a batch is answered with is kept, a few allocations however many updates it has; beyond that nothing is allocated.
+/// The result of a batch is kept, which takes a few allocations however many updates it has. Nothing
+/// else is allocated.
 #[test]
-fn what_changes_nothing_allocates_nothing() {
+fn updates_that_change_nothing_allocate_nothing() {
     const UPDATES: usize = 1000;
-    let mut play = Play::default();
+    let mut story = Story::default();
     let at = instant("2024-06-01");
-    play.take(at, policy(""));
+    story.apply(at, policy(""));
     let updates = |vintage: &str| {
         let lines = ["gallium", "germanium", "indium", "bismuth"].map(|mineral| {
             report(&format!("{mineral} refining 2023 CHN=0.6 USA=0.1 vintage={vintage}"))
@@ -84,15 +89,16 @@ fn what_changes_nothing_allocates_nothing() {
     };
     for round in 1..100 {
         let batch = parse::publish(&request, || Uuid::from_u128(round)).unwrap();
-        let entry = |payload| Entry { seq: Seq(play.state.seq().0 + 1), at, payload };
-        let (tick, mut told) = (entry(Payload::Tick { due: at }), 0);
-        let measured = allocation_counter::measure(|| told += play.state.apply(&tick).alerts.len());
-        assert_eq!(measured.count_total, 0, "time that passes without anything due");
-        let entry = Entry { seq: Seq(play.state.seq().0 + 1), at, payload: Payload::Batch(batch) };
+        let entry = |payload| Entry { seq: Seq(story.state.seq().0 + 1), at, payload };
+        let (tick, mut emitted) = (entry(Payload::Tick { due: at }), 0);
         let measured =
-            allocation_counter::measure(|| told += play.state.apply(&entry).alerts.len());
+            allocation_counter::measure(|| emitted += story.state.apply(&tick).alerts.len());
+        assert_eq!(measured.count_total, 0, "a tick with nothing due");
+        let entry = Entry { seq: Seq(story.state.seq().0 + 1), at, payload: Payload::Batch(batch) };
+        let measured =
+            allocation_counter::measure(|| emitted += story.state.apply(&entry).alerts.len());
         if round > 1 {
-            assert_eq!(told, 0);
+            assert_eq!(emitted, 0);
             assert!(
                 measured.count_total <= 5,
                 "{} allocations for {UPDATES} updates",
@@ -106,70 +112,68 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
 }
 
-/// What the engine says to a story, an alert a line.
-fn tell(settings: &str, story: &str) -> String {
-    let mut play = Play::default();
+/// Plays a story and returns the alerts that the engine emits, one per line.
+fn play(settings: &str, lines: &str) -> String {
+    let mut story = Story::default();
     let lines: Vec<&str> =
-        story.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+        lines.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
     let begin = lines.first().unwrap().split(' ').next().unwrap();
-    play.take(instant(begin), policy(settings));
+    story.apply(instant(begin), policy(settings));
     for line in lines {
         let (at, what) = line.split_once(' ').unwrap_or_else(|| panic!("{line}: a day and a verb"));
         let (verb, rest) = what.split_once(' ').unwrap_or((what, ""));
         let payload = match verb {
             "clock" => Payload::Tick { due: instant(at) },
             "settings" => policy(&std::fs::read_to_string(folder().join(rest)).unwrap()),
-            "drill" => {
-                play.publish(line, rest.split_once(' ').unwrap(), true);
+            "exercise" => {
+                story.publish(line, rest.split_once(' ').unwrap(), true);
                 continue;
             }
             _ => {
-                play.publish(line, (verb, rest), false);
+                story.publish(line, (verb, rest), false);
                 continue;
             }
         };
-        play.take(instant(at), payload);
+        story.apply(instant(at), payload);
     }
-    play.told
+    story.output
 }
 
 #[derive(Default)]
-struct Play {
+struct Story {
     state: State,
-    told: String,
+    output: String,
 }
 
-impl Play {
-    fn publish(&mut self, line: &str, said: (&str, &str), exercise: bool) {
+impl Story {
+    fn publish(&mut self, line: &str, update: (&str, &str), exercise: bool) {
         let at = line.split(' ').next().unwrap();
-        match batch(line, said, exercise) {
-            Ok(batch) => self.take(instant(at), Payload::Batch(batch)),
-            Err(why) => writeln!(self.told, "{at} refused: {why}").unwrap(),
+        match batch(line, update, exercise) {
+            Ok(batch) => self.apply(instant(at), Payload::Batch(batch)),
+            Err(why) => writeln!(self.output, "{at} rejected: {why}").unwrap(),
         }
     }
 
-    fn take(&mut self, at: Timestamp, payload: Payload) {
+    fn apply(&mut self, at: Timestamp, payload: Payload) {
         let entry = Entry { seq: Seq(self.state.seq().0 + 1), at, payload };
         for alert in self.state.apply(&entry).alerts {
             check_arithmetic(&alert);
             let (day, kind) = (alert.event_time.day(), alert.kind);
-            writeln!(self.told, "{day} {kind} {}", sentence::of(&alert)).unwrap();
+            writeln!(self.output, "{day} {kind} {}", sentence::render(&alert)).unwrap();
         }
         if let Payload::Batch(batch) = &entry.payload {
-            let answered = self.state.recent_batches().get(batch.request_id).unwrap();
-            if let lodewatch_core::domain::update::BatchOutcome::Rejected(rejections) =
-                &answered.outcome
-            {
+            let result = self.state.recent_batches().get(batch.request_id).unwrap();
+            if let BatchOutcome::Rejected(rejections) = &result.outcome {
                 let day = at.day();
                 for why in rejections {
-                    writeln!(self.told, "{day} refused: {why}").unwrap();
+                    writeln!(self.output, "{day} rejected: {why}").unwrap();
                 }
             }
         }
     }
 }
 
-/// In every alert of every story, the parts add up to the value to the last unit.
+/// The contributions of every alert add up to its value, to the last unit.
 fn check_arithmetic(alert: &Alert) {
     let named = alert.contributions.iter().filter(|part| !part.upper_only);
     let lower: i64 = named.map(|part| part.amount).sum();
@@ -180,14 +184,19 @@ fn check_arithmetic(alert: &Alert) {
     } else {
         (lower, upper)
     };
-    assert_eq!((lower, upper), (alert.value.lower, alert.value.upper), "{}", sentence::of(alert));
+    assert_eq!(
+        (lower, upper),
+        (alert.value.lower, alert.value.upper),
+        "{}",
+        sentence::render(alert)
+    );
 }
 
 fn policy(settings: &str) -> Payload {
     let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
     std::fs::write(file.path(), settings).unwrap();
     let config = config::check(Some(file.path())).unwrap_or_else(|problems| panic!("{problems}"));
-    Payload::PolicyAdopted(Arc::new(config.policy))
+    Payload::PolicyAdopted { revision: 0, policy: Arc::new(config.policy) }
 }
 
 fn batch(line: &str, (verb, rest): (&str, &str), exercise: bool) -> Result<Batch, Violations> {
@@ -195,7 +204,7 @@ fn batch(line: &str, (verb, rest): (&str, &str), exercise: bool) -> Result<Batch
         "report" => report(rest),
         "threat" => threat(rest),
         "remove" => json!({ "removal": { "threatId": rest } }),
-        _ => panic!("{line}: report, threat, remove, clock, settings or drill"),
+        _ => panic!("{line}: report, threat, remove, clock, settings or exercise"),
     };
     let update: Update =
         from_json(&update.to_string()).unwrap_or_else(|why| panic!("{line}: {why}"));

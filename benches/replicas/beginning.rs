@@ -3,7 +3,7 @@
 use crate::servers::Servers;
 use crate::shared::lodewatch::{request, serve, share_of, updates};
 use lodewatch::grpc::parse;
-use lodewatch::journal::{JetStream, Journal};
+use lodewatch::journal::{JetStreamJournal, Journal};
 use lodewatch_core::domain::update::RequestId;
 use lodewatch_core::domain::{Payload, Timestamp};
 use std::path::Path;
@@ -65,7 +65,7 @@ async fn timed(run: impl AsyncFnOnce()) -> Duration {
 /// Forty markets in turn, each ten times with one share, then ten times with another.
 async fn fill(servers: &Servers, entries: u64) {
     let lock = tempfile::tempdir().unwrap();
-    let journal = JetStream::open(&servers.settings("BEGIN"), lock.path()).await.unwrap();
+    let journal = JetStreamJournal::open(&servers.settings("BEGIN"), lock.path()).await.unwrap();
     let batches: Vec<Payload> = [share_of(0.9), share_of(0.3)]
         .iter()
         .flat_map(|rows| {

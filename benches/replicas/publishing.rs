@@ -6,7 +6,7 @@ use crate::shared::process::Process;
 use async_nats::jetstream::{self, stream};
 use bytes::Bytes;
 use lodewatch::grpc::{parse, pb};
-use lodewatch::journal::{JetStream, Journal, codec};
+use lodewatch::journal::{JetStreamJournal, Journal, codec};
 use lodewatch_core::domain::{Payload, Timestamp};
 use pb::feed_service_client::FeedServiceClient;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ enum Publisher {
     /// To NATS itself, and awaits the acknowledgement.
     Bare(jetstream::Context, Bytes),
     /// To a journal in this process.
-    Journal(Arc<JetStream>, Payload),
+    Journal(Arc<JetStreamJournal>, Payload),
     /// To a server, by gRPC.
     Server(FeedServiceClient<tonic::transport::Channel>, pb::PublishRequest),
 }
@@ -73,7 +73,8 @@ pub(crate) async fn measure(seconds: Duration) {
         let replica = serve(dir.path(), &servers.toml("REPLICA"));
         let bare = bare(&servers, count, &batch).await;
         let lock = tempfile::tempdir().unwrap();
-        let journal = JetStream::open(&servers.settings("JOURNAL"), lock.path()).await.unwrap();
+        let journal =
+            JetStreamJournal::open(&servers.settings("JOURNAL"), lock.path()).await.unwrap();
         let journal = Publisher::Journal(Arc::new(journal), payload(&batch));
         let served = server(&replica, &batch).await;
         for in_flight in IN_FLIGHT {

@@ -6,7 +6,7 @@
 use lodewatch::clock::Clock;
 use lodewatch::config::{self, Config};
 use lodewatch::grpc::{json, parse, render};
-use lodewatch::journal::{self, Reading, codec, write_new};
+use lodewatch::journal::{self, JournalReader, codec, write_journal};
 use lodewatch::server::Node;
 use lodewatch_core::domain::{Payload, Seq, Timestamp};
 use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
@@ -83,13 +83,13 @@ pub fn log(bytes: &[u8]) {
     static FILE: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let dir = tempfile::tempdir().expect("a directory can be made");
         let none = std::iter::empty::<Result<_, journal::Error>>();
-        write_new(dir.path(), none).expect("a journal can be written");
+        write_journal(dir.path(), none).expect("a journal can be written");
         std::fs::read(dir.path().join("journal.db")).expect("it was written")
     });
     let dir = tempfile::tempdir().expect("a directory can be made");
     std::fs::write(dir.path().join("journal.db"), &*FILE).expect("it can be written");
     std::fs::write(dir.path().join("journal.db-wal"), bytes).expect("it can be written");
-    if let Ok(reading) = Reading::open(dir.path()) {
+    if let Ok(reading) = JournalReader::open(dir.path()) {
         reading.for_each(drop);
     }
 }

@@ -1,13 +1,13 @@
-//! What the archive survives: bits that flip, ends that are cut off, a journal that is not what it was.
+//! Tests of the archive under damage: flipped bits, truncation, and a journal that has changed.
 
 use super::tests::{EPOCH, HEAD, all, filled, open, snapshot};
 use super::{Archive, Error};
-use crate::domain::{Epoch, Seq};
+use lodewatch_core::domain::{Epoch, Seq};
 use rusqlite::Connection;
 use std::fs;
 
 #[test]
-fn a_flipped_bit_anywhere_is_noticed_or_changes_nothing() {
+fn a_flipped_bit_anywhere_is_detected_or_harmless() {
     let (bytes, alerts) = sample();
     for at in (0..bytes.len()).filter(|at| *at < 100 || at % 97 == 0) {
         let mut changed = bytes.clone();
@@ -17,7 +17,7 @@ fn a_flipped_bit_anywhere_is_noticed_or_changes_nothing() {
 }
 
 #[test]
-fn a_file_cut_off_anywhere_is_noticed() {
+fn a_truncated_file_is_detected() {
     let (bytes, alerts) = sample();
     for at in (0..bytes.len()).rev().step_by(331) {
         check(&bytes[..at], &alerts, &format!("cut at {at}"));
@@ -25,7 +25,7 @@ fn a_file_cut_off_anywhere_is_noticed() {
 }
 
 #[test]
-fn damage_that_is_read_is_told_and_the_next_start_begins_anew() {
+fn a_read_reports_damage_and_the_next_start_rebuilds_the_archive() {
     let (dir, _) = filled(&[1, 1]);
     let path = dir.path().join("archive.db");
     let change = "UPDATE alerts SET countries = 'COD' WHERE sequence = 2";
@@ -40,26 +40,32 @@ fn damage_that_is_read_is_told_and_the_next_start_begins_anew() {
 }
 
 #[test]
-fn an_alert_that_is_missing_is_noticed() {
+fn a_missing_alert_is_detected() {
     let (dir, _) = filled(&[1, 1, 1]);
-    open(dir.path()).reader().check().unwrap();
+    open(dir.path()).reader().verify().unwrap();
     let change = "DELETE FROM alerts WHERE sequence = 2";
     Connection::open(dir.path().join("archive.db")).unwrap().execute_batch(change).unwrap();
-    assert!(matches!(open(dir.path()).reader().check(), Err(Error::Damaged { .. })));
+    assert!(matches!(open(dir.path()).reader().verify(), Err(Error::Damaged { .. })));
 }
 
 #[test]
-fn a_journal_that_lost_entries_or_is_another_one_is_not_taken_for_the_old_one() {
+fn a_journal_that_lost_entries_or_was_replaced_is_rejected() {
     let (dir, _) = filled(&[1, 1]);
     let shorter = Archive::open(dir.path(), EPOCH, Seq(1)).err().unwrap();
-    assert!(matches!(shorter, Error::Ahead { applied: Seq(2), head: Seq(1), .. }), "{shorter}");
+    assert!(
+        matches!(shorter, Error::JournalTooShort { applied: Seq(2), head: Seq(1), .. }),
+        "{shorter}"
+    );
     let other = Archive::open(dir.path(), Epoch(1), HEAD).err().unwrap();
-    assert!(matches!(other, Error::OtherJournal { of: EPOCH, journal: Epoch(1), .. }), "{other}");
-    assert_eq!(open(dir.path()).applied(), Seq(2), "the witness is left alone");
+    assert!(
+        matches!(other, Error::OtherJournal { archived: EPOCH, journal: Epoch(1), .. }),
+        "{other}"
+    );
+    assert_eq!(open(dir.path()).applied(), Seq(2), "the evidence is kept");
 }
 
-/// An archive's file, closed, and what is in it.
-fn sample() -> (Vec<u8>, super::Page) {
+/// The bytes of a closed archive file, and its alerts.
+fn sample() -> (Vec<u8>, super::AlertPage) {
     let (dir, _) = filled(&[3, 0, 9, 1, 20]);
     let mut archive = open(dir.path());
     archive.save_snapshot(&snapshot(5, 500)).unwrap();
@@ -70,8 +76,8 @@ fn sample() -> (Vec<u8>, super::Page) {
     (fs::read(path).unwrap(), alerts)
 }
 
-/// Opens a file: it is started anew, or the check refuses it, or everything is there as it was.
-fn check(bytes: &[u8], alerts: &super::Page, what: &str) {
+/// Opens a file: it is rebuilt, or its verification fails, or its content is unchanged.
+fn check(bytes: &[u8], alerts: &super::AlertPage, what: &str) {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("archive.db"), bytes).unwrap();
     let archive = open(dir.path());
@@ -79,7 +85,7 @@ fn check(bytes: &[u8], alerts: &super::Page, what: &str) {
         return;
     }
     let reader = archive.reader();
-    if reader.check().is_ok() {
+    if reader.verify().is_ok() {
         assert_eq!(all(&reader), *alerts, "{what}");
         let found = archive.latest_snapshot().unwrap();
         assert!(found.is_none_or(|found| found == snapshot(5, 500)), "{what}");

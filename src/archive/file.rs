@@ -1,8 +1,8 @@
-//! The tables, and how the file is opened. Persisted, but replaced rather than converted when the format changes.
+//! The tables, and how the file is opened. Persisted; a file of another format is replaced, not converted.
 
 use super::error::{Error, is_damage};
-use crate::domain::{Epoch, Seq};
 use crate::sqlite;
+use lodewatch_core::domain::{Epoch, Seq};
 use rusqlite::{Connection, params};
 use std::fs;
 use std::io;
@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
 
-/// The version of the tables and of the bytes in them; kept in `user_version`. 0 is an empty file.
-const FORMAT: i64 = 2;
+/// The version of the tables and of the bytes in them, stored in `user_version`. 0 is an empty file.
+const FORMAT: i64 = 1;
 
 const PRAGMAS: &str = "
     PRAGMA journal_mode = WAL;
@@ -19,7 +19,7 @@ const PRAGMAS: &str = "
     PRAGMA wal_autocheckpoint = 0;
     PRAGMA journal_size_limit = 67108864;";
 
-/// `bytes` stands last, so that what is searched is read without it.
+/// `bytes` is the last column, so that a search reads rows without it.
 const SCHEMA: &str = "
     CREATE TABLE meta (
         epoch INTEGER NOT NULL,
@@ -56,24 +56,24 @@ const SCHEMA: &str = "
     ) STRICT;";
 
 /// An open archive file.
-pub(super) struct Opened {
+pub(super) struct OpenedArchive {
     pub(super) connection: Connection,
-    pub(super) meta: Meta,
+    pub(super) meta: ArchiveMeta,
 }
 
 /// The row `meta`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Meta {
-    /// Of which journal.
+pub(super) struct ArchiveMeta {
+    /// The journal whose alerts the file has.
     pub(super) epoch: Epoch,
-    /// The last entry whose alerts are in.
+    /// The last entry whose alerts are in the file.
     pub(super) applied: Seq,
-    /// Alerts of entries up to this one may be gone.
+    /// Alerts of entries up to this one may have been deleted.
     pub(super) oldest: Seq,
 }
 
-impl Meta {
-    /// Writes the row anew.
+impl ArchiveMeta {
+    /// Replaces the row.
     pub(super) fn write(self, connection: &Connection) -> rusqlite::Result<usize> {
         let update = "UPDATE meta SET epoch = ?1, applied = ?2, oldest = ?3, checksum = ?4";
         let [epoch, applied, oldest] = self.numbers().map(u64::cast_signed);
@@ -88,8 +88,8 @@ impl Meta {
             let (epoch, applied, oldest) = (Epoch(number(0)?), Seq(number(1)?), Seq(number(2)?));
             let meta = Self { epoch, applied, oldest };
             let stored = row.get(3)?;
-            let is_whole = meta.checksum() == stored;
-            if is_whole {
+            let is_intact = meta.checksum() == stored;
+            if is_intact {
                 Ok(meta)
             } else {
                 Err(rusqlite::Error::IntegralValueOutOfRange(3, stored))
@@ -110,34 +110,33 @@ impl Meta {
     }
 }
 
-/// Opens the file, or starts an empty one where it cannot be used.
+/// Opens the file, or creates an empty one where it cannot be used.
 ///
-/// A whole archive that does not fit the journal is no trouble of its own: it bears witness that the journal is not the
-/// one that it was.
-pub(super) fn open(path: &Arc<Path>, epoch: Epoch, head: Seq) -> Result<Opened, Error> {
-    let why = match connect(path, epoch) {
+/// An intact archive that does not fit the journal stays: it is evidence that the journal has changed.
+pub(super) fn open(path: &Arc<Path>, epoch: Epoch, head: Seq) -> Result<OpenedArchive, Error> {
+    let cause = match connect(path, epoch) {
         Ok(Some(opened)) if opened.meta.epoch != epoch => {
-            let of = opened.meta.epoch;
-            return Err(Error::OtherJournal { file: Arc::clone(path), of, journal: epoch });
+            let archived = opened.meta.epoch;
+            return Err(Error::OtherJournal { file: Arc::clone(path), archived, journal: epoch });
         }
         Ok(Some(opened)) if opened.meta.applied > head => {
             let applied = opened.meta.applied;
-            return Err(Error::Ahead { file: Arc::clone(path), applied, head });
+            return Err(Error::JournalTooShort { file: Arc::clone(path), applied, head });
         }
         Ok(Some(opened)) => return Ok(opened),
-        Ok(None) => "it is of another version".to_owned(),
+        Ok(None) => "another version wrote it".to_owned(),
         Err(error) if is_damage(&error) => error.to_string(),
-        Err(error) => return Err(Error::sqlite("opening", path, error)),
+        Err(error) => return Err(Error::sqlite("open", path, error)),
     };
-    tracing::warn!(file = %path.display(), why, "the archive is started anew");
+    tracing::warn!(file = %path.display(), cause, "cannot use the archive; rebuilding it from the journal");
     remove(path)?;
     connect(path, epoch)
         .and_then(|opened| opened.ok_or(rusqlite::Error::QueryReturnedNoRows))
-        .map_err(|error| Error::sqlite("creating", path, error))
+        .map_err(|error| Error::sqlite("create", path, error))
 }
 
 /// `None` where the file is not of this format.
-fn connect(path: &Path, epoch: Epoch) -> rusqlite::Result<Option<Opened>> {
+fn connect(path: &Path, epoch: Epoch) -> rusqlite::Result<Option<OpenedArchive>> {
     let mut connection = sqlite::open_writer(path, PRAGMAS)?;
     let transaction = connection.transaction()?;
     let format: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -146,14 +145,14 @@ fn connect(path: &Path, epoch: Epoch) -> rusqlite::Result<Option<Opened>> {
     if format == 0 && tables == 0 {
         transaction.execute_batch(SCHEMA)?;
         transaction.execute("INSERT INTO meta VALUES (0, 0, 0, 0)", [])?;
-        Meta { epoch, applied: Seq::ZERO, oldest: Seq::ZERO }.write(&transaction)?;
+        ArchiveMeta { epoch, applied: Seq::ZERO, oldest: Seq::ZERO }.write(&transaction)?;
         transaction.pragma_update(None, "user_version", FORMAT)?;
     } else if format != FORMAT {
         return Ok(None);
     }
-    let meta = Meta::read(&transaction)?;
+    let meta = ArchiveMeta::read(&transaction)?;
     transaction.commit()?;
-    Ok(Some(Opened { connection, meta }))
+    Ok(Some(OpenedArchive { connection, meta }))
 }
 
 /// Opens the file for checkpoints, which are synced as the writer's are.
@@ -161,12 +160,12 @@ pub(super) fn open_checkpointer(path: &Path) -> rusqlite::Result<Connection> {
     sqlite::open_writer(path, PRAGMAS)
 }
 
-/// Deletes the file, so that the next start makes it anew.
+/// Deletes the file, so that the next start rebuilds it.
 pub(super) fn remove(path: &Arc<Path>) -> Result<(), Error> {
-    remove_files(path).map_err(|error| Error::io("deleting", path, error))
+    remove_files(path).map_err(|error| Error::io("delete", path, error))
 }
 
-/// The log goes last: an old log beside a new file would be taken for the new file's.
+/// Deletes the log last: SQLite would read an old log beside a new file as the new file's.
 fn remove_files(path: &Path) -> io::Result<()> {
     for suffix in ["", "-shm", "-wal"] {
         let mut name = path.as_os_str().to_owned();

@@ -1,25 +1,27 @@
-//! What was said: alerts by sequence, and snapshots of the state.
+//! The history of alerts, by sequence, and snapshots of the engine's state.
 //!
 //! ```text
-//! the one loop ─→ Archive { commit, save_snapshot, prune } ─→ archive.db ─→ Reader { read, list, get } ─→ many threads
+//! pipeline ─→ Archive { commit, save_snapshot, prune } ─→ archive.db ─→ ArchiveReader { read, list, get }
 //! ```
 //!
-//! Everything here follows from the journal: the file may be deleted at any time and comes back by replay. A file that
-//! is missing, damaged or of another version is replaced by an empty one; one that is found damaged while it is read
-//! ([`Reader::damaged`]) is discarded, and the process ends to start anew. A whole one that does not fit the journal
-//! bears witness that the journal is not what it was. Commits need no fsync of their own (`synchronous = NORMAL`): a
-//! power cut may take the last ones, which are then replayed.
+//! Everything here is derived from the journal: the file may be deleted at any time, and a replay restores
+//! it. A start replaces a missing or damaged file, or one of another version, by an empty one. When a read
+//! finds damage ([`ArchiveReader::damaged`]), the process deletes the file and ends; the next start
+//! rebuilds it. An intact file that does not fit the journal is evidence that the journal has changed.
+//! Commits need no fsync of their own (`synchronous = NORMAL`): a power failure may lose the last ones,
+//! which are then replayed.
 //!
-//! - [`Archive`]: the one that writes
-//! - [`Reader`]: a cheap handle for everyone else
-//! - [`Record`], [`Snapshot`], [`Query`], [`Page`]: what goes in, what is asked, what comes out
-//! - [`Arriving`]: a copy of another replica's, on its way
-//! - `check`: proves a whole archive
+//! - [`Archive`] (`writer`): the only writer
+//! - [`ArchiveReader`] (`reader`): a cheap handle for everyone else; also verifies a whole archive
+//! - [`AlertRecord`], [`Snapshot`], [`AlertQuery`], [`AlertPage`]: what is stored, asked and returned
+//! - [`IncomingArchive`] (`transfer`): the copy of another replica's archive, while it arrives
+//! - [`Error`]: what can go wrong
 //! - `file`: the tables, and how the file is opened
-//! - `row`: a record as a row · `select`: a filter as SQL · `pool`: the readers' connections
+//! - `row`: a record as a row
+//! - `conditions`: a filter as SQL
+//! - `pool`: the readers' connections
 
-mod check;
-mod copy;
+mod conditions;
 mod error;
 #[cfg(test)]
 mod faults;
@@ -28,13 +30,13 @@ mod pool;
 mod reader;
 mod record;
 mod row;
-mod select;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod writer;
 
-pub use copy::{Arriving, hexadecimal};
 pub use error::Error;
-pub use reader::{READ_ALERTS_MAX, Reader};
-pub use record::{Page, Query, Record, Snapshot};
+pub use reader::{ArchiveReader, READ_ALERTS_MAX};
+pub use record::{AlertPage, AlertQuery, AlertRecord, Snapshot};
+pub use transfer::{IncomingArchive, format_digest};
 pub use writer::Archive;

@@ -1,4 +1,4 @@
-//! The readers' connections: opened when first needed, shared by everyone who reads.
+//! The readers' connections: opened on demand, shared by all readers.
 
 use super::error::Error;
 use crate::sqlite;
@@ -7,12 +7,12 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
-/// The most connections, and so the most who read at once; others wait for their turn.
+/// The limit of the connections, and so of concurrent reads; further reads wait.
 const CONNECTIONS_MAX: usize = 8;
 
-pub(super) struct Pool {
+pub(super) struct ConnectionPool {
     pub(super) path: Arc<Path>,
-    /// Cancelled once a reading finds the file damaged.
+    /// Cancelled once a read finds the file damaged.
     pub(super) damaged: CancellationToken,
     connections: Mutex<Connections>,
     returned: Condvar,
@@ -24,25 +24,25 @@ struct Connections {
     in_use: usize,
 }
 
-/// A connection that goes back when this is dropped; `None` until it is opened.
-pub(super) struct Lent<'a> {
-    pool: &'a Pool,
+/// A connection that returns to the pool when this is dropped; `None` until it is opened.
+pub(super) struct PooledConnection<'a> {
+    pool: &'a ConnectionPool,
     connection: Option<Connection>,
 }
 
-impl Pool {
+impl ConnectionPool {
     pub(super) fn new(path: Arc<Path>) -> Self {
         let (connections, returned) = (Mutex::default(), Condvar::new());
         Self { path, damaged: CancellationToken::new(), connections, returned }
     }
 
-    /// Does something with a connection in one read transaction, so that all of it sees the same archive.
+    /// Runs a function in one read transaction, so that all its statements see the same archive.
     pub(super) fn read<T>(
         &self,
         run: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
     ) -> Result<T, Error> {
         let failed = |error| {
-            let error = Error::sqlite("reading", &self.path, error);
+            let error = Error::sqlite("read", &self.path, error);
             if matches!(error, Error::Damaged { .. }) {
                 self.damaged.cancel();
             }
@@ -55,8 +55,8 @@ impl Pool {
         &self,
         run: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
     ) -> rusqlite::Result<T> {
-        let mut lent = self.lend();
-        let connection = match &mut lent.connection {
+        let mut pooled = self.acquire();
+        let connection = match &mut pooled.connection {
             Some(connection) => connection,
             none @ None => none.insert(sqlite::open_reader(&self.path)?),
         };
@@ -66,14 +66,14 @@ impl Pool {
         Ok(result)
     }
 
-    fn lend(&self) -> Lent<'_> {
-        let has_none = |all: &mut Connections| all.in_use >= CONNECTIONS_MAX;
+    fn acquire(&self) -> PooledConnection<'_> {
+        let is_exhausted = |all: &mut Connections| all.in_use >= CONNECTIONS_MAX;
         let mut connections = self
             .returned
-            .wait_while(self.lock(), has_none)
+            .wait_while(self.lock(), is_exhausted)
             .expect("nothing panics while it holds the list of connections");
         connections.in_use = connections.in_use.saturating_add(1);
-        Lent { pool: self, connection: connections.idle.pop() }
+        PooledConnection { pool: self, connection: connections.idle.pop() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Connections> {
@@ -81,7 +81,7 @@ impl Pool {
     }
 }
 
-impl Drop for Lent<'_> {
+impl Drop for PooledConnection<'_> {
     fn drop(&mut self) {
         let mut connections = self.pool.lock();
         connections.in_use = connections.in_use.saturating_sub(1);

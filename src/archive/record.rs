@@ -1,33 +1,32 @@
-//! What goes into the archive, what is asked of it, and what comes out.
+//! What the archive stores, what it is asked, and what it returns.
 
-use crate::domain::{Facets, Filter, Position, Seq, Timestamp};
 use bytes::Bytes;
+use lodewatch_core::domain::{Facets, Filter, Position, Seq, Timestamp};
 
-/// An alert as it is kept: its encoded bytes, and what it is found by.
+/// An alert as it is stored: its encoded bytes, and the values that queries look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct AlertRecord {
     /// Orders and identifies the alert; without gaps from 1.
     pub sequence: u64,
-    /// The entry that caused it; the alerts of one entry follow each other.
+    /// The entry that caused it; the alerts of one entry have consecutive sequences.
     pub entry: Seq,
     /// The sequence of the alert that opened the episode.
     pub episode: u64,
-    /// When it happened: the event time.
+    /// The event time.
     pub at: Timestamp,
-    /// When the journal took the entry; what retention goes by. Never before that of an earlier record.
+    /// The entry's time, which retention uses. Never before that of an earlier record.
     pub journal_time: Timestamp,
-    /// What filters look at.
+    /// The values that filters look at.
     pub facets: Facets,
-    /// The encoded alert.
     pub bytes: Bytes,
 }
 
 #[cfg(test)]
-impl Record {
-    /// One of a market that is mined, of a rule and at a time that are no matter.
+impl AlertRecord {
+    /// A record of a mined mineral, with an arbitrary rule and time.
     pub(crate) fn sample(entry: Seq, sequence: u64, mineral: &str, bytes: Bytes) -> Self {
-        use crate::domain::alert::Kind;
-        use crate::domain::{MarketKey, Mineral, Slug, Stage};
+        use lodewatch_core::domain::alert::Kind;
+        use lodewatch_core::domain::{MarketKey, Mineral, Slug, Stage};
         let mineral = Mineral::parse(mineral).expect("it is in the catalogue");
         Self {
             sequence,
@@ -49,39 +48,37 @@ impl Record {
     }
 }
 
-/// The state at an entry.
+/// The engine's state after an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// After this entry.
     pub seq: Seq,
-    /// The digest of all that came of the journal so far.
+    /// The replica's [`crate::journal::StateDigest`] after the entry.
     pub digest: u64,
-    /// The state as bytes.
+    /// The encoded state.
     pub bytes: Vec<u8>,
 }
 
-/// Which alerts of the history are asked for.
+/// Selects alerts of the history.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Query {
-    /// What they must pass.
+pub struct AlertQuery {
     pub filter: Filter,
-    /// Of one episode only.
+    /// Only alerts of this episode.
     pub episode: Option<u64>,
-    /// From the newest to the oldest, instead of the other way round.
+    /// From the newest to the oldest instead of from the oldest to the newest.
     pub newest_first: bool,
-    /// Only what follows this alert in that direction, without it.
+    /// Only alerts that follow this one in that direction.
     pub after_sequence: Option<u64>,
-    /// Nothing of later entries.
+    /// No alerts of later entries.
     pub until_entry: Seq,
-    /// At most so many.
+    /// The largest number of alerts to return.
     pub limit: usize,
 }
 
-/// A part of the history, read in order.
+/// A part of the history, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    /// What passed the filter.
-    pub records: Vec<Record>,
-    /// How far was looked, whether or not anything passed: read on from here.
+pub struct AlertPage {
+    /// The alerts that passed the filter.
+    pub records: Vec<AlertRecord>,
+    /// The position up to which alerts were examined, whether any passed or not: read on from here.
     pub reached: Position,
 }

@@ -1,28 +1,29 @@
-//! A record as a row of the table, both ways.
+//! Converts a record to a row of the table and back.
 
-use super::Record;
-use crate::domain::alert::Kind;
-use crate::domain::policy::{Destination, Level};
-use crate::domain::{Country, Facets, MarketKey, Mineral, Seq, Slug, Stage, Timestamp};
+use super::AlertRecord;
 use bytes::Bytes;
+use lodewatch_core::domain::alert::Kind;
+use lodewatch_core::domain::policy::{Destination, Level};
+use lodewatch_core::domain::{Country, Facets, MarketKey, Mineral, Seq, Slug, Stage, Timestamp};
 use rusqlite::types::{ToSqlOutput, Type, ValueRef};
 use rusqlite::{Connection, Row, params_from_iter};
 use xxhash_rust::xxh3::Xxh3;
 
 /// The columns in the order in which [`parse`] reads them.
-pub(super) const COLUMNS: &str = "sequence, entry, episode, at, journal_time, kind, level, rule, mineral, stage, destination, countries, exercise, bytes, checksum";
+pub(super) const COLUMNS: &str = "sequence, entry, episode, at, journal_time, kind, level, rule, \
+     mineral, stage, destination, countries, exercise, bytes, checksum";
 
-/// The columns before the checksum.
+/// The number of columns before the checksum.
 const CONTENT: usize = 14;
 
 const INSERT: &str = "
-    INSERT INTO alerts (sequence, entry, episode, at, journal_time, kind, level, rule, mineral, stage, destination,
-        countries, exercise, bytes, checksum)
+    INSERT INTO alerts (sequence, entry, episode, at, journal_time, kind, level, rule, mineral, stage,
+        destination, countries, exercise, bytes, checksum)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
     ON CONFLICT DO NOTHING";
 
-/// Writes a record; whether it was not there yet.
-pub(super) fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<bool> {
+/// Inserts a record; returns whether it is new.
+pub(super) fn insert(connection: &Connection, record: &AlertRecord) -> rusqlite::Result<bool> {
     let facets = &record.facets;
     let countries: Vec<String> = facets.countries.iter().map(Country::to_string).collect();
     let (countries, destination) = (countries.join(" "), facets.destination.as_ref());
@@ -50,7 +51,8 @@ pub(super) fn insert(connection: &Connection, record: &Record) -> rusqlite::Resu
     Ok(connection.prepare_cached(INSERT)?.execute(params_from_iter(values))? > 0)
 }
 
-/// What a row is checked by: xxh3 of its values in the order of [`COLUMNS`], each with its type and its length.
+/// The checksum of a row: xxh3 of its values in the order of [`COLUMNS`], each with its type and its
+/// length.
 fn checksum<'a>(content: impl IntoIterator<Item = ValueRef<'a>>) -> i64 {
     let mut hash = Xxh3::new();
     for value in content {
@@ -75,15 +77,15 @@ fn check(row: &Row<'_>) -> rusqlite::Result<()> {
     if stored == checksum(content) {
         return Ok(());
     }
-    // What the errors of this crate say of a value that is not what it should be.
+    // rusqlite's error for a value out of range, which counts as damage.
     Err(rusqlite::Error::IntegralValueOutOfRange(CONTENT, stored))
 }
 
-/// The record of a row of [`COLUMNS`]; proves that it is what was written.
-pub(super) fn parse(row: &Row<'_>) -> rusqlite::Result<Record> {
+/// The record of a row of [`COLUMNS`]; checks its checksum.
+pub(super) fn parse(row: &Row<'_>) -> rusqlite::Result<AlertRecord> {
     check(row)?;
     let unsigned = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
-    Ok(Record {
+    Ok(AlertRecord {
         sequence: unsigned(0)?,
         entry: Seq(unsigned(1)?),
         episode: unsigned(2)?,
@@ -110,7 +112,7 @@ pub(super) fn parse(row: &Row<'_>) -> rusqlite::Result<Record> {
     })
 }
 
-/// A level as the table has it, so that graver ones compare greater. 1 is the least.
+/// A level as the table stores it: a higher level is a greater number, from 1.
 pub(super) fn level_number(level: Level) -> i64 {
     match level {
         Level::Watch => 1,
@@ -119,7 +121,7 @@ pub(super) fn level_number(level: Level) -> i64 {
     }
 }
 
-/// SQLite's integers have a sign. Positions never reach 2^63; what a client sends may.
+/// SQLite's integers are signed. Positions never reach 2^63; a number that a client sends may.
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -133,7 +135,7 @@ fn level(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Level>> {
 fn text<T>(row: &Row<'_>, at: usize, parse: impl FnOnce(&str) -> Option<T>) -> rusqlite::Result<T> {
     let text = row.get_ref(at)?.as_str()?;
     parse(text).ok_or_else(|| {
-        let what = format!("{text:?} is none of ours");
+        let what = format!("unknown value {text:?}");
         rusqlite::Error::FromSqlConversionFailure(at, Type::Text, what.into())
     })
 }

@@ -1,13 +1,13 @@
-//! What the archive promises.
+//! Tests of the archive.
 
-use super::{Archive, Error, Page, Query, Reader, Record, Snapshot};
-use crate::domain::alert::Kind;
-use crate::domain::filter::Exercises;
-use crate::domain::policy::{Destination, Level};
-use crate::domain::{
+use super::{AlertPage, AlertQuery, AlertRecord, Archive, ArchiveReader, Error, Snapshot};
+use bytes::Bytes;
+use lodewatch_core::domain::alert::Kind;
+use lodewatch_core::domain::filter::Exercises;
+use lodewatch_core::domain::policy::{Destination, Level};
+use lodewatch_core::domain::{
     Country, Epoch, Facets, Filter, MarketKey, Mineral, Position, Seq, Slug, Stage, Timestamp,
 };
-use bytes::Bytes;
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -20,7 +20,7 @@ pub(super) const EPOCH: Epoch = Epoch(u64::MAX - 7);
 pub(super) const HEAD: Seq = Seq(1_000_000);
 
 #[test]
-fn what_was_committed_is_found_also_after_a_restart() {
+fn committed_alerts_are_found_after_a_restart() {
     let (dir, records) = filled(&[1, 2, 0, 3]);
     let archive = open(dir.path());
     assert_eq!(archive.applied(), Seq(4));
@@ -42,7 +42,7 @@ fn committing_the_same_again_changes_nothing() {
 }
 
 #[test]
-fn a_reading_stops_between_entries_and_goes_on_there() {
+fn a_read_stops_between_entries_and_continues_there() {
     let (dir, records) = filled(&[2, 2, 0, 2]);
     let reader = open(dir.path()).reader();
     // Every alert has 10 bytes.
@@ -64,21 +64,21 @@ fn a_reading_stops_between_entries_and_goes_on_there() {
         (at(u64::MAX, 3), 20, 6..6, at(u64::MAX, 3)),
     ] {
         let page = reader.read(after, Seq(4), &everything(), limit).unwrap();
-        let expected = Page { records: records[found].to_vec(), reached };
+        let expected = AlertPage { records: records[found].to_vec(), reached };
         assert_eq!(page, expected, "after {after:?}, {limit} bytes");
     }
 }
 
 #[test]
-fn a_reading_goes_no_further_than_asked() {
+fn a_read_stops_at_the_requested_entry() {
     let (dir, records) = filled(&[2, 2, 2]);
     let reader = open(dir.path()).reader();
     let page = reader.read(at(0, 0), Seq(2), &everything(), 1000).unwrap();
-    assert_eq!(page, Page { records: records[..4].to_vec(), reached: at(2, 0) });
+    assert_eq!(page, AlertPage { records: records[..4].to_vec(), reached: at(2, 0) });
 }
 
 #[test]
-fn a_reading_that_looks_at_very_many_stops_at_the_end_of_an_entry() {
+fn a_read_that_examines_many_alerts_stops_at_the_end_of_an_entry() {
     let (dir, _) = filled(&[40_000, 40_000, 70_000]);
     let reader = open(dir.path()).reader();
     let nothing = Filter { rules: BTreeSet::from([slug("none")]), ..everything() };
@@ -92,7 +92,7 @@ fn a_reading_that_looks_at_very_many_stops_at_the_end_of_an_entry() {
 }
 
 #[test]
-fn pruned_alerts_are_refused_and_never_skipped() {
+fn a_read_of_deleted_alerts_is_rejected_and_never_skips_them() {
     let (dir, records) = filled(&[1, 1, 1, 1]);
     let mut archive = open(dir.path());
     let reader = archive.reader();
@@ -114,7 +114,7 @@ fn pruned_alerts_are_refused_and_never_skipped() {
 }
 
 #[test]
-fn an_archive_past_its_size_loses_its_oldest_alerts_until_it_fits() {
+fn an_archive_above_its_size_limit_deletes_its_oldest_alerts_until_it_fits() {
     let (dir, _) = filled(&vec![1; 3000]);
     let mut archive = open(dir.path());
     let reader = archive.reader();
@@ -136,14 +136,14 @@ fn an_archive_past_its_size_loses_its_oldest_alerts_until_it_fits() {
         reader.read(at(oldest.0 - 1, 0), HEAD, &everything(), 1000),
         Err(Error::Pruned { .. })
     ));
-    archive.reader().check().unwrap();
+    archive.reader().verify().unwrap();
 }
 
 #[test]
 fn the_history_is_listed_page_by_page_in_both_directions() {
     let (dir, records) = filled(&[2, 3, 2, 1]);
     let reader = open(dir.path()).reader();
-    let mut query = Query {
+    let mut query = AlertQuery {
         filter: everything(),
         episode: None,
         newest_first: false,
@@ -163,14 +163,15 @@ fn the_history_is_listed_page_by_page_in_both_directions() {
     };
     assert_eq!(listed(false), [1, 2, 3, 4, 5, 6, 7]);
     assert_eq!(listed(true), [7, 6, 5, 4, 3, 2, 1]);
-    let of_episode = Query { episode: Some(records[4].episode), after_sequence: None, ..query };
+    let of_episode =
+        AlertQuery { episode: Some(records[4].episode), after_sequence: None, ..query };
     let episode = reader.list(&of_episode).unwrap();
     assert!(episode.iter().all(|record| record.episode == records[4].episode));
     assert!(episode.contains(&records[4]));
 }
 
 #[test]
-fn a_file_that_cannot_be_used_is_started_anew() {
+fn an_unusable_file_is_rebuilt() {
     type Change = fn(&Path);
     let changes: [(&str, Change); 5] = [
         ("deleted", |path| std::fs::remove_file(path).unwrap()),
@@ -189,13 +190,13 @@ fn a_file_that_cannot_be_used_is_started_anew() {
     }
 }
 
-/// A snapshot of so many bytes.
+/// A snapshot with this many bytes.
 pub(super) fn snapshot(seq: u64, bytes: usize) -> Snapshot {
     Snapshot { seq: Seq(seq), digest: 9, bytes: vec![7; bytes] }
 }
 
 #[test]
-fn the_newest_whole_snapshot_is_found() {
+fn the_newest_intact_snapshot_is_found() {
     let (dir, _) = filled(&[1, 1, 1]);
     let path = dir.path().join("archive.db");
     let mut archive = open(dir.path());
@@ -207,7 +208,7 @@ fn the_newest_whole_snapshot_is_found() {
         |archive: &Archive| archive.latest_snapshot().unwrap().map(|snapshot| snapshot.seq);
     assert_eq!(latest(&archive), Some(Seq(3)));
     change(&path, "UPDATE snapshots SET bytes = x'0707' WHERE seq = 3");
-    assert_eq!(latest(&archive), Some(Seq(2)), "the damaged one is passed over");
+    assert_eq!(latest(&archive), Some(Seq(2)), "the damaged one is skipped");
 }
 
 proptest! {
@@ -220,12 +221,12 @@ proptest! {
     ) {
         let dir = tempfile::tempdir().unwrap();
         let mut archive = open(dir.path());
-        let records: Vec<Record> = (1..).zip(facets)
-            .map(|(sequence, facets)| Record { facets, ..record(sequence, sequence.div_ceil(3)) })
+        let records: Vec<AlertRecord> = (1..).zip(facets)
+            .map(|(sequence, facets)| AlertRecord { facets, ..record(sequence, sequence.div_ceil(3)) })
             .collect();
         let head = records.last().unwrap().entry;
         archive.commit(head, &records).unwrap();
-        let wanted: Vec<Record> =
+        let wanted: Vec<AlertRecord> =
             records.into_iter().filter(|record| filter.wants(&record.facets)).collect();
 
         let mut read = Vec::new();
@@ -238,7 +239,7 @@ proptest! {
         }
         prop_assert_eq!(&read, &wanted);
 
-        let query = Query {
+        let query = AlertQuery {
             filter,
             episode: None,
             newest_first: true,
@@ -317,21 +318,21 @@ fn destinations() -> impl Strategy<Value = Destination> {
     select(vec!["all", "any", "USA", "G7"]).prop_map(|text| Destination::parse(text).unwrap())
 }
 
-/// An archive with as many alerts an entry as listed.
-pub(super) fn filled(alerts: &[u64]) -> (tempfile::TempDir, Vec<Record>) {
+/// An archive whose entries have the listed numbers of alerts.
+pub(super) fn filled(alerts: &[u64]) -> (tempfile::TempDir, Vec<AlertRecord>) {
     let dir = tempfile::tempdir().unwrap();
     let entries = (1..).zip(alerts);
     let entries = entries.flat_map(|(entry, alerts)| (0..*alerts).map(move |_| entry));
-    let records: Vec<Record> =
+    let records: Vec<AlertRecord> =
         (1..).zip(entries).map(|(sequence, entry)| record(sequence, entry)).collect();
     let applied = Seq(u64::try_from(alerts.len()).unwrap());
     open(dir.path()).commit(applied, &records).unwrap();
     (dir, records)
 }
 
-fn record(sequence: u64, entry: u64) -> Record {
+fn record(sequence: u64, entry: u64) -> AlertRecord {
     let mineral = Mineral::parse("gallium").unwrap();
-    Record {
+    AlertRecord {
         sequence,
         entry: Seq(entry),
         episode: sequence.div_ceil(2),
@@ -358,7 +359,7 @@ pub(super) fn open(dir: &Path) -> Archive {
     Archive::open(dir, EPOCH, HEAD).unwrap()
 }
 
-pub(super) fn all(reader: &Reader) -> Page {
+pub(super) fn all(reader: &ArchiveReader) -> AlertPage {
     reader.read(at(0, 0), HEAD, &everything(), usize::MAX).unwrap()
 }
 

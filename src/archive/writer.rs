@@ -1,13 +1,13 @@
-//! The one that writes the archive: the loop that applies entries.
+//! The only writer of the archive: the pipeline, which applies entries.
 
 use super::error::{Error, is_damage};
-use super::file::{self, Meta, Opened};
-use super::pool::Pool;
-use super::reader::Reader;
-use super::record::{Record, Snapshot};
+use super::file::{self, ArchiveMeta, OpenedArchive};
+use super::pool::ConnectionPool;
+use super::reader::ArchiveReader;
+use super::record::{AlertRecord, Snapshot};
 use super::row::{insert, signed};
-use crate::domain::{Epoch, Seq, Timestamp};
-use crate::sqlite::{Checkpointer, Failed};
+use crate::sqlite::{Checkpointer, CheckpointerStopped};
+use lodewatch_core::domain::{Epoch, Seq, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::collections::BTreeSet;
 use std::io;
@@ -16,80 +16,82 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use xxhash_rust::xxh3::Xxh3;
 
-/// How many snapshots are kept, so that a damaged one has another behind it.
+/// How many snapshots are kept, so that an older one replaces a damaged one.
 const SNAPSHOTS_KEPT: i64 = 2;
 
-/// The most alerts that one [`Archive::prune`] newly finds too old, so that it ends soon; the next goes on.
+/// The limit of the alerts that one [`Archive::prune`] newly finds too old, so that it ends soon; the next
+/// call continues.
 const PRUNE_ALERTS_MAX: i64 = 65_536;
 
-/// What a commit writes at least: pages of the log for the rows, their indexes and the row `meta`.
+/// The least that a commit writes: pages of the log for the rows, their indexes and the row `meta`.
 const COMMIT_BYTES: usize = 6 * 4096;
 
-/// What a row takes beside its alert's bytes, about, with its places in the indexes.
+/// About how many bytes a row and its index entries use beside the alert's bytes.
 const ROW_BYTES: usize = 256;
 
 /// The archive, for its only writer.
 pub struct Archive {
     connection: Connection,
-    meta: Meta,
-    reader: Reader,
+    meta: ArchiveMeta,
+    reader: ArchiveReader,
     checkpointer: Checkpointer,
 }
 
 impl Archive {
     /// Opens the archive of a directory that exists.
     ///
-    /// Starts an empty one, with a warning, where the file is missing, damaged, or of another version.
+    /// Creates an empty one where the file is missing; also, with a warning, where it is damaged or of another
+    /// version.
     ///
     /// # Errors
     ///
-    /// [`Error::OtherJournal`] and [`Error::Ahead`] where it is whole and the journal is not what it was;
-    /// [`Error::Full`] and [`Error::Io`], where not even an empty one can be had.
+    /// [`Error::OtherJournal`] and [`Error::JournalTooShort`] where it is intact but does not fit the
+    /// journal; [`Error::Full`] and [`Error::Io`] where not even an empty one can be created.
     pub fn open(dir: &Path, epoch: Epoch, head: Seq) -> Result<Self, Error> {
         let path: Arc<Path> = dir.join("archive.db").into();
-        let Opened { connection, meta } = file::open(&path, epoch, head)?;
+        let OpenedArchive { connection, meta } = file::open(&path, epoch, head)?;
         let checkpointer = file::open_checkpointer(&path)
-            .map_err(|error| Error::sqlite("opening", &path, error))
+            .map_err(|error| Error::sqlite("open", &path, error))
             .and_then(|connection| start(connection, &path))?;
-        let pool = Arc::new(Pool::new(path));
-        let reader = Reader { pool, oldest: Arc::new(AtomicU64::new(meta.oldest.0)) };
+        let pool = Arc::new(ConnectionPool::new(path));
+        let reader = ArchiveReader { pool, oldest: Arc::new(AtomicU64::new(meta.oldest.0)) };
         Ok(Self { connection, meta, reader, checkpointer })
     }
 
-    /// Deletes the archive of a directory whose journal is another one now.
+    /// Deletes the archive of a directory after its journal was replaced.
     pub fn remove(dir: &Path) -> Result<(), Error> {
         file::remove(&dir.join("archive.db").into())
     }
 
-    /// The last entry whose alerts are in.
+    /// The last entry whose alerts are in the archive.
     pub fn applied(&self) -> Seq {
         self.meta.applied
     }
 
-    /// The error to end with after a reading found the file damaged.
-    pub fn damage(&self) -> Error {
+    /// The error to end with after a read found the file damaged.
+    pub fn damage_error(&self) -> Error {
         let source = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
         let source = Arc::new(rusqlite::Error::SqliteFailure(source, None));
         Error::Damaged { file: Arc::clone(&self.reader.pool.path), source }
     }
 
-    /// Deletes the file, which was found to be damaged: the next start makes it anew out of the journal.
+    /// Deletes a damaged file: the next start rebuilds it from the journal.
     pub fn discard(self) -> Result<(), Error> {
         file::remove(&self.reader.pool.path)
     }
 
-    /// A handle for those who read.
-    pub fn reader(&self) -> Reader {
+    pub fn reader(&self) -> ArchiveReader {
         self.reader.clone()
     }
 
-    /// Takes the alerts of all entries up to `applied` that it does not have yet; all or none.
+    /// Stores the alerts of all entries up to `applied` that it does not have yet; all or none.
     ///
-    /// Repeating what it has is harmless, as a replay from a snapshot does; what was pruned does not come back.
-    pub fn commit(&mut self, applied: Seq, records: &[Record]) -> Result<(), Error> {
+    /// Alerts that it has already are ignored, as a replay from a snapshot repeats them; deleted alerts do
+    /// not come back.
+    pub fn commit(&mut self, applied: Seq, records: &[AlertRecord]) -> Result<(), Error> {
         let oldest = self.reader.oldest();
         let applied = applied.max(self.meta.applied);
-        let meta = Meta { applied, ..self.meta };
+        let meta = ArchiveMeta { applied, ..self.meta };
         self.write(|transaction| {
             for record in records.iter().filter(|record| record.entry > oldest) {
                 assert!(record.entry <= applied, "alerts are those of applied entries");
@@ -104,13 +106,17 @@ impl Archive {
         })?;
         self.meta = meta;
         let bytes = records.iter().map(|record| record.bytes.len()).fold(0, usize::saturating_add);
-        self.written(bytes.saturating_add(records.len().saturating_mul(ROW_BYTES)))
+        self.count_written(bytes.saturating_add(records.len().saturating_mul(ROW_BYTES)))
     }
 
-    /// Keeps the state at an entry that is not past [`Archive::applied`]; forgets all but the last two.
+    /// Stores the state after an entry that is not past [`Archive::applied`]; deletes all but the last two
+    /// snapshots.
     pub fn save_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
         let Snapshot { seq, digest, bytes } = snapshot;
-        assert!(*seq <= self.meta.applied, "a snapshot is of what is in the archive");
+        assert!(
+            *seq <= self.meta.applied,
+            "a snapshot covers only entries whose alerts are in the archive"
+        );
         self.write(|transaction| {
             transaction.execute(
                 "INSERT OR REPLACE INTO snapshots VALUES (?1, ?2, ?3, ?4)",
@@ -122,18 +128,19 @@ impl Archive {
                 [SNAPSHOTS_KEPT],
             )
         })?;
-        self.written(bytes.len())
+        self.count_written(bytes.len())
     }
 
-    /// The newest snapshot that is whole and not past [`Archive::applied`]; damaged ones are passed over with a warning.
+    /// The newest snapshot that is intact and not past [`Archive::applied`]; logs a warning for each damaged
+    /// one that it skips.
     pub fn latest_snapshot(&self) -> Result<Option<Snapshot>, Error> {
-        let failed = |error| Error::sqlite("reading", &self.reader.pool.path, error);
+        let failed = |error| Error::sqlite("read", &self.reader.pool.path, error);
         for seq in self.snapshots().map_err(failed)? {
             match self.snapshot(seq) {
                 Ok((sum, snapshot)) if sum == checksum(&snapshot) => return Ok(Some(snapshot)),
-                Ok(_) => tracing::warn!(%seq, "a damaged snapshot is passed over"),
+                Ok(_) => tracing::warn!(%seq, "skipping a damaged snapshot"),
                 Err(error) if is_damage(&error) => {
-                    tracing::warn!(%seq, %error, "a damaged snapshot is passed over");
+                    tracing::warn!(%seq, %error, "skipping a damaged snapshot");
                 }
                 Err(error) => return Err(failed(error)),
             }
@@ -141,20 +148,20 @@ impl Archive {
         Ok(None)
     }
 
-    /// Forgets the alerts of entries that the journal took before an instant, but for the sequences in `keep`, the
-    /// latest alerts of open episodes. Moves [`Reader::oldest`]. At most 65,536 at a time; call it again.
+    /// Deletes the alerts of entries before an instant, except the sequences in `keep`, the latest alerts of
+    /// open episodes. Moves [`ArchiveReader::oldest`]. Deletes at most 65,536 at a time; call it again.
     pub fn prune(&mut self, before: Timestamp, keep: &BTreeSet<u64>) -> Result<(), Error> {
-        self.forget(keep, |connection, oldest| last_before(connection, before, oldest))
+        self.delete_up_to(keep, |connection, oldest| last_before(connection, before, oldest))
     }
 
-    /// Forgets the oldest alerts in the same way while the file has more bytes in use than these. The file itself does
-    /// not shrink: what is forgotten leaves room for what comes.
+    /// Deletes the oldest alerts in the same way while the file uses more bytes than `bytes`. The file itself
+    /// does not shrink: new alerts reuse the space.
     pub fn prune_to(&mut self, bytes: u64, keep: &BTreeSet<u64>) -> Result<(), Error> {
-        self.forget(keep, |connection, oldest| last_of_surplus(connection, bytes, oldest))
+        self.delete_up_to(keep, |connection, oldest| last_of_surplus(connection, bytes, oldest))
     }
 
-    /// Forgets alerts up to the entry that `last` gives.
-    fn forget(
+    /// Deletes alerts up to the entry that `last` returns.
+    fn delete_up_to(
         &mut self,
         keep: &BTreeSet<u64>,
         last: impl FnOnce(&Connection, Seq) -> rusqlite::Result<Seq>,
@@ -186,20 +193,22 @@ impl Archive {
             transaction.commit()
         };
         write(&mut self.connection)
-            .map_err(|error| Error::sqlite("writing", &self.reader.pool.path, error))
+            .map_err(|error| Error::sqlite("write", &self.reader.pool.path, error))
     }
 
-    /// Sees to it that the log is moved into the file.
-    fn written(&mut self, bytes: usize) -> Result<(), Error> {
-        let failed = |error| Error::sqlite("writing", &self.reader.pool.path, error);
+    /// Counts written bytes, so that checkpoints keep the log short.
+    fn count_written(&mut self, bytes: usize) -> Result<(), Error> {
+        let failed = |error| Error::sqlite("write", &self.reader.pool.path, error);
         self.checkpointer.help(&self.connection).map_err(failed)?;
-        self.checkpointer.committed(bytes.saturating_add(COMMIT_BYTES)).map_err(|Failed| {
-            let source = io::Error::other("its checkpoint has failed before");
-            Error::io("syncing", &self.reader.pool.path, source)
-        })
+        self.checkpointer.count_written(bytes.saturating_add(COMMIT_BYTES)).map_err(
+            |CheckpointerStopped| {
+                let source = io::Error::other("an earlier checkpoint failed");
+                Error::io("sync", &self.reader.pool.path, source)
+            },
+        )
     }
 
-    /// Newest first.
+    /// The positions of the snapshots, newest first.
     fn snapshots(&self) -> rusqlite::Result<Vec<Seq>> {
         let mut select = self
             .connection
@@ -219,10 +228,10 @@ impl Archive {
 
 fn start(connection: Connection, path: &Arc<Path>) -> Result<Checkpointer, Error> {
     Checkpointer::start("archive checkpoint", connection)
-        .map_err(|error| Error::io("starting a thread for", path, error))
+        .map_err(|error| Error::io("start a thread for", path, error))
 }
 
-/// What a snapshot is checked by: xxh3 of its position, its digest and its bytes, numbers in little-endian.
+/// The checksum of a snapshot: xxh3 of its position, its digest and its bytes, numbers in little-endian.
 fn checksum(snapshot: &Snapshot) -> i64 {
     let mut hash = Xxh3::new();
     hash.update(&snapshot.seq.0.to_le_bytes());
@@ -231,7 +240,7 @@ fn checksum(snapshot: &Snapshot) -> i64 {
     hash.digest().cast_signed()
 }
 
-fn is_same(connection: &Connection, record: &Record) -> rusqlite::Result<bool> {
+fn is_same(connection: &Connection, record: &AlertRecord) -> rusqlite::Result<bool> {
     connection.query_row(
         "SELECT bytes = ?2 FROM alerts WHERE sequence = ?1",
         params![signed(record.sequence), &*record.bytes],
@@ -239,7 +248,7 @@ fn is_same(connection: &Connection, record: &Record) -> rusqlite::Result<bool> {
     )
 }
 
-/// The last entry after `oldest` whose alerts the journal took before an instant; `oldest` where there is none.
+/// The last entry after `oldest` whose time is before an instant; `oldest` where there is none.
 fn last_before(connection: &Connection, before: Timestamp, oldest: Seq) -> rusqlite::Result<Seq> {
     let mut select = connection.prepare_cached(
         "SELECT entry, journal_time FROM alerts WHERE entry > ?1 ORDER BY entry LIMIT ?2",
@@ -255,7 +264,7 @@ fn last_before(connection: &Connection, before: Timestamp, oldest: Seq) -> rusql
     Ok(last)
 }
 
-/// The last entry to forget, so that about as many alerts go as the file has too many bytes; `oldest` where it has none.
+/// The last entry to delete, so that about the surplus of bytes is freed; `oldest` where there is none.
 fn last_of_surplus(connection: &Connection, bytes: u64, oldest: Seq) -> rusqlite::Result<Seq> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let pages = pragma("page_count")?.saturating_sub(pragma("freelist_count")?);

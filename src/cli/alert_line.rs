@@ -66,7 +66,7 @@ fn brief(alert: &Alert) -> String {
     if alert.kind() == AlertKind::Notice {
         return alert.sentence.clone();
     }
-    let drill = if alert.exercise { "DRILL: " } else { "" };
+    let drill = if alert.exercise { "EXERCISE: " } else { "" };
     let mineral =
         Mineral::parse(&alert.mineral).map_or(alert.mineral.as_str(), |mineral| mineral.name());
     let market = figures::market_name(mineral, alert.stage());

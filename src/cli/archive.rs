@@ -3,7 +3,7 @@
 use super::arguments::{Archive, ArchiveCommand};
 use super::error::Error;
 use super::output;
-use crate::archive::Arriving;
+use crate::archive::IncomingArchive;
 use crate::grpc::pb::FetchArchiveRequest;
 use crate::grpc::pb::replica_service_client::ReplicaServiceClient;
 use lodewatch_client::Servers;
@@ -19,7 +19,7 @@ pub(super) async fn run(servers: &Servers, arguments: &Archive) -> Result<(), Er
 }
 
 async fn fetch(servers: &Servers, dir: &Path) -> Result<(), Error> {
-    let Some(mut arriving) = Arriving::into_dir(dir)? else {
+    let Some(mut incoming) = IncomingArchive::create_in(dir)? else {
         return Ok(output::line(&format!("{} has an archive already", dir.display()))?);
     };
     let refused = |status: Status| Error::refused("fetching the archive")(status);
@@ -28,15 +28,15 @@ async fn fetch(servers: &Servers, dir: &Path) -> Result<(), Error> {
     let mut parts = answer.map_err(refused)?.into_inner();
     let mut digest = String::new();
     while let Some(part) = parts.message().await.map_err(refused)? {
-        arriving.write(&part.chunk)?;
+        incoming.write(&part.chunk)?;
         digest = part.digest;
     }
-    if digest != arriving.digest() {
+    if digest != incoming.digest() {
         let status = Status::data_loss(
             "what arrived is not what was sent, or not all of it; fetch it again",
         );
         return Err(refused(status));
     }
-    arriving.put()?;
+    incoming.install()?;
     Ok(output::line(&format!("{} has the archive now", dir.display()))?)
 }

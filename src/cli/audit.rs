@@ -7,7 +7,7 @@ use super::{output, progress};
 use crate::domain::update::{BatchOutcome, Update, UpdateOutcome};
 use crate::domain::{Batch, Entry, Payload};
 use crate::engine::State;
-use crate::journal::Reading;
+use crate::journal::JournalReader;
 use serde::Serialize;
 use std::path::Path;
 
@@ -37,7 +37,7 @@ impl Columns for Change {
 
 /// Prints a line an entry, without those that only say that time has passed.
 pub(super) fn run(dir: &Path, output: Output) -> Result<(), Error> {
-    let reading = Reading::open(dir)?;
+    let reading = JournalReader::open(dir)?;
     if output == Output::Csv {
         output::csv(Change::NAMES)?;
     }
@@ -66,7 +66,7 @@ pub(super) fn run(dir: &Path, output: Output) -> Result<(), Error> {
 fn change(entry: &Entry, state: &State) -> Option<Change> {
     let (sender, feed, outcome, what) = match &entry.payload {
         Payload::Tick { .. } => return None,
-        Payload::PolicyAdopted(policy) | Payload::PolicyRevised { policy, .. } => {
+        Payload::PolicyAdopted { policy, .. } => {
             let rules = policy.rules.iter().map(|rule| format!("rule {}", rule.name)).collect();
             ("settings".to_owned(), "-".to_owned(), "policy adopted".to_owned(), rules)
         }

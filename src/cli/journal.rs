@@ -10,7 +10,7 @@ use crate::domain::{Entry, Seq, Timestamp};
 use crate::engine::State;
 use crate::grpc::pb::{Alert, JournalEntry};
 use crate::grpc::{self, json, parse, render};
-use crate::journal::{Error as JournalError, Reading, write_new};
+use crate::journal::{Error as JournalError, JournalReader, write_journal};
 use clap::{Args, Subcommand};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -90,17 +90,17 @@ pub(super) fn run(output: Output, arguments: &Journal) -> Result<(), Error> {
     match &arguments.command {
         JournalCommand::Verify => verify(&dir, output),
         JournalCommand::Backup { to } => {
-            tell(&write_new::<Error>(to, whole("backing up", &dir)?)?, to)
+            tell(&write_journal::<Error>(to, whole("backing up", &dir)?)?, to)
         }
         JournalCommand::Restore { from } => {
-            let written = write_new::<Error>(&dir, whole("restoring", from)?)?;
+            let written = write_journal::<Error>(&dir, whole("restoring", from)?)?;
             Archive::remove(&dir)?;
             tell(&written, &dir)
         }
         JournalCommand::Salvage { to } => salvage(&dir, to),
         JournalCommand::Export => export(&dir),
         JournalCommand::Import { file } => {
-            let written = write_new(&dir, lines(file)?)?;
+            let written = write_journal(&dir, lines(file)?)?;
             Archive::remove(&dir)?;
             tell(&written, &dir)
         }
@@ -114,7 +114,7 @@ fn whole(
     doing: &'static str,
     dir: &Path,
 ) -> Result<impl Iterator<Item = Result<Entry, Error>>, Error> {
-    let reading = Reading::open(dir)?;
+    let reading = JournalReader::open(dir)?;
     let bar = progress::bar(doing, reading.head().0);
     Ok(bar.wrap_iter(reading).map(|entry| entry.map_err(Error::from)))
 }
@@ -125,7 +125,7 @@ fn tell((epoch, head): &(crate::domain::Epoch, Seq), dir: &Path) -> Result<(), E
 }
 
 fn verify(dir: &Path, output: Output) -> Result<(), Error> {
-    let mut reading = Reading::open(dir)?;
+    let mut reading = JournalReader::open(dir)?;
     let (epoch, head) = (reading.epoch(), reading.head());
     let bar = progress::bar("verifying", head.0);
     let damaged = bar.wrap_iter(reading.by_ref()).find_map(Result::err);
@@ -153,7 +153,7 @@ fn verify(dir: &Path, output: Output) -> Result<(), Error> {
 
 /// Copies what is whole before the damage, and says what is lost.
 fn salvage(dir: &Path, to: &Path) -> Result<(), Error> {
-    let mut reading = Reading::open(dir)?;
+    let mut reading = JournalReader::open(dir)?;
     let (head, mut damage) = (reading.head(), None);
     let whole = std::iter::from_fn(|| match reading.next()? {
         Ok(entry) => Some(Ok(entry)),
@@ -163,7 +163,7 @@ fn salvage(dir: &Path, to: &Path) -> Result<(), Error> {
         }
         Err(error) => Some(Err(Error::from(error))),
     });
-    let (epoch, saved) = write_new(to, whole)?;
+    let (epoch, saved) = write_journal(to, whole)?;
     tell(&(epoch, saved), to)?;
     match damage {
         None => output::line("nothing is lost")?,
@@ -179,7 +179,7 @@ fn salvage(dir: &Path, to: &Path) -> Result<(), Error> {
 }
 
 fn export(dir: &Path) -> Result<(), Error> {
-    let reading = Reading::open(dir)?;
+    let reading = JournalReader::open(dir)?;
     let bar = progress::bar_beside_output("exporting", reading.head().0);
     for entry in bar.wrap_iter(reading) {
         output::json(&render::entry(&entry?))?;
@@ -208,7 +208,7 @@ fn lines(path: &Path) -> Result<impl Iterator<Item = Result<Entry, Error>>, Erro
 
 /// Applies every entry and prints the alerts, as `alerts --oldest-first` of a server would.
 fn replay(dir: &Path, output: Output) -> Result<(), Error> {
-    let reading = Reading::open(dir)?;
+    let reading = JournalReader::open(dir)?;
     let encode = grpc::encoding(reading.epoch()).alert;
     output::begin::<Alert>(output)?;
     let mut state = State::default();

@@ -1,7 +1,7 @@
 //! Alerts encoded as messages, one after the other in one buffer, so that a reader that is behind gets
 //! many messages as one slice of it.
 
-use crate::archive::Record;
+use crate::archive::AlertRecord;
 use crate::domain::update::Position;
 use crate::domain::{Filter, Seq};
 use crate::traces::EntryTrace;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 /// Appends one message to the buffer: alerts of one entry, at least one, and the position after them.
 /// If the position is inside the entry, the next message continues that entry. The gRPC edge provides
 /// this function, because only the edge knows the wire format.
-pub type WriteMessage = Arc<dyn Fn(&mut BytesMut, &[&Record], Position) + Send + Sync>;
+pub type WriteMessage = Arc<dyn Fn(&mut BytesMut, &[&AlertRecord], Position) + Send + Sync>;
 
 /// All alerts of one entry.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct EntryAlerts {
     /// When the durable entry was read from the journal.
     pub since: Instant,
     /// In order; at least one.
-    pub records: Vec<Record>,
+    pub records: Vec<AlertRecord>,
     /// `None` if the entry is not traced.
     pub trace: Option<Arc<EntryTrace>>,
 }
@@ -125,7 +125,7 @@ impl EncodedMessages {
 
 /// Encodes a page of the archive that was read up to `reached`; the run is empty if no alert matched.
 pub(super) fn encode_page(
-    records: &[Record],
+    records: &[AlertRecord],
     reached: Position,
     write: &WriteMessage,
 ) -> EncodedRun {
@@ -156,14 +156,14 @@ fn as_u64(count: usize) -> u64 {
 fn encode_entry<'a>(
     bytes: &mut BytesMut,
     ends: &mut Vec<MessageEnd>,
-    alerts: impl Iterator<Item = (u32, &'a Record)>,
+    alerts: impl Iterator<Item = (u32, &'a AlertRecord)>,
     entry: &EntryAlerts,
     write: &WriteMessage,
 ) {
-    let mut message: Vec<&Record> = Vec::new();
+    let mut message: Vec<&AlertRecord> = Vec::new();
     let mut size = 0_usize;
     let mut total = ends.last().map_or(0, |end| end.alerts);
-    let mut end_message = |message: &[&Record], position| {
+    let mut end_message = |message: &[&AlertRecord], position| {
         write(bytes, message, position);
         total = total.saturating_add(as_u64(message.len()));
         let since = entry.since;

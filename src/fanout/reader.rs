@@ -27,7 +27,7 @@ pub enum ReaderEvent {
 pub struct Reader {
     ring: Arc<Ring>,
     applied_rx: watch::Receiver<Seq>,
-    archive: archive::Reader,
+    archive: archive::ArchiveReader,
     filter: Arc<Filter>,
     position: Position,
     /// The same position, for the metrics.
@@ -52,7 +52,12 @@ impl Reader {
     const CHUNK_BYTES: usize = 64 * 1024;
 
     /// A reader of everything after a position.
-    pub fn new(ring: Arc<Ring>, archive: archive::Reader, filter: Filter, after: Position) -> Self {
+    pub fn new(
+        ring: Arc<Ring>,
+        archive: archive::ArchiveReader,
+        filter: Filter,
+        after: Position,
+    ) -> Self {
         let applied_rx = ring.watch_applied();
         let filter = Arc::new(filter);
         let tracker = ring.trackers.add(after.entry);

@@ -2,7 +2,7 @@
 
 use super::messages::{EncodedRun, EntryAlerts, WriteMessage};
 use super::ring::{Ring, RingLookup};
-use crate::archive::Record;
+use crate::archive::AlertRecord;
 use crate::domain::filter::Exercises;
 use crate::domain::update::Position;
 use crate::domain::{Filter, Mineral, Seq, Slug};
@@ -24,7 +24,7 @@ struct Pushed {
 
 impl Pushed {
     fn new(bytes_max: usize) -> Self {
-        let write: WriteMessage = Arc::new(|bytes: &mut BytesMut, records: &[&Record], _| {
+        let write: WriteMessage = Arc::new(|bytes: &mut BytesMut, records: &[&AlertRecord], _| {
             for record in records {
                 bytes.extend_from_slice(&record.sequence.to_be_bytes());
             }
@@ -42,7 +42,7 @@ impl Pushed {
                 let sequence = u64::try_from(self.alerts.len()).unwrap() + 1;
                 self.alerts.push((self.head, sequence, *mineral));
                 let bytes = Bytes::from(vec![0; ALERT_BYTES]);
-                records.push(Record::sample(self.head, sequence, MINERALS[*mineral], bytes));
+                records.push(AlertRecord::sample(self.head, sequence, MINERALS[*mineral], bytes));
             }
             if !records.is_empty() {
                 entry_alerts.push(EntryAlerts {

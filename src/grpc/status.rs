@@ -255,7 +255,7 @@ pub(in crate::grpc) fn journal(error: &journal::Error) -> Status {
         E::Closed
         | E::Gone { .. }
         | E::Io { .. }
-        | E::Unfit { .. }
+        | E::Unsuitable { .. }
         | E::OutOfRange { .. }
         | E::Locked { .. }
         | E::Exists { .. } => {
@@ -300,7 +300,7 @@ pub(in crate::grpc) fn archive(error: &archive::Error) -> Status {
         ),
         E::Full { .. }
         | E::Damaged { .. }
-        | E::Ahead { .. }
+        | E::JournalTooShort { .. }
         | E::OtherJournal { .. }
         | E::Io { .. } => {
             tracing::error!(error = chain(error), "the archive cannot be read");

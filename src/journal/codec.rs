@@ -1,63 +1,41 @@
-//! The bytes of an entry. Persisted: whatever was written once must be read for ever.
+//! The bytes of an entry. Persisted: every later version must read them.
 //!
 //! ```text
-//! byte 0    format
-//! byte 1 …  1: the payload in postcard's encoding, nothing after it
-//!           2: who sent the batch, then the payload
-//!           3: who sent the batch, if that is known, where its trace goes on, then the payload
+//! byte 0    format, 1
+//! byte 1 …  the payload in postcard's encoding, nothing after it
 //! ```
 //!
-//! Format 3 is written where a batch is traced, format 2 where there is only a sender to keep, and format 1 otherwise.
-//!
-//! Enums are written by position, so variants are only ever appended; any other change of a persisted type is a new
-//! format here, which reads the old one too. The bytes in `fixtures/` keep us honest.
+//! Enums are written by position, so variants are only ever appended. Any other change of a persisted
+//! type is a new format, and this module then reads the old one too. The tests compare with the bytes
+//! in `fixtures/`.
 
-use super::{ENTRY_BYTES_MAX, Error};
-use crate::domain::{Batch, Payload};
+use super::contract::ENTRY_BYTES_MAX;
+use super::error::Error;
+use lodewatch_core::domain::Payload;
 
-/// The format of what nobody sent.
-const PLAIN: u8 = 1;
-/// The format of a batch with its sender.
-const SENT: u8 = 2;
-/// The format of a batch that is traced.
-const TRACED: u8 = 3;
+const FORMAT: u8 = 1;
 
-/// Why bytes are no entry.
+/// Why bytes are not an entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// Not even a format.
-    #[error("it is empty")]
+    #[error("it has no bytes")]
     Empty,
-    /// A format of a later version.
-    #[error("it has format {0}; this version reads formats {PLAIN} to {TRACED}")]
+    #[error("its format is {0}; this version reads format {FORMAT}")]
     Format(u8),
-    /// Not a payload.
-    #[error("{0}")]
+    #[error("cannot decode its payload: {0}")]
     Payload(postcard::Error),
-    /// More than a payload.
-    #[error("{0} bytes are left over")]
-    LeftOver(usize),
+    #[error("{0} bytes follow its payload")]
+    TrailingBytes(usize),
 }
 
 /// The bytes of a payload.
 ///
 /// # Errors
 ///
-/// [`Error::TooLarge`] beyond [`ENTRY_BYTES_MAX`].
+/// [`Error::TooLarge`] above [`ENTRY_BYTES_MAX`].
 pub fn encode(payload: &Payload) -> Result<Vec<u8>, Error> {
-    let bytes = match payload {
-        Payload::Batch(Batch { sender, trace: Some(trace), .. }) => {
-            postcard::to_stdvec(&(TRACED, sender, trace, payload))
-        }
-        Payload::Batch(Batch { sender: Some(sender), .. }) => {
-            postcard::to_stdvec(&(SENT, sender, payload))
-        }
-        Payload::Batch(_)
-        | Payload::PolicyAdopted(_)
-        | Payload::PolicyRevised { .. }
-        | Payload::Tick { .. } => postcard::to_stdvec(&(PLAIN, payload)),
-    };
-    let bytes = bytes.expect("every sequence in a payload knows its length");
+    let bytes = postcard::to_stdvec(&(FORMAT, payload))
+        .expect("every sequence in a payload knows its length");
     if bytes.len() > ENTRY_BYTES_MAX {
         return Err(Error::TooLarge { bytes: bytes.len() });
     }
@@ -68,39 +46,16 @@ pub fn encode(payload: &Payload) -> Result<Vec<u8>, Error> {
 ///
 /// # Errors
 ///
-/// Anything else is a [`DecodeError`].
+/// [`DecodeError`] for all other bytes.
 pub fn decode(bytes: &[u8]) -> Result<Payload, DecodeError> {
     match bytes.split_first() {
         None => Err(DecodeError::Empty),
-        Some((&PLAIN, rest)) => whole(rest),
-        Some((&SENT, rest)) => {
-            let (sender, rest) = postcard::take_from_bytes(rest).map_err(DecodeError::Payload)?;
-            Ok(Payload::Batch(Batch { sender: Some(sender), ..batch(rest)? }))
-        }
-        Some((&TRACED, rest)) => {
-            let ((sender, trace), rest) =
-                postcard::take_from_bytes(rest).map_err(DecodeError::Payload)?;
-            Ok(Payload::Batch(Batch { sender, trace: Some(trace), ..batch(rest)? }))
-        }
+        Some((&FORMAT, rest)) => match postcard::take_from_bytes(rest) {
+            Ok((payload, [])) => Ok(payload),
+            Ok((_, rest)) => Err(DecodeError::TrailingBytes(rest.len())),
+            Err(error) => Err(DecodeError::Payload(error)),
+        },
         Some((&format, _)) => Err(DecodeError::Format(format)),
-    }
-}
-
-/// The batch that somebody has sent: nobody sends anything else.
-fn batch(bytes: &[u8]) -> Result<Batch, DecodeError> {
-    match whole(bytes)? {
-        Payload::Batch(batch) => Ok(batch),
-        Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } | Payload::Tick { .. } => {
-            Err(DecodeError::Payload(postcard::Error::SerdeDeCustom))
-        }
-    }
-}
-
-fn whole(bytes: &[u8]) -> Result<Payload, DecodeError> {
-    match postcard::take_from_bytes(bytes) {
-        Ok((payload, [])) => Ok(payload),
-        Ok((_, rest)) => Err(DecodeError::LeftOver(rest.len())),
-        Err(error) => Err(DecodeError::Payload(error)),
     }
 }
 
@@ -111,9 +66,11 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn entries_of_format_1_are_read_for_ever() {
+    fn every_version_reads_entries_of_format_1() {
         for (name, text, payload) in [
             ("batch", include_str!("fixtures/v1-batch.hex"), samples::batch()),
+            ("sent batch", include_str!("fixtures/v1-batch-sent.hex"), samples::sent()),
+            ("traced batch", include_str!("fixtures/v1-batch-traced.hex"), samples::traced()),
             ("policy", include_str!("fixtures/v1-policy.hex"), samples::policy()),
             ("tick", include_str!("fixtures/v1-tick.hex"), samples::tick()),
         ] {
@@ -125,27 +82,14 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_with_what_is_kept_beside_it_is_read_for_ever() {
-        for (format, text, payload) in [
-            (2, include_str!("fixtures/v2-batch.hex"), samples::sent()),
-            (3, include_str!("fixtures/v3-batch.hex"), samples::traced()),
-        ] {
-            let written = hex(&encode(&payload).unwrap());
-            let bytes = unhex(text);
-            assert_eq!(written, hex(&bytes), "other bytes need another format");
-            assert_eq!(decode(&bytes), Ok(payload), "format {format} must stay readable");
-        }
-    }
-
-    #[test]
-    fn bytes_that_no_version_wrote_are_refused() {
+    fn bytes_that_no_version_wrote_are_rejected() {
         let mut longer = encode(&samples::tick()).unwrap();
         longer.push(0);
         for (bytes, error) in [
             (&[][..], DecodeError::Empty),
-            (&[4, 2, 0], DecodeError::Format(4)),
+            (&[2, 2, 0], DecodeError::Format(2)),
             (&[1, 9], DecodeError::Payload(postcard::Error::SerdeDeCustom)),
-            (&longer, DecodeError::LeftOver(1)),
+            (&longer, DecodeError::TrailingBytes(1)),
         ] {
             assert_eq!(decode(bytes), Err(error));
         }
@@ -153,12 +97,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_what_is_read(payload in samples::payloads()) {
+        fn a_decoded_payload_is_the_one_that_was_encoded(payload in samples::payloads()) {
             prop_assert_eq!(decode(&encode(&payload).unwrap()), Ok(payload));
         }
 
         #[test]
-        fn no_bytes_make_it_fall_over(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn no_bytes_make_decoding_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = decode(&bytes);
         }
     }

@@ -1,384 +1,142 @@
-//! The contract of a journal, one suite for every store; and what only a file can show.
+//! The contract of a journal.
 
-use super::{
-    BoxFuture, Damage, ENTRY_BYTES_MAX, Embedded, Error, Journal, Memory, Place, Tail, codec,
-    samples,
-};
-use crate::domain::{Entry, Epoch, Payload, Seq, Timestamp, Update};
-use futures_util::StreamExt;
-use futures_util::stream::FuturesOrdered;
-use std::path::Path;
-use std::sync::Arc;
-use tokio::task::JoinSet;
+use super::error::Error;
+use lodewatch_core::domain::{Entry, Epoch, Payload, Seq, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::pin::Pin;
+use tokio::sync::watch;
 
-macro_rules! contract {
-    ($($promise:ident)+) => {
-        mod memory {
-            $(#[tokio::test]
-            async fn $promise() {
-                super::$promise(std::sync::Arc::new(super::Memory::new(super::Epoch(7)))).await;
-            })+
-        }
-        mod embedded {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $promise() {
-                let dir = tempfile::tempdir().unwrap();
-                super::$promise(std::sync::Arc::new(super::Embedded::open(dir.path()).unwrap())).await;
-            })+
-        }
-        mod jetstream {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $promise() {
-                let (_nats, _dir, journal) = super::super::jetstream::tests::alone().await;
-                super::$promise(std::sync::Arc::new(journal)).await;
-            })+
-        }
-    };
-}
+/// A future on the heap, so that the traits here can be used as objects.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-contract! {
-    entries_come_back_in_order_without_gaps
-    a_tail_begins_after_the_position_asked_for
-    a_tail_at_the_head_waits_for_the_next_entry
-    timestamps_never_go_back
-    concurrent_appends_are_each_in_the_journal_once
-    a_crowd_that_appends_at_once_is_answered_to_the_last
-    a_tail_past_the_head_is_refused
-    an_entry_that_is_too_large_is_refused_and_leaves_no_trace
-    the_head_is_told_before_the_answer
-    appends_of_one_task_are_accepted_in_its_order
-    a_dropped_read_takes_nothing
-}
+/// The largest entry, in encoded bytes: 8 MiB. A batch of 1,000 reports of all countries is smaller.
+pub const ENTRY_BYTES_MAX: usize = 8 << 20;
 
-async fn entries_come_back_in_order_without_gaps(journal: Arc<dyn Journal>) {
-    let payloads = [samples::policy(), samples::batch(), samples::tick()];
-    for (before, payload) in (0..).zip(&payloads) {
-        let seq = journal.append(at(5), payload.clone()).await.unwrap();
-        assert_eq!(seq, Seq(before).next());
+/// The limit of the entries that one read of a tail yields.
+pub const TAIL_ENTRIES_MAX: usize = 4096;
+
+/// One read of a tail yields no further entry once it has this many encoded bytes: 4 MiB.
+pub const TAIL_BYTES_MAX: usize = 4 << 20;
+
+/// A durable, totally ordered record of entries.
+///
+/// ```text
+///            tail(after = 2) yields from here                  appended, not durable yet
+///                    │                                         │
+///  0 ··· 1 ─── 2 ─── 3 ─── 4 ─── 5 ─── 6                       7 ··· 8
+///  │                                   │
+///  before the first                    head: the last durable entry, never goes back
+/// ```
+///
+/// - **Gapless**: positions count from 1; no reader sees n + 1 without n.
+/// - **Durable first**: an entry that a power failure could still remove shows neither in the answer
+///   of [`Journal::append`], nor in [`Journal::head`], nor in a [`Tail`].
+/// - **Ordered**: positions follow the order in which appends were accepted, and timestamps never go
+///   back.
+/// - **One truth**: every tail yields the same entries, at any time.
+pub trait Journal: Send + Sync + 'static {
+    /// The identity of this journal; the same for as long as it exists.
+    fn epoch(&self) -> Epoch;
+
+    /// Appends one entry and resolves to its position once it is durable.
+    ///
+    /// The entry's timestamp is `at`, or that of the entry before it where that is later. Appends are
+    /// accepted in the order in which their futures are first polled, however many of them one task
+    /// polls.
+    ///
+    /// Not cancel safe: an append whose future is dropped after its first poll may still happen.
+    ///
+    /// # Errors
+    ///
+    /// After [`Error::TooLarge`] and [`Error::Full`] the entry is not in the journal. After
+    /// [`Error::Closed`], [`Error::Gone`], [`Error::Unreachable`] and [`Error::Io`] it may be: read the
+    /// journal again to find out.
+    fn append(&self, at: Timestamp, payload: Payload) -> BoxFuture<'_, Result<Seq, Error>>;
+
+    /// A reader of everything after a position.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfRange`] for a position past the head; [`Error::Io`] where the store cannot be
+    /// opened for reading.
+    fn tail(&self, after: Seq) -> Result<Box<dyn Tail>, Error>;
+
+    /// The position of the last durable entry, as a watch that only rises. It closes when the journal
+    /// stops.
+    fn head(&self) -> watch::Receiver<Seq>;
+
+    /// Asks the store itself for the position of the last durable entry: at least that of every append
+    /// that was answered before the call, here or on another replica. Resolves once [`Journal::head`]
+    /// has reached it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unreachable`] where the store does not answer.
+    fn fetch_head(&self) -> BoxFuture<'_, Result<Seq, Error>> {
+        Box::pin(std::future::ready(Ok(*self.head().borrow())))
     }
-    let mut tail = journal.tail(Seq::ZERO).unwrap();
-    let entries = read(&mut *tail, 3).await;
-    let expected = (1..).zip(payloads);
-    let expected = expected.map(|(seq, payload)| Entry { seq: Seq(seq), at: at(5), payload });
-    assert_eq!(entries, expected.collect::<Vec<_>>());
-}
 
-async fn appends_of_one_task_are_accepted_in_its_order(journal: Arc<dyn Journal>) {
-    for round in 0..50_u64 {
-        // More than a task of tokio may do in one turn.
-        let appends: FuturesOrdered<_> =
-            (0..500).map(|_| journal.append(at(5), samples::tick())).collect();
-        let seqs: Vec<u64> = appends.map(|appended| appended.unwrap().0).collect().await;
-        let first = round * 500 + 1;
-        assert!(seqs.iter().copied().eq(first..first + 500), "{seqs:?}");
+    /// Appends an entry that every replica appends in the same situation, so that the journal has it
+    /// once: an entry with the name of another of the last two minutes is not appended again. Resolves
+    /// to the position of the entry, or to a later one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::append`].
+    fn append_once<'a>(
+        &'a self,
+        _name: &'a str,
+        at: Timestamp,
+        payload: Payload,
+    ) -> BoxFuture<'a, Result<Seq, Error>> {
+        self.append(at, payload)
     }
-}
 
-async fn a_tail_begins_after_the_position_asked_for(journal: Arc<dyn Journal>) {
-    append(&*journal, 5000).await;
-    for after in [0, 1, 2500, 4999] {
-        let mut tail = journal.tail(Seq(after)).unwrap();
-        let entries = read(&mut *tail, usize::try_from(5000 - after).unwrap()).await;
-        assert!(entries.iter().map(|entry| entry.seq.0).eq(after + 1..=5000));
+    /// Sends a digest of this replica's state to the other replicas with the next append.
+    fn share_digest(&self, _digest: StateDigest) {}
+
+    /// Whether the store answers, as a watch. It closes where that never changes.
+    fn reachable(&self) -> watch::Receiver<bool> {
+        watch::channel(true).1
     }
-}
 
-async fn a_tail_at_the_head_waits_for_the_next_entry(journal: Arc<dyn Journal>) {
-    append(&*journal, 2).await;
-    let mut tail = journal.tail(Seq(2)).unwrap();
-    let mut next = tail.next();
-    assert!(is_waiting(&mut next).await);
-    append(&*journal, 1).await;
-    assert_eq!(seqs(&next.await.unwrap()), [3]);
-}
-
-async fn timestamps_never_go_back(journal: Arc<dyn Journal>) {
-    for millis in [10, 5, 20, 19, -3] {
-        journal.append(at(millis), samples::tick()).await.unwrap();
+    /// Whether it is verified that acknowledged entries survive a power failure, as a watch. It closes
+    /// where that never changes.
+    fn durability_verified(&self) -> watch::Receiver<bool> {
+        watch::channel(true).1
     }
-    let entries = read(&mut *journal.tail(Seq::ZERO).unwrap(), 5).await;
-    let times: Vec<i64> = entries.iter().map(|entry| entry.at.millis()).collect();
-    assert_eq!(times, [10, 10, 20, 20, 20]);
-}
 
-async fn concurrent_appends_are_each_in_the_journal_once(journal: Arc<dyn Journal>) {
-    let mut tasks = JoinSet::new();
-    for task in 0..64 {
-        let journal = Arc::clone(&journal);
-        tasks.spawn(async move {
-            let mut told = Vec::new();
-            for each in 0..20 {
-                let due = at(task * 100 + each);
-                told.push((journal.append(at(0), Payload::Tick { due }).await.unwrap(), due));
-            }
-            assert!(told.is_sorted(), "what one task appends in turn stays in turn");
-            told
-        });
-    }
-    let mut told: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
-    told.sort_unstable();
-    let entries = read(&mut *journal.tail(Seq::ZERO).unwrap(), 64 * 20).await;
-    let read = entries.iter().map(|entry| match entry.payload {
-        Payload::Tick { due } => (entry.seq, due),
-        Payload::Batch(_) | Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } => {
-            panic!("only ticks were appended")
-        }
-    });
-    assert_eq!(told, read.collect::<Vec<_>>());
-}
-
-async fn a_crowd_that_appends_at_once_is_answered_to_the_last(journal: Arc<dyn Journal>) {
-    // More than fit in one group by their number, then by their size.
-    for (crowd, bytes) in [(10_000, 4500), (40, 1 << 20)] {
-        let before = journal.head().borrow().0;
-        let mut tasks = JoinSet::new();
-        for _ in 0..crowd {
-            let journal = Arc::clone(&journal);
-            let payload = large(bytes);
-            tasks.spawn(async move { journal.append(at(0), payload).await.unwrap().0 });
-        }
-        let mut told = tasks.join_all().await;
-        told.sort_unstable();
-        assert!(told.into_iter().eq(before + 1..=before + crowd));
+    /// Whether other processes append to it too.
+    fn is_shared(&self) -> bool {
+        false
     }
 }
 
-async fn a_tail_past_the_head_is_refused(journal: Arc<dyn Journal>) {
-    append(&*journal, 2).await;
-    for after in [Seq(3), Seq(u64::MAX)] {
-        let refused = journal.tail(after).err();
-        assert!(
-            matches!(refused, Some(Error::OutOfRange { after: a, head: Seq(2) }) if a == after)
-        );
-    }
+/// A digest of everything that a replica derived from the journal up to an entry. The same journal
+/// gives the same digests on every replica; two that differ prove that one of two replicas is wrong.
+/// Persisted in the messages of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateDigest {
+    /// The last entry that the digest covers.
+    pub entry: Seq,
+    pub digest: u64,
 }
 
-async fn an_entry_that_is_too_large_is_refused_and_leaves_no_trace(journal: Arc<dyn Journal>) {
-    let refused = journal.append(at(0), large(ENTRY_BYTES_MAX + 1)).await;
-    let bytes = ENTRY_BYTES_MAX + 1;
-    assert!(matches!(refused, Err(Error::TooLarge { bytes: b }) if b == bytes));
-    assert_eq!(journal.append(at(0), samples::tick()).await.unwrap(), Seq(1));
-    let largest = journal.append(at(0), large(ENTRY_BYTES_MAX)).await;
-    assert_eq!(largest.unwrap(), Seq(2));
-    let entries = read(&mut *journal.tail(Seq::ZERO).unwrap(), 2).await;
-    assert_eq!(seqs(&entries), [1, 2]);
-}
+/// A reader of a journal: every entry after its start, in order, each once.
+pub trait Tail: Send {
+    /// The next entries, at least one and at most [`TAIL_ENTRIES_MAX`]; waits at the head.
+    ///
+    /// Cancel safe: a dropped future loses no entry. May read the disk on the thread that polls it:
+    /// poll it from a dedicated thread.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] at the head of a journal that has stopped. [`Error::Damaged`] for the first
+    /// entry that is not what was written: everything before it is yielded, nothing after it ever is.
+    fn next(&mut self) -> BoxFuture<'_, Result<Vec<Entry>, Error>>;
 
-async fn the_head_is_told_before_the_answer(journal: Arc<dyn Journal>) {
-    let head = journal.head();
-    assert_eq!(*head.borrow(), Seq::ZERO);
-    for expected in 1..10 {
-        let seq = journal.append(at(0), samples::tick()).await.unwrap();
-        assert_eq!((seq, *head.borrow()), (Seq(expected), Seq(expected)));
+    /// The digests of other replicas for entries before those that were yielded last, each once.
+    fn peer_digests(&mut self) -> Vec<StateDigest> {
+        Vec::new()
     }
-}
-
-async fn a_dropped_read_takes_nothing(journal: Arc<dyn Journal>) {
-    let mut tail = journal.tail(Seq::ZERO).unwrap();
-    assert!(is_waiting(&mut tail.next()).await);
-    append(&*journal, 2).await;
-    drop(tail.next());
-    assert_eq!(seqs(&read(&mut *tail, 2).await), [1, 2]);
-}
-
-mod a_file {
-    use super::*;
-    use rusqlite::Connection;
-
-    #[tokio::test]
-    async fn keeps_everything_when_it_is_opened_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let journal = Embedded::open(&dir.path().join("new/data")).unwrap();
-        let epoch = journal.epoch();
-        append(&journal, 3).await;
-        drop(journal);
-        let journal = Embedded::open(&dir.path().join("new/data")).unwrap();
-        assert_eq!((journal.epoch(), *journal.head().borrow()), (epoch, Seq(3)));
-        assert_eq!(journal.append(at(-9), samples::batch()).await.unwrap(), Seq(4));
-        let entries = read(&mut *journal.tail(Seq(2)).unwrap(), 2).await;
-        assert_eq!(entries[1].at, at(0), "time does not go back over a restart either");
-    }
-
-    #[test]
-    fn of_every_journal_has_an_epoch_of_its_own() {
-        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let epoch = |dir: &Path| Embedded::open(dir).unwrap().epoch();
-        assert_ne!(epoch(one.path()), epoch(other.path()));
-    }
-
-    #[test]
-    fn that_is_open_cannot_be_opened_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let journal = Embedded::open(dir.path()).unwrap();
-        let error = Embedded::open(dir.path()).err().unwrap();
-        assert!(matches!(error, Error::Locked { .. }), "{error}");
-        drop(journal);
-        assert!(Embedded::open(dir.path()).is_ok());
-    }
-
-    #[tokio::test]
-    async fn with_a_flipped_byte_is_read_up_to_the_damage_and_no_further() {
-        let change = "UPDATE entries SET payload = x'010200' WHERE seq = 3";
-        let (seq, what) = damage(change).await;
-        assert_eq!((seq, what), (Seq(3), Damage::Checksum));
-    }
-
-    #[tokio::test]
-    async fn with_a_changed_time_is_damaged() {
-        let (seq, what) = damage("UPDATE entries SET at = at + 1 WHERE seq = 2").await;
-        assert_eq!((seq, what), (Seq(2), Damage::Checksum));
-    }
-
-    #[tokio::test]
-    async fn with_entries_in_other_places_is_damaged() {
-        let change = "DELETE FROM entries WHERE seq = 2; UPDATE entries SET seq = 2 WHERE seq = 3";
-        assert_eq!(damage(change).await, (Seq(2), Damage::Checksum));
-    }
-
-    #[tokio::test]
-    async fn with_a_missing_entry_is_damaged() {
-        for (change, seq) in
-            [("DELETE FROM entries WHERE seq = 1", 1), ("DELETE FROM entries WHERE seq = 3", 3)]
-        {
-            assert_eq!(damage(change).await, (Seq(seq), Damage::Missing));
-        }
-    }
-
-    /// Changes a file of five entries behind the journal's back; what a tail says after all whole entries.
-    async fn damage(change: &str) -> (Seq, Damage) {
-        let dir = tempfile::tempdir().unwrap();
-        append(&Embedded::open(dir.path()).unwrap(), 5).await;
-        let path = dir.path().join("journal.db");
-        Connection::open(&path).unwrap().execute_batch(change).unwrap();
-        let journal = Embedded::open(dir.path()).unwrap();
-        let mut tail = journal.tail(Seq::ZERO).unwrap();
-        let mut whole = 0;
-        loop {
-            match tail.next().await {
-                Ok(entries) => whole += entries.len(),
-                Err(Error::Damaged { place, seq, what }) => {
-                    assert_eq!(place, Place::File(path.into()));
-                    assert_eq!(seq, Seq(u64::try_from(whole).unwrap()).next());
-                    return (seq, what);
-                }
-                Err(error) => panic!("{error}"),
-            }
-        }
-    }
-
-    #[test]
-    fn that_is_no_journal_is_left_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("journal.db");
-        let garbage = "no database ".repeat(1000);
-        std::fs::write(&path, &garbage).unwrap();
-        let error = Embedded::open(dir.path()).err().unwrap();
-        assert!(matches!(error, Error::Damaged { seq: Seq::ZERO, .. }), "{error}");
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), garbage);
-    }
-
-    #[test]
-    fn of_a_later_version_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        Embedded::set_format(dir.path(), 2);
-        let error = Embedded::open(dir.path()).err().unwrap();
-        assert!(matches!(error, Error::Format { found: 2, known: 1, .. }), "{error}");
-    }
-
-    #[tokio::test]
-    async fn that_can_no_longer_be_written_stops_the_journal() {
-        let dir = tempfile::tempdir().unwrap();
-        let journal = Embedded::open(dir.path()).unwrap();
-        append(&journal, 1).await;
-        let other = Connection::open(dir.path().join("journal.db")).unwrap();
-        other.execute_batch("DROP TABLE entries").unwrap();
-        let failed = journal.append(at(0), samples::tick()).await;
-        assert!(matches!(failed, Err(Error::Damaged { what: Damage::Pages(_), .. })));
-        let mut head = journal.head();
-        head.wait_for(|_| false).await.unwrap_err();
-        let stopped = journal.append(at(0), samples::tick()).await;
-        assert!(matches!(stopped, Err(Error::Closed)));
-    }
-
-    #[tokio::test]
-    async fn takes_what_was_accepted_before_it_is_closed() {
-        let dir = tempfile::tempdir().unwrap();
-        let journal = Embedded::open(dir.path()).unwrap();
-        let mut appends: Vec<_> = (0..50).map(|_| journal.append(at(0), samples::tick())).collect();
-        for append in &mut appends {
-            is_waiting(append).await;
-        }
-        drop(appends);
-        drop(journal);
-        assert_eq!(*Embedded::open(dir.path()).unwrap().head().borrow(), Seq(50));
-    }
-
-    #[tokio::test]
-    async fn on_a_full_disk_refuses_until_there_is_space() {
-        let dir = tempfile::tempdir().unwrap();
-        let journal = Embedded::open_with_pages_max(dir.path(), 40).unwrap();
-        append(&journal, 2).await;
-        let full = journal.append(at(0), large(1 << 20)).await;
-        assert!(matches!(full, Err(Error::Full { .. })));
-        assert_eq!(journal.append(at(0), samples::tick()).await.unwrap(), Seq(3));
-        let entries = read(&mut *journal.tail(Seq::ZERO).unwrap(), 3).await;
-        assert_eq!(seqs(&entries), [1, 2, 3]);
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn does_not_keep_a_long_log_beside_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let journal = Embedded::open(dir.path()).unwrap();
-        for _ in 0..200 {
-            journal.append(at(0), large(1 << 20)).await.unwrap();
-        }
-        let log = std::fs::metadata(dir.path().join("journal.db-wal")).unwrap().len();
-        assert!(log < 100 << 20, "{log} bytes");
-    }
-}
-
-/// A batch of exactly this many encoded bytes; more than some thousand.
-fn large(bytes: usize) -> Payload {
-    let title = bytes - 4096;
-    let rest = codec::encode(&titled(title)).unwrap().len() - title;
-    titled(bytes - rest)
-}
-
-fn titled(bytes: usize) -> Payload {
-    let Payload::Batch(mut batch) = samples::batch() else { unreachable!() };
-    for update in &mut batch.updates {
-        if let Update::Threat(threat) = update {
-            Arc::make_mut(threat).title = "x".repeat(bytes).into();
-        }
-    }
-    Payload::Batch(batch)
-}
-
-fn at(millis: i64) -> Timestamp {
-    Timestamp::from_millis(millis)
-}
-
-async fn append(journal: &dyn Journal, count: usize) {
-    let mut appends: Vec<_> = (0..count).map(|_| journal.append(at(0), samples::tick())).collect();
-    for append in &mut appends {
-        append.await.unwrap();
-    }
-}
-
-async fn read(tail: &mut dyn Tail, count: usize) -> Vec<Entry> {
-    let mut entries = Vec::new();
-    while entries.len() < count {
-        entries.extend(tail.next().await.unwrap());
-    }
-    assert_eq!(entries.len(), count);
-    entries
-}
-
-fn seqs(entries: &[Entry]) -> Vec<u64> {
-    entries.iter().map(|entry| entry.seq.0).collect()
-}
-
-/// Polls once.
-async fn is_waiting<T>(future: &mut BoxFuture<'_, T>) -> bool {
-    std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx).is_pending())).await
 }

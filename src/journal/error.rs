@@ -1,134 +1,140 @@
 //! What can go wrong with a journal.
 
-use super::ENTRY_BYTES_MAX;
-use crate::domain::Seq;
+use super::contract::ENTRY_BYTES_MAX;
+use crate::sqlite::{is_damage, is_full};
+use lodewatch_core::domain::Seq;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 /// Where a journal is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// In a file of this machine.
+pub enum JournalLocation {
     File(Arc<Path>),
-    /// In a stream of NATS, by its name.
+    /// A NATS stream, by its name.
     Stream(Arc<str>),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for JournalLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
-            Self::Stream(name) => write!(f, "the NATS stream {name}"),
+            Self::Stream(name) => write!(f, "NATS stream {name}"),
         }
     }
 }
 
-/// Why the journal did not do as asked. Cheap to clone: one failed commit answers many.
+/// Why a journal operation failed. Cheap to clone: one failed commit answers many appends.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// It has stopped: it was dropped, or a write failed earlier. A restart reads what is durable.
-    #[error("the journal has stopped")]
+    /// The journal was dropped, or a write failed earlier. A restart reads what is durable.
+    #[error(
+        "cannot use the journal: it is closed after a shutdown or a failed write; restart the \
+         server"
+    )]
     Closed,
-    /// No space is left. Nothing was appended; the next append tries again.
-    #[error("no space is left on the disk for {place}")]
-    Full {
-        /// What could not grow.
-        place: Place,
-    },
-    /// The file, its log or its directory was removed or replaced while it was open. What is told as durable was so before;
-    /// nothing is appended any more.
-    #[error("{} was removed or replaced while it was open; restore it, then start again", file.display())]
-    Gone {
-        /// Which file.
-        file: Arc<Path>,
-    },
-    /// The store failed.
-    #[error("{doing} {} failed", file.display())]
+    /// Nothing was appended; the next append tries again.
+    #[error("cannot write to {location}: no space is left on the disk; free disk space")]
+    Full { location: JournalLocation },
+    /// The file, its log or its directory was removed or replaced while it was open. Every entry up
+    /// to the head was durable before; nothing is appended any more.
+    #[error(
+        "cannot append to {}: it was removed or replaced while it was open; restore it, then \
+         restart the server",
+        file.display()
+    )]
+    Gone { file: Arc<Path> },
+    /// The file system or SQLite failed.
+    #[error("cannot {action} {}", file.display())]
     Io {
-        /// What was tried: `appending to`, `reading`.
-        doing: &'static str,
-        /// On which file.
+        /// The failed operation, as an infinitive: `append to`, `read`.
+        action: &'static str,
         file: Arc<Path>,
-        /// Why it failed.
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
     /// An entry is not what was written.
-    #[error("{}{place} is damaged: {what}", of_entry(*seq))]
+    #[error("cannot read {}{location}: {damage}", entry_of(*seq))]
     Damaged {
-        /// Of which journal.
-        place: Place,
-        /// Which entry; everything before it is whole. 0 where the journal as a whole cannot be read.
+        location: JournalLocation,
+        /// The damaged entry; all entries before it are intact. 0 where the journal as a whole cannot
+        /// be read.
         seq: Seq,
-        /// How it is damaged.
-        what: Damage,
+        damage: Damage,
     },
-    /// The store cannot be reached, or does not answer in time. It is tried again all the while.
-    #[error("{place} is out of reach: {why}")]
-    Unreachable {
-        /// What.
-        place: Place,
-        /// What happened.
-        why: Arc<str>,
-    },
-    /// The store does not promise what the journal promises. Found at the start.
-    #[error("{place} cannot be the journal:\n{}", bullets(faults))]
-    Unfit {
-        /// What.
-        place: Place,
+    /// The servers do not answer, or not in time. The journal keeps trying to reach them. An append
+    /// that ends so may still be in the journal.
+    #[error("cannot reach {location}: {cause}")]
+    Unreachable { location: JournalLocation, cause: Arc<str> },
+    /// The store does not guarantee what the journal promises. Found at the start.
+    #[error("cannot use {location} as the journal:\n{}", bullets(faults))]
+    Unsuitable {
+        location: JournalLocation,
         /// Everything that is wrong, each with what is needed.
         faults: Arc<[String]>,
     },
     /// A position that the journal has not reached.
-    #[error("position {after} is past the journal's head {head}")]
-    OutOfRange {
-        /// As asked.
-        after: Seq,
-        /// The last durable entry.
-        head: Seq,
-    },
-    /// Another process has it open.
-    #[error("{} is held by another process; a data directory serves one process at a time", file.display())]
-    Locked {
-        /// The lock.
-        file: Arc<Path>,
-    },
-    /// There is a journal already; nothing is written over one.
-    #[error("{} is there already; choose a directory without a journal", file.display())]
-    Exists {
-        /// The journal.
-        file: Arc<Path>,
-    },
-    /// The entry is larger than any entry may be.
-    #[error("an entry of {bytes} bytes is too large; at most {ENTRY_BYTES_MAX} are allowed")]
+    #[error("cannot read after entry {after}: the last entry of the journal is {head}")]
+    OutOfRange { after: Seq, head: Seq },
+    /// Another process has the data directory open.
+    #[error(
+        "cannot lock {}: another process uses this data directory; stop that process, or choose \
+         another directory",
+        file.display()
+    )]
+    Locked { file: Arc<Path> },
+    /// A journal is never overwritten.
+    #[error("cannot create {}: it already exists; choose a directory without a journal", file.display())]
+    Exists { file: Arc<Path> },
+    /// The entry is larger than [`ENTRY_BYTES_MAX`].
+    #[error(
+        "cannot append an entry of {bytes} bytes: the limit is {ENTRY_BYTES_MAX} bytes; publish \
+         smaller batches"
+    )]
     TooLarge {
-        /// Its encoded size.
+        /// The entry's encoded size.
         bytes: usize,
     },
-    /// The file is of another version of this program, or of another program.
-    #[error("{} has format {found}; this version reads format {known}", file.display())]
-    Format {
-        /// Which file.
-        file: Arc<Path>,
-        /// Its format.
-        found: i64,
-        /// The format of this version.
-        known: i64,
-    },
+    /// Another version of this program wrote the file, or another program did.
+    #[error(
+        "cannot read {}: its format is {found}, and this version reads format {known}; use the \
+         version that wrote it",
+        file.display()
+    )]
+    Format { file: Arc<Path>, found: i64, known: i64 },
 }
 
 impl Error {
-    /// The system failed at doing something with a file.
     pub(super) fn io(
-        doing: &'static str,
+        action: &'static str,
         file: &Path,
         error: impl std::error::Error + Send + Sync + 'static,
     ) -> Self {
-        Self::Io { doing, file: file.into(), source: Arc::new(error) }
+        Self::Io { action, file: file.into(), source: Arc::new(error) }
+    }
+
+    /// An error of SQLite, sorted into damage, a full disk, and the rest; `seq` is the entry to name
+    /// where the file is damaged.
+    pub(super) fn sqlite(
+        action: &'static str,
+        file: &Arc<Path>,
+        seq: Seq,
+        error: rusqlite::Error,
+    ) -> Self {
+        if is_damage(&error) {
+            return Self::damaged_file(file, seq, Damage::Pages(error.to_string()));
+        }
+        if is_full(&error) {
+            return Self::Full { location: JournalLocation::File(Arc::clone(file)) };
+        }
+        Self::io(action, file, error)
+    }
+
+    pub(super) fn damaged_file(file: &Arc<Path>, seq: Seq, damage: Damage) -> Self {
+        Self::Damaged { location: JournalLocation::File(Arc::clone(file)), seq, damage }
     }
 }
 
-fn of_entry(seq: Seq) -> String {
+fn entry_of(seq: Seq) -> String {
     if seq == Seq::ZERO { String::new() } else { format!("entry {seq} of ") }
 }
 
@@ -139,19 +145,19 @@ fn bullets(faults: &[String]) -> String {
 /// How an entry is damaged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
-    /// Its bytes are not those that were written.
-    #[error("its checksum does not fit")]
+    /// The entry's bytes are not those that were written.
+    #[error("its checksum does not match")]
     Checksum,
-    /// Later entries are there, this one is not.
+    /// The journal has later entries, but not this one.
     #[error("it is missing")]
     Missing,
-    /// Its bytes are those that were written, but no entry that this version knows.
+    /// The entry's bytes are those that were written, but this version does not know what they mean.
     #[error("it cannot be decoded: {0}")]
     Undecodable(String),
-    /// The store finds its own pages damaged.
-    #[error("the file's pages are damaged: {0}")]
+    /// SQLite finds its own pages damaged.
+    #[error("the file is damaged: {0}")]
     Pages(String),
-    /// The store is not the one that was read before, or has lost what was in it.
-    #[error("it is not what it was: {0}")]
+    /// The store is not the one that was read before, or it has lost messages.
+    #[error("the stream was replaced or has lost messages: {0}")]
     Replaced(String),
 }

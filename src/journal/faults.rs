@@ -1,18 +1,18 @@
-//! What a journal file survives: bits that flip, ends that are cut off, and how tools read and copy it.
+//! Tests of a journal file under damage, flipped bits and truncation, and of how tools read and copy it.
 
-use super::{Damage, Embedded, Error, Journal, Reading, samples, write_new};
-use crate::domain::{Entry, Payload, Seq, Timestamp};
+use super::{Damage, Error, Journal, JournalReader, SqliteJournal, samples, write_journal};
+use lodewatch_core::domain::{Entry, Payload, Seq, Timestamp};
 use std::fs;
 use std::path::Path;
 
-/// Entries of the journals here, each a group of its own.
+/// The entries of the journals here, each a group of its own.
 const ENTRIES: usize = 24;
 
 #[tokio::test]
-async fn a_flipped_bit_anywhere_in_the_file_changes_no_entry_unseen() {
+async fn a_flipped_bit_anywhere_in_the_file_is_detected_or_harmless() {
     let dir = tempfile::tempdir().unwrap();
     fill(dir.path()).await;
-    let whole = entries(dir.path()).unwrap();
+    let intact = entries(dir.path()).unwrap();
     let bytes = fs::read(dir.path().join("journal.db")).unwrap();
     let mut damaged = 0;
     for at in (0..bytes.len()).filter(|at| *at < 100 || at % 29 == 0) {
@@ -20,58 +20,58 @@ async fn a_flipped_bit_anywhere_in_the_file_changes_no_entry_unseen() {
         changed[at] ^= 1 << (at % 8);
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("journal.db"), changed).unwrap();
-        damaged += usize::from(is_whole_or_refused(dir.path(), &whole, at));
+        damaged += usize::from(is_damage_detected(dir.path(), &intact, at));
     }
-    assert!(damaged > bytes.len() / 29 / 4, "{damaged} flips were noticed");
+    assert!(damaged > bytes.len() / 29 / 4, "{damaged} flips were detected");
 }
 
 #[tokio::test]
-async fn a_file_cut_off_anywhere_is_damaged_and_never_shorter() {
+async fn a_truncated_file_is_damaged_and_never_a_shorter_journal() {
     let dir = tempfile::tempdir().unwrap();
     fill(dir.path()).await;
-    let whole = entries(dir.path()).unwrap();
+    let intact = entries(dir.path()).unwrap();
     let bytes = fs::read(dir.path().join("journal.db")).unwrap();
     for at in (1..bytes.len()).rev().step_by(97) {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("journal.db"), &bytes[..at]).unwrap();
-        is_whole_or_refused(dir.path(), &whole, at);
+        is_damage_detected(dir.path(), &intact, at);
     }
 }
 
 #[tokio::test]
-async fn a_torn_end_of_the_log_is_cut_and_everything_before_it_is_there() {
+async fn a_torn_end_of_the_log_is_removed_and_everything_before_it_is_kept() {
     let (file, log, groups) = crashed().await;
     let first = groups[groups.len() - 3];
     // Every offset around every frame's header, and some in its page.
     for at in (first..=log.len()).filter(|at| (at - 32) % 4120 <= 32 || at % 509 == 0) {
         let dir = laid_out(&file, &log[..at]);
-        let there = entries(dir.path()).unwrap().len();
-        let whole = groups.iter().filter(|end| **end <= at).count();
-        assert_eq!(there, whole, "cut at {at}");
+        let found = entries(dir.path()).unwrap().len();
+        let expected = groups.iter().filter(|end| **end <= at).count();
+        assert_eq!(found, expected, "cut at {at}");
     }
 }
 
 #[tokio::test]
-async fn a_flipped_bit_in_the_log_is_damage_unless_it_may_be_a_torn_write() {
+async fn a_flipped_bit_in_the_log_is_damage_unless_it_looks_like_a_torn_write() {
     let (file, log, groups) = crashed().await;
     let dir = laid_out(&file, &log);
-    let whole = entries(dir.path()).unwrap();
-    assert_eq!(whole.len(), ENTRIES);
+    let intact = entries(dir.path()).unwrap();
+    assert_eq!(intact.len(), ENTRIES);
     let maybe_torn = groups[groups.len() - 3];
     for at in (0..log.len()).filter(|at| *at < 200 || at % 307 == 0) {
         let mut changed = log.clone();
         changed[at] ^= 1 << (at % 8);
         let dir = laid_out(&file, &changed);
         match entries(dir.path()) {
-            Ok(there) if at >= maybe_torn => assert!(whole.starts_with(&there), "byte {at}"),
-            Ok(there) => assert_eq!(there, whole, "byte {at}"),
+            Ok(found) if at >= maybe_torn => assert!(intact.starts_with(&found), "byte {at}"),
+            Ok(found) => assert_eq!(found, intact, "byte {at}"),
             Err(error) => assert!(matches!(error, Error::Damaged { .. }), "byte {at}: {error}"),
         }
     }
 }
 
 #[tokio::test]
-async fn a_file_that_was_emptied_does_not_take_its_log_with_it() {
+async fn the_log_of_an_emptied_file_is_kept() {
     let (_, log, _) = crashed().await;
     let dir = laid_out(&[], &log);
     let error = entries(dir.path()).unwrap_err();
@@ -80,37 +80,40 @@ async fn a_file_that_was_emptied_does_not_take_its_log_with_it() {
 }
 
 #[tokio::test]
-async fn a_reader_beside_the_writer_sees_a_whole_journal() {
+async fn a_reader_beside_the_writer_reads_an_intact_journal() {
     let dir = tempfile::tempdir().unwrap();
-    let journal = Embedded::open(dir.path()).unwrap();
+    let journal = SqliteJournal::open(dir.path()).unwrap();
     append(&journal, 5).await;
-    let reading = Reading::open(dir.path()).unwrap();
+    let reader = JournalReader::open(dir.path()).unwrap();
     append(&journal, 5).await;
-    assert_eq!((reading.epoch(), reading.head()), (journal.epoch(), Seq(5)));
-    assert_eq!(reading.map(Result::unwrap).count(), 5);
-    Reading::open(dir.path()).unwrap().verify().unwrap();
+    assert_eq!((reader.epoch(), reader.head()), (journal.epoch(), Seq(5)));
+    assert_eq!(reader.map(Result::unwrap).count(), 5);
+    JournalReader::open(dir.path()).unwrap().verify().unwrap();
 }
 
 #[test]
-fn reading_makes_nothing_that_is_not_there() {
+fn reading_creates_no_file() {
     let dir = tempfile::tempdir().unwrap();
-    assert!(matches!(Reading::open(dir.path()).err(), Some(Error::Io { doing: "opening", .. })));
+    assert!(matches!(
+        JournalReader::open(dir.path()).err(),
+        Some(Error::Io { action: "open", .. })
+    ));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
 #[tokio::test]
-async fn verifying_finds_pages_that_no_entry_shows() {
+async fn verifying_finds_damaged_pages_that_no_entry_uses() {
     let dir = tempfile::tempdir().unwrap();
     fill(dir.path()).await;
     let path = dir.path().join("journal.db");
     let mut bytes = fs::read(&path).unwrap();
-    // Bytes free on the second page's leaf: the count of fragmented ones, which readers never look at.
+    // The count of fragmented free bytes on the second page, a leaf: readers never look at it.
     bytes[4096 + 7] ^= 1;
     fs::write(&path, bytes).unwrap();
     assert_eq!(entries(dir.path()).unwrap().len(), ENTRIES);
-    let found = Reading::open(dir.path()).unwrap().verify();
+    let found = JournalReader::open(dir.path()).unwrap().verify();
     assert!(
-        matches!(found, Err(Error::Damaged { seq: Seq::ZERO, what: Damage::Pages(_), .. })),
+        matches!(found, Err(Error::Damaged { seq: Seq::ZERO, damage: Damage::Pages(_), .. })),
         "{found:?}"
     );
 }
@@ -119,41 +122,41 @@ async fn verifying_finds_pages_that_no_entry_shows() {
 async fn a_copy_has_every_entry_and_an_epoch_of_its_own() {
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fill(from.path()).await;
-    let reading = Reading::open(from.path()).unwrap();
-    let before = reading.epoch();
-    let (epoch, head) = write_new::<Error>(to.path(), reading).unwrap();
+    let reader = JournalReader::open(from.path()).unwrap();
+    let before = reader.epoch();
+    let (epoch, head) = write_journal::<Error>(to.path(), reader).unwrap();
     assert_eq!(head, Seq(u64::try_from(ENTRIES).unwrap()));
     assert_ne!(epoch, before);
     assert_eq!(entries(to.path()).unwrap(), entries(from.path()).unwrap());
-    let again = write_new::<Error>(to.path(), Reading::open(from.path()).unwrap());
-    assert!(matches!(again, Err(Error::Exists { .. })), "nothing is written over a journal");
+    let again = write_journal::<Error>(to.path(), JournalReader::open(from.path()).unwrap());
+    assert!(matches!(again, Err(Error::Exists { .. })), "a journal is never overwritten");
 }
 
 #[tokio::test]
-async fn a_copy_that_is_cut_short_is_no_journal() {
+async fn an_interrupted_copy_leaves_no_journal() {
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fill(from.path()).await;
-    let reading = Reading::open(from.path()).unwrap().take(5);
-    let cut = reading.chain([Err(Error::Closed)]);
-    assert!(matches!(write_new::<Error>(to.path(), cut), Err(Error::Closed)));
+    let reader = JournalReader::open(from.path()).unwrap().take(5);
+    let cut = reader.chain([Err(Error::Closed)]);
+    assert!(matches!(write_journal::<Error>(to.path(), cut), Err(Error::Closed)));
     assert!(!to.path().join("journal.db").exists());
-    write_new::<Error>(to.path(), Reading::open(from.path()).unwrap()).unwrap();
+    write_journal::<Error>(to.path(), JournalReader::open(from.path()).unwrap()).unwrap();
     assert_eq!(entries(to.path()).unwrap().len(), ENTRIES);
 }
 
-/// Whether damage was noticed; where it was not, every entry is there as it was.
-fn is_whole_or_refused(dir: &Path, whole: &[Entry], at: usize) -> bool {
+/// Whether damage is detected; where it is not, every entry is unchanged.
+fn is_damage_detected(dir: &Path, intact: &[Entry], at: usize) -> bool {
     match entries(dir) {
-        Ok(there) => {
-            assert_eq!(there, whole, "byte {at}");
+        Ok(found) => {
+            assert_eq!(found, intact, "byte {at}");
             false
         }
         Err(Error::Damaged { .. }) => {
-            let before: Vec<_> = match Reading::open(dir) {
-                Ok(reading) => reading.map_while(Result::ok).collect(),
+            let before: Vec<_> = match JournalReader::open(dir) {
+                Ok(reader) => reader.map_while(Result::ok).collect(),
                 Err(_) => Vec::new(),
             };
-            assert!(whole.starts_with(&before), "byte {at}");
+            assert!(intact.starts_with(&before), "byte {at}");
             true
         }
         Err(Error::Format { .. }) => true,
@@ -161,17 +164,17 @@ fn is_whole_or_refused(dir: &Path, whole: &[Entry], at: usize) -> bool {
     }
 }
 
-/// Everything in a journal, opened as a server does.
+/// Every entry of a journal that is opened as a server does.
 fn entries(dir: &Path) -> Result<Vec<Entry>, Error> {
-    let journal = Embedded::open(dir)?;
+    let journal = SqliteJournal::open(dir)?;
     let head = *journal.head().borrow();
-    let entries = Reading::open(dir)?.collect::<Result<Vec<_>, _>>()?;
+    let entries = JournalReader::open(dir)?.collect::<Result<Vec<_>, _>>()?;
     assert_eq!(u64::try_from(entries.len()).unwrap(), head.0);
     Ok(entries)
 }
 
 async fn fill(dir: &Path) {
-    append(&Embedded::open(dir).unwrap(), ENTRIES).await;
+    append(&SqliteJournal::open(dir).unwrap(), ENTRIES).await;
 }
 
 async fn append(journal: &dyn Journal, count: usize) {
@@ -181,10 +184,10 @@ async fn append(journal: &dyn Journal, count: usize) {
     }
 }
 
-/// A journal's file and log as a crash leaves them, and where in the log each entry's group ends.
+/// A journal's file and log as a crash leaves them, and the end of each entry's group in the log.
 async fn crashed() -> (Vec<u8>, Vec<u8>, Vec<usize>) {
     let dir = tempfile::tempdir().unwrap();
-    let journal = Embedded::open(dir.path()).unwrap();
+    let journal = SqliteJournal::open(dir.path()).unwrap();
     let log = dir.path().join("journal.db-wal");
     let mut groups = Vec::new();
     for _ in 0..ENTRIES {

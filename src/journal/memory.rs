@@ -1,12 +1,15 @@
-//! A journal in memory, for tests: gone with its process, and as large as what is put into it.
+//! A journal in memory, for tests: it ends with its process and has no limit.
 
-use super::{BoxFuture, Error, Journal, TAIL_BYTES_MAX, TAIL_ENTRIES_MAX, Tail, codec};
-use crate::domain::{Entry, Epoch, Payload, Seq, Timestamp};
+use super::codec;
+use super::contract::{BoxFuture, Journal, TAIL_BYTES_MAX, TAIL_ENTRIES_MAX, Tail};
+use super::error::Error;
+use lodewatch_core::domain::{Entry, Epoch, Payload, Seq, Timestamp};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
 
-/// A journal in memory. Entries pass through the codec all the same, so that what comes out is what a file would give.
-pub struct Memory {
+/// A journal in memory. Entries pass through the codec all the same, so that a tail yields what it
+/// would yield from a file.
+pub struct MemoryJournal {
     epoch: Epoch,
     entries: Arc<Entries>,
     head: watch::Sender<Seq>,
@@ -21,8 +24,7 @@ impl Entries {
     }
 }
 
-impl Memory {
-    /// An empty journal.
+impl MemoryJournal {
     pub fn new(epoch: Epoch) -> Self {
         Self { epoch, entries: Arc::default(), head: watch::Sender::new(Seq::ZERO) }
     }
@@ -39,7 +41,7 @@ impl Memory {
     }
 }
 
-impl Journal for Memory {
+impl Journal for MemoryJournal {
     fn epoch(&self) -> Epoch {
         self.epoch
     }
@@ -70,10 +72,10 @@ struct MemoryTail {
 
 impl MemoryTail {
     fn read(&mut self) -> Vec<Entry> {
-        let behind = usize::try_from(self.after.0).expect("it was a length");
+        let skipped = usize::try_from(self.after.0).expect("the position was a length");
         let mut bytes_read = 0_usize;
         let mut entries = Vec::new();
-        for (at, bytes) in self.entries.lock().iter().skip(behind).take(TAIL_ENTRIES_MAX) {
+        for (at, bytes) in self.entries.lock().iter().skip(skipped).take(TAIL_ENTRIES_MAX) {
             let payload = codec::decode(bytes).expect("these bytes were encoded by us");
             self.after = self.after.next();
             entries.push(Entry { seq: self.after, at: *at, payload });

@@ -1,13 +1,15 @@
-//! Payloads for tests: one of every kind, held fixed, and arbitrary ones.
+//! Payloads for tests: a fixed one of every kind, and arbitrary ones.
 
-use crate::domain::calendar::{Calendar, Suspension};
-use crate::domain::market::{Denominator, Figure, Period, ReportDraft, ReportDraftRow};
-use crate::domain::policy::{Blocs, Destination, Jurisdiction, Level};
-use crate::domain::rule::{Flapping, Metric, Threshold};
-use crate::domain::share::{Weight, Wgi};
-use crate::domain::threat::{Authority, Confidence, EndUse, Evidence, Measure, Quota, Scope};
-use crate::domain::update::{Removal, RequestId, Sender, TraceContext, WriteScope};
-use crate::domain::{
+use lodewatch_core::domain::calendar::{Calendar, Suspension};
+use lodewatch_core::domain::market::{Denominator, Figure, Period, ReportDraft, ReportDraftRow};
+use lodewatch_core::domain::policy::{Blocs, Destination, Jurisdiction, Level};
+use lodewatch_core::domain::rule::{Flapping, Metric, Threshold};
+use lodewatch_core::domain::share::{Weight, Wgi};
+use lodewatch_core::domain::threat::{
+    Authority, Confidence, EndUse, Evidence, Measure, Quota, Scope,
+};
+use lodewatch_core::domain::update::{Removal, RequestId, Sender, TraceContext, WriteScope};
+use lodewatch_core::domain::{
     Batch, Country, Day, MarketKey, Mineral, Payload, Policy, Ppm, Report, Rule, Slug, Stage,
     Threat, Timestamp, Update,
 };
@@ -69,14 +71,15 @@ pub(crate) fn policy() -> Payload {
         flapping: Some(Flapping { changes: 4, within_ms: 86_400_000 }),
     };
     let members = BTreeSet::from([country("JPN"), country("USA")]);
-    Payload::PolicyAdopted(Arc::new(Policy {
+    let policy = Policy {
         rules: vec![rule],
         blocs: Blocs(BTreeMap::from([(slug("G7"), members)])),
         sources: vec![slug("USGS"), slug("BGS")],
         weights: Policy::default_weights(),
         wgi: BTreeMap::from([(country("CHN"), Wgi::from_mean_hundredths(-31).unwrap())]),
         notice_share_min: Ppm::new(100_000),
-    }))
+    };
+    Payload::PolicyAdopted { revision: 3, policy: Arc::new(policy) }
 }
 
 /// Arbitrary payloads; policies differ in their rules only.
@@ -100,13 +103,15 @@ pub(crate) fn payloads() -> impl Strategy<Value = Payload> {
         4 => batch,
         1 => any::<i64>().prop_map(|due| Payload::Tick { due: Timestamp::from_millis(due) }),
         1 => (any::<u64>(), any::<i64>(), metrics()).prop_map(|(for_ms, raise, metric)| {
-            let Payload::PolicyAdopted(mut adopted) = policy() else { unreachable!() };
-            for rule in &mut Arc::make_mut(&mut adopted).rules {
+            let mut payload = policy();
+            let Payload::PolicyAdopted { revision, policy } = &mut payload else { unreachable!() };
+            *revision = for_ms / 2;
+            for rule in &mut Arc::make_mut(policy).rules {
                 rule.for_ms = for_ms;
                 rule.metric = metric.clone();
                 rule.thresholds.push(Threshold { level: Level::Watch, raise, reset: -1 });
             }
-            Payload::PolicyAdopted(adopted)
+            payload
         }),
     ]
 }

@@ -1,10 +1,10 @@
 //! The state digest: one number over all answers and alerts up to an entry. Replicas whose answers or
 //! alerts differ have different digests.
 
-use crate::archive::Record;
+use crate::archive::AlertRecord;
 use crate::domain::Seq;
 use crate::domain::update::BatchOutcome;
-use crate::journal::Testimony;
+use crate::journal::StateDigest;
 use std::collections::VecDeque;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -41,15 +41,15 @@ impl DigestHistory {
     }
 
     /// The digest of the last entry, to be sent with the next append.
-    pub(super) fn testimony(&self) -> Testimony {
+    pub(super) fn latest(&self) -> StateDigest {
         let digest = *self.recent.back().expect("there always is a last one");
-        Testimony { entry: self.last, digest }
+        StateDigest { entry: self.last, digest }
     }
 
     /// Adds the next entry: the answer to its batch, and its alerts as they are archived and delivered.
-    pub(super) fn push(&mut self, answer: Option<&BatchOutcome>, alerts: &[Record]) {
+    pub(super) fn push(&mut self, answer: Option<&BatchOutcome>, alerts: &[AlertRecord]) {
         let mut hash = Xxh3::new();
-        hash.update(&self.testimony().digest.to_le_bytes());
+        hash.update(&self.latest().digest.to_le_bytes());
         if let Some(answer) = answer {
             let bytes = postcard::to_stdvec(answer).expect("an answer is plain data");
             hash.update(&bytes);
@@ -66,7 +66,7 @@ impl DigestHistory {
     }
 
     /// Compares another replica's digest with this replica's.
-    pub(super) fn check(&self, other: &Testimony) -> Result<(), Divergence> {
+    pub(super) fn check(&self, other: &StateDigest) -> Result<(), Divergence> {
         let behind = self.last.0.checked_sub(other.entry.0).and_then(|n| usize::try_from(n).ok());
         let at = behind.and_then(|behind| self.recent.len().checked_sub(behind)?.checked_sub(1));
         match at.and_then(|at| self.recent.get(at)) {
@@ -84,11 +84,11 @@ mod tests {
     use crate::domain::update::UpdateOutcome;
     use bytes::Bytes;
 
-    fn alert(text: &'static str) -> Record {
-        Record::sample(Seq(1), 1, "gallium", Bytes::from_static(text.as_bytes()))
+    fn alert(text: &'static str) -> AlertRecord {
+        AlertRecord::sample(Seq(1), 1, "gallium", Bytes::from_static(text.as_bytes()))
     }
 
-    fn after(steps: &[(Option<BatchOutcome>, Vec<Record>)]) -> DigestHistory {
+    fn after(steps: &[(Option<BatchOutcome>, Vec<AlertRecord>)]) -> DigestHistory {
         let mut digests = DigestHistory::new(Seq(10), 0);
         for (answer, alerts) in steps {
             digests.push(answer.as_ref(), alerts);
@@ -108,11 +108,11 @@ mod tests {
         ] {
             let ours = after(&[quiet.clone(), one, quiet.clone()]);
             let theirs = after(&[quiet.clone(), other, quiet.clone()]);
-            let found = ours.check(&theirs.testimony()).unwrap_err();
+            let found = ours.check(&theirs.latest()).unwrap_err();
             assert_eq!(found.entry, Seq(13));
-            assert_eq!(ours.check(&ours.testimony()), Ok(()));
+            assert_eq!(ours.check(&ours.latest()), Ok(()));
             assert_eq!(
-                ours.check(&after(std::slice::from_ref(&quiet)).testimony()),
+                ours.check(&after(std::slice::from_ref(&quiet)).latest()),
                 Ok(()),
                 "equal before it"
             );
@@ -122,12 +122,12 @@ mod tests {
     #[test]
     fn a_digest_of_an_entry_that_is_too_old_or_not_yet_applied_is_not_compared() {
         let digests = after(&vec![(None, Vec::new()); ENTRIES_MAX + 5]);
-        let last = digests.testimony().entry;
+        let last = digests.latest().entry;
         for entry in [Seq(10), Seq(14), last.next()] {
-            assert_eq!(digests.check(&Testimony { entry, digest: 7 }), Ok(()), "{entry}");
+            assert_eq!(digests.check(&StateDigest { entry, digest: 7 }), Ok(()), "{entry}");
         }
         for entry in [Seq(16), last] {
-            assert!(digests.check(&Testimony { entry, digest: 7 }).is_err(), "{entry}");
+            assert!(digests.check(&StateDigest { entry, digest: 7 }).is_err(), "{entry}");
         }
     }
 }

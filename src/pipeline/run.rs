@@ -2,13 +2,13 @@
 
 use super::digest::{DigestHistory, Divergence};
 use super::view::{PipelineView, RETRY_INTERVAL, Stall};
-use crate::archive::{self, Archive, Record, Snapshot};
+use crate::archive::{self, AlertRecord, Archive, Snapshot};
 use crate::domain::policy::Level;
 use crate::domain::update::{BatchOutcome, TraceContext, UpdateOutcome};
 use crate::domain::{Alert, Entry, Facets, Payload, Seq, Timestamp};
 use crate::engine::{BatchResult, State};
 use crate::fanout::{self, EntryAlerts, Ring};
-use crate::journal::{self, Ahead, Journal, Tail};
+use crate::journal::{self, Journal, ReadAhead, Tail};
 use crate::metrics::PipelineMetrics;
 use crate::traces::Traces;
 use bytes::Bytes;
@@ -103,7 +103,7 @@ impl Pipeline {
         let mut tail = journal.tail(after)?;
         let recovered = *journal.head().borrow();
         if recovered > after {
-            tail = Box::new(Ahead::until(tail, recovered)?);
+            tail = Box::new(ReadAhead::until(tail, recovered)?);
         }
         tracing::info!(entry = after.0, head = recovered.0, "replaying the journal");
         Ok(Self {
@@ -168,7 +168,7 @@ impl Pipeline {
             let entries = tokio::select! {
                 biased;
                 () = stop.cancelled() => return self.snapshot(),
-                () = damaged.cancelled() => return Err(self.archive.damage().into()),
+                () = damaged.cancelled() => return Err(self.archive.damage_error().into()),
                 entries = self.tail.next() => entries?,
             };
             tokio::select! {
@@ -182,11 +182,11 @@ impl Pipeline {
     async fn process(&mut self, entries: &[Entry]) -> Result<(), Error> {
         let Some(last) = entries.last() else { return Ok(()) };
         let applied = self.apply(entries);
-        for testimony in self.tail.testimonies() {
+        for digest in self.tail.peer_digests() {
             // Before any alert of these entries is delivered.
-            self.digests.check(&testimony)?;
+            self.digests.check(&digest)?;
         }
-        let records: Vec<Record> =
+        let records: Vec<AlertRecord> =
             applied.iter().flat_map(|entry| &entry.records).cloned().collect();
         let traces = applied.iter().filter_map(|entry| entry.trace.as_ref());
         let archive_spans: Vec<_> = traces.map(|trace| trace.start_archive()).collect();
@@ -198,7 +198,7 @@ impl Pipeline {
         self.next_deadline_tx
             .send_if_modified(|before| std::mem::replace(before, next_deadline) != next_deadline);
         self.view.ring.push(applied, last.seq);
-        self.journal.testify(self.digests.testimony());
+        self.journal.share_digest(self.digests.latest());
         let configured = self.retention.snapshot_every_entries;
         let is_replay = last.seq < self.recovered;
         let every = if is_replay { configured.max(REPLAY_SNAPSHOT_ENTRIES) } else { configured };
@@ -209,7 +209,7 @@ impl Pipeline {
     }
 
     /// Archives alerts; on a full disk retries until there is space, and reports the stall meanwhile.
-    async fn commit(&mut self, applied: Seq, records: &[Record]) -> Result<(), Error> {
+    async fn commit(&mut self, applied: Seq, records: &[AlertRecord]) -> Result<(), Error> {
         let begun = Instant::now();
         while let Err(error) = self.archive.commit(applied, records) {
             if !matches!(error, archive::Error::Full { .. }) {
@@ -259,8 +259,8 @@ impl Pipeline {
         all
     }
 
-    fn record(&self, alert: &Alert) -> Record {
-        Record {
+    fn record(&self, alert: &Alert) -> AlertRecord {
+        AlertRecord {
             sequence: alert.sequence,
             entry: alert.entry,
             episode: alert.episode,
@@ -291,7 +291,7 @@ impl Pipeline {
         if seq == self.last_snapshot {
             return Ok(());
         }
-        let digest = self.digests.testimony().digest;
+        let digest = self.digests.latest().digest;
         self.archive.save_snapshot(&Snapshot { seq, digest, bytes })?;
         self.last_snapshot = seq;
         self.metrics.set_newest_snapshot(seq.0, now.millis());
@@ -324,7 +324,7 @@ fn newest_snapshot(archive: &Archive) -> Result<(State, u64), Error> {
 fn answer_to(state: &State, entry: &Entry) -> Option<Arc<BatchResult>> {
     match &entry.payload {
         Payload::Batch(batch) => state.recent_batches().get(batch.request_id).cloned(),
-        Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } | Payload::Tick { .. } => None,
+        Payload::PolicyAdopted { .. } | Payload::Tick { .. } => None,
     }
 }
 
@@ -332,7 +332,7 @@ fn answer_to(state: &State, entry: &Entry) -> Option<Arc<BatchResult>> {
 fn trace_of(entry: &Entry) -> Option<TraceContext> {
     match &entry.payload {
         Payload::Batch(batch) => batch.trace,
-        Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } | Payload::Tick { .. } => None,
+        Payload::PolicyAdopted { .. } | Payload::Tick { .. } => None,
     }
 }
 

@@ -44,7 +44,7 @@ impl Stall {
 pub struct PipelineView {
     pub(super) state: Arc<RwLock<State>>,
     pub(super) ring: Arc<Ring>,
-    pub(super) archive: archive::Reader,
+    pub(super) archive: archive::ArchiveReader,
     pub(super) next_deadline_rx: watch::Receiver<Option<Timestamp>>,
     pub(super) stall_rx: watch::Receiver<Option<Stall>>,
 }
@@ -61,7 +61,7 @@ impl PipelineView {
     }
 
     /// All alerts. Calls block on the disk.
-    pub fn archive(&self) -> &archive::Reader {
+    pub fn archive(&self) -> &archive::ArchiveReader {
         &self.archive
     }
 

@@ -40,9 +40,9 @@ impl GaugeCollector {
     fn health(&self, gauges: &Gauges) {
         let Api { journal, view, clock, .. } = &*self.api;
         let is = i64::from;
-        gauges.journal_reachable.set(is(*journal.reach().borrow()));
+        gauges.journal_reachable.set(is(*journal.reachable().borrow()));
         gauges.ready.set(is(self.api.is_ready()));
-        gauges.durability_verified.set(is(*journal.durability().borrow()));
+        gauges.durability_verified.set(is(*journal.durability_verified().borrow()));
         let stall = view.stall();
         gauges.journal_damaged.set(is(matches!(stall, Some(Stall::Damaged(_)))));
         gauges.disk_full.set(is(matches!(stall, Some(Stall::Full(_)))));

@@ -1,79 +1,14 @@
-//! What the two stores have in common: how a file is opened, and how its write-ahead log is kept short off the commit path.
+//! What the journal and the archive have in common as SQLite files.
 //!
-//! - [`open_writer`], [`open_reader`]: connections that make no plan twice
-//! - [`Checkpointer`]: the thread that does it
-//! - [`Thread`]: a thread that is waited for
-//! - [`is_damage`], [`is_full`], [`is_passing`]: what an error says of the file, and of trying again
+//! - [`open_writer`], [`open_reader`]: connections that plan each statement once
+//! - [`is_damage`], [`is_full`], [`is_transient`]: what an error means for the file, and for a retry
+//! - [`Checkpointer`], [`checkpoint`]: keep the write-ahead log short, off the commit path
+//! - [`WorkerThread`]: a thread that is joined when its handle is dropped
 
 mod checkpoint;
+mod connection;
 mod thread;
 
-pub use checkpoint::{Checkpointer, Failed, checkpoint};
-pub use thread::Thread;
-
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
-use std::path::Path;
-
-/// SQLite's code for a file that ends before its last page.
-const IOERR_SHORT_READ: i32 = rusqlite::ffi::SQLITE_IOERR_SHORT_READ;
-
-/// SQLite's code for a shared file that cannot grow.
-const IOERR_SHMSIZE: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
-
-/// Opens a file for writing, or for checkpoints of what is written so; makes an empty one where there is none.
-///
-/// # Errors
-///
-/// Where the file cannot be opened so.
-pub fn open_writer(path: &Path, pragmas: &str) -> rusqlite::Result<Connection> {
-    let connection = open(path, OpenFlags::default())?;
-    connection.execute_batch(pragmas)?;
-    Ok(connection)
-}
-
-/// Opens a file for reading.
-///
-/// # Errors
-///
-/// Where the file cannot be opened so.
-pub fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
-    open(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-}
-
-/// The values that a statement is given do not change how it is run, so that it is made ready only once.
-fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    Ok(connection)
-}
-
-/// Whether an error says that the file is not what was written: its pages, its tables, the type of a value, its length.
-pub fn is_damage(error: &rusqlite::Error) -> bool {
-    let is_unreadable = matches!(
-        error,
-        rusqlite::Error::FromSqlConversionFailure(..)
-            | rusqlite::Error::IntegralValueOutOfRange(..)
-            | rusqlite::Error::InvalidColumnType(..)
-            | rusqlite::Error::SqlInputError { .. }
-    );
-    // `Unknown` is SQLite's generic error. Our own SQL fits the tables as we made them.
-    let is_corrupt = matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown)
-    );
-    let is_short =
-        error.sqlite_error().is_some_and(|error| error.extended_code == IOERR_SHORT_READ);
-    is_unreadable || is_corrupt || is_short
-}
-
-/// Whether there was no space, for the file, its log or the small file that readers share.
-pub fn is_full(error: &rusqlite::Error) -> bool {
-    let code = error.sqlite_error().map(|error| error.extended_code);
-    error.sqlite_error_code() == Some(ErrorCode::DiskFull) || code == Some(IOERR_SHMSIZE)
-}
-
-/// Whether a checkpoint that failed so may succeed later with nothing lost: no space, or somebody else is at it.
-pub fn is_passing(error: &rusqlite::Error) -> bool {
-    is_full(error) || error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
-}
+pub use checkpoint::{Checkpointer, CheckpointerStopped, checkpoint};
+pub use connection::{is_damage, is_full, is_transient, open_reader, open_writer};
+pub use thread::WorkerThread;

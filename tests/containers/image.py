@@ -1,4 +1,4 @@
-"""Our image, built by deploy/Dockerfile, and what runs of it."""
+"""The image, built from deploy/Dockerfile, and containers of it."""
 
 import contextlib
 import functools
@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 import podman
 import stand_ins
 
-# As deploy/compose.yaml and deploy/kubernetes name it.
+# The name in deploy/compose.yaml and deploy/kubernetes.
 NAME = "localhost/lodewatch:0.1.0"
 PROGRAM = "/usr/local/bin/lodewatch"
 HEALTH_PORT = 50063
@@ -24,15 +24,15 @@ REPORT = {
     "vintage": "2026-02-06",
     "rows": [{"country": "China", "share": 0.99}],
 }
-# Far above what it takes, on a machine that does much else.
+# Far above the time needed, for a machine with other load.
 READY_SECONDS_MAX = 120
-# Each try connects anew, rather than wait as long as the one before advises.
+# Each try makes a new connection instead of honouring the previous retry delay.
 CHANNEL = [("grpc.use_local_subchannel_pool", 1)]
 
 
 @functools.cache
 def build():
-    """Builds it, by the Dockerfile as it is; with what was built before where nothing has changed."""
+    """Builds it from the unchanged Dockerfile, with cached layers."""
     podman.environment()
     stand_in = stand_ins.make()
     podman.run(
@@ -44,8 +44,8 @@ def build():
 
 @functools.cache
 def program():
-    """The program in it, which needs nothing of the image and so runs here as well."""
-    container = podman.told("create", build())
+    """The program in it, which needs nothing of the image, so it also runs here."""
+    container = podman.output("create", build())
     path = podman.STATE / "lodewatch"
     try:
         podman.run("cp", f"{container}:{PROGRAM}", path)
@@ -55,19 +55,19 @@ def program():
 
 
 def command(network, *arguments, mounts=()):
-    """Runs a sub-command in a container of its own, to its end; what it printed."""
+    """Runs a sub-command in its own container to its end; returns its output."""
     volumes = [f"--volume={mount}" for mount in mounts]
-    return podman.told("run", "--rm", "--read-only", "--network", network, *volumes, build(), *arguments)
+    return podman.output("run", "--rm", "--read-only", "--network", network, *volumes, build(), *arguments)
 
 
 def is_well(container, service=""):
-    """Asks from within, as an exec probe does."""
+    """Checks health from within, as an exec probe does."""
     words = [PROGRAM, "health", "--address", f"127.0.0.1:{HEALTH_PORT}", "--service", service]
     return podman.run("exec", container, *words, check=False).returncode == 0
 
 
 def wait_until_well(container, service=""):
-    """The same until it is."""
+    """The same, until it is healthy."""
     begin = time.monotonic()
     while time.monotonic() - begin < READY_SECONDS_MAX:
         if is_well(container, service):
@@ -90,4 +90,4 @@ def wait_until_ready(port):
             answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=5, wait_for_ready=False)
             if answer.status == health_pb2.HealthCheckResponse.SERVING:
                 return
-    raise RuntimeError(f"nobody is ready at 127.0.0.1:{port} within {READY_SECONDS_MAX} s")
+    raise RuntimeError(f"no server is ready at 127.0.0.1:{port} within {READY_SECONDS_MAX} s")

@@ -1,12 +1,12 @@
-"""What kubectl would bring to a cluster, and what podman makes of it.
+"""Runs in podman the objects that kubectl would apply to a cluster.
 
-podman knows pods, volumes and ConfigMaps, and little more. So of what is rendered, for it alone:
+podman supports pods, volumes, ConfigMaps and little more. So the rendered objects change for it:
 
-- the StatefulSet becomes the Pod that it would make, and its claim a volume of podman's;
-- probes are taken out: podman 4.3 has none by gRPC. The test plays the kubelet with them, as they are written;
-- ports are not opened on this machine; on the network of the containers all are there;
-- Secrets become ConfigMaps: podman 4.3 mounts them as they are encoded;
-- Namespace, ServiceAccount, Services and NetworkPolicies are left out, and preStop is not waited for.
+- The StatefulSet becomes the Pod that it would create, and its claim a podman volume.
+- Probes are removed: podman 4.3 has no gRPC probes. The test runs them as a kubelet would.
+- Ports are not published on this machine; on the containers' network all are reachable.
+- Secrets become ConfigMaps: podman 4.3 mounts Secrets still encoded.
+- Namespace, ServiceAccount, Services and NetworkPolicies are skipped, and preStop is not awaited.
 """
 
 import base64
@@ -22,7 +22,7 @@ import podman
 
 DEPLOY = podman.ROOT / "deploy"
 OVERLAYS = DEPLOY / "kubernetes/overlays"
-# `kubectl` without a cluster: what it would create or apply is printed.
+# `kubectl` without a cluster: prints what it would create or apply.
 WITHOUT_CLUSTER = """
 kubectl() {
   case "$*" in
@@ -34,7 +34,7 @@ kubectl() {
 
 
 def kubectl():
-    """The one on the PATH, or Debian's trixie's; the folder it is in."""
+    """kubectl on the PATH, or that of Debian trixie; returns its folder."""
     found = shutil.which("kubectl")
     if found is None:
         raise RuntimeError("kubectl is missing; get it with: bash tests/from-trixie.sh kubectl usr/bin/kubectl")
@@ -42,7 +42,7 @@ def kubectl():
 
 
 def render(overlay):
-    """What an overlay amounts to, as a list of objects."""
+    """The objects that an overlay renders to."""
     words = [kubectl(), "kustomize", str(OVERLAYS / overlay)]
     done = subprocess.run(words, check=True, capture_output=True, text=True)
     return list(yaml.safe_load_all(done.stdout))
@@ -67,7 +67,7 @@ def for_podman(objects, volume):
     template = copy.deepcopy(one(objects, "StatefulSet")["spec"]["template"])
     spec = template["spec"]
     for each in spec["containers"]:
-        # podman would open them on every address of this machine.
+        # podman would publish them on every address of this machine.
         del each["ports"]
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             del each[probe]
@@ -82,13 +82,13 @@ def for_podman(objects, volume):
 
 
 def config_map_of(secret):
-    """A Secret's content in the open."""
+    """The decoded content of a Secret."""
     data = {name: base64.b64decode(value).decode() for name, value in secret["data"].items()}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": secret["metadata"], "data": data}
 
 
 class Kubelet:
-    """Does for one pod what its machine's kubelet would: starts it, probes it as its manifest says, ends it in time."""
+    """Does for one pod what a kubelet would: starts it, runs its probes, stops it in time."""
 
     CONTAINER = "lodewatch-0-lodewatch"
 
@@ -105,18 +105,18 @@ class Kubelet:
         image.wait_until_well(self.CONTAINER, *self.probe("readinessProbe"))
 
     def probe(self, name):
-        """The service that a probe asks for."""
+        """The health service of a probe."""
         asked = container(self.workload)[name]["grpc"]
         if asked["port"] != image.HEALTH_PORT:
             raise RuntimeError(f"{name} asks another port than the image's")
         return [asked["service"]] if "service" in asked else []
 
     def is_live(self):
-        """The answer to its liveness probe."""
+        """The result of its liveness probe."""
         return image.is_well(self.CONTAINER, *self.probe("livenessProbe"))
 
     def stop(self):
-        """SIGTERM, and SIGKILL when the grace period is over; its exit code."""
+        """SIGTERM, then SIGKILL after the grace period; returns its exit code."""
         grace = self.workload["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
         podman.run("pod", "stop", f"--time={grace}", "lodewatch-0")
         code = podman.inspect("container", self.CONTAINER)["State"]["ExitCode"]
@@ -124,7 +124,7 @@ class Kubelet:
         return code
 
     def change_config_map(self, more):
-        """Adds lines to the settings, where the pod sees them: in one step, as a kubelet does."""
+        """Adds lines to the settings that the pod sees, atomically, as a kubelet does."""
         folder = pathlib.Path(podman.inspect("volume", "lodewatch")["Mountpoint"])
         settings = folder / "lodewatch.toml"
         changed = folder / "changed"
@@ -132,7 +132,7 @@ class Kubelet:
         changed.replace(settings)
 
     def remove(self):
-        """Takes away all that was played, but for the data."""
+        """Removes everything that was played, except the data."""
         podman.run("pod", "rm", "--force", "lodewatch-0", check=False)
         for each in yaml.safe_load_all(self.manifest.read_text(encoding="utf-8")):
             if each["kind"] == "ConfigMap":

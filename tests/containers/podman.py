@@ -1,4 +1,4 @@
-"""podman with a storage of its own, so that stand-ins never meet the images of whoever runs the tests."""
+"""podman with its own storage, so that stand-ins never mix with the images of the user."""
 
 import atexit
 import functools
@@ -17,7 +17,7 @@ STATE = ROOT / "target/tools/containers"
 BUILD_SECONDS_MAX = 1800
 SECONDS_MAX = 300
 
-# What podman needs on a machine without systemd, and on one whose cgroups are of both versions, where crun fails.
+# For machines without systemd, and for those with both cgroup versions, where crun fails.
 CONFIGURATION = f"""[containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 [engine]
@@ -28,14 +28,14 @@ runtime = "runc"
 network_backend = "netavark"
 network_config_dir = "{STATE}/networks"
 """
-# A socket's path has at most 108 bytes, so what runs is not below this folder; but apart for each.
+# A socket's path has at most 108 bytes, so the runtime folder is elsewhere, one per folder.
 RUNS = f"/run/lodewatch-tests-{zlib.crc32(bytes(STATE)):08x}"
 STORAGE = ["--root", f"{STATE}/storage", "--runroot", RUNS, "--storage-driver", "overlay"]
 
 
 @functools.cache
 def environment():
-    """Variables under which `podman`, also where another program calls it, is ours."""
+    """Environment in which `podman` uses this storage, also if another program calls it."""
     real = shutil.which("podman")
     if real is None:
         raise RuntimeError("podman is missing; on Debian: apt-get install podman buildah runc netavark aardvark-dns iptables")
@@ -52,7 +52,7 @@ def environment():
 
 
 def run(*arguments, seconds_max=SECONDS_MAX, check=True, program="podman", **options):
-    """Runs podman to its end; where it fails, what it said is the error."""
+    """Runs podman to its end; a failure raises its output."""
     words = [program, *map(str, arguments)]
     options = {"stdin": subprocess.DEVNULL, "cwd": ROOT, "env": environment()} | options
     done = subprocess.run(words, capture_output=True, text=True, timeout=seconds_max, check=False, **options)
@@ -61,29 +61,29 @@ def run(*arguments, seconds_max=SECONDS_MAX, check=True, program="podman", **opt
     return done
 
 
-def told(*arguments, **options):
-    """What podman prints, such as the id of what it made."""
+def output(*arguments, **options):
+    """Runs podman; returns its output, such as the id of a new container."""
     return run(*arguments, **options).stdout.strip()
 
 
 def inspect(kind, name):
-    """All that is known of an image, a container or a volume."""
-    return json.loads(told(kind, "inspect", name))[0]
+    """Everything that podman knows of an image, a container or a volume."""
+    return json.loads(output(kind, "inspect", name))[0]
 
 
 def start(*arguments):
-    """`podman run` in the background; the container's id. It is removed when the tests end, whatever becomes of them."""
-    container = told("run", "--detach", *arguments)
+    """`podman run` in the background; returns the id. It is removed when the tests end."""
+    container = output("run", "--detach", *arguments)
     atexit.register(run, "rm", "--force", "--time=0", "--volumes", container, check=False)
     return container
 
 
 def network():
-    """A network on which containers know each other by name; the machine's other networks do not know it."""
+    """An isolated network on which containers reach each other by name."""
     name = f"lodewatch-{os.getpid()}"
     if run("network", "exists", name, check=False).returncode != 0:
-        told("network", "create", name)
-        # Registered first, so done last: when no container is on it.
+        output("network", "create", name)
+        # Registered first, so it runs last, when no container uses it.
         atexit.register(run, "network", "rm", "--force", name, check=False)
     return name
 
@@ -91,13 +91,13 @@ def network():
 def volume(name):
     """A volume with a name; removed when the tests end."""
     name = f"{name}-{os.getpid()}"
-    told("volume", "create", name)
+    output("volume", "create", name)
     atexit.register(run, "volume", "rm", "--force", name, check=False)
     return name
 
 
 def lines(container, until):
-    """What a container prints on standard output, line by line, until `until(line)`; an error after a while."""
+    """Reads a container's standard output by line until `until(line)`; fails after a while."""
     with subprocess.Popen(
         ["podman", "logs", "--follow", container],
         env=environment(),

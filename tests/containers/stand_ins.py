@@ -1,10 +1,11 @@
-"""Stand-ins for public images, under the same names: no registry can be assumed where the tests run.
+"""Stand-ins for public images, under the same names, because tests may have no registry.
 
-`rust:…` is empty, and this machine's own /usr, toolchain and fetched crates are mounted into it, so that every line of the
-Dockerfile runs as it is written. There the program is optimised less than it is for the world, in half the time; with
-LODEWATCH_WHOLE_IMAGE=1 it is as it will be, and nothing that was built before is used. `distroless/static-…` is made of what
-the real one holds: authorities, users, /tmp and the order in which names are looked up. Time zones, which take most of its room,
-are left out. `nats:…` is Debian's NATS server, an older one, with the libraries that it needs.
+- `rust:…` is empty; this machine's own /usr, toolchain and fetched crates are mounted into it, so
+  that every line of the Dockerfile runs unchanged. The program is optimised less than for a release, in
+  half the time; with LODEWATCH_WHOLE_IMAGE=1 it is built as for a release, without cached layers.
+- `distroless/static-…` has the content of the real image: authorities, users, /tmp and the order of
+  name look-ups, without the time zones, which are most of its size.
+- `nats:…` is Debian's NATS server, an older version, with its libraries.
 """
 
 import io
@@ -17,12 +18,12 @@ import tarfile
 import podman
 
 CERTIFICATES = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
-# What the real runtime image is larger by, at most: it has about 2 MB.
-LEFT_OUT_BYTES = 2_500_000
+# Upper limit of the real runtime image's extra size: it has about 2 MB.
+OMITTED_BYTES_MAX = 2_500_000
 
 
 def make():
-    """Makes both where they are missing; the arguments for `podman build` that go with them."""
+    """Makes both if they are missing; returns their arguments for `podman build`."""
     dockerfile = (podman.ROOT / "deploy/Dockerfile").read_text(encoding="utf-8")
     build, runtime = re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)
     links = {name: f"usr/{name}" for name in ("bin", "lib", "lib64", "sbin")}
@@ -47,7 +48,7 @@ def make():
 
 
 def make_nats(program):
-    """The NATS image that deploy/compose.yaml names, of a NATS server of this machine."""
+    """Makes the NATS image of deploy/compose.yaml from this machine's NATS server."""
     compose = (podman.ROOT / "deploy/compose.yaml").read_text(encoding="utf-8")
     (name,) = set(re.findall(r"image: (\S+/nats:\S+)", compose))
     asked = subprocess.run(["ldd", program], check=False, capture_output=True, text=True)
@@ -58,7 +59,7 @@ def make_nats(program):
 
 
 def import_image(name, folders, links, files, changes):
-    """An image of one layer. One that is there already is kept, so that the layers built on it are found again."""
+    """Makes an image of one layer. Keeps an existing one, so that derived layers stay cached."""
     if podman.run("image", "exists", name, check=False).returncode == 0:
         return
     archive = io.BytesIO()

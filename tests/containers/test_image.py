@@ -1,4 +1,4 @@
-"""The image: what is in it, how soon it is ready, and that containers of it publish and subscribe to each other."""
+"""The image: its content, its start time, and containers of it that publish and subscribe."""
 
 import datetime
 import json
@@ -10,7 +10,7 @@ import podman
 import stand_ins
 
 BYTES_MAX = 30_000_000
-# Nothing protects the port but that nobody else is on the network.
+# No other container is on the network, which protects the port.
 OPEN = ["--env=LODEWATCH_SERVER__LISTEN=0.0.0.0:50061", "--env=LODEWATCH_SERVER__INSECURE=true"]
 
 
@@ -18,21 +18,21 @@ class Image(unittest.TestCase):
     def test_it_is_small_and_has_neither_a_shell_nor_root(self):
         built = podman.inspect("image", image.build())
         print(f"image: {built['Size'] / 1e6:.1f} MB, without the time zones of its real base", flush=True)
-        self.assertLess(built["Size"] + stand_ins.LEFT_OUT_BYTES, BYTES_MAX)
+        self.assertLess(built["Size"] + stand_ins.OMITTED_BYTES_MAX, BYTES_MAX)
         self.assertEqual(built["Config"]["User"], "65532:65532")
         version = built["Config"]["Labels"]["org.opencontainers.image.version"]
         self.assertEqual(image.command("none", "--version"), f"lodewatch {version}")
         shell = podman.run("run", "--rm", "--entrypoint=/bin/sh", image.build(), "-c", "true", check=False)
         self.assertNotEqual(shell.returncode, 0)
 
-    def test_it_holds_the_bill_of_materials_that_the_program_prints(self):
-        container = podman.told("create", image.build())
+    def test_it_contains_the_bill_of_materials_that_the_program_prints(self):
+        container = podman.output("create", image.build())
         self.addCleanup(podman.run, "rm", "--volumes", container)
         path = podman.STATE / "bill.json"
         podman.run("cp", f"{container}:/usr/share/doc/lodewatch/lodewatch.cdx.json", path)
         self.assertEqual(json.loads(path.read_text(encoding="utf-8")), json.loads(image.command("none", "sbom")))
 
-    def test_it_is_ready_healthy_and_stopped_in_good_order_on_a_root_that_is_read_only(self):
+    def test_it_starts_serves_and_stops_cleanly_on_a_read_only_root(self):
         data = f"{podman.volume('bundled')}:/var/lib/lodewatch"
         image.command("none", "demo", "--keep", "/var/lib/lodewatch", "--output", "json", mounts=[data])
         for what, mounts in (("the bundled data", [f"--volume={data}"]), ("nothing yet", [])):
@@ -44,7 +44,7 @@ class Image(unittest.TestCase):
             )
             image.wait_until_ready(port)
             all_seconds, ready = time.monotonic() - begin, time.time()
-            # What calls the image's own HEALTHCHECK at an interval needs systemd; this calls it once.
+            # podman's timer for HEALTHCHECK needs systemd; this runs it once.
             podman.run("healthcheck", "run", container)
             began = podman.inspect("container", container)["State"]["StartedAt"]
             began = datetime.datetime.fromisoformat(began[:26].ljust(26, "0")).replace(tzinfo=datetime.UTC).timestamp()
@@ -52,19 +52,19 @@ class Image(unittest.TestCase):
             podman.run("stop", "--time=15", container)
             self.assertEqual(podman.inspect("container", container)["State"]["ExitCode"], 0)
 
-    def test_what_one_container_publishes_another_is_told(self):
+    def test_a_container_receives_what_another_publishes(self):
         network = podman.network()
         server = podman.start("--read-only", "--network", network, "--network-alias=server", *OPEN, image.build())
         image.wait_until_well(server)
         watch = ["watch", "--from=oldest", "--output=json", "--address=server:50061"]
         watch = podman.start("--read-only", "--network", network, image.build(), *watch)
         publish = ["publish", "-", "--output=json", "--address=server:50061"]
-        answer = podman.told(
+        answer = podman.output(
             *("run", "--rm", "--interactive", "--read-only", "--network", network, image.build(), *publish),
             stdin=None,
             input=json.dumps({"report": image.REPORT}),
         )
         caused = json.loads(answer)["alertSequences"]
         self.assertNotEqual(caused, [])
-        told = podman.lines(watch, lambda line: json.loads(line)["sequence"] == caused[-1])
-        self.assertEqual([json.loads(line)["sequence"] for line in told], caused)
+        delivered = podman.lines(watch, lambda line: json.loads(line)["sequence"] == caused[-1])
+        self.assertEqual([json.loads(line)["sequence"] for line in delivered], caused)

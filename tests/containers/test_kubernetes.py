@@ -1,4 +1,4 @@
-"""The single overlay, installed as the runbook says, played by podman, probed, rolled and given other rules."""
+"""The single overlay, installed as in the runbook, run by podman: probes, rollout, new rules."""
 
 import json
 import pathlib
@@ -13,11 +13,11 @@ import image
 import kubernetes
 import podman
 
-# Enough that the pod is replaced while they are published, one batch each.
+# Enough that the pod is replaced while they are published, one per batch.
 UPDATES = 3000
-# As many alerts are told before the pod is replaced.
-TOLD_BEFORE = 100
-# One country, then twenty alike: every update crosses thresholds.
+# The number of alerts delivered before the pod is replaced.
+DELIVERED_BEFORE = 100
+# One country, then twenty equal ones: every update crosses thresholds.
 ALONE = [("CHN", 0.9), ("USA", 0.05)]
 ALIKE = [(country, 0.05) for country in "ARG AUS AUT BEL BOL BRA CAN CHL CHN CZE DEU ESP FIN FRA IDN IND JPN MEX PER USA".split()]
 RULE = """
@@ -39,7 +39,7 @@ def swing(turn):
 
 
 def installed_as_the_runbook_says(folder):
-    """Runs its commands in a folder, without a cluster; the objects that it would hold after them."""
+    """Runs its commands without a cluster; returns the objects that they would create."""
     text = (kubernetes.DEPLOY / "RUNBOOK.md").read_text(encoding="utf-8")
     section = text.split("\n## Install\n")[1].split("\n## ")[0]
     (block,) = [each for each in re.findall(r"```sh\n(.*?)```", section, re.DOTALL) if "overlays/single" in each]
@@ -78,7 +78,7 @@ class Kubernetes(unittest.TestCase):
             file.chmod(0o755)
 
     def client(self, name, *arguments):
-        """A client in a container of its own, with a token of the runbook."""
+        """Runs a client in its own container, with a token of the runbook."""
         mount = f"--volume={self.folder}:/client:ro"
         credentials = ["--ca=/client/ca.crt", f"--token-file=/client/{name}.token"]
         return podman.start(
@@ -86,8 +86,8 @@ class Kubernetes(unittest.TestCase):
             *(*arguments, "--address=lodewatch-0:50061", "--output=json", *credentials),
         )
 
-    def told_until(self, watch, until):
-        """The alerts that a subscriber was told from its beginning, up to one that is waited for."""
+    def delivered_until(self, watch, until):
+        """The alerts of a subscriber from its start up to the one that `until` accepts."""
         return [json.loads(line) for line in podman.lines(watch, lambda line: until(json.loads(line)))]
 
     def test_a_replaced_pod_loses_no_alert_and_another_config_map_changes_the_rules(self):
@@ -95,21 +95,21 @@ class Kubernetes(unittest.TestCase):
         self.assertTrue(self.kubelet.is_live())
         watch = self.client("alice", "watch", "--from=oldest")
         publish = self.client("bob", "publish", "/client/updates.jsonl", "--batch=1")
-        self.told_until(watch, lambda alert: int(alert["sequence"]) >= TOLD_BEFORE)
+        self.delivered_until(watch, lambda alert: int(alert["sequence"]) >= DELIVERED_BEFORE)
         self.assertEqual(self.kubelet.stop(), 0)
-        self.assertTrue(podman.inspect("container", publish)["State"]["Running"], "it was replaced too late to show anything")
+        self.assertTrue(podman.inspect("container", publish)["State"]["Running"], "the pod was replaced after the last update, so the test shows nothing")
         self.kubelet.start()
-        self.assertEqual(podman.told("wait", publish), "0")
-        answers = [json.loads(line) for line in podman.told("logs", publish).splitlines()]
+        self.assertEqual(podman.output("wait", publish), "0")
+        answers = [json.loads(line) for line in podman.output("logs", publish).splitlines()]
         self.assertEqual(len(answers), UPDATES)
         caused = [sequence for answer in answers for sequence in answer["alertSequences"]]
-        told = [alert["sequence"] for alert in self.told_until(watch, lambda alert: alert["sequence"] == caused[-1])]
-        self.assertEqual(told, caused, "an alert was missed, repeated or out of order")
-        self.assertEqual(told, [str(one + 1) for one in range(len(told))])
+        delivered = [alert["sequence"] for alert in self.delivered_until(watch, lambda alert: alert["sequence"] == caused[-1])]
+        self.assertEqual(delivered, caused, "an alert was missed, repeated or out of order")
+        self.assertEqual(delivered, [str(one + 1) for one in range(len(delivered))])
         self.assertRegex(podman.run("logs", watch).stderr, "connection lost|going away")
-        print(f"roll: {len(told)} alerts of {UPDATES} updates, none missed or repeated", flush=True)
+        print(f"roll: {len(delivered)} alerts of {UPDATES} updates, none missed or repeated", flush=True)
 
         self.kubelet.change_config_map(RULE)
-        told = self.told_until(watch, lambda alert: alert["rule"] == "from-the-config-map")
-        self.assertEqual(told[-1]["kind"], "ALERT_KIND_RAISED")
+        delivered = self.delivered_until(watch, lambda alert: alert["rule"] == "from-the-config-map")
+        self.assertEqual(delivered[-1]["kind"], "ALERT_KIND_RAISED")
         self.assertTrue(self.kubelet.is_live())

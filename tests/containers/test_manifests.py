@@ -1,4 +1,4 @@
-"""What is deployed by files: whether Kubernetes, NATS and Compose take them, and whether they say what they promise."""
+"""The deployment files: Kubernetes, NATS and Compose accept them; they keep their guarantees."""
 
 import os
 import subprocess
@@ -13,34 +13,34 @@ import kubernetes
 import podman
 
 OVERLAYS = ("single", "replicas")
-# The oldest that knows a preStop that sleeps, and the newest that is known.
+# The oldest version with a sleeping preStop, and the newest known one.
 VERSIONS = ("1.30", kubernetes_validate.latest_version())
-# After the drain: what is cut ends within a second, then a last snapshot is written.
+# After the drain: calls are cut within a second, then the last snapshot is written.
 CLOSING_SECONDS = 6
 
 
 def pods(objects):
-    """The pods that the objects make, by name."""
+    """The pods of the objects, by name."""
     kinds = ("Deployment", "StatefulSet")
     return {each["metadata"]["name"]: each["spec"]["template"]["spec"] for each in objects if each["kind"] in kinds}
 
 
 def settings(objects):
-    """The server's settings, with the defaults for what they leave out."""
+    """The server's settings, with defaults for the others."""
     default = tomllib.loads((kubernetes.DEPLOY / "lodewatch.toml").read_text(encoding="utf-8"))
     given = tomllib.loads(kubernetes.one(objects, "ConfigMap")["data"]["lodewatch.toml"])
     return default | {key: default[key] | value if isinstance(value, dict) else value for key, value in given.items()}
 
 
 class Manifests(unittest.TestCase):
-    def test_kubernetes_takes_every_object(self):
+    def test_kubernetes_accepts_every_object(self):
         for overlay in OVERLAYS:
             for each in kubernetes.render(overlay):
                 for version in VERSIONS:
                     with self.subTest(overlay=overlay, kind=each["kind"], version=version):
                         kubernetes_validate.validate(each, version, strict=True)
 
-    def test_no_pod_may_more_than_it_needs(self):
+    def test_no_pod_has_more_rights_than_it_needs(self):
         for overlay in OVERLAYS:
             for name, pod in pods(kubernetes.render(overlay)).items():
                 with self.subTest(overlay=overlay, pod=name):
@@ -65,7 +65,7 @@ class Manifests(unittest.TestCase):
             needed = lodewatch["lifecycle"]["preStop"]["sleep"]["seconds"] + int(drain[:-1]) + CLOSING_SECONDS
             self.assertGreaterEqual(pod["terminationGracePeriodSeconds"], needed, overlay)
 
-    def test_the_settings_are_sound_and_their_ports_are_the_pods(self):
+    def test_the_settings_are_valid_and_their_ports_match_the_pods(self):
         for overlay in OVERLAYS:
             objects = kubernetes.render(overlay)
             with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
@@ -78,7 +78,7 @@ class Manifests(unittest.TestCase):
             self.assertEqual(settings(objects)["metrics"]["listen"], f"0.0.0.0:{ports['metrics']}")
             self.assertEqual(ports["health"], image.HEALTH_PORT)
 
-    def test_nats_takes_its_settings_and_syncs_every_write(self):
+    def test_nats_accepts_its_settings_and_syncs_every_write(self):
         folder = kubernetes.DEPLOY / "kubernetes/nats"
         nats = podman.tool("nats-server", "nats-server", "usr/sbin/nats-server")
         environment = os.environ | {"NATS_NAME": "nats-0", "NATS_PASSWORD": "nats-0123"}
@@ -86,7 +86,7 @@ class Manifests(unittest.TestCase):
             subprocess.run([nats, "-t", "--config", folder / name], env=environment, check=True, capture_output=True)
         self.assertIn("\n  sync_interval: always\n", (folder / "nats.conf").read_text(encoding="utf-8"))
 
-    def test_compose_takes_both_profiles(self):
+    def test_compose_accepts_both_profiles(self):
         compose = podman.tool("docker-compose", "docker-compose", "usr/libexec/docker/cli-plugins/docker-compose")
         file = ["--file", kubernetes.DEPLOY / "compose.yaml", "--profile=single", "--profile=replicas"]
         subprocess.run([compose, *file, "config", "--quiet"], check=True, capture_output=True)

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lodewatch::grpc;
-use lodewatch::journal::{Embedded, Journal};
+use lodewatch::journal::{Journal, SqliteJournal};
 use lodewatch_core::domain::update::RequestId;
 use lodewatch_core::domain::{Facets, Position, Seq};
 use lodewatch_core::engine::State;
@@ -46,7 +46,7 @@ impl Oracle {
                 std::fs::copy(dir.join(file), copy.path().join(file)).unwrap();
             }
         }
-        Self::of(&Embedded::open(copy.path()).unwrap()).await
+        Self::of(&SqliteJournal::open(copy.path()).unwrap()).await
     }
 
     /// Replays a journal, up to where it ends now.

@@ -302,7 +302,10 @@ fn errors_say_what_was_tried_why_it_failed_and_what_to_do() {
             assert!(said.contains(part), "{said} says {part}");
         }
     };
-    check(r#"{"removal":{"threatId":"T"}}"#, &["publishing lines 1 to 1", "there is no threat T"]);
+    check(
+        r#"{"removal":{"threatId":"T"}}"#,
+        &["publishing lines 1 to 1", "no threat T is on record"],
+    );
     check(
         "{\"removal\":{\"threatId\":\"T\"}}\n{\"report\":{\"mineral\":\"gal",
         &["updates.jsonl cannot be used", "line 2, column", "EOF"],

@@ -230,7 +230,7 @@ async fn a_drill_holds_no_report_and_never_touches_the_record() {
         .unwrap();
     let during = server.all_alerts().await;
     assert!(during.len() > before && during[before..].iter().all(|alert| alert.exercise));
-    assert!(during[before..].iter().all(|alert| alert.sentence.starts_with("DRILL: ")));
+    assert!(during[before..].iter().all(|alert| alert.sentence.starts_with("EXERCISE: ")));
     server.feed().publish(drill(vec![removal("DRILL")])).await.unwrap();
     let after = server.all_alerts().await;
     assert_eq!(after.len() - during.len(), during.len() - before, "every drill alert is cleared");

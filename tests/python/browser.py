@@ -1,4 +1,4 @@
-"""A real Chromium, without a window and without anything to ask of other machines."""
+"""A real headless Chromium that sends no request to other machines."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ FLAGS = (
 
 
 class Browser:
-    """What a person does with a page, and what a person sees of it."""
+    """Does with a page what a person does, and reads what a person sees."""
 
     def __init__(self):
         self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
@@ -31,7 +31,7 @@ class Browser:
         options.binary_location = shutil.which("chromium") or "chromium"
         for flag in (*FLAGS, f"--user-data-dir={self.profile.name}"):
             options.add_argument(flag)
-        # Those that tests make are nobody's.
+        # Certificates of tests have no known authority.
         options.accept_insecure_certs = True
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         service = webdriver.ChromeService(shutil.which("chromedriver") or "chromedriver")
@@ -43,11 +43,11 @@ class Browser:
         self.profile.cleanup()
 
     def open(self, url):
-        """Loads a page until it has drawn something: a browser gives up when the machine's network changes meanwhile."""
+        """Loads a page until it has drawn something; retries if the machine's network changes."""
 
         def drawn():
             try:
-                # Another address behind the # alone would not load the page again.
+                # A change of only the fragment would not load the page again.
                 self.driver.get("about:blank")
                 self.driver.get(url)
             except WebDriverException as error:
@@ -60,7 +60,7 @@ class Browser:
         self.until(f"{url} to be drawn", drawn)
 
     def leave(self):
-        """Leaves the page, and forgets what it asked for."""
+        """Leaves the page, and clears its log of requests."""
         self.driver.get("about:blank")
         self.complaints()
         self.requested()
@@ -69,7 +69,7 @@ class Browser:
         return self.driver.execute_script(script, *arguments)
 
     def until(self, what, look):
-        """Waits until this is so, and gives what it gave."""
+        """Waits until `look` returns a true value, and returns it."""
 
         def seen(_):
             try:
@@ -82,7 +82,7 @@ class Browser:
         return wait.until(seen, f"{what}; there is: {text[:2000]}")
 
     def find(self, selector):
-        """The first that there is, once there is one."""
+        """The first matching element, once there is one."""
         return self.until(selector, lambda: self.all(selector))[0]
 
     def all(self, selector):
@@ -114,14 +114,14 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
 
     def complaints(self):
-        """What the browser found wrong with the page, besides a server that was not there."""
+        """The errors that the browser logged, except for unreachable servers."""
         lines = [entry["message"] for entry in self.driver.get_log("browser")]
         return [line for line in lines if "Failed to load resource" not in line]
 
     def requested(self):
-        """The addresses of everything that was asked for since the last look."""
+        """The addresses of all requests since the last call."""
         entries = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         sent = [one["params"] for one in entries if one["method"] == "Network.requestWillBeSent"]
-        # The browser has pages of its own, such as that of a new tab.
+        # The browser has internal pages, such as that of a new tab.
         addresses = [one["request"]["url"] for one in sent]
         return [one for one in addresses if not one.startswith(("chrome", "about:", "data:"))]

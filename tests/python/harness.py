@@ -1,4 +1,4 @@
-"""The real server as a process, and stubs generated from the protos: all that a client in another language has."""
+"""The real server as a process, and stubs generated from the protos, as any other client has."""
 
 import http.server
 import importlib
@@ -20,12 +20,12 @@ FILES = ("types", "feed", "alert", "market", "policy")
 
 
 def environment():
-    """Without the settings of the tests, which are none of the program's."""
+    """The environment without the settings of the tests, which are not the program's."""
     return {key: value for key, value in os.environ.items() if not key.startswith("LODEWATCH_")}
 
 
 def generate_stubs():
-    """Compiles the protos into a temporary folder and makes them importable. Keep what it returns."""
+    """Compiles the protos into a temporary folder on `sys.path`. Keep the result alive."""
     folder = tempfile.TemporaryDirectory()
     bundled = pathlib.Path(grpc_tools.__file__).parent / "_proto"
     arguments = ["protoc", f"-I{ROOT / 'proto'}", f"-I{bundled}", f"--python_out={folder.name}"]
@@ -43,7 +43,7 @@ def stub_module(name):
 
 
 class WebServer(http.server.ThreadingHTTPServer):
-    """Answers HTTP on a port of the system's choice, by a handler of its own kind, until it is closed."""
+    """Serves HTTP on a free port with the given handler, until it is closed."""
 
     daemon_threads = True
 
@@ -53,7 +53,7 @@ class WebServer(http.server.ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def handle_error(self, *_):
-        """A client that was killed is part of the test."""
+        """Ignores errors: tests kill clients."""
 
     def close(self):
         self.shutdown()
@@ -61,7 +61,7 @@ class WebServer(http.server.ThreadingHTTPServer):
 
 
 class WebHandler(http.server.BaseHTTPRequestHandler):
-    """Answers whole, and says nothing besides."""
+    """Sends complete responses, and logs nothing."""
 
     def answer(self, status, headers, content=b""):
         self.send_response(status)
@@ -75,7 +75,7 @@ class WebHandler(http.server.BaseHTTPRequestHandler):
 
 
 class Server:
-    """`lodewatch serve`, on a port of the system's choice unless one is given; with a console only where one is asked for."""
+    """`lodewatch serve`, on a free port unless one is given; with a console only on request."""
 
     START_SECONDS_MAX = 30
 
@@ -92,13 +92,13 @@ class Server:
         self.address = None
         self.console = None
         self._wants_console = console != ""
-        self._told = threading.Event()
+        self._addresses_logged = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self._told.wait(self.START_SECONDS_MAX)
+        self._addresses_logged.wait(self.START_SECONDS_MAX)
         if self.address is None or (self._wants_console and self.console is None):
             self.kill()
-            raise RuntimeError("the server did not say where it listens:\n" + "".join(self.log))
+            raise RuntimeError("the server logged no listening address:\n" + "".join(self.log))
 
     def _read(self):
         for line in self.process.stderr:
@@ -109,11 +109,11 @@ class Server:
             if found and "console.listen" in line:
                 self.console = found.group(0)
             if self.address and (self.console or not self._wants_console):
-                self._told.set()
-        self._told.set()
+                self._addresses_logged.set()
+        self._addresses_logged.set()
 
     def kill(self):
-        """Ends it as a power cut would: no drain, no goodbye."""
+        """Kills it without a drain, as a power failure would."""
         self.process.kill()
         self.process.wait()
         self._reader.join()
@@ -121,7 +121,7 @@ class Server:
 
 
 class Case(unittest.TestCase):
-    """A folder of its own, a server on it, and the program as that one's client."""
+    """A temporary folder, a server on it, and the program as its client."""
 
     SECONDS_MAX = 90
 
@@ -144,7 +144,7 @@ class Case(unittest.TestCase):
         return self.printed(*arguments, "--address", self.server.address)
 
     def printed(self, *arguments):
-        """What it prints where all is well."""
+        """Runs a command that must succeed; returns its output."""
         done = self.run_program(*arguments)
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout

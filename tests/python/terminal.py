@@ -1,4 +1,4 @@
-"""A program in a terminal: what it shows, what is typed, and whether it gives the terminal back."""
+"""A program in a terminal: its screen, its input, and whether it restores the terminal."""
 
 import fcntl
 import os
@@ -14,7 +14,7 @@ SECONDS_MAX = 60
 
 
 class Terminal:
-    """A terminal of a size with one program in it, which has it as its controlling terminal."""
+    """A terminal of a given size, the controlling terminal of one program."""
 
     def __init__(self, *command, columns=100, lines=30, env=None):
         self.screen = pyte.Screen(columns, lines)
@@ -25,7 +25,7 @@ class Terminal:
         self._theirs = theirs
         self._set_size(columns, lines)
         self.before = termios.tcgetattr(theirs)
-        # Becomes the program itself: the id stays.
+        # Replaced by the program, with the same process id.
         self.process = subprocess.Popen(
             ["setsid", "--ctty", *map(str, command)],
             stdin=theirs,
@@ -64,7 +64,7 @@ class Terminal:
         return "\n".join(self.screen.display)
 
     def until(self, what, holds):
-        """Waits until `holds` is true of the text on the screen; gives that text."""
+        """Waits until `holds` is true of the text on the screen; returns that text."""
         with self._changed:
             if not self._changed.wait_for(lambda: holds(self.text()), SECONDS_MAX):
                 raise AssertionError(f"never seen: {what}\n{self.text()}")
@@ -79,7 +79,7 @@ class Terminal:
             return {cell.fg for row in self.screen.buffer.values() for cell in row.values()}
 
     def ended(self):
-        """Waits for the end; the exit code, and how the terminal is left."""
+        """Waits for the end; returns the exit code and the state of the terminal."""
         code = self.process.wait(SECONDS_MAX)
         return code, termios.tcgetattr(self._theirs)
 

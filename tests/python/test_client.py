@@ -1,4 +1,4 @@
-"""A client in Python, with nothing but the protos: it publishes, subscribes, and resumes after a kill -9."""
+"""A Python client made from the protos alone publishes, subscribes, and resumes after a kill -9."""
 
 import json
 import shutil
@@ -108,7 +108,7 @@ class Subscription(WithServer):
         self.server.kill()
         self.start()
 
-        self.assertEqual(self.publish(ban), answer, "a retry gets the first answer")
+        self.assertEqual(self.publish(ban), answer, "a retry gets the first reply")
         resumed = subscribe(self.channel, start=alert_pb2.START_CURSOR, cursor=first[-1][1])
         again = read_until(resumed, answer.alert_sequences[-1])
         self.assertEqual(again, second, "the same cursors give the same alerts")
@@ -131,13 +131,13 @@ class Subscription(WithServer):
             self.assertIn("Gallium refining", alert.sentence)
 
 
-class Refusal(WithServer):
-    def test_a_bad_batch_is_refused_with_every_field_and_changes_nothing(self):
+class Rejection(WithServer):
+    def test_an_invalid_batch_is_rejected_with_every_field_and_changes_nothing(self):
         report = gallium_report(1.7)
         report.mineral = "unobtainium"
-        with self.assertRaises(grpc.RpcError) as refused:
+        with self.assertRaises(grpc.RpcError) as rejected:
             self.publish(publication(report=report))
-        self.assertEqual(refused.exception.code(), grpc.StatusCode.INVALID_ARGUMENT)
+        self.assertEqual(rejected.exception.code(), grpc.StatusCode.INVALID_ARGUMENT)
         answer = self.publish(publication(report=gallium_report(0.9)))
         self.assertEqual(answer.alert_sequences[0], 1)
 

@@ -1,4 +1,4 @@
-"""The console in a real browser, against the real server; and what it answers to whom that is not a browser of ours."""
+"""The console in a real browser against the real server, and its responses to other clients."""
 
 import hashlib
 import http.client
@@ -16,7 +16,7 @@ from browser import Browser
 
 CALL_SECONDS_MAX = 30
 MANY = 10_000
-# What it takes to sign in: a file of identities holds hashes only.
+# Tokens to sign in with: an identities file holds only hashes.
 TOKENS = {"reader": 'roles = ["subscriber"]', "feed": 'roles = ["publisher"]\nfeeds = ["test"]'}
 
 
@@ -27,7 +27,7 @@ def setUpModule():
         globals()[f"{name}_pb2"] = harness.stub_module(f"{name}_pb2")
         if name != "types":
             globals()[f"{name}_pb2_grpc"] = harness.stub_module(f"{name}_pb2_grpc")
-    # One for all: it takes longer to start than most tests.
+    # One for all tests: it starts more slowly than most of them run.
     globals()["BROWSER"] = Browser()
     unittest.addModuleCleanup(BROWSER.close)
 
@@ -40,7 +40,7 @@ def report(mineral, share, stage=2):
 
 
 class WithServer(unittest.TestCase):
-    """A server with the bundled data for the tests of a class."""
+    """A server with the bundled data, shared by the tests of a class."""
 
     settings = {}
     has_data = True
@@ -73,12 +73,12 @@ class WithServer(unittest.TestCase):
         return stub.Publish(batch, timeout=CALL_SECONDS_MAX, wait_for_ready=True)
 
     def flip(self, mineral, share):
-        """Has alerts sent; gives the sequence of the last."""
+        """Causes alerts; returns the sequence of the last."""
         return self.publish(feed_pb2.Update(report=report(mineral, share))).alert_sequences[-1]
 
 
 class InBrowser(WithServer):
-    """With a browser, which has nothing to complain of and asks nobody else."""
+    """With a browser, which must log no error and send no request to another server."""
 
     def setUp(self):
         self.browser = BROWSER
@@ -111,7 +111,7 @@ class Views(InBrowser):
         self.browser.fill("input[type=search]", "niob")
         self.browser.until("one market", lambda: self.browser.count(".square") == 1)
 
-    def test_the_board_is_searched_and_left_by_keyboard(self):
+    def test_the_keyboard_searches_and_leaves_the_board(self):
         self.live("")
         self.browser.find(".square")
         self.browser.find("body").send_keys("/")
@@ -130,7 +130,7 @@ class Views(InBrowser):
         self.assertGreater(self.browser.count(".scale"), 1)
         self.assertGreater(self.browser.count(".timeline i.suspended"), 0)
 
-    def test_an_alert_arrives_the_moment_it_is_sent_and_is_explained(self):
+    def test_an_alert_arrives_at_once_and_is_explained(self):
         self.live("alerts")
         last = self.flip("tellurium", 0.2)
         self.see(last)
@@ -138,7 +138,7 @@ class Views(InBrowser):
         self.browser.find(".arithmetic tfoot")
         self.assertIn("Tellurium refining", self.browser.text("main"))
 
-    def test_what_if_shows_before_and_after_and_touches_nothing(self):
+    def test_a_simulation_shows_before_and_after_and_changes_nothing(self):
         before = self.alerts()
         self.live("what-if")
         self.browser.fill("input[name=minerals]", "niobium")
@@ -147,31 +147,32 @@ class Views(InBrowser):
         self.browser.until_text(".answer", "would be sent")
         change = self.browser.text('[data-market="niobium/mining"]')
         self.assertIn("→", change)
-        self.assertIn("Niobium mining for USA, prohibited-share", self.browser.text(".answer"))
+        self.assertIn("Niobium mining, buyers in the United States", self.browser.text(".answer"))
+        self.assertIn("Rule: prohibited-share.", self.browser.text(".answer"))
         self.assertEqual(self.alerts(), before)
         self.browser.fill("input[name=minerals]", "unobtainium")
         self.browser.press("button.primary")
         self.browser.until_text(".fault", "unobtainium")
 
-    def test_threats_are_told_by_their_next_date(self):
+    def test_threats_are_ordered_by_their_next_date(self):
         self.live("threats")
         self.browser.find("[data-threat]")
         dates = self.browser.run("return [...document.querySelectorAll('.threats time')].map((one) => one.dateTime)")
         self.assertEqual(dates, sorted(dates))
         self.assertGreater(len(dates), 1)
 
-    def test_a_drill_is_marked(self):
+    def test_an_exercise_is_marked(self):
         threat = types_pb2.Threat(
             id="DRILL-1", title="A drill", imposing="BRA", minerals=["niobium"], measure=1,
             date_announced="2026-01-01", date_effective="2026-01-01",
         )
         self.live("alerts")
-        drilled = self.publish(feed_pb2.Update(threat=threat), exercise=True).alert_sequences[-1]
-        self.see(drilled)
-        self.assertIn("drill", self.browser.text(f'[data-sequence="{drilled}"]'))
+        sequence = self.publish(feed_pb2.Update(threat=threat), exercise=True).alert_sequences[-1]
+        self.see(sequence)
+        self.assertIn("drill", self.browser.text(f'[data-sequence="{sequence}"]'))
         self.publish(feed_pb2.Update(removal=feed_pb2.ThreatRemoval(threat_id="DRILL-1")), exercise=True)
 
-    def test_words_of_feeds_are_text_and_nothing_else(self):
+    def test_published_text_is_displayed_as_text_only(self):
         title = "<img src=x onerror=document.body.remove()>"
         threat = types_pb2.Threat(id="WORDS", title=title, imposing="BRA", minerals=["niobium"], measure=6, date_announced="2026-01-01")
         self.publish(feed_pb2.Update(threat=threat))
@@ -203,13 +204,13 @@ class Views(InBrowser):
 
 
 class Resumed(InBrowser):
-    def test_a_page_goes_on_where_it_was_when_its_server_comes_back(self):
+    def test_a_page_resumes_when_its_server_is_back(self):
         self.live("alerts")
         first = self.flip("tellurium", 0.2)
         self.see(first)
         listen, console = self.server.address, self.server.console
         self.server.kill()
-        self.browser.until("the loss to be told", lambda: "Live" not in self.browser.text(".link"))
+        self.browser.until("the lost connection to be shown", lambda: "Live" not in self.browser.text(".link"))
         self.channel.close()
         self.serve(listen, console)
         last = self.flip("tellurium", 0.9)
@@ -263,7 +264,7 @@ class Access(InBrowser):
         self.browser.fill("#token", token)
         self.browser.press("button.primary")
 
-    def test_nobody_unknown_sees_anything_and_a_reader_sees_what_readers_may(self):
+    def test_an_unauthenticated_user_sees_nothing_and_a_subscriber_what_its_role_permits(self):
         self.sign_in("guessed")
         self.browser.until_text(".fault", "not known")
         self.assertEqual(self.browser.count("nav"), 0)
@@ -276,7 +277,7 @@ class Access(InBrowser):
         self.browser.press("button.quiet")
         self.browser.find("#token")
 
-    def test_a_publisher_is_shown_threats_and_nothing_that_it_may_not_read(self):
+    def test_a_publisher_sees_threats_and_nothing_that_its_role_forbids(self):
         self.sign_in("feed")
         self.browser.until_text("main", "may not read markets")
         self.assertEqual(self.browser.text("nav").split(), ["Threats"])
@@ -285,7 +286,7 @@ class Access(InBrowser):
 
 
 class Encrypted(InBrowser):
-    """On a port with TLS: HTTP/2, and the certificate proves the name."""
+    """On a port with TLS: HTTP/2, and a certificate for the name."""
 
     has_data = False
 
@@ -301,7 +302,7 @@ class Encrypted(InBrowser):
         super().setUpClass()
         cls.url = f"https://{cls.server.console}/"
 
-    def test_the_console_is_encrypted_as_everything_else(self):
+    def test_the_console_is_encrypted_like_all_ports(self):
         self.live("")
         self.browser.until_text("main", "Nothing is known of any market yet")
         protocols = "return [...new Set(performance.getEntriesByType('resource').map((one) => one.nextHopProtocol))]"
@@ -309,7 +310,7 @@ class Encrypted(InBrowser):
 
 
 class Others(WithServer):
-    """What is answered to requests that no page of ours sends."""
+    """Responses to requests that the console itself does not send."""
 
     has_data = False
     settings = {"LODEWATCH_CONSOLE__ORIGINS": "https://desk.example"}
@@ -328,11 +329,11 @@ class Others(WithServer):
         return answer, answer.read()
 
     def call(self, *headers):
-        """An empty message to a method by gRPC-Web."""
+        """Sends an empty message to a method by gRPC-Web."""
         kind = ("Content-Type", "application/grpc-web+proto")
         return self.ask("POST", self.path, (kind, *headers), b"\0\0\0\0\0")
 
-    def test_the_page_is_kept_until_it_changes_and_may_do_nothing_elsewhere(self):
+    def test_the_page_is_cached_until_it_changes_and_cannot_load_from_elsewhere(self):
         answer, page = self.ask("GET", "/")
         self.assertEqual(answer.status, 200)
         policy = answer.getheader("content-security-policy")
@@ -351,7 +352,7 @@ class Others(WithServer):
         self.assertIn(b"restricted-share", body)
         self.assertIn(b"grpc-status:0", body.replace(b" ", b""))
 
-    def test_a_page_of_another_origin_is_refused_unless_it_is_listed(self):
+    def test_a_page_of_another_origin_is_rejected_unless_it_is_listed(self):
         for origin in ("https://evil.example", "null", "http://localhost:1"):
             answer, body = self.call(("Origin", origin))
             self.assertEqual((answer.status, b"restricted-share" in body), (403, False), origin)
@@ -363,13 +364,13 @@ class Others(WithServer):
         self.assertEqual(preflight.status, 200)
         self.assertIn("authorization", preflight.getheader("access-control-allow-headers"))
 
-    def test_a_name_that_was_pointed_here_is_not_answered_to(self):
+    def test_a_request_for_another_host_name_is_rejected(self):
         answer, body = self.ask("GET", "/", [("Host", "evil.example")])
         self.assertEqual((answer.status, b"app.js" in body), (421, False))
         answer, _ = self.call(("Host", "evil.example:50062"))
         self.assertEqual(answer.status, 421)
 
-    def test_an_address_in_use_is_told_with_its_setting(self):
+    def test_an_error_for_an_address_in_use_names_the_setting(self):
         command = [harness.BINARY, "serve", "--listen", "127.0.0.1:0", "--data-dir", str(self.folder / "other")]
         env = {"LODEWATCH_CONSOLE__LISTEN": self.server.console}
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=CALL_SECONDS_MAX)

@@ -130,7 +130,7 @@ class Documents(unittest.TestCase):
         self.assertIn("no problems", terminal.run(f"lodewatch check-config {name}"))
 
     def compare(self, shown, said):
-        """Every shown line was printed, in this order. `…` matches anything, white space any other."""
+        """Every shown line was printed, in this order; `…` matches anything."""
         printed = iter([" ".join(line.split()) for line in said.splitlines()])
         for line in shown.splitlines():
             words = [re.escape(" ".join(part.split())) for part in line.split("…")]

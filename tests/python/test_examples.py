@@ -103,7 +103,7 @@ class Subscriber:
                 self.news.notify_all()
 
     def wait_for_cursor(self, cursor=None):
-        """Waits until the example saved this cursor, or any; it has handled everything before it."""
+        """Waits until the example saved this cursor, or any: it handled all before it."""
         end = time.monotonic() + SECONDS_MAX
         while not self.cursor.exists() or cursor not in (None, self.cursor.read_text()):
             self.assertIsNone(self.process.poll(), "the example runs")

@@ -1,4 +1,4 @@
-"""`lodewatch forward`: to a real Alertmanager that pages, and to a webhook whose signatures are checked by Python's own hmac."""
+"""`lodewatch forward` to a real Alertmanager, and to a webhook that checks its signatures."""
 
 import base64
 import hashlib
@@ -52,7 +52,7 @@ def threat(mineral, effective):
 
 
 class Receiver:
-    """An HTTP server that keeps what is posted to it, and answers what it was told to: 200 where it was told nothing."""
+    """An HTTP server that stores all posts, and answers as configured: 200 by default."""
 
     def __init__(self):
         self.answers = []
@@ -76,13 +76,13 @@ class Receiver:
         self.close = self.server.close
 
     def wait_for(self, is_there):
-        """Waits until what was posted so far is enough."""
+        """Waits until `enough` is true of the posts so far."""
         with self.changed:
             if not self.changed.wait_for(lambda: is_there(self.posts), SECONDS_MAX):
                 raise AssertionError(f"not in time; there are {self.posts}")
 
     def taken(self):
-        """What was answered with success."""
+        """The posts that were answered with success."""
         with self.changed:
             return [(headers, body) for status, headers, body in self.posts if status == 200]
 
@@ -98,7 +98,7 @@ class Receiver:
 
 
 class Program:
-    """A process of which the test reads what it says."""
+    """A process whose output the test reads."""
 
     def __init__(self, *command):
         self.log = []
@@ -127,12 +127,12 @@ class Program:
         return next(line for line in self.log if words in line)
 
     def kill(self):
-        """Ends it as a power cut would, unless it has ended."""
+        """Kills it as a power failure would, unless it has exited."""
         self.process.kill()
         return self.ended()
 
     def ended(self):
-        """Its exit code once it ends, and all that it said."""
+        """Waits for its exit; returns the exit code and all its output."""
         code = self.process.wait(SECONDS_MAX)
         self.reader.join()
         self.process.stderr.close()
@@ -140,13 +140,15 @@ class Program:
 
 
 class Alertmanager(Program):
-    """A real one, that keeps nothing from before, and pages a webhook at once."""
+    """A real Alertmanager without earlier state, which notifies a webhook at once."""
 
     def __init__(self, folder, pages, port=0):
         settings = folder / "alertmanager.yml"
         settings.write_text(
-            "route: {receiver: test, group_by: ['...'], group_wait: 0s, group_interval: 1s, repeat_interval: 1h}\n"
-            f"receivers: [{{name: test, webhook_configs: [{{url: '{pages.url}', send_resolved: true}}]}}]\n"
+            "route: {receiver: test, group_by: ['...'], group_wait: 0s, group_interval: 1s, "
+            "repeat_interval: 1h}\n"
+            "receivers: [{name: test, webhook_configs: "
+            f"[{{url: '{pages.url}', send_resolved: true}}]}}]\n"
         )
         store = tempfile.mkdtemp(dir=folder)
         program = harness.ROOT / "target/tools/alertmanager"
@@ -172,11 +174,11 @@ class Forwarding(harness.Case):
         self.receiver = Receiver()
         self.addCleanup(self.receiver.close)
 
-    def publish(self, *updates, drill=False):
-        """Publishes one batch; gives the sequence of the last alert there is."""
+    def publish(self, *updates, exercise=False):
+        """Publishes one batch; returns the sequence of the latest alert."""
         path = self.folder / "updates.jsonl"
         path.write_text("".join(json.dumps(update) + "\n" for update in updates))
-        self.lodewatch("publish", path, *(["--exercise"] if drill else []))
+        self.lodewatch("publish", path, *(["--exercise"] if exercise else []))
         return int(self.alerts()[-1]["sequence"])
 
     def alerts(self):
@@ -194,7 +196,7 @@ class Forwarding(harness.Case):
     def webhook(self, *arguments):
         return self.forward("webhook", self.receiver.url, *arguments)
 
-    def test_every_alert_is_one_signed_event_in_order_however_often_the_receiver_fails(self):
+    def test_every_alert_is_one_signed_event_in_order_even_if_the_receiver_fails(self):
         secret = self.folder / "secret"
         secret.write_text(f"whsec_{base64.b64encode(SECRET).decode()}\n")
         password = self.folder / "authorization"
@@ -225,7 +227,7 @@ class Forwarding(harness.Case):
             self.assertEqual(headers["webhook-signature"], expected)
         self.assertEqual(tries, 3, "the same id at every try")
 
-    def test_a_killed_forwarder_leaves_no_gap_and_repeats_only_what_was_on_its_way(self):
+    def test_a_killed_forwarder_leaves_no_gap_and_repeats_only_what_was_in_flight(self):
         killed, last = 0, 0
         for turn in range(4):
             program = self.webhook("--from", "oldest")
@@ -233,47 +235,47 @@ class Forwarding(harness.Case):
             self.receiver.wait_for_sequence(last - 1 if turn < 3 else last)
             program.kill()
             killed += 1
-        # What came while nobody forwarded.
+        # Alerts emitted while no forwarder ran.
         last = self.publish(spread("cobalt"), concentrated("tungsten"))
         self.webhook()
         self.receiver.wait_for_sequence(last)
         sequences = self.receiver.sequences()
         self.assertEqual(sorted(set(sequences)), list(range(1, last + 1)), "no gap")
-        self.assertLessEqual(len(sequences) - last, killed, "one repeat at most for every kill")
+        self.assertLessEqual(len(sequences) - last, killed, "at most one repeat per kill")
         in_order = [number for at, number in enumerate(sequences) if number not in sequences[:at]]
         self.assertEqual(in_order, sorted(in_order))
 
-    def test_a_receiver_that_refuses_ends_the_forwarder_and_a_person_decides(self):
+    def test_a_receiver_that_rejects_ends_the_forwarder_and_a_person_decides(self):
         last = self.publish(concentrated("gallium"))
         self.receiver.answers = [(200, {}), (422, {}), (422, {})]
-        refused = int(self.alerts()[1]["sequence"])
+        rejected = int(self.alerts()[1]["sequence"])
         for _ in range(2):
             code, said = self.webhook("--from", "oldest").ended()
             self.assertEqual(code, 1)
-            self.assertIn(f"alert {refused} was refused", said)
+            self.assertIn(f"alert {rejected} was refused", said)
             self.assertIn("422", said)
-            self.assertIn(f"--skip {refused}", said)
+            self.assertIn(f"--skip {rejected}", said)
         more = self.publish(concentrated("cobalt"))
         self.assertGreater(more, last)
-        self.webhook("--skip", refused)
+        self.webhook("--skip", rejected)
         self.receiver.wait_for_sequence(more)
-        expected = [number for number in range(1, more + 1) if number != refused]
+        expected = [number for number in range(1, more + 1) if number != rejected]
         self.assertEqual(self.receiver.sequences(), expected)
 
-    def test_sigterm_is_no_failure_and_drills_go_out_only_where_asked_for(self):
+    def test_sigterm_is_no_failure_and_exercises_are_forwarded_only_on_request(self):
         program = self.webhook()
         self.publish(concentrated("gallium"))
-        drill = self.publish({"threat": threat("gallium", "2024-12-03")}, drill=True)
+        exercise = self.publish({"threat": threat("gallium", "2024-12-03")}, exercise=True)
         real = self.publish(concentrated("cobalt"))
         self.receiver.wait_for_sequence(real)
-        self.assertNotIn(drill, self.receiver.sequences())
+        self.assertNotIn(exercise, self.receiver.sequences())
         program.process.send_signal(signal.SIGTERM)
         self.assertEqual(program.ended()[0], 0)
         self.state.unlink()
         self.webhook("--exercises", "--from", "oldest")
-        self.receiver.wait_for_sequence(drill)
+        self.receiver.wait_for_sequence(exercise)
 
-    def test_what_cannot_be_kept_or_used_is_said_before_anything_is_sent(self):
+    def test_an_unusable_state_file_or_option_is_reported_before_anything_is_sent(self):
         self.state = self.folder / "missing" / "state"
         code, said = self.webhook().ended()
         self.assertEqual((code, "cannot be read and written" in said), (1, True), said)
@@ -296,20 +298,20 @@ class Forwarding(harness.Case):
         return program
 
     def paged(self, status, **labels):
-        """Waits until Alertmanager has paged about this; gives the alert as it told it."""
+        """Waits until Alertmanager notified about this; returns the alert as notified."""
 
         def fits(alert):
             is_of = all(alert["labels"].get(name) == value for name, value in labels.items())
             return is_of and alert["status"] == status
 
-        def told(posts):
+        def notified(posts):
             pages = [json.loads(body)["alerts"] for _, _, body in posts]
             return [alert for alerts in pages for alert in alerts if fits(alert)]
 
-        self.receiver.wait_for(told)
-        return told(self.receiver.posts)[-1]
+        self.receiver.wait_for(notified)
+        return notified(self.receiver.posts)[-1]
 
-    def test_what_opens_pages_what_escalates_changes_severity_and_what_clears_is_resolved(self):
+    def test_opened_alerts_fire_escalated_ones_change_severity_and_cleared_ones_resolve(self):
         alertmanager = self.alertmanager()
         link = "https://console.example/alerts/{sequence}"
         self.forward("alertmanager", alertmanager.url, "--link", link)
@@ -329,7 +331,7 @@ class Forwarding(harness.Case):
         cleared = self.paged("resolved", severity="critical", **where)
         self.assertIn("clear of critical", cleared["annotations"]["summary"])
 
-    def test_a_killed_forwarder_resumes_and_alertmanager_hears_of_what_happened_meanwhile(self):
+    def test_a_killed_forwarder_resumes_and_alertmanager_gets_the_alerts_in_between(self):
         alertmanager = self.alertmanager()
         program = self.forward("alertmanager", alertmanager.url)
         self.publish(concentrated("gallium"))
@@ -343,7 +345,7 @@ class Forwarding(harness.Case):
         self.paged("firing", alertname="hhi", mineral="cobalt", severity="critical")
         self.paged("firing", alertname="notice", mineral="cobalt", threat="CHN-1", severity="info")
 
-    def test_an_alertmanager_that_was_down_and_lost_everything_hears_of_all_that_is_open(self):
+    def test_an_alertmanager_that_lost_everything_gets_all_active_alerts(self):
         alertmanager = self.alertmanager()
         gone = "http://127.0.0.1:1"
         program = self.forward("alertmanager", gone, alertmanager.url, "--repeat", "1")

@@ -1,4 +1,4 @@
-"""Traces as OpenTelemetry's own Python has them, at both ends: a publisher whose calls are instrumented, and a receiver of OTLP."""
+"""Traces with OpenTelemetry's own Python: an instrumented publisher and an OTLP receiver."""
 
 import concurrent.futures
 import tempfile
@@ -25,7 +25,7 @@ def setUpModule():
 
 
 class Receiver(trace_service_pb2_grpc.TraceServiceServicer):
-    """Takes spans, by name, and who told them."""
+    """Receives spans; stores them by name and service."""
 
     def __init__(self):
         self.spans = {}
@@ -33,9 +33,9 @@ class Receiver(trace_service_pb2_grpc.TraceServiceServicer):
 
     def Export(self, request, context):
         with self.news:
-            for told in request.resource_spans:
-                names = {one.key: one.value.string_value for one in told.resource.attributes}
-                for scope in told.scope_spans:
+            for group in request.resource_spans:
+                names = {one.key: one.value.string_value for one in group.resource.attributes}
+                for scope in group.scope_spans:
                     for span in scope.spans:
                         self.spans[(names["service.name"], span.name)] = span
             self.news.notify_all()
@@ -44,7 +44,7 @@ class Receiver(trace_service_pb2_grpc.TraceServiceServicer):
     def wait_for(self, *key):
         with self.news:
             if not self.news.wait_for(lambda: key in self.spans, SECONDS_MAX):
-                raise AssertionError(f"{key} was not told, only {sorted(self.spans)}")
+                raise AssertionError(f"{key} was not exported, only {sorted(self.spans)}")
             return self.spans[key]
 
 
@@ -63,19 +63,19 @@ class Traces(unittest.TestCase):
             self.addCleanup(lodewatch.kill)
             self.publish(lodewatch.address, endpoint)
 
-            def told(name):
+            def server_span(name):
                 return receiver.wait_for("lodewatch", name)
 
             caller = receiver.wait_for("desk", "/lodewatch.v1.FeedService/Publish")
-            call, apply = told("lodewatch.v1.FeedService/Publish"), told("apply")
-            pairs = [(call, caller), (told("append"), call), (apply, call)]
-            pairs += [(told("archive"), apply), (told("deliver"), apply)]
+            call, apply = server_span("lodewatch.v1.FeedService/Publish"), server_span("apply")
+            pairs = [(call, caller), (server_span("append"), call), (apply, call)]
+            pairs += [(server_span("archive"), apply), (server_span("deliver"), apply)]
             for span, parent in pairs:
                 self.assertEqual(span.parent_span_id, parent.span_id, span.name)
                 self.assertEqual(span.trace_id, caller.trace_id, span.name)
 
     def publish(self, address, endpoint):
-        """Publishes what raises an alert, as a program does whose calls are traced, while somebody subscribes."""
+        """Publishes an update that raises an alert, as a traced program, with one subscriber."""
         provider = TracerProvider(resource=Resource.create({"service.name": "desk"}))
         provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(endpoint, insecure=True)))
         self.addCleanup(provider.shutdown)

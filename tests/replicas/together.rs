@@ -8,7 +8,7 @@ use crate::process::program;
 use crate::samples::{ban, swing};
 use lodewatch::archive::Archive;
 use lodewatch::config::{Config, Credentials, JetStream as Settings, Store};
-use lodewatch::journal::{JetStream, Journal, Testimony};
+use lodewatch::journal::{JetStreamJournal, Journal, StateDigest};
 use lodewatch_client::Publisher;
 use lodewatch_core::domain::{Entry, Payload, Policy, Seq};
 use lodewatch_proto::v1::policy_service_client::PolicyServiceClient;
@@ -65,8 +65,8 @@ impl Together {
     }
 
     /// A journal of its own on the stream, as a replica has one.
-    async fn journal(&self, dir: &Path) -> JetStream {
-        JetStream::open(&settings(&self.nats), dir).await.unwrap()
+    async fn journal(&self, dir: &Path) -> JetStreamJournal {
+        JetStreamJournal::open(&settings(&self.nats), dir).await.unwrap()
     }
 
     /// Everything in the stream.
@@ -188,7 +188,7 @@ async fn a_rolling_change_of_the_policy_ends_with_the_newest_and_nobody_takes_tu
     all.restart(2, newest).await;
     all.assert_all_say_the_same().await;
     let is_policy = |entry: &&Entry| match entry.payload {
-        Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } => true,
+        Payload::PolicyAdopted { .. } => true,
         Payload::Batch(_) | Payload::Tick { .. } => false,
     };
     let entries = all.entries().await;
@@ -263,7 +263,7 @@ async fn a_replica_that_another_contradicts_serves_nobody_and_says_where() {
     // Another replica, which made something else of the same journal.
     let dir = tempfile::tempdir().unwrap();
     let wrong = all.journal(dir.path()).await;
-    wrong.testify(Testimony { entry: at, digest: 1 });
+    wrong.share_digest(StateDigest { entry: at, digest: 1 });
     let now = crate::harness::instant(BEGIN);
     wrong.append(now, Payload::Tick { due: now }).await.unwrap();
     for server in &all.servers {

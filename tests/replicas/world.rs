@@ -5,7 +5,7 @@ use crate::oracle::Oracle;
 use crate::process::Process;
 use crate::proxy::{Proxy, Weather};
 use lodewatch::config;
-use lodewatch::journal::JetStream;
+use lodewatch::journal::JetStreamJournal;
 use lodewatch_client::Servers;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -127,7 +127,7 @@ impl World {
         write_settings(dir.path(), &self.cluster, &self.cluster.urls());
         let settings = config::check(Some(&dir.path().join(SETTINGS))).unwrap();
         let config::Store::JetStream(settings) = settings.journal else { panic!("it is a stream") };
-        Oracle::of(&JetStream::open(&settings, dir.path()).await.unwrap()).await
+        Oracle::of(&JetStreamJournal::open(&settings, dir.path()).await.unwrap()).await
     }
 }
 

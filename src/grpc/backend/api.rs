@@ -44,7 +44,7 @@ pub struct Api {
 impl Api {
     /// Whether calls should be sent here: the journal is reachable, and its entries can be applied.
     pub fn is_ready(&self) -> bool {
-        *self.journal.reach().borrow() && !self.view.is_stopped()
+        *self.journal.reachable().borrow() && !self.view.is_stopped()
     }
 
     /// The cursor after an entry.
@@ -67,7 +67,7 @@ impl Api {
             .map_err(|error| status::cursor(field, &error))?;
         let mut head = *self.journal.head().borrow();
         if position.entry > head {
-            head = self.journal.latest().await.map_err(|error| status::journal(&error))?;
+            head = self.journal.fetch_head().await.map_err(|error| status::journal(&error))?;
         }
         if position.entry > head {
             return Err(self.cursor_lost(text));
@@ -102,7 +102,7 @@ impl Api {
 /// Reads the archive on a thread that may block.
 pub(in crate::grpc) async fn read_archive<T: Send + 'static>(
     view: &PipelineView,
-    read: impl FnOnce(&archive::Reader) -> Result<T, archive::Error> + Send + 'static,
+    read: impl FnOnce(&archive::ArchiveReader) -> Result<T, archive::Error> + Send + 'static,
 ) -> Result<T, Status> {
     let archive = view.archive().clone();
     let result = tokio::task::spawn_blocking(move || read(&archive)).await;

@@ -2,7 +2,7 @@
 //! message. Each alert is encoded once, for the archive and for every subscriber.
 
 use super::{render, tokens};
-use crate::archive::Record;
+use crate::archive::AlertRecord;
 use crate::domain::update::{Cursor, Position};
 use crate::domain::{Alert, Epoch};
 use crate::grpc::pb;
@@ -56,7 +56,7 @@ pub(in crate::grpc) fn frame(message: &pb::SubscribeResponse) -> Bytes {
 pub(in crate::grpc) fn write_alerts(
     bytes: &mut BytesMut,
     cursor: String,
-    records: &[&Record],
+    records: &[&AlertRecord],
     rest: &pb::Alerts,
 ) {
     let cursor = pb::SubscribeResponse { cursor, message: None };
@@ -92,8 +92,8 @@ mod tests {
     use pb::subscribe_response::Message as Wire;
     use proptest::prelude::*;
 
-    fn record(alert: &pb::Alert) -> Record {
-        Record::sample(Seq(1), alert.sequence, "gallium", alert.encode_to_vec().into())
+    fn record(alert: &pb::Alert) -> AlertRecord {
+        AlertRecord::sample(Seq(1), alert.sequence, "gallium", alert.encode_to_vec().into())
     }
 
     proptest! {
@@ -107,7 +107,7 @@ mod tests {
             let alerts: Vec<pb::Alert> = (1..).zip(sentences).map(|(sequence, sentence)| {
                 pb::Alert { sequence, sentence, ..pb::Alert::default() }
             }).collect();
-            let records: Vec<Record> = alerts.iter().map(record).collect();
+            let records: Vec<AlertRecord> = alerts.iter().map(record).collect();
             let rest = pb::Alerts { alerts: Vec::new(), more, snapshot };
             let mut bytes = BytesMut::from(&b"before"[..]);
             write_alerts(&mut bytes, cursor.clone(), &records.iter().collect::<Vec<_>>(), &rest);

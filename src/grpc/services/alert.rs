@@ -1,6 +1,6 @@
 //! `AlertService`: alerts go out, live and from history.
 
-use crate::archive::{Query, Record};
+use crate::archive::{AlertQuery, AlertRecord};
 use crate::engine::State;
 use crate::grpc::admission::Peer;
 use crate::grpc::backend::{Api, read_archive};
@@ -38,7 +38,7 @@ impl AlertService for Alerts {
         self.0.wait_for_min_cursor(&request.min_cursor).await?;
         let head = self.0.view.applied();
         let limit = wanted.page_size;
-        let query = Query {
+        let query = AlertQuery {
             filter: wanted.filter,
             episode: wanted.episode,
             newest_first: wanted.newest_first,
@@ -75,7 +75,7 @@ impl AlertService for Alerts {
 }
 
 impl Alerts {
-    async fn find(&self, query: Query, open_only: bool) -> Result<Vec<Record>, Status> {
+    async fn find(&self, query: AlertQuery, open_only: bool) -> Result<Vec<AlertRecord>, Status> {
         if !open_only {
             return read_archive(&self.0.view, move |archive| archive.list(&query)).await;
         }
@@ -83,8 +83,8 @@ impl Alerts {
         let mut records =
             read_archive(&self.0.view, move |archive| archive.get_many(&open)).await?;
         let episode =
-            |record: &Record| query.episode.is_none_or(|episode| record.episode == episode);
-        let after = |record: &Record| match query.after_sequence {
+            |record: &AlertRecord| query.episode.is_none_or(|episode| record.episode == episode);
+        let after = |record: &AlertRecord| match query.after_sequence {
             None => true,
             Some(after) if query.newest_first => record.sequence < after,
             Some(after) => record.sequence > after,
@@ -110,6 +110,6 @@ fn unpaged(request: &pb::ListAlertsRequest) -> pb::ListAlertsRequest {
     }
 }
 
-fn decode(record: &Record) -> pb::Alert {
+fn decode(record: &AlertRecord) -> pb::Alert {
     frames::decode(&record.bytes)
 }

@@ -18,7 +18,7 @@ const DURABILITY: &str = "lodewatch.durability";
 /// is not ready while its journal is unreachable, over a damaged journal, and when replicas have
 /// diverged. It still answers reads from what it has, except after a divergence.
 pub(super) async fn keep_updated(health: HealthReporter, api: Arc<Api>) {
-    let (mut reach, mut durable) = (api.journal.reach(), api.journal.durability());
+    let (mut reach, mut durable) = (api.journal.reachable(), api.journal.durability_verified());
     loop {
         reach.mark_unchanged();
         durable.mark_unchanged();
@@ -37,7 +37,7 @@ pub(super) async fn keep_updated(health: HealthReporter, api: Arc<Api>) {
 pub(super) async fn update(health: &HealthReporter, api: &Api) {
     health.set_service_status(LIVE, ServingStatus::Serving).await;
     health.set_service_status("", status(api.is_ready())).await;
-    let is_durable = *api.journal.durability().borrow();
+    let is_durable = *api.journal.durability_verified().borrow();
     health.set_service_status(DURABILITY, status(is_durable)).await;
 }
 

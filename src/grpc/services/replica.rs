@@ -1,6 +1,6 @@
 //! `ReplicaService`: a new replica copies the archive.
 
-use crate::archive::{self, hexadecimal};
+use crate::archive::{self, format_digest};
 use crate::grpc::backend::{Api, acquire_simulation, read_archive};
 use crate::grpc::pb::{self, replica_service_server::ReplicaService};
 use std::fs::File;
@@ -28,7 +28,7 @@ impl ReplicaService for Replicas {
         _request: Request<pb::FetchArchiveRequest>,
     ) -> Result<Response<Self::FetchArchiveStream>, Status> {
         let permit = acquire_simulation(&self.0)?;
-        let copy = read_archive(&self.0.view, archive::Reader::copy).await?;
+        let copy = read_archive(&self.0.view, archive::ArchiveReader::copy).await?;
         let (chunk_tx, chunk_rx) = mpsc::channel(CHUNKS_AHEAD);
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
@@ -50,7 +50,7 @@ fn send_file(mut copy: File, chunk_tx: &mpsc::Sender<Chunk>) -> io::Result<()> {
         let read = copy.read(&mut buffer)?;
         let chunk = buffer.get(..read).expect("no more is read than there is room for");
         hash.update(chunk);
-        let digest = if chunk.is_empty() { hexadecimal(&hash) } else { String::new() };
+        let digest = if chunk.is_empty() { format_digest(&hash) } else { String::new() };
         let is_last = chunk.is_empty();
         let message = pb::FetchArchiveResponse { chunk: chunk.to_vec(), digest };
         if chunk_tx.blocking_send(Ok(message)).is_err() || is_last {

@@ -3,7 +3,7 @@
 
 use super::stream_timer::{Due, StreamTimer};
 use crate::access::Admission;
-use crate::archive::Record;
+use crate::archive::AlertRecord;
 use crate::domain::update::Position;
 use crate::domain::{Filter, Seq};
 use crate::engine::State;
@@ -185,7 +185,7 @@ fn encode_event(api: &Api, reader: &Reader, name: &str, step: ReaderEvent) -> By
 }
 
 /// The latest alerts of open episodes that the filter wants, by sequence.
-async fn snapshot(api: &Api, open: Vec<u64>, filter: &Filter) -> Result<Vec<Record>, Status> {
+async fn snapshot(api: &Api, open: Vec<u64>, filter: &Filter) -> Result<Vec<AlertRecord>, Status> {
     let mut records = read_archive(&api.view, move |archive| archive.get_many(&open)).await?;
     records.retain(|record| filter.wants(&record.facets));
     Ok(records)
@@ -195,7 +195,7 @@ fn message(cursor: String, message: Message) -> Bytes {
     frame(&pb::SubscribeResponse { cursor, message: Some(message) })
 }
 
-fn snapshot_part(records: &[Record]) -> Bytes {
+fn snapshot_part(records: &[AlertRecord]) -> Bytes {
     let mut bytes = BytesMut::new();
     let rest = pb::Alerts { snapshot: true, ..pb::Alerts::default() };
     write_alerts(&mut bytes, String::new(), &records.iter().collect::<Vec<_>>(), &rest);
@@ -215,7 +215,7 @@ fn opened(api: &Api, cursor: String, start: Position) -> Bytes {
 }
 
 fn heartbeat(api: &Api, reader: &Reader) -> Bytes {
-    let is_reachable = *api.journal.reach().borrow();
+    let is_reachable = *api.journal.reachable().borrow();
     let heartbeat = pb::Heartbeat {
         head_cursor: if is_reachable { api.cursor(reader.applied()) } else { String::new() },
         server_time: Some(render::timestamp(api.clock.now())),

@@ -1,35 +1,35 @@
-//! The connection to the servers: to which, as whom, and how soon a dead one is noticed.
+//! The connection to the servers: addresses, credentials, timeouts.
 
-use super::super::Error;
-use super::stream::{unfit, unreachable};
+use super::super::error::Error;
+use super::stream::{unreachable, unsuitable};
 use crate::config::{Credentials, JetStream as Settings};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions};
 use std::path::Path;
 use std::time::Duration;
 
-/// A server that has not answered for three of these is given up, and the next is tried.
-const PING: Duration = Duration::from_millis(500);
+/// After three pings without an answer the client connects to the next server.
+const PING_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long a server may take to greet.
-const GREETING: Duration = Duration::from_secs(1);
+/// How long a server may take to answer a new connection.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a request may take, when nothing else is said.
-pub(super) const REQUEST: Duration = Duration::from_secs(2);
+/// How long a request may take by default.
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The longest wait between two tries to connect again.
-const AGAIN_MS_MAX: u64 = 1000;
+/// The longest wait between two attempts to reconnect.
+const RECONNECT_DELAY_MS_MAX: u64 = 1000;
 
 /// Connects to any of the servers.
 ///
 /// # Errors
 ///
-/// [`Error::Unfit`] where trying again is of no use: a secret that cannot be read, or credentials that are refused.
-/// [`Error::Unreachable`] where no server answers.
+/// [`Error::Unsuitable`] where a retry cannot help: a secret that cannot be read, or credentials that the
+/// servers reject. [`Error::Unreachable`] where no server answers.
 pub(super) async fn connect(settings: &Settings) -> Result<Client, Error> {
     let options = options(settings).await?;
     options.connect(settings.servers.clone()).await.map_err(|error| match error.kind() {
         ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-            unfit(settings, vec![format!("the servers refuse our credentials: {error}")])
+            unsuitable(settings, vec![format!("the servers reject the credentials: {error}")])
         }
         ConnectErrorKind::ServerParse
         | ConnectErrorKind::Dns
@@ -38,7 +38,7 @@ pub(super) async fn connect(settings: &Settings) -> Result<Client, Error> {
         | ConnectErrorKind::Io
         | ConnectErrorKind::MaxReconnects => {
             let servers = settings.servers.join(", ");
-            unreachable(&settings.stream, &format!("{servers}: {error}"))
+            unreachable(&settings.stream, &format!("cannot connect to {servers}: {error}"))
         }
     })
 }
@@ -46,22 +46,23 @@ pub(super) async fn connect(settings: &Settings) -> Result<Client, Error> {
 async fn options(settings: &Settings) -> Result<ConnectOptions, Error> {
     let mut options = ConnectOptions::new()
         .name(concat!("lodewatch ", env!("CARGO_PKG_VERSION")))
-        .ping_interval(PING)
-        .connection_timeout(GREETING)
-        .request_timeout(Some(REQUEST))
-        // What a server says of its neighbours need not be reachable from here; the settings name them all.
+        .ping_interval(PING_INTERVAL)
+        .connection_timeout(CONNECTION_TIMEOUT)
+        .request_timeout(Some(REQUEST_TIMEOUT))
+        // The addresses that a server announces need not be reachable from here; the settings name all
+        // servers.
         .ignore_discovered_servers()
-        .reconnect_delay_callback(|tries| {
-            let tries = u64::try_from(tries).unwrap_or(u64::MAX);
-            Duration::from_millis(tries.saturating_mul(100).min(AGAIN_MS_MAX))
+        .reconnect_delay_callback(|attempts| {
+            let attempts = u64::try_from(attempts).unwrap_or(u64::MAX);
+            Duration::from_millis(attempts.saturating_mul(100).min(RECONNECT_DELAY_MS_MAX))
         });
     options = match &settings.credentials {
         Credentials::None => options,
         Credentials::Password { user, file } => {
-            options.user_and_password(user.clone(), secret(settings, file)?)
+            options.user_and_password(user.clone(), read_secret(settings, file)?)
         }
-        Credentials::Token(file) => options.token(secret(settings, file)?),
-        Credentials::NKey(file) => options.nkey(secret(settings, file)?),
+        Credentials::Token(file) => options.token(read_secret(settings, file)?),
+        Credentials::NKey(file) => options.nkey(read_secret(settings, file)?),
         Credentials::File(file) => options
             .credentials_file(file)
             .await
@@ -79,12 +80,12 @@ async fn options(settings: &Settings) -> Result<ConnectOptions, Error> {
     Ok(options)
 }
 
-/// What is in a file, without the end of its line.
-fn secret(settings: &Settings, file: &Path) -> Result<String, Error> {
+/// The content of a file without its trailing white space.
+fn read_secret(settings: &Settings, file: &Path) -> Result<String, Error> {
     let text = std::fs::read_to_string(file).map_err(|error| unreadable(settings, file, &error))?;
     Ok(text.trim_end().to_owned())
 }
 
 fn unreadable(settings: &Settings, file: &Path, error: &std::io::Error) -> Error {
-    unfit(settings, vec![format!("{} cannot be read: {error}", file.display())])
+    unsuitable(settings, vec![format!("cannot read {}: {error}", file.display())])
 }

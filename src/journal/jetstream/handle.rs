@@ -1,20 +1,22 @@
 //! The handle of a journal in a stream.
 
-use super::super::queue::Queue;
-use super::super::{BoxFuture, Error, Journal, Tail, Testimony, codec, lock, new_epoch};
-use super::locate;
-use super::message::Mark;
-use super::proof;
-use super::reach::Watcher;
-use super::reading::Reading;
-use super::stream::{Store, unfit};
+use super::super::codec;
+use super::super::contract::{BoxFuture, Journal, StateDigest, Tail};
+use super::super::data_dir::{lock_dir, new_epoch};
+use super::super::error::Error;
+use super::super::queue::AppendQueue;
+use super::durability;
+use super::message::StreamPosition;
+use super::monitor::StreamMonitor;
+use super::reader::{StreamReader, position_before_message};
+use super::recent_groups::RecentGroups;
+use super::stream::{StreamClient, unsuitable};
 use super::tail::StreamTail;
-use super::window::Window;
-use super::writer::{Appender, GROUPS, Writer};
+use super::writer::{Appender, GROUP_LIMITS, Writer};
 use crate::config::JetStream as Settings;
-use crate::domain::{Epoch, Payload, Seq, Timestamp};
 use crate::metrics;
 use bytes::Bytes;
+use lodewatch_core::domain::{Epoch, Payload, Seq, Timestamp};
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,112 +25,126 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, unconstrained};
 use tokio::time::{Instant, timeout_at};
 
-/// How long servers that do not answer at the start are left alone.
-const RETRY: Duration = Duration::from_secs(1);
+/// The pause between attempts to open a stream whose servers do not answer.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// A journal in a stream of NATS, shared by many replicas.
-pub struct JetStream {
+/// A journal in a NATS stream, shared by many replicas.
+pub struct JetStreamJournal {
     epoch: Epoch,
-    queue: Queue,
+    queue: AppendQueue,
     appender: Appender,
-    testimony: watch::Sender<Option<Testimony>>,
-    reach: watch::Receiver<bool>,
-    is_proven: watch::Receiver<bool>,
+    digest_tx: watch::Sender<Option<StateDigest>>,
+    reachable: watch::Receiver<bool>,
+    durability_verified: watch::Receiver<bool>,
     /// Ended with the handle.
     _tasks: JoinSet<()>,
     _lock: File,
 }
 
-impl JetStream {
-    /// Opens the stream, made where it is missing, and takes the directory for this process. Waits for servers that do not
-    /// answer yet, and says so.
+impl JetStreamJournal {
+    /// Opens the stream, creates it where it is missing, and locks the directory for this process. Waits
+    /// for servers that do not answer yet, and logs that it waits.
     ///
     /// # Errors
     ///
-    /// [`Error::Unfit`] with everything that keeps the stream from being a journal; [`Error::Locked`]; [`Error::Damaged`].
+    /// [`Error::Unsuitable`] with everything that makes the stream unusable as a journal;
+    /// [`Error::Locked`]; [`Error::Damaged`].
     pub async fn open(settings: &Settings, dir: &Path) -> Result<Self, Error> {
-        Self::open_counted(settings, dir, metrics::JournalMetrics::default()).await
+        Self::open_with_metrics(settings, dir, metrics::JournalMetrics::default()).await
     }
 
-    /// The same, and counts what it does here.
+    /// The same, with metrics.
     ///
     /// # Errors
     ///
-    /// As [`JetStream::open`].
-    pub async fn open_counted(
+    /// As [`JetStreamJournal::open`].
+    pub async fn open_with_metrics(
         settings: &Settings,
         dir: &Path,
         metrics: metrics::JournalMetrics,
     ) -> Result<Self, Error> {
-        let lock = lock::take(dir)?;
-        let mut told = None;
-        let begun = loop {
-            match begin(settings).await {
+        let lock = lock_dir(dir)?;
+        let mut logged = None;
+        let opened = loop {
+            match open_stream(settings).await {
                 Err(error @ Error::Unreachable { .. }) => {
-                    let why = error.to_string();
-                    if told.as_ref() != Some(&why) {
-                        tracing::warn!(why, "waiting for the journal");
-                        told = Some(why);
+                    let text = error.to_string();
+                    if logged.as_ref() != Some(&text) {
+                        tracing::warn!(error = text, "waiting for the journal's NATS servers");
+                        logged = Some(text);
                     }
-                    tokio::time::sleep(RETRY).await;
+                    tokio::time::sleep(RETRY_DELAY).await;
                 }
-                begun => break begun?,
+                opened => break opened?,
             }
         };
-        Ok(Self::start(begun, settings, lock, metrics))
+        Ok(Self::start(opened, settings, lock, metrics))
     }
 
     fn start(
-        begun: Begun,
+        opened: OpenedStream,
         settings: &Settings,
         lock: File,
         metrics: metrics::JournalMetrics,
     ) -> Self {
-        let Begun { store, epoch, is_proven, mut reading } = begun;
-        let window = Arc::new(Window::new(reading.mark()));
-        let (testimony, told) = watch::channel(None);
+        let OpenedStream { client, epoch, is_durability_verified, mut reader } = opened;
+        let recent = Arc::new(RecentGroups::new(reader.position()));
+        let (digest_tx, digest_rx) = watch::channel(None);
         let appender = Appender {
-            store: store.clone(),
-            window: Arc::clone(&window),
+            client: client.clone(),
+            recent: Arc::clone(&recent),
             id: new_epoch().0,
-            testimony: told,
-            patience: settings.timeout,
+            digest_rx,
+            timeout: settings.timeout,
         };
-        let (queue, waiting) = Queue::new(GROUPS, metrics);
-        let (reach, in_reach) = watch::channel(true);
-        let (tell_proven, is_proven) = watch::channel(is_proven);
-        let settings = settings.clone();
-        let watcher =
-            Watcher { store, window: Arc::clone(&window), settings, reach, is_proven: tell_proven };
+        let (queue, queue_rx) = AppendQueue::new(GROUP_LIMITS, metrics);
+        let (reachable_tx, reachable) = watch::channel(true);
+        let (durability_tx, durability_verified) = watch::channel(is_durability_verified);
+        let monitor = StreamMonitor {
+            client,
+            recent: Arc::clone(&recent),
+            settings: settings.clone(),
+            reachable_tx,
+            durability_tx,
+        };
         let mut tasks = JoinSet::new();
-        tasks.spawn(watcher.run());
-        tasks.spawn(Writer { appender: appender.clone(), waiting }.run());
+        tasks.spawn(monitor.run());
+        tasks.spawn(Writer { appender: appender.clone(), queue_rx }.run());
         tasks.spawn(async move {
-            let why = loop {
-                match reading.next().await {
-                    Ok(group) => window.push(group),
-                    Err(why) => break why,
+            let error = loop {
+                match reader.next().await {
+                    Ok(group) => recent.push(group),
+                    Err(error) => break error,
                 }
             };
-            tracing::error!(error = %why, "the journal cannot be read on");
-            window.end(why);
+            tracing::error!(%error, "the journal stops after a failed read");
+            recent.end(error);
         });
-        let reach = in_reach;
-        Self { epoch, queue, appender, testimony, reach, is_proven, _tasks: tasks, _lock: lock }
+        Self {
+            epoch,
+            queue,
+            appender,
+            digest_tx,
+            reachable,
+            durability_verified,
+            _tasks: tasks,
+            _lock: lock,
+        }
     }
 
-    fn window(&self) -> &Arc<Window> {
-        &self.appender.window
+    fn recent(&self) -> &Arc<RecentGroups> {
+        &self.appender.recent
     }
 
-    async fn ask_latest(&self) -> Result<Seq, Error> {
-        let store = &self.appender.store;
-        let until = Instant::now() + self.appender.patience;
-        let last = store.info().await?.state.last_sequence;
-        let mut mark = self.window().mark();
-        let reached = timeout_at(until, mark.wait_for(|mark| mark.message >= last)).await;
-        let reached = reached.map_err(|_| store.unreachable(&"its end is not read in time"))?;
-        reached.map(|mark| mark.entry).map_err(|_| Error::Closed)
+    async fn fetch_stream_head(&self) -> Result<Seq, Error> {
+        let client = &self.appender.client;
+        let until = Instant::now() + self.appender.timeout;
+        let last = client.fetch_info().await?.state.last_sequence;
+        let mut position = self.recent().position();
+        let reached = timeout_at(until, position.wait_for(|at| at.message >= last)).await;
+        let reached =
+            reached.map_err(|_| client.unreachable(&"its last message was not read in time"))?;
+        reached.map(|position| position.entry).map_err(|_| Error::Closed)
     }
 
     async fn append_named(
@@ -138,59 +154,65 @@ impl JetStream {
         payload: &Payload,
     ) -> Result<Seq, Error> {
         let bytes = Bytes::from(codec::encode(payload)?);
-        let placed = self.appender.append(name, 0, vec![(at, bytes)]).await?;
-        Ok(placed.after.entry)
+        let appended = self.appender.append(name, 0, vec![(at, bytes)]).await?;
+        Ok(appended.after.entry)
     }
 }
 
-impl Drop for JetStream {
+impl Drop for JetStreamJournal {
     fn drop(&mut self) {
-        self.window().end(Error::Closed);
+        self.recent().end(Error::Closed);
     }
 }
 
 /// Everything that the start needs of the stream.
-struct Begun {
-    store: Store,
-    /// Which journal it is.
+struct OpenedStream {
+    client: StreamClient,
     epoch: Epoch,
-    /// Whether it is proved that what it acknowledges is durable.
-    is_proven: bool,
-    /// At its end.
-    reading: Reading,
+    is_durability_verified: bool,
+    /// Positioned at the end of the stream.
+    reader: StreamReader,
 }
 
-async fn begin(settings: &Settings) -> Result<Begun, Error> {
-    let store = Store::open(settings).await?;
-    let epoch = store.epoch().await?;
-    let info = store.info().await?;
-    let doubts = proof::doubts(&store, &info, &settings.monitors).await;
+async fn open_stream(settings: &Settings) -> Result<OpenedStream, Error> {
+    let client = StreamClient::open(settings).await?;
+    let epoch = client.read_epoch().await?;
+    let info = client.fetch_info().await?;
+    let faults = durability::find_faults(&client, &info, &settings.monitors).await;
+    let is_durability_verified = faults.is_empty();
     if settings.allow_weaker_durability {
-        for doubt in &doubts {
-            tracing::warn!(doubt, "what is acknowledged may be lost with the power, as is allowed");
+        for fault in faults {
+            tracing::warn!(
+                fault,
+                "durability not verified: acknowledged writes may be lost on power failure \
+                 (journal.jetstream.allow_weaker_durability = true)"
+            );
         }
-    } else if !doubts.is_empty() {
-        let allow = "or allow that what is acknowledged may be lost with the power: \
+    } else if !is_durability_verified {
+        let allow = "or, if acknowledged writes may be lost on power failure, set \
                      journal.jetstream.allow_weaker_durability = true";
-        return Err(unfit(settings, doubts.into_iter().chain([allow.to_owned()]).collect()));
+        return Err(unsuitable(settings, faults.into_iter().chain([allow.to_owned()]).collect()));
     }
     let last = info.state.last_sequence;
-    let mark =
-        if last > Mark::BEGIN.message { locate::seen(&store, last).await? } else { Mark::BEGIN };
-    let mut reading = Reading::new(store.clone(), mark);
-    while reading.mark().message < last {
-        reading.next().await?;
+    let position = if last > StreamPosition::START.message {
+        position_before_message(&client, last).await?
+    } else {
+        StreamPosition::START
+    };
+    let mut reader = StreamReader::new(client.clone(), position);
+    while reader.position().message < last {
+        reader.next().await?;
     }
-    Ok(Begun { store, epoch, is_proven: doubts.is_empty(), reading })
+    Ok(OpenedStream { client, epoch, is_durability_verified, reader })
 }
 
-impl Journal for JetStream {
+impl Journal for JetStreamJournal {
     fn epoch(&self) -> Epoch {
         self.epoch
     }
 
     fn append(&self, at: Timestamp, payload: Payload) -> BoxFuture<'_, Result<Seq, Error>> {
-        // Unconstrained, as for a file: else those who poll many appends would see them out of order.
+        // Unconstrained, as for a file: else a task that polls many appends would see them out of order.
         Box::pin(unconstrained(async move { self.queue.append(at, &payload).await }))
     }
 
@@ -199,16 +221,16 @@ impl Journal for JetStream {
         if after > head {
             return Err(Error::OutOfRange { after, head });
         }
-        let store = self.appender.store.clone();
-        Ok(Box::new(StreamTail::new(store, Arc::clone(self.window()), after)))
+        let client = self.appender.client.clone();
+        Ok(Box::new(StreamTail::new(client, Arc::clone(self.recent()), after)))
     }
 
     fn head(&self) -> watch::Receiver<Seq> {
-        self.window().head()
+        self.recent().head()
     }
 
-    fn latest(&self) -> BoxFuture<'_, Result<Seq, Error>> {
-        Box::pin(self.ask_latest())
+    fn fetch_head(&self) -> BoxFuture<'_, Result<Seq, Error>> {
+        Box::pin(self.fetch_stream_head())
     }
 
     fn append_once<'a>(
@@ -220,16 +242,16 @@ impl Journal for JetStream {
         Box::pin(async move { self.append_named(name, at, &payload).await })
     }
 
-    fn testify(&self, testimony: Testimony) {
-        self.testimony.send_replace(Some(testimony));
+    fn share_digest(&self, digest: StateDigest) {
+        self.digest_tx.send_replace(Some(digest));
     }
 
-    fn reach(&self) -> watch::Receiver<bool> {
-        self.reach.clone()
+    fn reachable(&self) -> watch::Receiver<bool> {
+        self.reachable.clone()
     }
 
-    fn durability(&self) -> watch::Receiver<bool> {
-        self.is_proven.clone()
+    fn durability_verified(&self) -> watch::Receiver<bool> {
+        self.durability_verified.clone()
     }
 
     fn is_shared(&self) -> bool {

@@ -1,4 +1,4 @@
-//! What a message of the stream holds. Persisted: whatever was written once must be read for ever.
+//! The bytes of a message of the stream. Persisted: every later version must read them.
 //!
 //! ```text
 //! byte 0        format, 1
@@ -6,26 +6,25 @@
 //! bytes 9 …     postcard: the first message is the journal's epoch, every other a group of entries
 //! ```
 //!
-//! Positions count entries, not messages, and nobody who appends knows what others append at the same moment. So a group
-//! does not say where its entries stand: that follows from the groups before it. It says how far its appender had read,
-//! so that a reader can begin anywhere.
+//! Positions count entries, not messages, and an appender does not know what others append at the same
+//! moment. So a group does not contain the positions of its entries: they follow from the groups before
+//! it. It contains how far its appender had read, so that a reader can begin anywhere.
 
-use super::super::Testimony;
-use crate::domain::{Epoch, Seq, Timestamp};
+use super::super::contract::StateDigest;
 use bytes::Bytes;
+use lodewatch_core::domain::{Epoch, Seq, Timestamp};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The format that is written.
 const FORMAT: u8 = 1;
 
 /// Bytes before the content.
 const HEADER_BYTES: usize = 9;
 
-/// A place between two messages of the stream.
+/// A position between two messages of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Mark {
-    /// The message before it, as the stream counts.
+pub(super) struct StreamPosition {
+    /// The message before it, in the stream's numbers.
     pub(super) message: u64,
     /// The last entry of that message, or of one before it.
     pub(super) entry: Seq,
@@ -33,70 +32,70 @@ pub(super) struct Mark {
     pub(super) at: Timestamp,
 }
 
-impl Mark {
+impl StreamPosition {
     /// After the message that begins every journal.
-    pub(super) const BEGIN: Self = Self { message: 1, entry: Seq::ZERO, at: Timestamp::MIN };
+    pub(super) const START: Self = Self { message: 1, entry: Seq::ZERO, at: Timestamp::MIN };
 }
 
-/// A message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Message {
-    /// The first: which journal this is.
+    /// The first message: the identity of the journal.
     Genesis(Epoch),
-    /// Entries.
-    Group(Group),
+    Entries(EntryGroup),
 }
 
 /// Entries of one appender, in the order in which it accepted them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Group {
-    /// Who appended it: drawn at random by every process.
+pub(super) struct EntryGroup {
+    /// The process that appended it: a random number.
     pub(super) appender: u64,
-    /// Which of its groups this is; 0 for an entry that several append under one name.
+    /// The number of the group among those of its appender, from 1; 0 for an entry that several replicas
+    /// append under one name.
     pub(super) number: u64,
     /// How far the appender had read.
-    pub(super) seen: Mark,
-    /// What it had made of the journal by then.
-    pub(super) testimony: Option<Testimony>,
-    /// The time as the appender saw it, and the entry's bytes in the journal's codec. At least one.
+    pub(super) read_to: StreamPosition,
+    /// The appender's state by then.
+    pub(super) digest: Option<StateDigest>,
+    /// The appender's time, and the entry's bytes in the journal's codec. At least one.
     pub(super) entries: Vec<(Timestamp, Bytes)>,
 }
 
-/// The content, as it is written.
+/// The content as postcard writes it.
 #[derive(Serialize, Deserialize)]
-enum Content<'a> {
+enum StoredMessage<'a> {
     Genesis(Epoch),
-    Group {
+    Entries {
         appender: u64,
         number: u64,
-        seen: Mark,
-        testimony: Option<Testimony>,
+        read_to: StreamPosition,
+        digest: Option<StateDigest>,
         #[serde(borrow)]
         entries: Vec<(Timestamp, &'a [u8])>,
     },
 }
 
-/// Why bytes are no message.
+/// Why bytes are not a message of a journal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Fault {
-    /// Not what was written.
-    #[error("its checksum does not fit")]
+pub(super) enum MessageError {
+    #[error("its checksum does not match")]
     Checksum,
-    /// Of a later version, or of another program.
-    #[error("message {0}")]
-    Undecodable(String),
+    #[error("it is shorter than the header of a journal's message")]
+    TooShort,
+    #[error("its format is {0}; this version reads format {FORMAT}")]
+    Format(u8),
+    #[error(transparent)]
+    Content(postcard::Error),
 }
 
 impl Message {
-    /// The bytes to send.
     pub(super) fn encode(&self) -> Bytes {
         let content = match self {
-            Self::Genesis(epoch) => Content::Genesis(*epoch),
-            Self::Group(group) => Content::Group {
+            Self::Genesis(epoch) => StoredMessage::Genesis(*epoch),
+            Self::Entries(group) => StoredMessage::Entries {
                 appender: group.appender,
                 number: group.number,
-                seen: group.seen,
-                testimony: group.testimony,
+                read_to: group.read_to,
+                digest: group.digest,
                 entries: group.entries.iter().map(|(at, bytes)| (*at, &**bytes)).collect(),
             },
         };
@@ -108,26 +107,26 @@ impl Message {
     }
 
     /// Reads bytes that [`Message::encode`] made, in this version or an earlier one; entries share them.
-    pub(super) fn decode(bytes: &Bytes) -> Result<Self, Fault> {
+    pub(super) fn decode(bytes: &Bytes) -> Result<Self, MessageError> {
         let Some((header, content)) = bytes.split_at_checked(HEADER_BYTES) else {
-            return Err(Fault::Undecodable("is no part of a journal".to_owned()));
+            return Err(MessageError::TooShort);
         };
         match header.first() {
-            Some(&FORMAT) if header != self::header(content) => return Err(Fault::Checksum),
+            Some(&FORMAT) if header != self::header(content) => return Err(MessageError::Checksum),
             Some(&FORMAT) => {}
-            other => {
-                let format = other.copied().unwrap_or_default();
-                let why = format!("has format {format}; this version reads format {FORMAT}");
-                return Err(Fault::Undecodable(why));
-            }
+            other => return Err(MessageError::Format(other.copied().unwrap_or_default())),
         }
-        let content = postcard::from_bytes(content)
-            .map_err(|error| Fault::Undecodable(format!("cannot be decoded: {error}")))?;
-        Ok(match content {
-            Content::Genesis(epoch) => Self::Genesis(epoch),
-            Content::Group { appender, number, seen, testimony, entries } => {
+        Ok(match postcard::from_bytes(content).map_err(MessageError::Content)? {
+            StoredMessage::Genesis(epoch) => Self::Genesis(epoch),
+            StoredMessage::Entries { appender, number, read_to, digest, entries } => {
                 let entries = entries.into_iter().map(|(at, part)| (at, bytes.slice_ref(part)));
-                Self::Group(Group { appender, number, seen, testimony, entries: entries.collect() })
+                Self::Entries(EntryGroup {
+                    appender,
+                    number,
+                    read_to,
+                    digest,
+                    entries: entries.collect(),
+                })
             }
         })
     }
@@ -144,11 +143,11 @@ mod tests {
     use super::*;
 
     fn group() -> Message {
-        Message::Group(Group {
+        Message::Entries(EntryGroup {
             appender: 7,
             number: 3,
-            seen: Mark { message: 12, entry: Seq(40), at: Timestamp::from_millis(5) },
-            testimony: Some(Testimony { entry: Seq(39), digest: 0xfeed }),
+            read_to: StreamPosition { message: 12, entry: Seq(40), at: Timestamp::from_millis(5) },
+            digest: Some(StateDigest { entry: Seq(39), digest: 0xfeed }),
             entries: vec![
                 (Timestamp::from_millis(9), Bytes::from_static(&[1, 2, 3])),
                 (Timestamp::from_millis(-9), Bytes::from_static(&[1])),
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_of_format_1_are_read_for_ever() {
+    fn every_version_reads_messages_of_format_1() {
         for (text, message) in [
             (include_str!("../fixtures/v1-genesis.hex"), Message::Genesis(Epoch(0x1234))),
             (include_str!("../fixtures/v1-group.hex"), group()),
@@ -181,8 +180,8 @@ mod tests {
     }
 
     #[test]
-    fn bytes_of_others_are_refused() {
-        for bytes in [&b""[..], b"hello", b"\x02hello, this is no journal"] {
+    fn bytes_of_other_programs_are_rejected() {
+        for bytes in [&b""[..], b"hello", b"\x02hello, this is not a journal"] {
             assert!(Message::decode(&Bytes::copy_from_slice(bytes)).is_err(), "{bytes:?}");
         }
     }

@@ -1,10 +1,10 @@
-//! The stream: what it must be, made where it is missing and checked where it is there.
+//! The stream: creates it where it is missing, else checks its settings.
 
-use super::super::{Damage, Error, Place, new_epoch};
-use super::connection::{self, REQUEST};
-use super::message::{Mark, Message};
+use super::super::data_dir::new_epoch;
+use super::super::error::{Damage, Error, JournalLocation};
+use super::connection::{self, REQUEST_TIMEOUT};
+use super::message::{Message, StreamPosition};
 use crate::config::JetStream as Settings;
-use crate::domain::{Epoch, Seq};
 use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{
@@ -12,99 +12,100 @@ use async_nats::jetstream::stream::{
 };
 use async_nats::jetstream::{Context, ErrorCode};
 use bytes::Bytes;
+use lodewatch_core::domain::{Epoch, Seq};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A message of the stream, encoded, fits in as many bytes: the largest entry with everything around it, in the base64 that
-/// NATS answers single reads with.
+/// An encoded message of the stream fits in this many bytes: the largest entry with its envelope, in the
+/// base64 of NATS's answers to single reads.
 const PAYLOAD_BYTES_MIN: usize = 12 << 20;
 
-/// For how long the stream must know the names of messages.
-const NAMES_KEPT: Duration = Duration::from_mins(2);
+/// How long the stream must remember the names of messages, to recognize duplicates.
+const DUPLICATE_WINDOW_MIN: Duration = Duration::from_mins(2);
 
-/// The stream, and how it is talked to. Cheap to clone.
+/// Reads and checks the stream. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Store {
+pub(super) struct StreamClient {
     pub(super) context: Context,
     pub(super) stream: Stream,
     pub(super) name: Arc<str>,
     pub(super) subject: Arc<str>,
-    /// When the stream was made: it is another one where this differs.
+    /// When the stream was created: another time means another stream.
     created: i128,
 }
 
-/// The error for a stream that cannot be the journal.
-pub(super) fn unfit(settings: &Settings, faults: Vec<String>) -> Error {
-    Error::Unfit { place: Place::Stream(settings.stream.as_str().into()), faults: faults.into() }
+pub(super) fn unsuitable(settings: &Settings, faults: Vec<String>) -> Error {
+    let location = JournalLocation::Stream(settings.stream.as_str().into());
+    Error::Unsuitable { location, faults: faults.into() }
 }
 
-/// The error for a stream that does not answer.
-pub(super) fn unreachable(stream: &str, why: &str) -> Error {
-    Error::Unreachable { place: Place::Stream(stream.into()), why: why.into() }
+pub(super) fn unreachable(stream: &str, cause: &str) -> Error {
+    Error::Unreachable { location: JournalLocation::Stream(stream.into()), cause: cause.into() }
 }
 
-impl Store {
-    /// Connects, and makes the stream or checks the one that is there.
+impl StreamClient {
+    /// Connects, and creates the stream or checks the existing one.
     ///
     /// # Errors
     ///
-    /// [`Error::Unfit`] with every difference from what is needed; [`Error::Unreachable`].
+    /// [`Error::Unsuitable`] with every difference from what is needed; [`Error::Unreachable`].
     pub(super) async fn open(settings: &Settings) -> Result<Self, Error> {
         let client = connection::connect(settings).await?;
         let mut context = async_nats::jetstream::new(client);
-        context.set_timeout(REQUEST);
-        let stream = found_or_made(&context, settings).await?;
+        context.set_timeout(REQUEST_TIMEOUT);
+        let stream = find_or_create(&context, settings).await?;
         let mut faults = differences(stream.cached_info(), settings);
         let allowed = context.client().server_info().max_payload;
         if allowed < PAYLOAD_BYTES_MIN {
             faults.push(format!(
-                "the servers take messages of {allowed} bytes; needed are {PAYLOAD_BYTES_MIN} at least \
-                 (max_payload: 16777216 in their configuration)"
+                "the servers' max_payload must be at least {PAYLOAD_BYTES_MIN} bytes, and is {allowed}; set \
+                 max_payload: 16777216 in their configuration"
             ));
         }
         if !faults.is_empty() {
-            return Err(unfit(settings, faults));
+            return Err(unsuitable(settings, faults));
         }
         Ok(Self {
             context,
             name: settings.stream.as_str().into(),
             subject: subject(settings).into(),
-            created: created(stream.cached_info()),
+            created: created_at(stream.cached_info()),
             stream,
         })
     }
 
-    pub(super) fn place(&self) -> Place {
-        Place::Stream(Arc::clone(&self.name))
+    pub(super) fn location(&self) -> JournalLocation {
+        JournalLocation::Stream(Arc::clone(&self.name))
     }
 
-    pub(super) fn unreachable(&self, why: &dyn std::fmt::Display) -> Error {
-        unreachable(&self.name, &why.to_string())
+    pub(super) fn unreachable(&self, cause: &dyn std::fmt::Display) -> Error {
+        unreachable(&self.name, &cause.to_string())
     }
 
-    pub(super) fn damaged(&self, seq: Seq, what: Damage) -> Error {
-        Error::Damaged { place: self.place(), seq, what }
+    pub(super) fn damaged(&self, seq: Seq, damage: Damage) -> Error {
+        Error::Damaged { location: self.location(), seq, damage }
     }
 
-    /// What the stream's leader says of it now.
-    pub(super) async fn info(&self) -> Result<Info, Error> {
+    /// The current report of the stream's leader.
+    pub(super) async fn fetch_info(&self) -> Result<Info, Error> {
         self.stream.get_info().await.map_err(|error| self.unreachable(&error))
     }
 
     /// Whether this is still the stream that was opened.
-    pub(super) fn is_same(&self, info: &Info) -> bool {
-        created(info) == self.created
+    pub(super) fn is_same_stream(&self, info: &Info) -> bool {
+        created_at(info) == self.created
     }
 
-    /// One message, as the stream's leader has it.
-    pub(super) async fn message(&self, message: u64) -> Result<Bytes, Error> {
+    /// One message, from the stream's leader.
+    pub(super) async fn fetch_message(&self, message: u64) -> Result<Bytes, Error> {
         let raw = self.stream.get_raw_message(message).await;
         raw.map(|raw| raw.payload).map_err(|error| self.unreachable(&error))
     }
 
-    /// The journal's identity, which the first message is; of several who begin the journal at once, one does.
-    pub(super) async fn epoch(&self) -> Result<Epoch, Error> {
-        // Who finds it empty although another has begun it is refused.
+    /// The journal's identity, which the first message contains. Of several replicas that begin the
+    /// journal at once, one succeeds.
+    pub(super) async fn read_epoch(&self) -> Result<Epoch, Error> {
+        // The stream rejects the message where another replica has sent one since.
         if self.stream.cached_info().state.last_sequence == 0 {
             let genesis = Message::Genesis(new_epoch()).encode();
             let publish = PublishMessage::build().payload(genesis).expected_last_sequence(0);
@@ -117,10 +118,10 @@ impl Store {
                 Err(error) => return Err(self.unreachable(&error)),
             }
         }
-        match Message::decode(&self.message(Mark::BEGIN.message).await?) {
+        match Message::decode(&self.fetch_message(StreamPosition::START.message).await?) {
             Ok(Message::Genesis(epoch)) => Ok(epoch),
-            Ok(Message::Group(_)) => Err(self.damaged(Seq::ZERO, Damage::Missing)),
-            Err(fault) => Err(self.damaged(Seq::ZERO, Damage::Undecodable(fault.to_string()))),
+            Ok(Message::Entries(_)) => Err(self.damaged(Seq::ZERO, Damage::Missing)),
+            Err(error) => Err(self.damaged(Seq::ZERO, Damage::Undecodable(error.to_string()))),
         }
     }
 }
@@ -129,26 +130,26 @@ fn subject(settings: &Settings) -> String {
     format!("{}.journal", settings.stream)
 }
 
-fn created(info: &Info) -> i128 {
+fn created_at(info: &Info) -> i128 {
     info.created.unix_timestamp_nanos()
 }
 
-async fn found_or_made(context: &Context, settings: &Settings) -> Result<Stream, Error> {
+async fn find_or_create(context: &Context, settings: &Settings) -> Result<Stream, Error> {
     let lost = |error: &dyn std::fmt::Display| unreachable(&settings.stream, &error.to_string());
     match context.get_stream(&settings.stream).await {
         Ok(stream) => return Ok(stream),
         Err(error) => match error.kind() {
             GetStreamErrorKind::JetStream(error)
                 if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {}
-            GetStreamErrorKind::JetStream(error) => return Err(refused(settings, &error)),
+            GetStreamErrorKind::JetStream(error) => return Err(rejected(settings, &error)),
             GetStreamErrorKind::EmptyName
             | GetStreamErrorKind::Request
             | GetStreamErrorKind::InvalidStreamName => return Err(lost(&error)),
         },
     }
-    match context.create_stream(wanted(settings)).await {
+    match context.create_stream(required_config(settings)).await {
         Ok(stream) => {
-            tracing::info!(stream = settings.stream, "the stream is made");
+            tracing::info!(stream = settings.stream, "stream created");
             Ok(stream)
         }
         Err(error) => match error.kind() {
@@ -158,7 +159,7 @@ async fn found_or_made(context: &Context, settings: &Settings) -> Result<Stream,
             {
                 context.get_stream(&settings.stream).await.map_err(|error| lost(&error))
             }
-            CreateStreamErrorKind::JetStream(error) => Err(refused(settings, &error)),
+            CreateStreamErrorKind::JetStream(error) => Err(rejected(settings, &error)),
             CreateStreamErrorKind::EmptyStreamName
             | CreateStreamErrorKind::InvalidStreamName
             | CreateStreamErrorKind::DomainAndExternalSet
@@ -171,25 +172,25 @@ async fn found_or_made(context: &Context, settings: &Settings) -> Result<Stream,
     }
 }
 
-/// A refusal of the servers: one that only a person can mend, or one that passes when all servers are up.
-fn refused(settings: &Settings, error: &async_nats::jetstream::Error) -> Error {
-    const PASSING: [ErrorCode; 4] = [
+/// A request that the servers rejected: for good, or until all servers are available.
+fn rejected(settings: &Settings, error: &async_nats::jetstream::Error) -> Error {
+    const TRANSIENT: [ErrorCode; 4] = [
         ErrorCode::CLUSTER_NOT_AVAILABLE,
         ErrorCode::CLUSTER_NO_PEERS,
         ErrorCode::CLUSTER_INCOMPLETE,
         ErrorCode::INSUFFICIENT_RESOURCES,
     ];
-    if PASSING.contains(&error.error_code()) {
+    if TRANSIENT.contains(&error.error_code()) {
         return unreachable(&settings.stream, &error.to_string());
     }
-    unfit(settings, vec![format!("the servers refuse it: {error}")])
+    unsuitable(settings, vec![format!("the servers reject the request: {error}")])
 }
 
-/// The stream as it is made.
-fn wanted(settings: &Settings) -> Config {
+/// The settings of a stream that Lodewatch creates.
+fn required_config(settings: &Settings) -> Config {
     Config {
         name: settings.stream.clone(),
-        description: Some("The journal of Lodewatch. Nothing may be taken from it.".to_owned()),
+        description: Some("The journal of Lodewatch. Do not delete messages.".to_owned()),
         subjects: vec![subject(settings)],
         storage: StorageType::File,
         num_replicas: settings.replicas,
@@ -200,17 +201,17 @@ fn wanted(settings: &Settings) -> Config {
         max_messages_per_subject: -1,
         max_message_size: -1,
         max_consumers: -1,
-        duplicate_window: NAMES_KEPT,
+        duplicate_window: DUPLICATE_WINDOW_MIN,
         deny_delete: true,
         deny_purge: true,
         ..Config::default()
     }
 }
 
-/// Everything in which a stream is not what is needed.
+/// Every setting of the stream that is not as required.
 fn differences(info: &Info, settings: &Settings) -> Vec<String> {
     let config = &info.config;
-    let wanted = wanted(settings);
+    let required = required_config(settings);
     let checks = [
         ("storage", config.storage == StorageType::File, "file"),
         ("retention", config.retention == RetentionPolicy::Limits, "limits"),
@@ -235,23 +236,25 @@ fn differences(info: &Info, settings: &Settings) -> Vec<String> {
         .filter(|(_, fits, _)| !fits)
         .map(|(name, _, needed)| format!("{name} must be {needed}"))
         .collect();
-    if config.subjects != wanted.subjects {
-        let (found, needed) = (config.subjects.join(", "), wanted.subjects.join(", "));
+    if config.subjects != required.subjects {
+        let (found, needed) = (config.subjects.join(", "), required.subjects.join(", "));
         faults.push(format!("subjects must be {needed}, and are {found}"));
     }
     if config.num_replicas != settings.replicas {
         let (found, needed) = (config.num_replicas, settings.replicas);
         faults.push(format!(
-            "num_replicas is {found}, and journal.jetstream.replicas is {needed}: they must be the same"
+            "num_replicas is {found}, but journal.jetstream.replicas is {needed}; set both to the same number"
         ));
     }
-    if config.duplicate_window < NAMES_KEPT {
-        let (found, needed) = (config.duplicate_window.as_secs(), NAMES_KEPT.as_secs());
-        faults.push(format!("duplicate_window must be {needed} s at least, and is {found} s"));
+    if config.duplicate_window < DUPLICATE_WINDOW_MIN {
+        let (found, needed) = (config.duplicate_window.as_secs(), DUPLICATE_WINDOW_MIN.as_secs());
+        faults.push(format!("duplicate_window must be at least {needed} s, and is {found} s"));
     }
     if info.state.last_sequence > 0 && info.state.first_sequence != 1 {
         let first = info.state.first_sequence;
-        faults.push(format!("its first message is number {first}: what was before it is gone"));
+        faults.push(format!(
+            "messages before message {first} were deleted; restore a backup of the stream"
+        ));
     }
     faults
 }

@@ -1,13 +1,13 @@
-//! What only a stream of NATS can show.
+//! Tests that only a NATS stream can run.
 
-use super::super::{Damage, Error, Journal, Tail, Testimony, samples};
-use super::JetStream;
-use super::message::{Group, Mark, Message};
+use super::super::{Damage, Error, Journal, StateDigest, Tail, codec, samples};
+use super::JetStreamJournal;
+use super::message::{EntryGroup, Message, StreamPosition};
 use crate::config::{Credentials, JetStream as Settings};
-use crate::domain::{Entry, Payload, Seq, Timestamp};
 use async_nats::jetstream::{Context, stream};
 use bytes::Bytes;
 use certificates::Authority;
+use lodewatch_core::domain::{Entry, Payload, Seq, Timestamp};
 use nats::Nats;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -19,15 +19,15 @@ mod certificates;
 mod nats;
 
 /// A server by itself, and a journal on it.
-pub(in crate::journal) async fn alone() -> (Nats, TempDir, JetStream) {
+pub(in crate::journal) async fn alone() -> (Nats, TempDir, JetStreamJournal) {
     let nats = Nats::alone();
     let (dir, journal) = replica(&nats).await;
     (nats, dir, journal)
 }
 
-async fn replica(nats: &Nats) -> (TempDir, JetStream) {
+async fn replica(nats: &Nats) -> (TempDir, JetStreamJournal) {
     let dir = tempfile::tempdir().unwrap();
-    let journal = JetStream::open(&settings(nats), dir.path()).await.unwrap();
+    let journal = JetStreamJournal::open(&settings(nats), dir.path()).await.unwrap();
     (dir, journal)
 }
 
@@ -53,7 +53,7 @@ fn tick(due: u64) -> Payload {
     Payload::Tick { due: Timestamp::from_millis(i64::try_from(due).unwrap()) }
 }
 
-async fn append(journal: &JetStream, due: u64) -> Seq {
+async fn append(journal: &JetStreamJournal, due: u64) -> Seq {
     journal.append(Timestamp::MIN, tick(due)).await.unwrap()
 }
 
@@ -74,15 +74,15 @@ async fn replicas_that_append_at_once_read_the_same() {
         let journal = if due % 3 == 0 { &one } else { &other };
         append(journal, due)
     });
-    let mut told = futures_util::future::join_all(appends).await;
-    told.sort_unstable();
-    assert!(told.iter().map(|seq| seq.0).eq(1..=200));
+    let mut answers = futures_util::future::join_all(appends).await;
+    answers.sort_unstable();
+    assert!(answers.iter().map(|seq| seq.0).eq(1..=200));
     let (mut here, mut there) = (one.tail(Seq::ZERO).unwrap(), other.tail(Seq::ZERO).unwrap());
     assert_eq!(read(&mut *here, 200).await, read(&mut *there, 200).await);
 }
 
 #[tokio::test]
-async fn a_new_replica_reads_from_any_place() {
+async fn a_new_replica_reads_from_any_position() {
     let (nats, _dir, journal) = alone().await;
     for round in 0..40 {
         let group = (0..7).map(|each| append(&journal, round * 7 + each));
@@ -97,12 +97,16 @@ async fn a_new_replica_reads_from_any_place() {
         assert_eq!(rest, all[read_before..], "after {after}");
     }
     append(&journal, 1000).await;
-    assert_eq!(new.latest().await.unwrap(), Seq(281), "what others appended is known when asked");
+    assert_eq!(
+        new.fetch_head().await.unwrap(),
+        Seq(281),
+        "fetching the head finds what other replicas appended"
+    );
     assert_eq!(read(&mut *new.tail(Seq(280)).unwrap(), 1).await[0].payload, tick(1000));
 }
 
 #[tokio::test]
-async fn what_several_append_under_one_name_is_there_once() {
+async fn an_entry_that_several_replicas_append_under_one_name_is_in_the_journal_once() {
     let (nats, _dir, one) = alone().await;
     let (_other_dir, other) = replica(&nats).await;
     let name = "tick-5";
@@ -115,33 +119,33 @@ async fn what_several_append_under_one_name_is_there_once() {
 }
 
 #[tokio::test]
-async fn what_a_replica_made_of_the_journal_travels_with_its_next_append() {
+async fn the_digest_of_a_replica_travels_with_its_next_append() {
     let (nats, _dir, one) = alone().await;
     let (_other_dir, other) = replica(&nats).await;
     append(&one, 1).await;
-    let testimony = Testimony { entry: Seq(1), digest: 0xfeed };
-    one.testify(testimony);
+    let digest = StateDigest { entry: Seq(1), digest: 0xfeed };
+    one.share_digest(digest);
     append(&one, 2).await;
     for journal in [&one, &other] {
         let mut tail = journal.tail(Seq::ZERO).unwrap();
         read(&mut *tail, 2).await;
-        assert_eq!(tail.testimonies(), [testimony]);
-        assert_eq!(tail.testimonies(), []);
+        assert_eq!(tail.peer_digests(), [digest]);
+        assert_eq!(tail.peer_digests(), []);
     }
 }
 
 #[tokio::test]
-async fn a_message_that_comes_twice_is_counted_by_everyone_alike() {
+async fn every_replica_counts_a_repeated_message_alike() {
     let (nats, _dir, journal) = alone().await;
     append(&journal, 1).await;
-    let group = Group {
+    let group = EntryGroup {
         appender: 9,
         number: 1,
-        seen: Mark::BEGIN,
-        testimony: None,
-        entries: vec![(Timestamp::MIN, super::super::codec::encode(&tick(2)).unwrap().into())],
+        read_to: StreamPosition::START,
+        digest: None,
+        entries: vec![(Timestamp::MIN, codec::encode(&tick(2)).unwrap().into())],
     };
-    let bytes = Message::Group(group).encode();
+    let bytes = Message::Entries(group).encode();
     let context = context(&nats).await;
     for _ in 0..2 {
         context.publish("TEST.journal", bytes.clone()).await.unwrap().await.unwrap();
@@ -154,7 +158,7 @@ async fn a_message_that_comes_twice_is_counted_by_everyone_alike() {
 }
 
 #[tokio::test]
-async fn a_message_of_a_stranger_is_damage_and_everything_before_it_is_read() {
+async fn a_foreign_message_is_damage_and_everything_before_it_is_read() {
     let (nats, _dir, journal) = alone().await;
     append(&journal, 1).await;
     let context = context(&nats).await;
@@ -166,7 +170,7 @@ async fn a_message_of_a_stranger_is_damage_and_everything_before_it_is_read() {
         assert!(
             matches!(
                 damaged,
-                Err(Error::Damaged { seq: Seq(2), what: Damage::Undecodable(_), .. })
+                Err(Error::Damaged { seq: Seq(2), damage: Damage::Undecodable(_), .. })
             ),
             "{damaged:?}"
         );
@@ -174,19 +178,19 @@ async fn a_message_of_a_stranger_is_damage_and_everything_before_it_is_read() {
 }
 
 #[tokio::test]
-async fn a_stream_that_was_deleted_and_made_anew_is_not_read_on() {
+async fn a_stream_that_was_deleted_and_created_again_ends_the_journal() {
     let (nats, _dir, journal) = alone().await;
     append(&journal, 1).await;
     context(&nats).await.delete_stream("TEST").await.unwrap();
     let (_new_dir, new) = replica(&nats).await;
     assert_ne!(new.epoch(), journal.epoch());
-    let lost = journal.tail(Seq(1)).unwrap().next().await;
-    let is_replaced = matches!(&lost, Err(Error::Damaged { what: Damage::Replaced(_), .. }));
-    assert!(is_replaced, "{lost:?}");
+    let ended = journal.tail(Seq(1)).unwrap().next().await;
+    let is_replaced = matches!(&ended, Err(Error::Damaged { damage: Damage::Replaced(_), .. }));
+    assert!(is_replaced, "{ended:?}");
 }
 
 #[tokio::test]
-async fn a_stream_that_is_not_what_a_journal_needs_is_refused_with_every_difference() {
+async fn an_unsuitable_stream_is_rejected_with_every_difference() {
     let nats = Nats::alone_with("sync_interval: always", "");
     let config = stream::Config {
         name: "TEST".to_owned(),
@@ -196,28 +200,28 @@ async fn a_stream_that_is_not_what_a_journal_needs_is_refused_with_every_differe
     };
     context(&nats).await.create_stream(config).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let error = JetStream::open(&settings(&nats), dir.path()).await.err().unwrap();
+    let error = JetStreamJournal::open(&settings(&nats), dir.path()).await.err().unwrap();
     insta::assert_snapshot!(error);
 }
 
 #[tokio::test]
-async fn without_proof_of_durability_it_is_refused_unless_that_is_allowed() {
+async fn a_stream_with_unverified_durability_is_rejected_unless_the_settings_allow_it() {
     let nats = Nats::alone_with("", "");
     let dir = tempfile::tempdir().unwrap();
-    let error = JetStream::open(&settings(&nats), dir.path()).await.err().unwrap();
+    let error = JetStreamJournal::open(&settings(&nats), dir.path()).await.err().unwrap();
     insta::assert_snapshot!(error);
     let unseen = Settings { monitors: Vec::new(), ..settings(&nats) };
-    let error = JetStream::open(&unseen, dir.path()).await.err().unwrap();
-    assert!(error.to_string().contains("does not show whether it syncs"), "{error}");
+    let error = JetStreamJournal::open(&unseen, dir.path()).await.err().unwrap();
+    assert!(error.to_string().contains("cannot verify that server"), "{error}");
     let allowed = Settings { allow_weaker_durability: true, ..settings(&nats) };
-    let journal = JetStream::open(&allowed, dir.path()).await.unwrap();
-    let mut durability = journal.durability();
-    assert!(!*durability.wait_for(|proven| !proven).await.unwrap());
+    let journal = JetStreamJournal::open(&allowed, dir.path()).await.unwrap();
+    let mut verified = journal.durability_verified();
+    assert!(!*verified.wait_for(|verified| !verified).await.unwrap());
 }
 
 #[tokio::test]
-async fn it_is_known_to_the_servers_by_password_token_or_key_and_refused_without() {
-    // A pair of the documentation of NATS.
+async fn the_servers_accept_a_password_a_token_or_a_key_and_reject_a_wrong_one() {
+    // A key pair from the documentation of NATS.
     const SEED: &str = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
     const PUBLIC: &str = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
     let secrets = tempfile::tempdir().unwrap();
@@ -248,20 +252,23 @@ async fn it_is_known_to_the_servers_by_password_token_or_key_and_refused_without
     ] {
         let nats = Nats::alone_with("sync_interval: always", &server);
         let dir = tempfile::tempdir().unwrap();
-        let refused = Settings { credentials: wrong, ..settings(&nats) };
-        let error = JetStream::open(&refused, dir.path()).await.err().unwrap().to_string();
-        assert!(error.contains("refuse our credentials") && !error.contains("S3cret"), "{error}");
+        let wrong = Settings { credentials: wrong, ..settings(&nats) };
+        let error = JetStreamJournal::open(&wrong, dir.path()).await.err().unwrap().to_string();
+        assert!(error.contains("reject the credentials") && !error.contains("S3cret"), "{error}");
         let known = Settings { credentials: right, ..settings(&nats) };
-        assert_eq!(append(&JetStream::open(&known, dir.path()).await.unwrap(), 1).await, Seq(1));
+        assert_eq!(
+            append(&JetStreamJournal::open(&known, dir.path()).await.unwrap(), 1).await,
+            Seq(1)
+        );
     }
 }
 
 #[tokio::test]
-async fn over_tls_it_knows_the_servers_by_their_authority_and_shows_its_own_certificate() {
-    let (dir, strange) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+async fn over_tls_both_sides_verify_each_others_certificates() {
+    let (dir, other_ca) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let authority = Authority::new();
     authority.issue(&["127.0.0.1"]).write(dir.path());
-    for (dir, authority) in [(&dir, &authority), (&strange, &Authority::new())] {
+    for (dir, authority) in [(&dir, &authority), (&other_ca, &Authority::new())] {
         std::fs::write(dir.path().join("ca.crt"), authority.pem()).unwrap();
     }
     let [certificate, key, ca] = ["tls.crt", "tls.key", "ca.crt"].map(|name| dir.path().join(name));
@@ -276,34 +283,34 @@ async fn over_tls_it_knows_the_servers_by_their_authority_and_shows_its_own_cert
         ..settings(&nats)
     };
     let data = tempfile::tempdir().unwrap();
-    let journal = JetStream::open(&known, data.path()).await.unwrap();
+    let journal = JetStreamJournal::open(&known, data.path()).await.unwrap();
     assert_eq!(append(&journal, 1).await, Seq(1));
     drop(journal);
     let unknown = Settings { certificate: None, ..known.clone() };
-    let other = Settings { ca_file: Some(strange.path().join("ca.crt")), ..known };
+    let other = Settings { ca_file: Some(other_ca.path().join("ca.crt")), ..known };
     for settings in [unknown, other] {
-        let store = super::stream::Store::open(&settings).await;
-        assert!(matches!(store.err(), Some(Error::Unreachable { .. } | Error::Unfit { .. })));
+        let client = super::stream::StreamClient::open(&settings).await;
+        assert!(matches!(client.err(), Some(Error::Unreachable { .. } | Error::Unsuitable { .. })));
     }
 }
 
 #[tokio::test]
-async fn while_the_servers_are_gone_appends_end_as_unknown_and_readers_wait() {
+async fn while_the_servers_are_down_appends_fail_and_readers_wait() {
     let mut nats = Nats::alone();
     let dir = tempfile::tempdir().unwrap();
-    let hasty = Settings { timeout: Duration::from_millis(200), ..settings(&nats) };
-    let journal = JetStream::open(&hasty, dir.path()).await.unwrap();
+    let impatient = Settings { timeout: Duration::from_millis(200), ..settings(&nats) };
+    let journal = JetStreamJournal::open(&impatient, dir.path()).await.unwrap();
     append(&journal, 1).await;
-    let (mut tail, mut reach) = (journal.tail(Seq(1)).unwrap(), journal.reach());
+    let (mut tail, mut reachable) = (journal.tail(Seq(1)).unwrap(), journal.reachable());
     nats.kill();
     let unknown = journal.append(Timestamp::MIN, tick(2)).await;
     assert!(matches!(unknown, Err(Error::Unreachable { .. })), "{unknown:?}");
-    reach.wait_for(|in_reach| !in_reach).await.unwrap();
-    assert!(matches!(journal.latest().await, Err(Error::Unreachable { .. })));
+    reachable.wait_for(|reachable| !reachable).await.unwrap();
+    assert!(matches!(journal.fetch_head().await, Err(Error::Unreachable { .. })));
     nats.run();
-    reach.wait_for(|in_reach| *in_reach).await.unwrap();
+    reachable.wait_for(|reachable| *reachable).await.unwrap();
     let seq = loop {
-        // Its first tries may still find nobody.
+        // The first attempts may still fail.
         match journal.append(Timestamp::MIN, samples::tick()).await {
             Ok(seq) => break seq,
             Err(Error::Unreachable { .. }) => {}

@@ -57,35 +57,72 @@ pub struct ReportRef {
     pub accepted_at: Timestamp,
 }
 
+named! {
+    /// What happened to a threat.
+    pub enum ThreatChange {
+        /// A feed published it for the first time.
+        Published = "published",
+        /// A feed published another revision.
+        Revised = "revised",
+        /// A feed removed it from the record.
+        Removed = "removed",
+        /// The day of its announcement came.
+        Announced = "announced",
+        /// It came into force for the first time.
+        TookEffect = "took effect",
+        /// A suspension began.
+        Suspended = "suspended",
+        /// A suspension ended, and it is in force again.
+        Resumed = "resumed",
+        /// It ended after it had been in force.
+        Expired = "expired",
+        /// It ended before it was in force.
+        Withdrawn = "withdrawn",
+        /// Another threat took its place.
+        Superseded = "superseded",
+        /// One of its dates came, and its status stayed the same.
+        Unchanged = "unchanged",
+    }
+}
+
+/// A threat that caused an alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedThreat {
+    /// The threat's id.
+    pub threat: Slug,
+    /// What happened to it.
+    pub change: ThreatChange,
+}
+
 /// Why the value changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
     /// A supply report changed the shares.
     Data {
-        /// Who sent it.
+        /// The feed that published it.
         feed: Slug,
-        /// In which batch.
+        /// The batch that held it.
         request_id: RequestId,
         /// The report now in force.
         report: ReportRef,
-        /// The release that it takes the place of, where the source revised what it had said of the same period.
+        /// The vintage it replaces, where the source revised a report for the same period.
         revised: Option<Day>,
     },
-    /// A threat was published, revised or taken from the record.
+    /// A threat was published, revised or removed from the record.
     Threat {
-        /// Who sent it.
+        /// The feed that did it.
         feed: Slug,
-        /// In which batch.
+        /// The batch that did it.
         request_id: RequestId,
-        /// Which threats of the batch bear on the market, by id.
-        threats: Vec<Slug>,
+        /// The threats of the batch that are about the market, by id.
+        threats: Vec<ChangedThreat>,
     },
-    /// Time passed: a measure took effect, was suspended, came back or ended, or a waiting time was over.
+    /// Time passed: a date of a threat came, a `for` or `keep` ended, or a report became stale.
     Clock {
-        /// The threats whose day it was, by id; empty where a `for` or `keep` was over.
-        threats: Vec<Slug>,
+        /// The threats of which a date came, by id; empty for any other deadline.
+        threats: Vec<ChangedThreat>,
     },
-    /// Other rules came into force.
+    /// Another policy came into force.
     Policy,
 }
 

@@ -123,6 +123,18 @@ impl Calendar {
         }
     }
 
+    /// The first day in force: the effective date, or the end of the suspension that covers it.
+    /// `None` where neither is set. Ignores `removed`.
+    pub fn first_day_in_force(&self) -> Option<Day> {
+        let mut first = self.effective?;
+        for suspension in &self.suspensions {
+            if suspension.from <= first && suspension.until.is_none_or(|until| first < until) {
+                first = suspension.until?;
+            }
+        }
+        Some(first)
+    }
+
     /// The day on which the suspension of a day ends, where one is set.
     pub fn resumes(&self, day: Day) -> Option<Day> {
         let covers = |s: &&Suspension| s.from <= day && s.until.is_none_or(|until| day < until);

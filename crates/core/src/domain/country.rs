@@ -77,6 +77,16 @@ impl Country {
         }
     }
 
+    /// The name with the article that it takes within a sentence: `the United States`.
+    pub fn name_in_text(&self) -> String {
+        let article = match self.alpha3() {
+            "ARE" | "BHS" | "CAF" | "COM" | "DOM" | "GBR" | "GMB" | "MDV" | "MHL" | "NLD"
+            | "PHL" | "SLB" | "SYC" | "USA" => "the ",
+            _ => "",
+        };
+        format!("{article}{}", self.name())
+    }
+
     /// The codes whose names or aliases are nearest to what was written, at most three; for error messages.
     pub fn near(text: &str) -> Vec<String> {
         let wanted = fold(text);

@@ -1,160 +1,219 @@
-//! An alert as one plain sentence that a person can read aloud.
+//! Sentences: an alert as plain English text.
+//!
+//! ```text
+//! Gallium refining, buyers in the United States: restricted share rose from 0.0 % to 99.0 %,
+//! critical from 65 %. Cause: threat CHN-USA-2024 published. Rule: prohibited-share.
+//! ```
+//!
+//! Shares are in per cent with one decimal, HHI in whole points, governance-weighted concentration
+//! with two decimals; all are rounded half up. Thresholds drop decimals that are zero.
 
-use super::alert::{Alert, Cause, Kind};
-use super::policy::Level;
+use super::Country;
+use super::alert::{Alert, Cause, ChangedThreat, Kind, ThreatChange};
+use super::policy::{Destination, Jurisdiction, Level};
 use super::rule::Metric;
 use super::share::{Amount, Interval, Unit};
-use super::{Country, Slug};
+use std::fmt::Write;
 
-/// The sentence.
-pub fn of(alert: &Alert) -> String {
-    let drill = if alert.exercise { "DRILL: " } else { "" };
-    let market = capitalised(&alert.market.to_string());
-    let buyer = alert.destination.as_ref().map(|one| format!(" for {one}")).unwrap_or_default();
-    let unit = alert.metric.unit();
-    let moved = movement(alert);
-    let crossing = crossing(alert);
-    let leaders = leaders(alert);
+/// The text of an alert: what changed, then labelled facts.
+pub fn render(alert: &Alert) -> String {
+    let exercise = if alert.exercise { "EXERCISE: " } else { "" };
+    let market = capitalized(&alert.market.to_string());
     let cause = cause(alert);
-    let what = metric(&alert.metric);
-    let value = interval(unit, alert.value);
-    let rule = &alert.rule;
     if alert.kind == Kind::Notice {
-        return format!("{drill}{}", notice(alert, &market));
+        return format!("{exercise}{market}: {}. Cause: {cause}.", notice(alert));
     }
+    let buyers = alert.destination.as_ref().map(buyers).unwrap_or_default();
+    let (metric, movement, crossing) = (metric(&alert.metric), movement(alert), crossing(alert));
+    let (leaders, rule) = (leaders(alert), &alert.rule);
     format!(
-        "{drill}{market}{buyer}, {rule}: {what} {moved} {value}, {crossing}, because {cause}{leaders}."
+        "{exercise}{market}{buyers}: {metric} {movement}, {crossing}. Cause: {cause}.{leaders} \
+         Rule: {rule}."
     )
 }
 
-/// `rose from 0.0 % to`, or `is` where there was no value before or it is the same.
+/// `, buyers in the United States`
+fn buyers(destination: &Destination) -> String {
+    match destination {
+        Destination::All => ", all buyers".to_owned(),
+        Destination::Any => ", at least one buyer".to_owned(),
+        Destination::Jurisdiction(Jurisdiction::Country(country)) => {
+            format!(", buyers in {}", country.name_in_text())
+        }
+        Destination::Jurisdiction(Jurisdiction::Bloc(name)) => format!(", buyers in {name}"),
+    }
+}
+
+/// `rose from 0.0 % to 99.0 %`, or `is 99.0 %` where there was no value before or the same.
 fn movement(alert: &Alert) -> String {
+    let unit = alert.metric.unit();
+    let value = interval(unit, alert.value);
     let Some(before) = alert.previous_value.filter(|before| *before != alert.value) else {
-        return "is".to_owned();
+        return format!("is {value}");
     };
     let rose = (alert.value.lower, alert.value.upper) > (before.lower, before.upper);
     let verb = if rose { "rose" } else { "fell" };
-    format!("{verb} from {} to", interval(alert.metric.unit(), before))
+    format!("{verb} from {} to {value}", interval(unit, before))
 }
 
-/// `reaching critical (65.0 %)`, `leaving critical for watch (…)`, `all clear (…)`.
+/// `critical from 65 %`, `below 63 %, no longer critical`
 fn crossing(alert: &Alert) -> String {
-    let threshold = amount(alert.metric.unit(), alert.threshold);
     let name = |level: Option<Level>| level.map_or("no level", Level::name);
-    let stays = |level: Option<Level>| {
-        level.map_or("no level is up".to_owned(), |level| format!("{level} stays up"))
+    let (level, before) = (name(alert.level), name(alert.previous_level));
+    let threshold = threshold(alert.metric.unit(), alert.threshold);
+    let raise = if alert.metric.is_falling() {
+        format!("at {threshold} or less")
+    } else {
+        format!("from {threshold}")
     };
+    let reset = reset(alert);
     match alert.kind {
-        Kind::Raised => format!("reaching {} ({threshold})", name(alert.level)),
-        Kind::Escalated => {
-            format!("up from {} to {} ({threshold})", name(alert.previous_level), name(alert.level))
-        }
-        Kind::Deescalated => {
-            format!(
-                "down from {} to {} ({threshold})",
-                name(alert.previous_level),
-                name(alert.level)
-            )
-        }
-        // The value may be where it was: it is the rule that is another one, or gone.
-        Kind::Cleared if matches!(alert.cause, Cause::Policy) => {
-            format!("{} is no longer held", name(alert.previous_level))
-        }
-        Kind::Cleared => format!("clear of {} ({threshold})", name(alert.previous_level)),
+        Kind::Raised => format!("{level} {raise}"),
+        Kind::Escalated => format!("{level} {raise} (was {before})"),
+        Kind::Deescalated => format!("{reset}now {level} (was {before})"),
+        Kind::Cleared => format!("{reset}no longer {before}"),
         Kind::Indeterminate => {
-            format!(
-                "which may or may not be {} ({threshold}); {}",
-                name(alert.possible_level),
-                stays(alert.level)
-            )
+            format!("possibly {} ({raise}), currently {level}", name(alert.possible_level))
         }
         Kind::Stale => format!(
-            "by a report of {} released on {}, which is stale; {}",
-            alert.report.period,
-            alert.report.vintage,
-            stays(alert.level)
+            "currently {level}; the report for {}, released on {}, is stale",
+            alert.report.period, alert.report.vintage
         ),
-        Kind::Flapping => {
-            format!(
-                "coming and going at {threshold}; held at {} until it is quiet",
-                name(alert.level)
-            )
-        }
+        Kind::Flapping => format!("crosses {threshold} too often, held at {level} until stable"),
         Kind::Notice => String::new(),
     }
 }
 
-/// `Gallium refining: CHN-1 of China, which holds 99.0 %, is announced.`
-fn notice(alert: &Alert, market: &str) -> String {
-    let country = alert.metric.countries().first().map_or("", Country::name);
-    let held = interval(alert.metric.unit(), alert.value);
-    let threats = alert.threat_effects.iter().map(|one| {
-        let status = one.status.name().replace('_', " ");
-        format!("{} of {country}, which holds {held}, is {status}", one.threat)
-    });
-    let threats = threats.collect::<Vec<_>>().join("; ");
-    match &alert.cause {
-        // The news is the threat itself.
-        Cause::Threat { .. } => format!("{market}: {threats}."),
-        Cause::Data { .. } | Cause::Clock { .. } | Cause::Policy => {
-            format!("{market}: {threats}, because {}.", cause(alert))
-        }
+/// `below 63 %, ` where the value is past the reset value. It need not be: the rule may have changed
+/// or ended, or a flapping level may have been held.
+fn reset(alert: &Alert) -> String {
+    let threshold = threshold(alert.metric.unit(), alert.threshold);
+    if matches!(alert.cause, Cause::Policy) {
+        String::new()
+    } else if alert.metric.is_falling() && alert.value.lower > alert.threshold {
+        format!("above {threshold}, ")
+    } else if !alert.metric.is_falling() && alert.value.upper < alert.threshold {
+        format!("below {threshold}, ")
+    } else {
+        String::new()
     }
 }
 
+/// `threat CHN-1 from China (share 99.0 %) has status announced`
+fn notice(alert: &Alert) -> String {
+    let country = alert.metric.countries().first().map(Country::name_in_text).unwrap_or_default();
+    let share = interval(alert.metric.unit(), alert.value);
+    let threats = alert.threat_effects.iter().map(|effect| {
+        let status = effect.status.name().replace('_', " ");
+        format!("threat {} from {country} (share {share}) has status {status}", effect.threat)
+    });
+    threats.collect::<Vec<_>>().join("; ")
+}
+
+/// `threat CHN-USA-2024 took effect on 2024-12-03`
 fn cause(alert: &Alert) -> String {
     match &alert.cause {
         Cause::Data { report, revised, .. } => {
-            let verb = if revised.is_some() { "revised" } else { "reported" };
-            format!("{} {verb} {} (released {})", report.source, report.period, report.vintage)
+            let revised = if revised.is_some() { "revised " } else { "" };
+            let (source, period, vintage) = (&report.source, report.period, report.vintage);
+            format!("{revised}{source} report for {period}, released on {vintage}")
         }
-        Cause::Threat { threats, .. } => format!("of news on {}", list(threats)),
-        Cause::Clock { threats } if threats.is_empty() => "time has passed".to_owned(),
-        Cause::Clock { threats } => format!("{} reached a date of its calendar", list(threats)),
-        Cause::Policy => "other rules came into force".to_owned(),
+        Cause::Threat { threats, .. } => changes(alert, threats),
+        Cause::Clock { threats } => {
+            let text = changes(alert, threats);
+            match alert.kind {
+                _ if !text.is_empty() => text,
+                Kind::Stale => "maximum age of a report reached".to_owned(),
+                Kind::Raised
+                | Kind::Escalated
+                | Kind::Deescalated
+                | Kind::Cleared
+                | Kind::Notice
+                | Kind::Indeterminate
+                | Kind::Flapping => "waiting time over".to_owned(),
+            }
+        }
+        Cause::Policy => "policy changed".to_owned(),
     }
 }
 
-fn list(threats: &[Slug]) -> String {
-    threats.iter().map(Slug::as_str).collect::<Vec<_>>().join(", ")
+/// What happened to the threats, grouped by what it was: `threats A and B published, threat C
+/// removed`. Empty where nothing happened to any.
+fn changes(alert: &Alert, threats: &[ChangedThreat]) -> String {
+    let mut text = String::new();
+    let date = alert.event_time.day();
+    for change in ThreatChange::ALL.iter().filter(|change| **change != ThreatChange::Unchanged) {
+        let same = threats.iter().filter(|one| one.change == *change);
+        let ids: Vec<&str> = same.map(|one| one.threat.as_str()).collect();
+        if ids.is_empty() {
+            continue;
+        }
+        let separator = if text.is_empty() { "" } else { ", " };
+        let noun = if ids.len() == 1 { "threat" } else { "threats" };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{separator}{noun} {} {change}", list(&ids));
+        if !matches!(
+            change,
+            ThreatChange::Published | ThreatChange::Revised | ThreatChange::Removed
+        ) {
+            let _ = write!(text, " on {date}");
+        }
+    }
+    text
 }
 
-/// `; China leads with 99.0 %`
+/// ` Largest supplier: China.`, after data that may have changed it.
 fn leaders(alert: &Alert) -> String {
-    let names = |countries: &[Country]| {
-        countries.iter().map(Country::name).collect::<Vec<_>>().join(" and ")
+    let noun = match alert.leaders.as_slice() {
+        _ if !matches!(alert.cause, Cause::Data { .. }) => return String::new(),
+        [] => return String::new(),
+        [_] => "supplier",
+        _ => "suppliers",
     };
     let before = match alert.previous_leaders.as_slice() {
         [] => String::new(),
-        before => format!(", before it was {}", names(before)),
+        before => format!(", before: {}", names(before)),
     };
-    match alert.leaders.as_slice() {
-        [] => String::new(),
-        [one] => format!("; {} leads{before}", one.name()),
-        many => format!("; {} lead together{before}", names(many)),
-    }
+    format!(" Largest {noun}: {}{before}.", names(&alert.leaders))
 }
 
-fn metric(metric: &Metric) -> String {
-    let countries =
-        || metric.countries().iter().map(Country::name).collect::<Vec<_>>().join(" and ");
-    match metric {
-        Metric::Top1Share => "the largest supplier's share".to_owned(),
-        Metric::Cr3 => "the three largest suppliers' share".to_owned(),
-        Metric::CountryShare(_) | Metric::GroupShare(_) => format!("the share of {}", countries()),
-        Metric::Hhi => "concentration (HHI)".to_owned(),
-        Metric::HhiT => "trade-adjusted concentration (HHI with t)".to_owned(),
-        Metric::RestrictedShare => "the restricted share".to_owned(),
-        Metric::AvailableShare => "the available share".to_owned(),
-        Metric::NMinus1 => "what remains without the largest supplier".to_owned(),
-        Metric::HhiWgiT => "governance-weighted concentration (HHI with WGI and t)".to_owned(),
-        Metric::AnnouncedHhiT => {
-            "trade-adjusted concentration with what is announced (HHI with t)".to_owned()
-        }
-        Metric::AnnouncedRestrictedShare => {
-            "the restricted share with what is announced".to_owned()
-        }
+fn names(countries: &[Country]) -> String {
+    list(&countries.iter().map(Country::name_in_text).collect::<Vec<_>>())
+}
+
+/// `A, B and C`
+fn list<T: AsRef<str>>(items: &[T]) -> String {
+    let mut text = String::new();
+    for (at, item) in items.iter().enumerate() {
+        let separator = match items.len().saturating_sub(at) {
+            _ if at == 0 => "",
+            1 => " and ",
+            _ => ", ",
+        };
+        text.push_str(separator);
+        text.push_str(item.as_ref());
     }
+    text
+}
+
+/// `share of the largest supplier`
+fn metric(metric: &Metric) -> String {
+    let text = match metric {
+        Metric::Top1Share => "share of the largest supplier",
+        Metric::Cr3 => "share of the three largest suppliers",
+        Metric::CountryShare(_) | Metric::GroupShare(_) => {
+            return format!("share of {}", names(metric.countries()));
+        }
+        Metric::Hhi => "concentration (HHI)",
+        Metric::HhiT => "trade-adjusted HHI",
+        Metric::RestrictedShare => "restricted share",
+        Metric::AvailableShare => "available share",
+        Metric::NMinus1 => "share without the largest supplier",
+        Metric::HhiWgiT => "governance-weighted, trade-adjusted HHI",
+        Metric::AnnouncedHhiT => "trade-adjusted HHI with announced measures",
+        Metric::AnnouncedRestrictedShare => "restricted share with announced measures",
+    };
+    text.to_owned()
 }
 
 fn interval(unit: Unit, interval: Interval) -> String {
@@ -163,8 +222,14 @@ fn interval(unit: Unit, interval: Interval) -> String {
     if lower == upper { format!("{lower}{sign}") } else { format!("{lower}–{upper}{sign}") }
 }
 
-fn amount(unit: Unit, amount: Amount) -> String {
-    format!("{}{}", figure(unit, amount), sign(unit))
+/// `65 %`, `62.5 %`, `2,500`
+fn threshold(unit: Unit, amount: Amount) -> String {
+    let figure = figure(unit, amount);
+    let short = match unit {
+        Unit::Share => figure.strip_suffix(".0").unwrap_or(&figure),
+        Unit::Points | Unit::Governance => &figure,
+    };
+    format!("{short}{}", sign(unit))
 }
 
 fn sign(unit: Unit) -> &'static str {
@@ -174,7 +239,8 @@ fn sign(unit: Unit) -> &'static str {
     }
 }
 
-/// Per cent with one decimal, or whole points with thousands separators; rounded half up.
+/// Per cent with one decimal, whole points with thousands separators, or a governance-weighted value
+/// with two decimals; rounded half up.
 fn figure(unit: Unit, amount: Amount) -> String {
     match unit {
         Unit::Share => {
@@ -195,7 +261,7 @@ fn figure(unit: Unit, amount: Amount) -> String {
     }
 }
 
-fn capitalised(text: &str) -> String {
+fn capitalized(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }

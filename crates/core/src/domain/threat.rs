@@ -1,5 +1,6 @@
 //! Threats: export-control measures of one imposing country, from first rumour to removal.
 
+use super::alert::ThreatChange;
 use super::calendar::Calendar;
 use super::named::named;
 use super::policy::{Blocs, Destination, Jurisdiction};
@@ -250,6 +251,26 @@ impl Threat {
             ThreatStatus::Superseded
         } else {
             self.calendar.status(day)
+        }
+    }
+
+    /// How the status changes at the start of a day.
+    pub fn change_on(&self, day: Day) -> ThreatChange {
+        let status = self.status(day);
+        if status == self.status(day.previous()) {
+            return ThreatChange::Unchanged;
+        }
+        match status {
+            ThreatStatus::Threatened => ThreatChange::Unchanged,
+            ThreatStatus::Announced => ThreatChange::Announced,
+            ThreatStatus::InForce if self.calendar.first_day_in_force() == Some(day) => {
+                ThreatChange::TookEffect
+            }
+            ThreatStatus::InForce => ThreatChange::Resumed,
+            ThreatStatus::Suspended => ThreatChange::Suspended,
+            ThreatStatus::Removed => ThreatChange::Expired,
+            ThreatStatus::Withdrawn => ThreatChange::Withdrawn,
+            ThreatStatus::Superseded => ThreatChange::Superseded,
         }
     }
 

@@ -133,6 +133,12 @@ impl Day {
         Self(self.0.saturating_add(1))
     }
 
+    /// The day before.
+    #[must_use]
+    pub fn previous(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+
     fn from_date(date: Date) -> Self {
         let epoch = Date::constant(1970, 1, 1);
         let days = date.duration_since(epoch).as_secs().div_euclid(DAY_MS / 1000);

@@ -42,11 +42,10 @@ pub struct Batch {
     pub exercise: bool,
     /// 1 to [`Batch::UPDATES_MAX`].
     pub updates: Vec<Update>,
-    /// Who sent it; `None` before that was kept. Not part of the content: the journal keeps it beside.
-    #[serde(skip)]
+    /// Who sent it; `None` where the server identifies no callers. Not part of `digest`.
     pub sender: Option<Sender>,
-    /// Where its trace goes on; `None` where it is not traced. Kept beside the content too.
-    #[serde(skip)]
+    /// The span that the batch's later spans belong to; `None` where it is not traced. Not part of
+    /// `digest`.
     pub trace: Option<TraceContext>,
 }
 
@@ -99,29 +98,18 @@ pub enum Payload {
     /// Updates of a feed.
     Batch(Batch),
     /// From here on this policy is in force.
-    PolicyAdopted(Arc<Policy>),
+    PolicyAdopted {
+        /// Orders policies: one with a lower revision than the policy in force changes nothing. 0
+        /// where the settings have no revision.
+        revision: u64,
+        /// The policy.
+        policy: Arc<Policy>,
+    },
     /// Time has passed: something was due.
     Tick {
         /// The deadline that had come; the tick's identity.
         due: Timestamp,
     },
-    /// The same as `PolicyAdopted`, with the number that orders policies: one of a lower number than that in force changes nothing.
-    PolicyRevised {
-        /// From 1; 0 is written as `PolicyAdopted`.
-        revision: u64,
-        /// The policy.
-        policy: Arc<Policy>,
-    },
-}
-
-impl Payload {
-    /// The adoption of a policy; 0 where its settings have no revision.
-    pub fn policy(revision: u64, policy: Arc<Policy>) -> Self {
-        match revision {
-            0 => Self::PolicyAdopted(policy),
-            revision => Self::PolicyRevised { revision, policy },
-        }
-    }
 }
 
 /// An entry of the journal. Persisted.
@@ -150,7 +138,7 @@ pub enum UpdateOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Rejection {
     /// The id was used for another batch.
-    #[error("request_id was used before, in entry {first}, for a batch with other content")]
+    #[error("request_id was used in entry {first} for a batch with other content; use a new one")]
     RequestIdReused {
         /// The entry of the first use.
         first: Seq,
@@ -170,7 +158,7 @@ pub enum Rejection {
         current: u64,
     },
     /// There is no such threat to remove.
-    #[error("updates[{update}]: there is no threat {threat}")]
+    #[error("updates[{update}]: no threat {threat} is on record")]
     UnknownThreat {
         /// Which update.
         update: usize,
@@ -178,7 +166,7 @@ pub enum Rejection {
         threat: Slug,
     },
     /// The policy in force has no such bloc.
-    #[error("updates[{update}]: there is no bloc {bloc} in the policy in force")]
+    #[error("updates[{update}]: the policy in force has no bloc {bloc}")]
     UnknownBloc {
         /// Which update.
         update: usize,
@@ -186,7 +174,11 @@ pub enum Rejection {
         bloc: Slug,
     },
     /// A drill and the real record must not touch each other.
-    #[error("updates[{update}]: {threat} is {}; a drill cannot change it, nor it a drill", if *.is_exercise { "part of a drill" } else { "real" })]
+    #[error(
+        "updates[{update}]: threat {threat} {}",
+        if *.is_exercise { "is part of an exercise; only a batch with exercise = true can change it" }
+        else { "is real; a batch with exercise = true cannot change it" }
+    )]
     ExerciseMixed {
         /// Which update.
         update: usize,
@@ -196,7 +188,7 @@ pub enum Rejection {
         is_exercise: bool,
     },
     /// Another feed has published the threat, and the sender may change only what its own has.
-    #[error("updates[{update}]: {threat} is of feed {feed}")]
+    #[error("updates[{update}]: threat {threat} belongs to feed {feed}")]
     ThreatOwnedByOtherFeed {
         /// Which update.
         update: usize,
@@ -206,7 +198,9 @@ pub enum Rejection {
         feed: Slug,
     },
     /// The threat on record is about minerals that are not the sender's.
-    #[error("updates[{update}]: {threat} is about {mineral} as well")]
+    #[error(
+        "updates[{update}]: threat {threat} also covers {mineral}, which the sender may not publish"
+    )]
     ThreatCoversOtherMinerals {
         /// Which update.
         update: usize,
@@ -216,7 +210,7 @@ pub enum Rejection {
         mineral: Mineral,
     },
     /// Another feed publishes what this source says of the market.
-    #[error("updates[{update}]: what {source_name} says of this market is of feed {feed}")]
+    #[error("updates[{update}]: reports of {source_name} on this market belong to feed {feed}")]
     ReportOwnedByOtherFeed {
         /// Which update.
         update: usize,

@@ -11,10 +11,10 @@ use super::market::{InstanceStates, Market};
 use super::plan::{EvaluationPlan, RuleInstance};
 use super::record::ThreatRecord;
 use super::state::AdoptedPolicy;
-use crate::domain::alert::Kind;
+use crate::domain::alert::{ChangedThreat, Kind};
 use crate::domain::share::Interval;
 use crate::domain::update::Batch;
-use crate::domain::{Alert, Day, MarketKey, Report, Seq, Slug, Timestamp};
+use crate::domain::{Alert, Day, MarketKey, Report, Seq, Timestamp};
 use std::sync::Arc;
 
 /// Why a market is evaluated.
@@ -26,14 +26,14 @@ pub(super) enum Trigger<'a> {
         /// What changed in the figures in force, if anything did.
         data: Option<DataChange>,
         /// The threats of the batch that bear on the market now, or did before.
-        threats: Vec<Slug>,
-        /// Of these, those that were taken from the record.
+        threats: Vec<ChangedThreat>,
+        /// Of these, those that were removed from the record.
         retracted: Vec<Arc<ThreatRecord>>,
     },
     /// A deadline.
     Clock {
-        /// The threats whose day it is.
-        threats: Vec<Slug>,
+        /// The threats of which a date came.
+        threats: Vec<ChangedThreat>,
     },
     /// Other rules.
     Policy,

@@ -112,7 +112,7 @@ proptest! {
 fn play(batches: &[Vec<Update>], cut: Option<usize>) -> (State, Vec<Alert>) {
     let mut state = State::default();
     let mut alerts = Vec::new();
-    let adopted = Payload::PolicyAdopted(Arc::new(policy()));
+    let adopted = Payload::PolicyAdopted { revision: 0, policy: Arc::new(policy()) };
     let batches = (1_u128..).zip(batches).map(|(id, updates)| {
         let (request_id, feed) = (RequestId(id), slug("feed"));
         let updates = updates.clone();

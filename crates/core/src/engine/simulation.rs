@@ -41,7 +41,7 @@ impl Simulation {
         let now = self.state.now();
         if let Some(policy) = policy {
             let revision = self.state.adopted().map_or(0, |adopted| adopted.revision);
-            self.take(now, Payload::policy(revision, policy));
+            self.take(now, Payload::PolicyAdopted { revision, policy });
         }
         if let Some(batch) = batch {
             let id = batch.request_id;
@@ -84,7 +84,7 @@ impl Backtest {
     /// Applies the next entry of the history, and gives the alerts that would have been sent. Policies of the history are
     /// passed over.
     pub fn take(&mut self, mut entry: Entry) -> Vec<Alert> {
-        if matches!(entry.payload, Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. }) {
+        if matches!(entry.payload, Payload::PolicyAdopted { .. }) {
             entry.payload = Payload::Tick { due: entry.at };
         }
         let alerts = self.state.apply(&entry).alerts;

@@ -5,7 +5,7 @@ use super::evaluate::{DataChange, Evaluation, Trigger};
 use super::market::{InstanceStates, Market, MarketThreat, ReportRecord, scope_match};
 use super::plan::PlanCache;
 use super::record::{BatchChanges, BatchResult, BatchReviewer, RecentBatches, ThreatRecord};
-use crate::domain::alert::ScopeMatch;
+use crate::domain::alert::{ChangedThreat, ScopeMatch, ThreatChange};
 use crate::domain::policy::Policy;
 use crate::domain::update::{Batch, BatchOutcome, Payload, UpdateOutcome};
 use crate::domain::{Alert, Day, Entry, MarketKey, Seq, Slug, Stage, Threat, Timestamp};
@@ -147,8 +147,7 @@ impl State {
         self.now = entry.at;
         match &entry.payload {
             Payload::Batch(batch) => self.apply_batch(batch, &mut alerts),
-            Payload::PolicyAdopted(policy) => self.adopt_policy(0, policy, &mut alerts),
-            Payload::PolicyRevised { revision, policy } => {
+            Payload::PolicyAdopted { revision, policy } => {
                 self.adopt_policy(*revision, policy, &mut alerts);
             }
             Payload::Tick { .. } => {}
@@ -157,7 +156,7 @@ impl State {
     }
 
     fn process_due(&mut self, due: Vec<Due>, journal_time: Timestamp, alerts: &mut Vec<Alert>) {
-        let mut touched: BTreeMap<MarketKey, Vec<Slug>> = BTreeMap::new();
+        let mut touched: BTreeMap<MarketKey, Vec<ChangedThreat>> = BTreeMap::new();
         for due in due {
             match due {
                 Due::Market(market) => {
@@ -166,8 +165,10 @@ impl State {
                 Due::Threat(id) => {
                     let Some(record) = self.threats.get(&id) else { continue };
                     let boundary = record.threat.next_boundary(self.now.day());
+                    let change = record.threat.change_on(self.now.day());
                     for market in self.affected_markets(&record.threat) {
-                        touched.entry(market).or_default().push(id.clone());
+                        let changed = ChangedThreat { threat: id.clone(), change };
+                        touched.entry(market).or_default().push(changed);
                     }
                     self.deadlines.schedule(Due::Threat(id), boundary.map(Day::start));
                 }
@@ -222,13 +223,15 @@ impl State {
             }
         }
         for (id, record) in changes.threats {
-            let retracted = match &record {
-                Some(_) => None,
-                None => self.threats.get(&id).cloned(),
+            let before = self.threats.get(&id).cloned();
+            let (change, retracted) = match (&record, before) {
+                (None, before) => (ThreatChange::Removed, before),
+                (Some(_), None) => (ThreatChange::Published, None),
+                (Some(_), Some(_)) => (ThreatChange::Revised, None),
             };
             for market in self.record_threat(&id, record) {
                 let touched = touched.entry(market).or_default();
-                touched.threats.push(id.clone());
+                touched.threats.push(ChangedThreat { threat: id.clone(), change });
                 touched.retracted.extend(retracted.clone());
             }
         }
@@ -400,6 +403,6 @@ impl State {
 #[derive(Debug, Default)]
 struct MarketChanges {
     data: Option<DataChange>,
-    threats: Vec<Slug>,
+    threats: Vec<ChangedThreat>,
     retracted: Vec<Arc<ThreatRecord>>,
 }

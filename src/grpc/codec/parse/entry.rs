@@ -51,9 +51,7 @@ fn payload(checks: &mut Checks, sent: Option<&Wire>) -> Result<Option<Payload>, 
             publish(batch, Uuid::nil).map(|batch| Some(Payload::Batch(batch)))
         }
         Some(Wire::Policy(adopted)) => match codec::decode(&adopted.encoded) {
-            Ok(policy @ (Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. })) => {
-                Ok(Some(policy))
-            }
+            Ok(policy @ Payload::PolicyAdopted { .. }) => Ok(Some(policy)),
             Ok(Payload::Batch(_) | Payload::Tick { .. }) => {
                 checks.add("policy.encoded", "is no policy");
                 Ok(None)

@@ -1,10 +1,10 @@
 //! Alerts: what is archived and sent.
 
 use super::{amount, interval, level, metric, report_ref, stage, timestamp, weight};
-use crate::domain::alert::{Cause, Contribution, ThreatEffect};
+use crate::domain::alert::{Cause, ChangedThreat, Contribution, ThreatEffect};
 use crate::domain::share::Unit;
 use crate::domain::update::RequestId;
-use crate::domain::{Alert, Slug, sentence};
+use crate::domain::{Alert, sentence};
 use crate::grpc::codec::enums::OnWire;
 use crate::grpc::pb;
 use uuid::Uuid;
@@ -41,7 +41,7 @@ pub fn alert(alert: &Alert, cursor: &str) -> pb::Alert {
         journal_time: Some(timestamp(alert.journal_time)),
         previous_sequence: alert.previous.unwrap_or(0),
         exercise: alert.exercise,
-        sentence: sentence::of(alert),
+        sentence: sentence::render(alert),
     }
 }
 
@@ -59,7 +59,8 @@ pub fn contributions(unit: Unit, contributions: &[Contribution]) -> Vec<pb::Cont
 }
 
 fn cause(cause: &Cause) -> pb::Cause {
-    let names = |threats: &[Slug]| threats.iter().map(ToString::to_string).collect();
+    let ids =
+        |threats: &[ChangedThreat]| threats.iter().map(|one| one.threat.to_string()).collect();
     let request = |id: &RequestId| Uuid::from_u128(id.0).to_string();
     match cause {
         Cause::Data { feed, request_id, report, revised } => pb::Cause {
@@ -74,12 +75,12 @@ fn cause(cause: &Cause) -> pb::Cause {
             kind: pb::CauseKind::Threat.into(),
             feed: feed.to_string(),
             request_id: request(request_id),
-            threat_ids: names(threats),
+            threat_ids: ids(threats),
             ..pb::Cause::default()
         },
         Cause::Clock { threats } => pb::Cause {
             kind: pb::CauseKind::Clock.into(),
-            threat_ids: names(threats),
+            threat_ids: ids(threats),
             ..pb::Cause::default()
         },
         Cause::Policy => pb::Cause { kind: pb::CauseKind::Policy.into(), ..pb::Cause::default() },

@@ -12,20 +12,16 @@ use uuid::Uuid;
 pub fn entry(entry: &Entry) -> pb::JournalEntry {
     let payload = match &entry.payload {
         Payload::Batch(one) => Wire::Batch(batch(one)),
-        Payload::PolicyAdopted(one) | Payload::PolicyRevised { policy: one, .. } => {
-            Wire::Policy(pb::AdoptedPolicy {
-                policy: Some(policy(one, entry.seq, entry.at)),
-                encoded: codec::encode(&entry.payload)
-                    .expect("it was an entry, so it is not too large"),
-            })
-        }
+        Payload::PolicyAdopted { policy: one, .. } => Wire::Policy(pb::AdoptedPolicy {
+            policy: Some(policy(one, entry.seq, entry.at)),
+            encoded: codec::encode(&entry.payload)
+                .expect("it was an entry, so it is not too large"),
+        }),
         Payload::Tick { due } => Wire::Tick(pb::Tick { due: Some(timestamp(*due)) }),
     };
     let (sender, trace) = match &entry.payload {
         Payload::Batch(batch) => (batch.sender.as_ref().map(sender), batch.trace.map(trace)),
-        Payload::PolicyAdopted(_) | Payload::PolicyRevised { .. } | Payload::Tick { .. } => {
-            (None, None)
-        }
+        Payload::PolicyAdopted { .. } | Payload::Tick { .. } => (None, None),
     };
     let (time, payload) = (Some(timestamp(entry.at)), Some(payload));
     pb::JournalEntry { entry: entry.seq.0, time, payload, sender, trace }

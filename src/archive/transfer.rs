@@ -1,7 +1,7 @@
-//! A copy of the archive, for a new replica: taken while it is in use, and put in its place there.
+//! Copies the archive of one replica to a new one, while the first uses it.
 
 use super::error::Error;
-use super::reader::Reader;
+use super::reader::ArchiveReader;
 use crate::sqlite;
 use std::fs::File;
 use std::io::{self, Write};
@@ -10,80 +10,81 @@ use std::sync::Arc;
 use tempfile::NamedTempFile;
 use xxhash_rust::xxh3::Xxh3;
 
-impl Reader {
-    /// A copy of the whole archive as it is now, in a file that nobody else sees and that is gone when it is dropped. Needs as
-    /// much space beside the archive as that has.
+impl ArchiveReader {
+    /// A copy of the whole archive as it is now, in an unnamed file that is deleted when it is dropped.
+    /// Needs as much disk space as the archive.
     ///
     /// # Errors
     ///
-    /// [`Error::Full`] where there is no space for it.
+    /// [`Error::Full`] where there is not enough space.
     pub fn copy(&self) -> Result<File, Error> {
         let path = &self.pool.path;
-        let failed = |source: io::Error| io_error("copying", path, source);
+        let failed = |source: io::Error| io_error("copy", path, source);
         let to = NamedTempFile::with_prefix_in("archive.copy.", dir(path)).map_err(failed)?;
         let name = to.path().to_string_lossy().into_owned();
         sqlite::open_reader(path)
             .and_then(|connection| connection.execute("VACUUM INTO ?1", [name]))
-            .map_err(|error| Error::sqlite("copying", path, error))?;
+            .map_err(|error| Error::sqlite("copy", path, error))?;
         to.reopen().map_err(failed)
     }
 }
 
-/// A copy that arrives: written beside the place of an archive, and put there once it is whole.
-pub struct Arriving {
+/// A copy that arrives: written beside an archive's path, and moved there once it is complete.
+pub struct IncomingArchive {
     file: NamedTempFile,
     hash: Xxh3,
     to: Arc<Path>,
 }
 
-impl Arriving {
-    /// For a directory, made where it is missing; `None` where an archive is there already.
+impl IncomingArchive {
+    /// For a directory, created where it is missing; `None` where it has an archive already.
     ///
     /// # Errors
     ///
     /// [`Error::Io`] where the directory cannot be written.
-    pub fn into_dir(directory: &Path) -> Result<Option<Self>, Error> {
+    pub fn create_in(directory: &Path) -> Result<Option<Self>, Error> {
         let to: PathBuf = directory.join("archive.db");
         if to.exists() {
             return Ok(None);
         }
         let to: Arc<Path> = to.into();
-        let failed = |source| io_error("creating", &to, source);
+        let failed = |source| io_error("create", &to, source);
         std::fs::create_dir_all(directory).map_err(failed)?;
         let file = NamedTempFile::with_prefix_in("archive.copy.", directory).map_err(failed)?;
         Ok(Some(Self { file, hash: Xxh3::new(), to }))
     }
 
-    /// Takes the next bytes.
+    /// Appends the next bytes.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where they cannot be written.
+    /// [`Error::Full`] and [`Error::Io`] where they cannot be written.
     pub fn write(&mut self, chunk: &[u8]) -> Result<(), Error> {
         self.hash.update(chunk);
-        self.file.write_all(chunk).map_err(|source| io_error("writing", &self.to, source))
+        self.file.write_all(chunk).map_err(|source| io_error("write", &self.to, source))
     }
 
-    /// The digest of all bytes so far, in hexadecimal.
+    /// The digest of all bytes so far, in format_digest.
     pub fn digest(&self) -> String {
-        hexadecimal(&self.hash)
+        format_digest(&self.hash)
     }
 
-    /// Puts the whole copy in its place. Which journal it belongs to is checked by the start that uses it.
+    /// Moves the complete copy to the archive's path. The start that uses it checks to which journal it
+    /// belongs.
     ///
     /// # Errors
     ///
     /// [`Error::Io`] where it cannot be synced or moved.
-    pub fn put(self) -> Result<(), Error> {
-        let failed = |source| io_error("writing", &self.to, source);
+    pub fn install(self) -> Result<(), Error> {
+        let failed = |source| io_error("write", &self.to, source);
         self.file.as_file().sync_all().map_err(failed)?;
         self.file.persist(&self.to).map_err(|error| failed(error.error))?;
         File::open(dir(&self.to)).and_then(|dir| dir.sync_all()).map_err(failed)
     }
 }
 
-/// A digest as it travels.
-pub fn hexadecimal(hash: &Xxh3) -> String {
+/// A digest in the form that the protocol carries: 32 hexadecimal digits.
+pub fn format_digest(hash: &Xxh3) -> String {
     format!("{:032x}", hash.digest128())
 }
 

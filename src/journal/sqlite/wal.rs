@@ -1,18 +1,20 @@
-//! What the write-ahead log holds after a crash: whole, cut off, or damaged. Looked at before SQLite opens the file.
+//! Inspects the write-ahead log that a crash left, before SQLite opens the file: intact, torn, or
+//! damaged.
 //!
-//! SQLite ends its reading of the log at the first frame whose checksum does not fit, and drops the rest without a word.
-//! For a write that a power cut tore that is right: it was never acknowledged. For damage it is not: what stands behind
-//! it was. The two differ in what follows, because one group is synced before the next is written:
+//! SQLite stops reading the log at the first frame whose checksum does not match, and silently drops the
+//! rest. For a write that a power failure tore that is right: it was never acknowledged. For damage it is
+//! wrong: the frames after it were acknowledged. What follows the bad frame tells the two apart, because
+//! one group is synced before the next is written:
 //!
 //! ```text
-//!  ✓ ✓ commit │ ✓ commit │ ✗ ✓ commit                    torn: at most one group is behind
-//!  ✓ ✓ commit │ ✗ commit │ ✓ ✓ commit │ ✓ commit         damaged: groups behind it were synced, and so was it
+//!  ✓ ✓ commit │ ✓ commit │ ✗ ✓ commit                    torn: at most one group follows
+//!  ✓ ✓ commit │ ✗ commit │ ✓ ✓ commit │ ✓ commit         damaged: later groups were synced, so was it
 //! ```
 //!
 //! The layout is SQLite's and fixed (sqlite.org/fileformat2.html, section 4).
 
-use super::super::{Damage, Error, Place};
-use crate::domain::Seq;
+use super::super::error::{Damage, Error};
+use lodewatch_core::domain::Seq;
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -21,124 +23,125 @@ use std::sync::Arc;
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
 
-/// SQLite's largest page, in bytes; what bounds the memory that a damaged header can ask for.
+/// SQLite's largest page, in bytes; limits the memory that a damaged header can ask for.
 const PAGE_BYTES_MAX: usize = 65_536;
 
-/// The log's two magic numbers; they differ in the order of the bytes that are summed up.
+/// The log's two magic numbers; they differ in the byte order of the checksum's numbers.
 const MAGIC_LITTLE: u32 = 0x377f_0682;
 const MAGIC_BIG: u32 = 0x377f_0683;
 
-/// What a log holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Log {
-    /// Everything in it was committed, or there is none.
-    Whole,
-    /// Behind so many whole frames stands a write that was never finished.
+pub(super) enum WalState {
+    /// Everything in the log was committed, or there is no log.
+    Intact,
+    /// The log ends with an unfinished write.
     Torn {
-        /// Frames of SQLite's log, a page each.
+        /// The frames before that write; one page each.
         frames: u64,
     },
 }
 
-/// Looks at the log beside a journal file that nobody has open.
+/// Inspects the log beside a journal file that no process has open.
 ///
 /// # Errors
 ///
 /// [`Error::Damaged`] where groups that were synced can no longer be read.
-pub(super) fn inspect(journal: &Path) -> Result<Log, Error> {
-    let path: Arc<Path> = beside(journal).into();
+pub(super) fn inspect(journal: &Path) -> Result<WalState, Error> {
+    let path: Arc<Path> = self::path(journal).into();
     let log = match File::open(&path) {
         Ok(log) => log,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Log::Whole),
-        Err(error) => return Err(Error::io("opening", &path, error)),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(WalState::Intact),
+        Err(error) => return Err(Error::io("open", &path, error)),
     };
     let bytes = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
     if bytes(journal) == 0 && bytes(&path) > 0 {
-        // SQLite would take the log for a leftover and delete it.
-        return Err(damaged(&journal.into(), "it is empty, and its log is not".to_owned()));
+        // SQLite would treat the log as a leftover and delete it.
+        let what = "it is empty, but its write-ahead log is not".to_owned();
+        return Err(damaged(&journal.into(), what));
     }
-    let found = Frames::read(BufReader::new(log)).map_err(|error| {
+    let found = WalFrames::read(BufReader::new(log)).map_err(|error| {
         if error.kind() == ErrorKind::InvalidData {
-            return damaged(&path, "its header does not fit".to_owned());
+            return damaged(&path, "the checksum of its header does not match".to_owned());
         }
-        Error::io("reading", &path, error)
+        Error::io("read", &path, error)
     })?;
-    let Frames { whole, finished, behind } = found;
-    match behind {
-        Behind::Synced => {
-            Err(damaged(&path, format!("frame {} of the log", whole.saturating_add(1))))
+    let WalFrames { intact, committed, after } = found;
+    match after {
+        AfterBadFrame::Synced => {
+            let frame = intact.saturating_add(1);
+            Err(damaged(&path, format!("the checksum of frame {frame} does not match")))
         }
-        Behind::Nothing if whole == finished => Ok(Log::Whole),
-        Behind::Nothing | Behind::Unfinished => Ok(Log::Torn { frames: finished }),
+        AfterBadFrame::Nothing if intact == committed => Ok(WalState::Intact),
+        AfterBadFrame::Nothing | AfterBadFrame::Unfinished => {
+            Ok(WalState::Torn { frames: committed })
+        }
     }
 }
 
 fn damaged(path: &Arc<Path>, what: String) -> Error {
-    Error::Damaged {
-        place: Place::File(Arc::clone(path)),
-        seq: Seq::ZERO,
-        what: Damage::Pages(what),
-    }
+    Error::damaged_file(path, Seq::ZERO, Damage::Pages(what))
 }
 
-/// The log of a journal file.
-pub(super) fn beside(journal: &Path) -> PathBuf {
+/// The path of a journal file's log.
+pub(super) fn path(journal: &Path) -> PathBuf {
     let mut name = journal.as_os_str().to_owned();
     name.push("-wal");
     PathBuf::from(name)
 }
 
-/// What stands behind the frames that SQLite reads.
+/// What follows the frames that SQLite reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Behind {
+enum AfterBadFrame {
     Nothing,
     /// Frames of this log, of one group at most.
     Unfinished,
-    /// Frames that only follow once everything before them is synced.
+    /// Frames that are only written once everything before them is synced.
     Synced,
 }
 
-struct Frames {
+struct WalFrames {
     /// How many frames SQLite reads.
-    whole: u64,
-    /// How many of them belong to a group that was committed.
-    finished: u64,
-    behind: Behind,
+    intact: u64,
+    /// How many of them belong to a committed group.
+    committed: u64,
+    after: AfterBadFrame,
 }
 
-impl Frames {
-    /// `InvalidData` for a header that was written whole and is not whole now.
+impl WalFrames {
+    /// # Errors
+    ///
+    /// `InvalidData` for a header that is damaged although frames follow it.
     fn read(mut log: impl Read) -> std::io::Result<Self> {
-        let mut frames = Self { whole: 0, finished: 0, behind: Behind::Nothing };
+        let mut frames = Self { intact: 0, committed: 0, after: AfterBadFrame::Nothing };
         let mut header = [0; HEADER_BYTES];
         if !fill(&mut log, &mut header)? {
             return Ok(frames);
         }
         let mut page = vec![0; FRAME_HEADER_BYTES];
-        let Some(layout) = Layout::parse(&header) else {
+        let Some(layout) = WalHeader::parse(&header) else {
             // A header is synced before anything follows it.
             let follows = fill(&mut log, &mut page)? && page.iter().any(|byte| *byte != 0);
             return if follows { Err(ErrorKind::InvalidData.into()) } else { Ok(frames) };
         };
         page.resize(FRAME_HEADER_BYTES.saturating_add(layout.page_bytes), 0);
-        let (mut sum, mut is_broken, mut commits_behind) = (layout.sum, false, 0_u32);
+        let (mut sum, mut is_broken, mut commits_after) = (layout.sum, false, 0_u32);
         while fill(&mut log, &mut page)? {
-            let frame = Frame { bytes: &page };
-            let of_this_log = frame.salts() == Some(layout.salts);
-            let fits = of_this_log && frame.stored() == Some(frame.sum(sum, layout.is_big));
-            is_broken |= !fits;
+            let frame = WalFrame { bytes: &page };
+            let is_of_this_log = frame.salts() == Some(layout.salts);
+            let is_intact = is_of_this_log && frame.stored() == Some(frame.sum(sum, layout.is_big));
+            is_broken |= !is_intact;
             if !is_broken {
-                frames.whole = frames.whole.saturating_add(1);
+                frames.intact = frames.intact.saturating_add(1);
                 if frame.is_commit() {
-                    frames.finished = frames.whole;
+                    frames.committed = frames.intact;
                 }
-            } else if of_this_log {
-                let is_new_group = commits_behind > 0;
-                frames.behind = if is_new_group { Behind::Synced } else { frames.behind };
-                if frames.behind == Behind::Nothing {
-                    frames.behind = Behind::Unfinished;
+            } else if is_of_this_log {
+                let is_new_group = commits_after > 0;
+                frames.after = if is_new_group { AfterBadFrame::Synced } else { frames.after };
+                if frames.after == AfterBadFrame::Nothing {
+                    frames.after = AfterBadFrame::Unfinished;
                 }
-                commits_behind = commits_behind.saturating_add(u32::from(frame.is_commit()));
+                commits_after = commits_after.saturating_add(u32::from(frame.is_commit()));
             }
             sum = frame.stored().unwrap_or(sum);
         }
@@ -146,16 +149,16 @@ impl Frames {
     }
 }
 
-/// The header, as far as it matters here.
-struct Layout {
+/// The fields of the log's header that matter here.
+struct WalHeader {
     is_big: bool,
     page_bytes: usize,
     salts: (u32, u32),
     sum: (u32, u32),
 }
 
-impl Layout {
-    /// `None` where it is not whole.
+impl WalHeader {
+    /// `None` where it is damaged.
     fn parse(header: &[u8; HEADER_BYTES]) -> Option<Self> {
         let is_big = match number(header, 0)? {
             MAGIC_BIG => true,
@@ -173,12 +176,12 @@ impl Layout {
     }
 }
 
-/// A frame: page number, pages after the commit, salts, sum; then the page.
-struct Frame<'a> {
+/// A frame: page number, pages after the commit, salts, checksum; then the page.
+struct WalFrame<'a> {
     bytes: &'a [u8],
 }
 
-impl Frame<'_> {
+impl WalFrame<'_> {
     fn is_commit(&self) -> bool {
         number(self.bytes, 4).is_some_and(|pages| pages > 0)
     }
@@ -198,7 +201,7 @@ impl Frame<'_> {
     }
 }
 
-/// SQLite's running sum over pairs of numbers.
+/// SQLite's running checksum over pairs of numbers.
 fn add((mut one, mut two): (u32, u32), bytes: &[u8], is_big: bool) -> (u32, u32) {
     for pair in bytes.as_chunks::<8>().0 {
         let read = if is_big { u64::from_be_bytes } else { u64::from_le_bytes };

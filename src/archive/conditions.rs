@@ -1,21 +1,21 @@
-//! A filter as conditions of SQL, where that is simple. What it leaves over, [`Filter::wants`] decides.
+//! Converts the simple parts of a filter to SQL conditions; [`Filter::wants`] decides the rest.
 
 use super::row::{level_number, signed};
-use crate::domain::filter::Exercises;
-use crate::domain::{Filter, Mineral};
+use lodewatch_core::domain::filter::Exercises;
+use lodewatch_core::domain::{Filter, Mineral};
 use rusqlite::types::Value;
 use std::fmt::{Display, Write};
 
-/// Conditions that all must hold, and their values.
+/// SQL conditions that must all hold, and their values.
 #[derive(Default)]
-pub(super) struct Conditions {
+pub(super) struct SqlConditions {
     sql: String,
     pub(super) values: Vec<Value>,
 }
 
-impl Conditions {
-    /// Every alert that the filter wants meets them; an alert that meets them may still not be wanted, since the
-    /// countries are not looked at.
+impl SqlConditions {
+    /// Conditions that every alert of the filter meets. An alert that meets them may still not pass the
+    /// filter, since they ignore the countries.
     pub(super) fn of(filter: &Filter) -> Self {
         let mut conditions = Self::default();
         if !filter.minerals.is_empty() {
@@ -30,8 +30,8 @@ impl Conditions {
             conditions.list(&filter.destinations);
             conditions.sql.push(')');
         }
-        if let Some(least) = filter.minimum_level {
-            conditions.number("level >=", level_number(least));
+        if let Some(lowest) = filter.minimum_level {
+            conditions.number("level >=", level_number(lowest));
         }
         match filter.exercises {
             Exercises::Exclude => conditions.number("exercise =", 0),
@@ -41,12 +41,12 @@ impl Conditions {
         conditions
     }
 
-    /// `and("sequence >", 5)`.
+    /// Adds a condition: `and("sequence >", 5)`.
     pub(super) fn and(&mut self, comparison: &str, number: u64) {
         self.number(comparison, signed(number));
     }
 
-    /// The statement that selects what meets them; without any, everything.
+    /// The statement that selects the alerts that meet the conditions; all alerts where there are none.
     pub(super) fn select(&self, columns: &str, order: &str) -> String {
         format!("SELECT {columns} FROM alerts WHERE TRUE{} ORDER BY {order}", self.sql)
     }
@@ -56,9 +56,9 @@ impl Conditions {
         self.values.push(Value::Integer(number));
     }
 
-    /// A single name is found by the column's index, in the order of sequences. Several would have to be sorted, all
-    /// there are of them; reading in order and passing over the others ends as soon as enough is found (`+` keeps
-    /// SQLite from the index).
+    /// A single name uses the column's index, which yields sequences in order. For several names SQLite
+    /// would have to sort every match; a scan in order that skips the rest stops as soon as it has enough
+    /// (`+` keeps SQLite from using the index).
     fn one_of<T: Display>(&mut self, column: &str, names: impl IntoIterator<Item = T>) {
         let names: Vec<T> = names.into_iter().collect();
         let plus = match names.as_slice() {

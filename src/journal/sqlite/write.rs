@@ -1,11 +1,12 @@
-//! A new journal file out of entries: what backup, restore, salvage and import have in common.
+//! Makes a new journal file from entries: what backup, restore, salvage and import have in common.
 
-use super::super::{Error, codec, lock, new_epoch};
-use super::failure;
+use super::super::codec;
+use super::super::data_dir::{lock_dir, new_epoch};
+use super::super::error::Error;
 use super::file;
 use super::tables;
-use crate::domain::{Entry, Epoch, Seq};
 use crate::sqlite::checkpoint;
+use lodewatch_core::domain::{Entry, Epoch, Seq};
 use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
@@ -13,20 +14,21 @@ use std::sync::Arc;
 /// Entries of one transaction.
 const GROUP_ENTRIES: usize = 4096;
 
-/// Writes a journal with an epoch of its own into a directory that has none, and gives its epoch and its head.
+/// Writes a journal with an epoch of its own into a directory that has none; returns its epoch and its
+/// head.
 ///
-/// The file has its name only once everything is in it and durable: what is cut short leaves `journal.partial.db` behind,
-/// which nothing reads, and the next try begins anew.
+/// The file gets its name once everything in it is durable. A write that is interrupted leaves
+/// `journal.partial.db` behind, which nothing reads and the next write replaces.
 ///
 /// # Errors
 ///
-/// What the entries end with; [`Error::Exists`] where the directory has a journal; [`Error::Locked`], [`Error::Full`] and
-/// [`Error::Io`].
-pub fn write_new<E: From<Error>>(
+/// The error of `entries`; [`Error::Exists`] where the directory has a journal; [`Error::Locked`],
+/// [`Error::Full`] and [`Error::Io`].
+pub fn write_journal<E: From<Error>>(
     dir: &Path,
     entries: impl Iterator<Item = Result<Entry, E>>,
 ) -> Result<(Epoch, Seq), E> {
-    let _lock = lock::take(dir)?;
+    let _lock = lock_dir(dir)?;
     let path: Arc<Path> = dir.join("journal.db").into();
     if path.exists() {
         return Err(Error::Exists { file: path }.into());
@@ -37,11 +39,11 @@ pub fn write_new<E: From<Error>>(
         let _ = fs::remove_file(dir.join(format!("journal.partial.db{suffix}")));
     }
     let written = fill(&partial, entries)?;
-    let name = || {
+    let rename = || {
         fs::rename(&partial, &path)?;
         File::open(dir)?.sync_all()
     };
-    name().map_err(|error| Error::io("naming", &path, error))?;
+    rename().map_err(|error| Error::io("create", &path, error))?;
     Ok(written)
 }
 
@@ -49,7 +51,7 @@ fn fill<E: From<Error>>(
     path: &Arc<Path>,
     mut entries: impl Iterator<Item = Result<Entry, E>>,
 ) -> Result<(Epoch, Seq), E> {
-    let failed = |error| failure::sqlite("writing", path, Seq::ZERO, error);
+    let failed = |error| Error::sqlite("write", path, Seq::ZERO, error);
     let connection = file::connect(path).map_err(failed)?;
     let epoch = new_epoch();
     tables::create(&connection, epoch).map_err(failed)?;

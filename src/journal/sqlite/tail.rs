@@ -1,9 +1,10 @@
-//! The readers: each with a connection of its own, reading in chunks up to the head.
+//! The readers: each has a connection of its own and reads in chunks up to the head.
 
-use super::super::{BoxFuture, Damage, Error, TAIL_BYTES_MAX, TAIL_ENTRIES_MAX, Tail, codec};
-use super::failure;
+use super::super::codec;
+use super::super::contract::{BoxFuture, TAIL_BYTES_MAX, TAIL_ENTRIES_MAX, Tail};
+use super::super::error::{Damage, Error};
 use super::tables;
-use crate::domain::{Entry, Seq, Timestamp};
+use lodewatch_core::domain::{Entry, Seq, Timestamp};
 use rusqlite::{Connection, Row, params};
 use std::path::Path;
 use std::sync::Arc;
@@ -14,12 +15,12 @@ const SELECT: &str = "
     WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3";
 
 /// Waits for the head to rise, then reads up to it.
-pub(super) struct EmbeddedTail {
+pub(super) struct SqliteTail {
     pub(super) head: watch::Receiver<Seq>,
-    pub(super) chunks: Chunks,
+    pub(super) chunks: ChunkReader,
 }
 
-impl Tail for EmbeddedTail {
+impl Tail for SqliteTail {
     fn next(&mut self) -> BoxFuture<'_, Result<Vec<Entry>, Error>> {
         Box::pin(async move {
             let after = self.chunks.after;
@@ -29,17 +30,17 @@ impl Tail for EmbeddedTail {
     }
 }
 
-/// A place in the file, and a connection to read on from there.
-pub(super) struct Chunks {
+/// A position in the file, and a connection to read on from there.
+pub(super) struct ChunkReader {
     pub(super) connection: Connection,
     pub(super) file: Arc<Path>,
     /// The last entry that was read.
     pub(super) after: Seq,
 }
 
-impl Chunks {
-    /// The next entries, up to a head that is not reached yet, that fit in one chunk; at least one. Entries before a
-    /// damaged one are given first.
+impl ChunkReader {
+    /// The next entries up to `head`, which is after `self.after`, as many as fit in one chunk; at least
+    /// one. Entries before a damaged one come first.
     pub(super) fn read(&mut self, head: Seq) -> Result<Vec<Entry>, Error> {
         let mut entries = Vec::new();
         let read = self.read_into(&mut entries, head);
@@ -54,7 +55,7 @@ impl Chunks {
     fn read_into(&self, entries: &mut Vec<Entry>, head: Seq) -> Result<(), Error> {
         let mut expected = self.after.next();
         let mut bytes = 0_usize;
-        let failed = |error| failure::sqlite("reading", &self.file, self.after.next(), error);
+        let failed = |error| Error::sqlite("read", &self.file, self.after.next(), error);
         let mut select = self.connection.prepare_cached(SELECT).map_err(failed)?;
         let limit = i64::try_from(TAIL_ENTRIES_MAX).expect("some thousand");
         let bounds = params![self.after.0.cast_signed(), head.0.cast_signed(), limit];
@@ -69,9 +70,9 @@ impl Chunks {
         Ok(())
     }
 
-    /// The entry of a row, and its size; proves that it is the expected one, as it was written.
+    /// The entry of a row and its size; checks its position and its checksum.
     fn parse(&self, row: &Row<'_>, expected: Seq) -> Result<(Entry, usize), Error> {
-        let failed = |error| failure::sqlite("reading", &self.file, expected, error);
+        let failed = |error| Error::sqlite("read", &self.file, expected, error);
         let seq = Seq(row.get::<_, i64>(0).map_err(failed)?.cast_unsigned());
         if seq != expected {
             return Err(self.damaged(expected, Damage::Missing));
@@ -88,7 +89,7 @@ impl Chunks {
         }
     }
 
-    fn damaged(&self, seq: Seq, what: Damage) -> Error {
-        failure::damaged(&self.file, seq, what)
+    fn damaged(&self, seq: Seq, damage: Damage) -> Error {
+        Error::damaged_file(&self.file, seq, damage)
     }
 }
