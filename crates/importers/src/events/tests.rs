@@ -132,10 +132,10 @@ fn a_damaged_list_is_an_error_that_names_line_and_column() {
         let error = read(whole.replacen(from, to, 1).as_bytes()).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
     };
-    check("event_id", "id", "line 1: the header \"id, title");
+    check("event_id", "id", "line 1: unknown header \"id, title");
     check("detail,", "details,", "line 1: column detail is missing");
     check("CHN-TECH,", "CHN TECH,", "line 10, column event_id: \"CHN TECH\" is not 1 to 64");
-    check("CHN-TECH,", "CHN-MIL,", "line 10, column event_id: \"CHN-MIL\" is not an id of its own");
+    check("CHN-TECH,", "CHN-MIL,", "line 10, column event_id: \"CHN-MIL\" is not a unique id");
     check("Know-how,CHN", "Know-how,XKX1", "line 10, column imposing: \"XKX1\" is not a country");
     check(
         "lithium,technology",

@@ -19,8 +19,7 @@ use std::collections::BTreeSet;
 pub fn read(bytes: &[u8]) -> Result<ImportedThreats, Error> {
     let sheet = Sheet::parse(bytes)?;
     if !sheet.has("Intervention ID") {
-        let expected =
-            "an export of Global Trade Alert (Intervention ID, State Act ID, ...)";
+        let expected = "an export of Global Trade Alert (Intervention ID, State Act ID, ...)";
         return Err(Error::UnknownHeader { header: sheet.shown_header(), expected });
     }
     let columns = Columns::find(&sheet)?;

@@ -127,7 +127,7 @@ fn every_error_is_reported_at_once_with_line_and_column() {
         let error = read(EXPORT.replacen(from, to, 1).as_bytes()).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
     };
-    check("Intervention ID", "id", "line 1: the header \"id, State Act ID");
+    check("Intervention ID", "id", "line 1: unknown header \"id, State Act ID");
     check(
         "\"260400, 740400\"",
         "2604",
