@@ -5,7 +5,7 @@ use super::file::{self, FileStamp, SourceFile};
 use super::publishing::{Publishing, blocking};
 use super::{Error, Rounds};
 use crate::config::{Feed, FeedSource};
-use crate::fetch::{self, Bounds, Poller, Validators};
+use crate::fetch::{self, AnswerLimits, Poller, Validators};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use http::{HeaderValue, Uri};
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 /// The limits of one answer.
-const BOUNDS: Bounds = Bounds { bytes: 1 << 30, time: Duration::from_mins(10) };
+const LIMITS: AnswerLimits = AnswerLimits { bytes_max: 1 << 30, timeout: Duration::from_mins(10) };
 /// A file is read once two checks in a row find it the same. The second check comes after this time, or
 /// with the next round where that is sooner.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -135,7 +135,7 @@ impl Follower {
             }
             Some(_) | None => Validators::default(),
         };
-        match poller.get(url, &known, authorization, BOUNDS).await {
+        match poller.get(url, &known, authorization, LIMITS).await {
             Ok(None) => {
                 self.publishing.report_unchanged("")?;
                 Ok(NextCheck::Round)
@@ -238,7 +238,7 @@ fn read_authorization(path: &Path) -> Result<HeaderValue, String> {
             path.display()
         )
     };
-    fetch::authorization(&file).ok_or_else(invalid)
+    fetch::parse_authorization(&file).ok_or_else(invalid)
 }
 
 #[cfg(test)]
