@@ -64,7 +64,7 @@ pub enum Error {
         source: archive::Error,
     },
     /// The file of identities cannot be used.
-    #[error("nobody is known")]
+    #[error(transparent)]
     Access(#[from] access::Error),
     /// Certificates and keys cannot be used.
     #[error("connections cannot be encrypted")]

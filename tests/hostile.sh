@@ -6,4 +6,4 @@
 # share this machine. Release build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-LODEWATCH_HOSTILE_SECONDS=${1:-10} cargo test --locked --release --test it others_are_answered_beside -- --nocapture
+LODEWATCH_HOSTILE_SECONDS=${1:-10} cargo test --locked --release --test it a_publisher_is_served_beside -- --nocapture

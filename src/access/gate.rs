@@ -1,10 +1,10 @@
-//! From what a caller shows to who it is, and whether it may.
+//! From a call's credentials to its identity, and whether that may call the method.
 
-use super::denials::Denials;
+use super::denials::DenialLog;
 use super::identities::Identities;
-use super::identity::{Admission, Identity};
-use super::jwt::Jwt;
-use super::methods::{Who, method};
+use super::identity::{Identity, Revocation};
+use super::jwt::TokenVerifier;
+use super::methods::{MethodAccess, find_method};
 use crate::clock::Clock;
 use crate::config::Access;
 use lodewatch_toml_reader::Problems;
@@ -13,151 +13,143 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// The largest file of identities that is read, in bytes.
+/// Bytes of the largest file of identities.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
-/// What a caller shows.
+/// What a call is authenticated by.
 #[derive(Clone, Copy)]
-pub struct Credentials<'a> {
-    /// The names in the certificate that its connection was proved with.
+pub struct CallCredentials<'a> {
+    /// The names in the client certificate of its connection; empty without one.
     pub certificate: &'a [String],
-    /// The bearer token of the call: `None` without one, an error where the header is no bearer token.
-    pub bearer: Option<Result<&'a str, Malformed>>,
+    /// The bearer token: `None` without the header, an error where the header holds something else.
+    pub bearer: Option<Result<&'a str, MalformedHeader>>,
 }
 
-/// A header `authorization` that is no bearer token.
+/// The header `authorization` does not hold one bearer token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Malformed;
+pub struct MalformedHeader;
 
-/// Why a call is not answered.
+/// Why a call is denied.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Denied {
-    /// It shows nothing that is known. Why is not said: that would help to find what is.
+pub enum CallDenied {
+    /// No valid credentials. The response does not say why: that would help to guess valid ones.
     Unauthenticated,
     /// The table has no row for this method.
-    Unknown {
-        /// Who calls.
-        identity: Arc<Identity>,
-    },
-    /// It has none of the roles.
-    Role {
-        /// Who calls.
-        identity: Arc<Identity>,
-        /// Who may.
-        who: Who,
-    },
+    UnknownMethod { identity: Arc<Identity> },
+    /// The identity has none of the roles.
+    RoleMissing { identity: Arc<Identity>, access: MethodAccess },
 }
 
-/// Why the file of identities cannot be used.
+/// Why identities cannot be loaded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It cannot be read.
-    #[error("cannot read identities from {}: {why}", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        why: String,
-    },
-    /// The keys of JSON web tokens cannot be used.
-    #[error("access.jwt.keys cannot be used: {0}")]
+    #[error("cannot load identities from {}: {why}", path.display())]
+    Read { path: PathBuf, why: String },
+    #[error("cannot load the keys of access.jwt.keys: {0}")]
     Keys(String),
-    /// It is faulty.
     #[error("cannot load identities from {}:\n  {problems}", path.display())]
-    Faulty {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong with it.
-        problems: Problems,
-    },
+    Invalid { path: PathBuf, problems: Problems },
 }
 
 /// Decides who a caller is, and whether it may call a method.
 pub struct Gate {
-    ways: Ways,
-    denials: Denials,
+    mode: AccessMode,
+    denials: DenialLog,
 }
 
-enum Ways {
-    /// No authentication is configured: everybody is this.
+enum AccessMode {
+    /// No authentication is configured: every caller is this identity.
     Open(Arc<Identity>),
-    /// Whoever the file knows.
-    Known { file: PathBuf, identities: watch::Sender<Arc<Identities>>, jwt: Option<Box<Jwt>> },
+    /// Callers are the identities of the file.
+    Authenticated {
+        file: PathBuf,
+        identities: watch::Sender<Arc<Identities>>,
+        jwt: Option<Box<TokenVerifier>>,
+    },
 }
 
 impl Gate {
-    /// As configured; `unproved` is everybody's name where no authentication is.
+    /// `open_name` is the name of every caller where no authentication is configured.
     ///
     /// # Errors
     ///
-    /// When the file of identities cannot be used.
-    pub fn open(config: &Access, clock: Clock, unproved: &str) -> Result<Self, Error> {
+    /// When identities cannot be loaded.
+    pub fn open(config: &Access, clock: Clock, open_name: &str) -> Result<Self, Error> {
         let Some(file) = config.identities.clone() else {
-            let ways = Ways::Open(Arc::new(Identity::unproved(unproved)));
-            return Ok(Self { ways, denials: Denials::default() });
+            let mode = AccessMode::Open(Arc::new(Identity::unauthenticated(open_name)));
+            return Ok(Self { mode, denials: DenialLog::default() });
         };
         let identities = watch::Sender::new(Arc::new(read(&file)?));
-        let jwt = config.jwt.as_ref().map(|jwt| Jwt::open(jwt, clock).map(Box::new)).transpose();
+        let jwt = config
+            .jwt
+            .as_ref()
+            .map(|jwt| TokenVerifier::open(jwt, clock).map(Box::new))
+            .transpose();
         let jwt = jwt.map_err(Error::Keys)?;
-        Ok(Self { ways: Ways::Known { file, identities, jwt }, denials: Denials::default() })
+        let mode = AccessMode::Authenticated { file, identities, jwt };
+        Ok(Self { mode, denials: DenialLog::default() })
     }
 
-    /// Reads the file again. Who is no longer let in as before must prove anew who it is.
+    /// Reads the file again. Identities that lost a role or a way to authenticate are revoked:
+    /// their streams end, and they must authenticate again.
     ///
     /// # Errors
     ///
-    /// When it cannot be used; those before stay.
+    /// When identities cannot be loaded; the previous ones stay in force.
     pub fn reload(&self) -> Result<(), Error> {
-        if let Ways::Known { file, identities, .. } = &self.ways {
+        if let AccessMode::Authenticated { file, identities, .. } = &self.mode {
             let mut read = read(file)?;
-            let ended = read.replace(&identities.borrow());
+            let revoked = read.replace(&identities.borrow());
             identities.send_replace(Arc::new(read));
-            ended.iter().for_each(Admission::end);
+            revoked.iter().for_each(Revocation::revoke);
         }
         Ok(())
     }
 
-    /// Who calls a method, where it may; `None` is somebody unknown, where anyone may.
+    /// The identity of a call that is allowed; `None` for an unauthenticated caller of a method
+    /// that anyone may call.
     ///
     /// # Errors
     ///
-    /// Why it may not.
+    /// Why the call is denied.
     pub async fn admit(
         &self,
         path: &str,
-        credentials: Credentials<'_>,
-    ) -> Result<Option<Arc<Identity>>, Denied> {
-        let row = method(path);
+        credentials: CallCredentials<'_>,
+    ) -> Result<Option<Arc<Identity>>, CallDenied> {
+        let row = find_method(path);
         let identity = self.identify(credentials).await;
-        if row.is_some_and(|row| row.who == Who::Anyone) {
+        if row.is_some_and(|row| row.access == MethodAccess::Anyone) {
             return Ok(identity);
         }
-        let identity = identity.ok_or(Denied::Unauthenticated)?;
-        match row.map(|row| row.who) {
-            Some(who) if who.allows(&identity.roles) => Ok(Some(identity)),
-            Some(who) => Err(Denied::Role { identity, who }),
-            None => Err(Denied::Unknown { identity }),
+        let identity = identity.ok_or(CallDenied::Unauthenticated)?;
+        match row.map(|row| row.access) {
+            Some(access) if access.allows(&identity.roles) => Ok(Some(identity)),
+            Some(access) => Err(CallDenied::RoleMissing { identity, access }),
+            None => Err(CallDenied::UnknownMethod { identity }),
         }
     }
 
     /// Logs that a call was denied.
-    pub fn log(&self, denied: &Denied, peer: IpAddr, path: &str) {
+    pub fn log(&self, denied: &CallDenied, peer: IpAddr, path: &str) {
         self.denials.log(denied, peer, path);
     }
 
-    /// What a call shows goes before what its connection shows: a wrong token is never made good by a certificate.
-    async fn identify(&self, credentials: Credentials<'_>) -> Option<Arc<Identity>> {
-        match &self.ways {
-            Ways::Open(everybody) => Some(Arc::clone(everybody)),
-            Ways::Known { identities, jwt, .. } => {
+    /// The call's token goes before the connection's certificate: a valid certificate does not make
+    /// up for an invalid token.
+    async fn identify(&self, credentials: CallCredentials<'_>) -> Option<Arc<Identity>> {
+        match &self.mode {
+            AccessMode::Open(identity) => Some(Arc::clone(identity)),
+            AccessMode::Authenticated { identities, jwt, .. } => {
                 let known = Arc::clone(&identities.borrow());
                 match credentials.bearer {
                     Some(Ok(token)) => match (known.by_token(token), jwt) {
-                        // Boxed: an issuer is rarely asked for keys, and every call would have room for it.
+                        // Boxed: keys are rarely fetched, and every call's future would have room
+                        // for it.
                         (None, Some(jwt)) => Box::pin(jwt.identify(token, &known)).await,
                         (found, _) => found,
                     },
-                    Some(Err(Malformed)) => None,
+                    Some(Err(MalformedHeader)) => None,
                     None => known.by_certificate(credentials.certificate),
                 }
             }
@@ -169,8 +161,10 @@ fn read(path: &Path) -> Result<Identities, Error> {
     let unreadable = |why: String| Error::Read { path: path.to_owned(), why };
     let size = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.len();
     if size > FILE_BYTES_MAX {
-        return Err(unreadable(format!("{size} bytes; at most {FILE_BYTES_MAX} are read")));
+        return Err(unreadable(format!(
+            "it has {size} bytes; at most {FILE_BYTES_MAX} are allowed"
+        )));
     }
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
-    Identities::parse(&text).map_err(|problems| Error::Faulty { path: path.to_owned(), problems })
+    Identities::parse(&text).map_err(|problems| Error::Invalid { path: path.to_owned(), problems })
 }

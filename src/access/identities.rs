@@ -12,9 +12,9 @@
 //! claims = ["lodewatch-importer"]            # values of the roles claim of JSON web tokens
 //! ```
 
-use super::identity::{Admission, Grant, Identity};
+use super::identity::{Identity, PublishGrant, Revocation};
 use super::methods::Role;
-use super::token::Hash;
+use super::token::TokenHash;
 use crate::domain::slug::ALLOWED;
 use crate::domain::{Mineral, Slug};
 use lodewatch_toml_reader::{Collector, Node, Problem, Problems, Table, parse};
@@ -32,7 +32,7 @@ pub struct Identities {
     /// How each identity authenticates, in the same order.
     credentials: Vec<CredentialSet>,
     /// Each with the index of its identity.
-    tokens: Vec<(Hash, u32)>,
+    tokens: Vec<(TokenHash, u32)>,
     certificates: BTreeMap<String, usize>,
     claims: BTreeMap<String, usize>,
 }
@@ -40,7 +40,7 @@ pub struct Identities {
 /// How an identity authenticates.
 #[derive(Debug)]
 struct CredentialSet {
-    tokens: Vec<Hash>,
+    tokens: Vec<TokenHash>,
     certificates: Vec<String>,
     claims: Vec<String>,
 }
@@ -99,8 +99,9 @@ impl Identities {
         let grant = grant(&mut table, roles.contains(&Role::Publisher));
         let credentials = self.credentials(&mut table, index);
         let name = name.map_or_else(|| Arc::from(""), |name| Arc::from(name.as_str()));
-        let admission = Admission::default();
-        self.all.push(Arc::new(Identity { name, roles, grant, proved: true, admission }));
+        let revocation = Revocation::default();
+        let identity = Identity { name, roles, grant, is_authenticated: true, revocation };
+        self.all.push(Arc::new(identity));
         self.credentials.push(credentials);
     }
 
@@ -112,7 +113,8 @@ impl Identities {
             table.reject("", "needs at least one of token_sha256, certificates and claims");
         }
         for part in token_sha256 {
-            let hash = part.read(|text| Hash::parse(text).ok_or("must be 64 hexadecimal digits"));
+            let hash =
+                part.read(|text| TokenHash::parse(text).ok_or("must be 64 hexadecimal digits"));
             let Some(hash) = hash else { continue };
             if self.tokens.iter().any(|(one, _)| *one == hash) {
                 part.reject("is listed twice");
@@ -125,10 +127,10 @@ impl Identities {
         CredentialSet { tokens, certificates, claims }
     }
 
-    /// Replaces the identities of `before`: who is in both stays connected. Returns the admissions
-    /// of those that are not, to be ended once these are in force.
-    pub fn replace(&mut self, before: &Self) -> Vec<Admission> {
-        let mut ended = Vec::new();
+    /// Replaces the identities of `before`: those in both stay connected. Returns the
+    /// revocations of those that are not, to be revoked once these are in force.
+    pub fn replace(&mut self, before: &Self) -> Vec<Revocation> {
+        let mut revoked = Vec::new();
         for (identity, credentials) in before.all.iter().zip(&before.credentials) {
             let mut these = self.all.iter().zip(&self.credentials);
             let same = these.position(|(one, other)| {
@@ -138,19 +140,19 @@ impl Identities {
                     && other.includes(credentials)
             });
             match same.and_then(|at| self.all.get_mut(at)) {
-                Some(kept) => Arc::make_mut(kept).admission = identity.admission.clone(),
-                None => ended.push(identity.admission.clone()),
+                Some(kept) => Arc::make_mut(kept).revocation = identity.revocation.clone(),
+                None => revoked.push(identity.revocation.clone()),
             }
         }
-        ended
+        revoked
     }
 
     /// The identity of a token. Takes the same time for every token, known or not.
     pub fn by_token(&self, token: &str) -> Option<Arc<Identity>> {
-        let sent = Hash::of(token);
+        let sent = TokenHash::of(token);
         let mut found = u32::MAX;
         for (hash, index) in &self.tokens {
-            let is: Choice = sent.is(hash);
+            let is: Choice = sent.ct_eq(hash);
             found.conditional_assign(index, is);
         }
         self.all.get(usize::try_from(found).ok()?).cloned()
@@ -192,7 +194,7 @@ fn add_names(known: &mut BTreeMap<String, usize>, parts: &[Node<'_>], index: usi
     names.collect()
 }
 
-fn grant(table: &mut Table<'_>, is_publisher: bool) -> Grant {
+fn grant(table: &mut Table<'_>, is_publisher: bool) -> PublishGrant {
     let feeds = parts(table, "feeds");
     let minerals = table.optional("minerals");
     let others = table
@@ -213,7 +215,7 @@ fn grant(table: &mut Table<'_>, is_publisher: bool) -> Grant {
         Mineral::all().filter(is_granted).collect()
     });
     let feeds: BTreeSet<Slug> = feeds.iter().filter_map(|part| part.read(parse_slug)).collect();
-    Grant { feeds, minerals, others }
+    PublishGrant { feeds, minerals, others }
 }
 
 fn parse_slug(text: &str) -> Result<Slug, String> {
@@ -226,7 +228,7 @@ mod tests {
 
     #[test]
     fn an_identity_is_found_by_its_credentials_only() {
-        let (token, other) = (Hash::of("secret"), Hash::of("new secret"));
+        let (token, other) = (TokenHash::of("secret"), TokenHash::of("new secret"));
         let text = format!(
             "[[identities]]\nname = \"desk\"\nroles = [\"operator\"]\ntoken_sha256 = [\"{token}\", \"{other}\"]\n\
              [[identities]]\nname = \"importer\"\nroles = [\"publisher\"]\nfeeds = [\"usgs\"]\nminerals = [\"REE\"]\n\
@@ -252,7 +254,7 @@ mod tests {
 
     #[test]
     fn an_identity_with_fewer_rights_or_replaced_credentials_must_authenticate_again() {
-        let (first, second) = (Hash::of("first"), Hash::of("second"));
+        let (first, second) = (TokenHash::of("first"), TokenHash::of("second"));
         let file = |roles: &str, tokens: &str| {
             let entry = format!(
                 "[[identities]]\nname = \"desk\"\nroles = [{roles}]\ntoken_sha256 = [{tokens}]\n"
@@ -266,8 +268,8 @@ mod tests {
             let ended = now.replace(before).len();
             let kept = now.all.iter().zip(&before.all);
             let kept = kept.filter(|(now, before)| {
-                before.admission.end();
-                now.admission.has_ended()
+                before.revocation.revoke();
+                now.revocation.is_revoked()
             });
             (ended, kept.count())
         };

@@ -1,6 +1,7 @@
-//! The keys of an issuer of JSON web tokens: kept, and read again when a token names one that is not among them.
+//! The keys of an issuer of JSON web tokens: cached, and read again when they are old or a token
+//! names one that is not among them.
 
-use crate::fetch::{self, Bounds};
+use crate::fetch::{self, AnswerLimits};
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{JwkSet, PublicKeyUse};
 use std::sync::Arc;
@@ -8,30 +9,28 @@ use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
-/// The largest key set, in bytes.
+/// Bytes of the largest key set.
 const BYTES_MAX: usize = 1 << 20;
-/// They are not read again sooner, whatever tokens name.
-const AGAIN_AFTER: Duration = Duration::from_secs(10);
-/// They are read again when they are so old, so that a key that was withdrawn does not count for ever.
+/// The least time between two readings, regardless of the keys that tokens name.
+const READ_INTERVAL_MIN: Duration = Duration::from_secs(10);
+/// Keys that are older are read again, so that a withdrawn key stops being valid.
 const AGE_MAX: Duration = Duration::from_mins(5);
-/// How long it may take to fetch them.
-const PATIENCE: Duration = Duration::from_secs(5);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The keys of an issuer.
 pub(super) struct KeySet {
     /// The path of a file, or a URL.
     from: String,
     keys: watch::Sender<Arc<JwkSet>>,
-    /// When they were asked for last. Held while they are: who needs them waits for one answer.
-    asked: Mutex<Option<Instant>>,
+    /// When they were read last. Locked while they are read: callers wait for one reading.
+    read_at: Mutex<Option<Instant>>,
 }
 
 impl KeySet {
-    /// Reads a file at once; what a URL has is read when it is needed.
+    /// `from` is a file, which is read at once, or a URL, which is fetched when a key is needed.
     ///
     /// # Errors
     ///
-    /// Where the file cannot be used, or the URL is none.
+    /// Where the file cannot be read, or the URL is malformed.
     pub(super) fn open(from: &str) -> Result<Self, String> {
         let keys = if is_url(from) {
             from.parse::<http::Uri>().map_err(|error| format!("{from}: {error}"))?;
@@ -40,24 +39,25 @@ impl KeySet {
             read(from)?
         };
         let keys = watch::Sender::new(Arc::new(keys));
-        Ok(Self { from: from.to_owned(), keys, asked: Mutex::new(None) })
+        Ok(Self { from: from.to_owned(), keys, read_at: Mutex::new(None) })
     }
 
-    /// The key of this name. One that is not known is asked for, at most every ten seconds; where nobody answers, those from
-    /// before stay.
+    /// The key of this name. Reads the keys again where it is unknown, at most every ten seconds;
+    /// where that fails, the previous keys stay valid.
     pub(super) async fn find(&self, name: &str) -> Option<DecodingKey> {
         if let Some(key) = self.known(name) {
-            if let Ok(mut asked) = self.asked.try_lock()
-                && asked.is_none_or(|asked| asked.elapsed() >= AGE_MAX)
+            if let Ok(mut read_at) = self.read_at.try_lock()
+                && read_at.is_none_or(|at| at.elapsed() >= AGE_MAX)
             {
-                self.ask(&mut asked).await;
+                self.read_again(&mut read_at).await;
                 return self.known(name);
             }
             return Some(key);
         }
-        let mut asked = self.asked.lock().await;
-        if self.known(name).is_none() && asked.is_none_or(|asked| asked.elapsed() >= AGAIN_AFTER) {
-            self.ask(&mut asked).await;
+        let mut read_at = self.read_at.lock().await;
+        if self.known(name).is_none() && read_at.is_none_or(|at| at.elapsed() >= READ_INTERVAL_MIN)
+        {
+            self.read_again(&mut read_at).await;
         }
         self.known(name)
     }
@@ -73,8 +73,8 @@ impl KeySet {
         DecodingKey::from_jwk(key).ok().filter(|_| signs)
     }
 
-    async fn ask(&self, asked: &mut Option<Instant>) {
-        *asked = Some(Instant::now());
+    async fn read_again(&self, read_at: &mut Option<Instant>) {
+        *read_at = Some(Instant::now());
         let read = if is_url(&self.from) { self.fetch().await } else { read(&self.from) };
         match read {
             Ok(keys) => {
@@ -82,8 +82,8 @@ impl KeySet {
             }
             Err(why) => {
                 tracing::warn!(
-                    why,
-                    "the keys of JSON web tokens cannot be read; those before stay"
+                    error = why,
+                    "cannot read the keys of JSON web tokens; keeping the previous keys"
                 );
             }
         }
@@ -92,10 +92,12 @@ impl KeySet {
     async fn fetch(&self) -> Result<JwkSet, String> {
         let uri = self.from.parse().map_err(|error| format!("{}: {error}", self.from))?;
         let connector = fetch::connector();
-        let connector = connector.map_err(|error| format!("the system's authorities: {error}"))?;
-        let bounds = Bounds { bytes: BYTES_MAX, time: PATIENCE };
-        let answer = fetch::get(connector, uri, bounds).await;
-        parse(&self.from, &answer.map_err(|why| format!("{}: {why}", self.from))?)
+        let connector = connector.map_err(|error| {
+            format!("cannot load the system's certificate authorities: {error}")
+        })?;
+        let limits = AnswerLimits { bytes_max: BYTES_MAX, timeout: FETCH_TIMEOUT };
+        let fetched = fetch::get(connector, uri, limits).await;
+        parse(&self.from, &fetched.map_err(|why| format!("{}: {why}", self.from))?)
     }
 }
 
@@ -109,5 +111,6 @@ fn read(path: &str) -> Result<JwkSet, String> {
 }
 
 fn parse(from: &str, bytes: &[u8]) -> Result<JwkSet, String> {
-    serde_json::from_slice(bytes).map_err(|error| format!("{from} is no JSON web key set: {error}"))
+    serde_json::from_slice(bytes)
+        .map_err(|error| format!("{from} is not a JSON web key set: {error}"))
 }

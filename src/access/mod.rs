@@ -1,28 +1,34 @@
-//! Who may do what: identities, their roles, and one table of methods.
+//! Authentication and authorisation: identities, their roles, and one table of methods.
 //!
 //! ```text
-//! call ─ certificate, token ─► Gate ─► Identity ─ METHODS: may its role? ─► service ─ Grant: this feed, this mineral? ─► journal
-//!                                │ none: unauthenticated        │ no: denied                  │ no: denied
+//! call ─ certificate, token ─► Gate ─► Identity ─► METHODS ─► service ─► PublishGrant ─► journal
+//!                               │                     │                       │
+//!                               ▼ unknown             ▼ no role               ▼ feed, mineral
+//!                        UNAUTHENTICATED       PERMISSION_DENIED       PERMISSION_DENIED
 //! ```
 //!
-//! - [`Role`], [`METHODS`]: the table; what has no row is denied
-//! - [`Identity`], [`Grant`]: who somebody is, and for which feeds and minerals a publisher speaks
+//! - [`Role`], [`METHODS`]: who may call which method; a method without a row is denied
+//! - [`Identity`], [`PublishGrant`]: a caller, and the feeds and minerals it may publish
 //! - [`Identities`]: the file of identities
-//! - [`token`]: random texts of which the file holds a hash
-//! - `jwt`, `key_set`, `signature`: JSON web tokens of somebody else's issuer
-//! - [`Gate`]: from what a caller shows to who it is; reads the file again when it changes
+//! - [`token`]: random bearer tokens, of which the file holds a hash
+//! - `jwt`, `key_set`, `signature`: JSON web tokens of another issuer
+//! - [`Gate`]: from a call's credentials to its identity; reads the file again when it changes
+//! - `denials`: denied calls in the log, at a bounded rate
+
+mod methods;
+
+mod identities;
+mod identity;
+pub mod token;
+
+mod jwt;
+mod key_set;
+mod signature;
 
 mod denials;
 mod gate;
-mod identities;
-mod identity;
-mod jwt;
-mod key_set;
-mod methods;
-mod signature;
-pub mod token;
 
-pub use gate::{Credentials, Denied, Error, Gate, Malformed};
+pub use gate::{CallCredentials, CallDenied, Error, Gate, MalformedHeader};
 pub use identities::Identities;
-pub use identity::{Admission, Grant, Identity, Overstep};
-pub use methods::{METHODS, Method, Role, Who, method};
+pub use identity::{Identity, PublishDenied, PublishGrant, Revocation};
+pub use methods::{METHODS, Method, MethodAccess, Role, find_method};

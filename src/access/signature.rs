@@ -1,4 +1,4 @@
-//! Signatures of JSON web tokens, proved by ring: `RS256`, `ES256` and `EdDSA`, and nothing else.
+//! Signatures of JSON web tokens, verified by ring: `RS256`, `ES256` and `EdDSA`, and nothing else.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
@@ -9,29 +9,30 @@ use ring::signature::{
     UnparsedPublicKey, VerificationAlgorithm,
 };
 
-/// The algorithms that are taken. None of them is symmetric: a public key is never a secret to sign with.
+/// The accepted algorithms. None is symmetric: a public key must never serve as a secret to sign
+/// with.
 pub(super) const ALGORITHMS: [Algorithm; 3] =
     [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
 
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: |_, _| Err(Error::from(ErrorKind::UnsupportedAlgorithm)),
-    verifier_factory: |algorithm, key| Ok(Box::new(ByRing::new(*algorithm, key)?)),
+    verifier_factory: |algorithm, key| Ok(Box::new(RingVerifier::new(*algorithm, key)?)),
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Has the library prove signatures by ring, from now on.
+/// Makes the library verify signatures by ring.
 pub(super) fn install() {
-    // A second time is no harm: there is no other.
+    // Fails only when it is installed already.
     let _ = PROVIDER.install_default();
 }
 
 /// A key for one algorithm.
-struct ByRing {
+struct RingVerifier {
     algorithm: Algorithm,
     key: DecodingKey,
 }
 
-impl ByRing {
+impl RingVerifier {
     fn new(algorithm: Algorithm, key: &DecodingKey) -> Result<Self, Error> {
         let fits =
             ALGORITHMS.contains(&algorithm) && key.family().algorithms().contains(&algorithm);
@@ -42,7 +43,7 @@ impl ByRing {
     }
 }
 
-impl Verifier<Vec<u8>> for ByRing {
+impl Verifier<Vec<u8>> for RingVerifier {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
         let by = |algorithm: &'static dyn VerificationAlgorithm, key: &[u8]| {
             UnparsedPublicKey::new(algorithm, key).verify(message, signature)
@@ -63,7 +64,7 @@ impl Verifier<Vec<u8>> for ByRing {
     }
 }
 
-impl JwtVerifier for ByRing {
+impl JwtVerifier for RingVerifier {
     fn algorithm(&self) -> Algorithm {
         self.algorithm
     }

@@ -1,6 +1,7 @@
 //! Bearer tokens: random texts, of which only a hash is kept.
 //!
-//! A token has 256 random bits, so that a plain SHA-256 of it tells nothing: there is no list of likely ones to try.
+//! A token has 256 random bits, so a plain SHA-256 of it is enough: there is no list of likely
+//! tokens to try.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,12 +10,11 @@ use ring::rand::{SecureRandom, SystemRandom};
 use std::fmt;
 use subtle::{Choice, ConstantTimeEq};
 
-/// What every token begins with, so that one that was published by mistake is found.
+/// The prefix of every token, by which scanners find one that was published by mistake.
 const PREFIX: &str = "lodewatch_";
-/// Random bytes of a token.
 const RANDOM_BYTES: usize = 32;
 
-/// A new token. Printed once, and kept nowhere.
+/// A new token. Printed once, and stored nowhere.
 pub struct Token(String);
 
 impl Token {
@@ -30,7 +30,7 @@ impl Token {
         Self(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random)))
     }
 
-    /// The text, for its owner's eyes.
+    /// The secret text, to show to its owner.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -45,17 +45,16 @@ impl fmt::Debug for Token {
 
 /// The SHA-256 of a token, as the file of identities has it: 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hash([u8; 32]);
+pub struct TokenHash([u8; 32]);
 
-impl Hash {
-    /// That of a token.
+impl TokenHash {
     pub fn of(token: &str) -> Self {
         let mut hash = [0; 32];
         hash.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
         Self(hash)
     }
 
-    /// Reads 64 hexadecimal digits; `None` where it is anything else.
+    /// Reads 64 hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
         let mut hash = [0; 32];
         if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -68,13 +67,13 @@ impl Hash {
         Some(Self(hash))
     }
 
-    /// Whether both are the same, in a time that does not depend on where they differ.
-    pub(super) fn is(&self, other: &Self) -> Choice {
+    /// Compares in a time that does not depend on where they differ.
+    pub(super) fn ct_eq(&self, other: &Self) -> Choice {
         self.0.ct_eq(&other.0)
     }
 }
 
-impl fmt::Display for Hash {
+impl fmt::Display for TokenHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
@@ -95,12 +94,12 @@ mod tests {
 
     #[test]
     fn a_hash_is_written_in_hexadecimal_and_read_again() {
-        let hash = Hash::of("abc");
+        let hash = TokenHash::of("abc");
         let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(hash.to_string(), text);
-        assert_eq!(Hash::parse(text), Some(hash));
+        assert_eq!(TokenHash::parse(text), Some(hash));
         for bad in ["", "ba", &text[1..], &text.replace('b', "g"), &format!("+{}", &text[1..])] {
-            assert_eq!(Hash::parse(bad), None, "{bad}");
+            assert_eq!(TokenHash::parse(bad), None, "{bad}");
         }
     }
 }

@@ -4,7 +4,7 @@ use super::arguments::{Credentials, NewToken};
 use super::error::Error;
 use super::output;
 use crate::access::Identities;
-use crate::access::token::{Hash, Token};
+use crate::access::token::{Token, TokenHash};
 use crate::config;
 use lodewatch_client::Bearer;
 use std::fmt::Write;
@@ -43,7 +43,7 @@ pub(super) fn new_token(arguments: &NewToken) -> Result<(), Error> {
             let _ = writeln!(entry, "{key} = [{}]", list(values));
         }
     }
-    let _ = write!(entry, "token_sha256 = [\"{}\"]", Hash::of(token.reveal()));
+    let _ = write!(entry, "token_sha256 = [\"{}\"]", TokenHash::of(token.reveal()));
     Identities::parse(&entry).map_err(Error::Identity)?;
     anstream::eprintln!("{entry}");
     Ok(output::line(token.reveal())?)

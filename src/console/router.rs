@@ -1,4 +1,4 @@
-//! The page and the services, behind one guard.
+//! The page and the services, behind one check of host and origin.
 
 use super::files;
 use super::site::{self, Site};
@@ -13,22 +13,23 @@ use std::time::Duration;
 use tonic_web::GrpcWebLayer;
 use tower_http::cors::CorsLayer;
 
-/// For how long a browser need not ask again whether a page may call, in seconds.
+/// How long a browser may cache the answer to a preflight request.
 const PREFLIGHT_SECONDS: u64 = 3600;
 
-/// Answers browsers: with the page, and with what the services say. Every request carries its [`crate::grpc::Peer`].
+/// The routes for browsers: the page, and the services. Every request carries its
+/// [`crate::grpc::Peer`].
 pub fn router(settings: &Console, is_encrypted: bool, services: GatedServices) -> Router {
     let services = post_service(services).layer(GrpcWebLayer::new());
     let services = Router::new().route("/{service}/{method}", services).layer(cors(settings));
     let site = Site::new(is_encrypted, &settings.origins);
-    files::add(services).layer(from_fn_with_state(site, site::guard))
+    files::add_files(services).layer(from_fn_with_state(site, site::check_site))
 }
 
 /// Lets pages of the configured origins call the services.
 fn cors(settings: &Console) -> CorsLayer {
     let name = HeaderName::from_static;
     let origins = settings.origins.iter().map(|one| {
-        HeaderValue::from_str(one).expect("an origin is plain text; the settings say so")
+        HeaderValue::from_str(one).expect("the settings accept only origins of plain text")
     });
     CorsLayer::new()
         .allow_origin(origins.collect::<Vec<_>>())

@@ -1,8 +1,9 @@
-//! Which requests are meant for us, and come from a page that may ask.
+//! Which requests are for this server, and come from a page that may call it.
 //!
-//! Without authentication whoever reaches the address is the operator, and any page that somebody opens runs in a browser that
-//! does. So a page of another origin is refused, whatever it asks for; and in the clear, where no certificate proves the name, a
-//! name that anybody could point at this machine (DNS rebinding) is not answered to.
+//! Without authentication every client that reaches the address is the operator, and so is every
+//! page in the browser of such a client. So requests from pages of other origins are rejected. And
+//! without TLS, where no certificate verifies the host name, only names are accepted that an
+//! attacker cannot point at this machine (DNS rebinding).
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -15,11 +16,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-/// What a page of ours may do: nothing that is not of this very origin.
+/// What our page may load and call: only this origin.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// On every answer.
+/// Headers of every response.
 const HEADERS: [(HeaderName, &str); 5] = [
     (CONTENT_SECURITY_POLICY, POLICY),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -28,12 +29,10 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// What the console is to a browser.
 #[derive(Debug, Clone)]
 pub(super) struct Site {
-    /// Whether connections are encrypted.
     is_encrypted: bool,
-    /// Others whose pages may ask.
+    /// Other origins whose pages may call.
     origins: Arc<[String]>,
 }
 
@@ -42,13 +41,13 @@ impl Site {
         Self { is_encrypted, origins: origins.into() }
     }
 
-    /// Whether a request may be answered.
+    /// Accepts or rejects a request by its host and origin.
     fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()?.parse().ok());
         let host = uri.authority().cloned().or(host);
-        let host = host.ok_or((StatusCode::BAD_REQUEST, "the request names no host\n"))?;
-        if !self.is_encrypted && !is_here(host.host()) && !self.is_listed(&host) {
-            let why = "in the clear, only addresses, localhost and the hosts of console.origins are answered to\n";
+        let host = host.ok_or((StatusCode::BAD_REQUEST, "request rejected: it names no host\n"))?;
+        if !self.is_encrypted && !is_local(host.host()) && !self.is_listed(&host) {
+            let why = "request rejected: this host is not accepted without TLS; use an address or localhost, or add the host to console.origins\n";
             return Err((StatusCode::MISDIRECTED_REQUEST, why));
         }
         let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
@@ -59,30 +58,30 @@ impl Site {
         }
         Err((
             StatusCode::FORBIDDEN,
-            "pages of this origin may not ask; console.origins lists those that may\n",
+            "request rejected: pages of this origin may not call; add it to console.origins\n",
         ))
     }
 
-    /// Whether it is the host of an origin in the list.
+    /// Whether it is the host of a listed origin.
     fn is_listed(&self, host: &Authority) -> bool {
         let is = |one: &String| one.split_once("://").is_some_and(|(_, of)| of == host.as_str());
         self.origins.iter().any(is)
     }
 }
 
-/// Whether it is an address or `localhost`, which nobody else can give away.
-fn is_here(host: &str) -> bool {
+/// Whether it is an address or `localhost`, which no attacker can point elsewhere.
+fn is_local(host: &str) -> bool {
     let ipv6 = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<Ipv4Addr>().is_ok()
         || ipv6.is_some_and(|host| host.parse::<Ipv6Addr>().is_ok())
 }
 
-/// Refuses what is not meant for us or comes from elsewhere, and tells browsers what a page of ours may do.
-pub(super) async fn guard(State(site): State<Site>, request: Request, next: Next) -> Response {
+/// Rejects requests for other hosts and from other origins, and restricts what our page may do.
+pub(super) async fn check_site(State(site): State<Site>, request: Request, next: Next) -> Response {
     let mut response = match site.check(request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
-        Err(refusal) => refusal.into_response(),
+        Err(rejection) => rejection.into_response(),
     };
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -108,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_anybody_can_point_here_is_not_answered_to_in_the_clear() {
+    fn a_name_that_an_attacker_can_point_here_is_rejected_without_tls() {
         for host in ["127.0.0.1:50062", "[::1]:50062", "localhost:50062", "LocalHost", "10.0.0.7"] {
             assert_eq!(check(false, host, None), 200, "{host}");
         }
@@ -119,7 +118,7 @@ mod tests {
             "127.0.0.1.evil.example",
         ] {
             assert_eq!(check(false, host, None), 421, "{host}");
-            assert_eq!(check(true, host, None), 200, "{host}: its certificate proves it");
+            assert_eq!(check(true, host, None), 200, "{host}: its certificate verifies it");
         }
         assert_eq!(check(false, "desk.example", None), 200);
         assert_eq!(check(false, "near.example:8080", None), 200);
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_another_origin_may_not_ask() {
+    fn a_page_of_another_origin_is_rejected() {
         let host = "127.0.0.1:50062";
         for fine in ["http://127.0.0.1:50062", "https://desk.example", "http://near.example:8080"] {
             assert_eq!(check(false, host, Some(fine)), 200, "{fine}");

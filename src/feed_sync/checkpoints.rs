@@ -1,6 +1,6 @@
 //! Checkpoints: how far each source is, in the state file. Persisted.
 
-use super::file::Stamp;
+use super::file::FileStamp;
 use super::{Error, Outcomes};
 use crate::domain::{Slug, Timestamp};
 use crate::fetch::Validators;
@@ -87,7 +87,7 @@ pub(super) fn digest(bytes: &[u8]) -> String {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Version {
     /// Of a file.
-    File(Stamp),
+    File(FileStamp),
     /// Of an address.
     Url(Validators),
 }

@@ -3,8 +3,14 @@
 use super::FileContent;
 use crate::domain::Slug;
 use crate::grpc::json;
-use crate::grpc::pb::{PublishRequest, Update};
+use crate::grpc::pb::update::Update as Kind;
+use crate::grpc::pb::{
+    ListThreatsRequest, Outcome, PublishRequest, PublishResponse, Threat, Update,
+};
 use lodewatch_client::{Connection, Publisher, Servers, list_all_threats};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
 use tonic::Status;
 use tonic_types::StatusExt;
 use uuid::{Builder, Uuid};
@@ -136,7 +142,7 @@ pub async fn number_revisions(
     updates: &mut [(usize, Update)],
 ) -> Result<(), Status> {
     let request = ListThreatsRequest { page_size: 1000, ..ListThreatsRequest::default() };
-    let records = lodewatch_client::list_all_threats(channel, request).await?;
+    let records = list_all_threats(channel, request).await?;
     let recorded: BTreeMap<String, Threat> = records
         .into_iter()
         .filter_map(|record| record.threat)

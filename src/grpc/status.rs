@@ -2,26 +2,26 @@
 //!
 //! | what | code, reason | the caller should |
 //! |---|---|---|
-//! | bad fields | `INVALID_ARGUMENT` `BAD_REQUEST`, every field named | fix them |
+//! | invalid fields | `INVALID_ARGUMENT` `BAD_REQUEST`, every field named | fix them |
 //! | request id of another batch | `INVALID_ARGUMENT` `REQUEST_ID_REUSED` | choose a new id |
 //! | stale revision | `FAILED_PRECONDITION` `THREAT_REVISION_STALE` | read the threat again, then retry |
 //! | cursor of another journal | `FAILED_PRECONDITION` `CURSOR_OF_ANOTHER_JOURNAL` | take a snapshot, or start from the oldest |
-//! | cursor no longer kept, or ahead | `OUT_OF_RANGE` `CURSOR_LOST`, oldest and head in the metadata | start from the oldest, or take a snapshot |
-//! | no such thing | `NOT_FOUND` | |
-//! | a limit | `RESOURCE_EXHAUSTED`, the limit in the metadata | slow down, then retry |
+//! | cursor older than retention, or ahead of the journal | `OUT_OF_RANGE` `CURSOR_LOST`, oldest and head in the metadata | start from the oldest, or take a snapshot |
+//! | no such market, threat or alert | `NOT_FOUND` | |
+//! | a limit is reached | `RESOURCE_EXHAUSTED` `LIMIT_REACHED`, the setting in the metadata | slow down, then retry |
 //! | disk full | `RESOURCE_EXHAUSTED` `DISK_FULL` | retry later; reads go on |
-//! | the call's own deadline | `DEADLINE_EXCEEDED` | resume from the last cursor |
-//! | shutting down, journal out of reach | `UNAVAILABLE` | retry, here or elsewhere |
-//! | replicas that differ | `UNAVAILABLE` `REPLICAS_DIVERGED` | retry elsewhere; call the operator |
+//! | the call's deadline has passed | `DEADLINE_EXCEEDED` | resume from the last cursor |
+//! | shutting down, journal unreachable | `UNAVAILABLE` | retry, here or elsewhere |
+//! | replicas diverged | `UNAVAILABLE` `REPLICAS_DIVERGED` | retry elsewhere; call the operator |
 //! | the clock jumped forward | `UNAVAILABLE` `CLOCK_JUMPED` | retry; reads go on |
-//! | no or wrong credentials | `UNAUTHENTICATED` `CREDENTIALS_REQUIRED` | show a token or a certificate |
-//! | role lacks the method, or there is none | `PERMISSION_DENIED` `ROLE_REQUIRED`, `METHOD_UNKNOWN` | ask the operator |
-//! | another's feed, mineral, threat or report | `PERMISSION_DENIED` `FEED_NOT_ALLOWED`, `MINERAL_NOT_ALLOWED`, `UPDATE_NOT_ALLOWED` | ask the operator |
+//! | no or invalid credentials | `UNAUTHENTICATED` `CREDENTIALS_REQUIRED` | send a token or a client certificate |
+//! | role missing, or no such method | `PERMISSION_DENIED` `ROLE_REQUIRED`, `METHOD_UNKNOWN` | ask the operator |
+//! | feed, mineral, threat or report of another publisher | `PERMISSION_DENIED` `FEED_NOT_ALLOWED`, `MINERAL_NOT_ALLOWED`, `UPDATE_NOT_ALLOWED` | ask the operator |
 //! | damaged journal | `DATA_LOSS` `JOURNAL_DAMAGED` | call the operator |
 
 use super::codec::parse::Violations;
 use super::codec::tokens::CursorError;
-use crate::access::{Denied, Overstep};
+use crate::access::{CallDenied, PublishDenied};
 use crate::clock::Jumped;
 use crate::domain::update::Rejection;
 use crate::pipeline::{Divergence, Stall};
@@ -34,13 +34,13 @@ use tonic::codegen::http::{HeaderMap, Response};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
-/// The map that the details are made of; its order is never looked at.
-#[allow(clippy::disallowed_types, reason = "tonic-types asks for it")]
+/// Nothing depends on the order of this map.
+#[allow(clippy::disallowed_types, reason = "the type that tonic-types requires")]
 type Metadata = std::collections::HashMap<String, String>;
 
-/// The domain of our reasons.
+/// The domain of our `ErrorInfo` reasons.
 const DOMAIN: &str = "lodewatch.v1";
-/// When a passing trouble may be over.
+/// The delay that `RetryInfo` names, except for rates.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl From<Violations> for Status {
@@ -53,64 +53,65 @@ impl From<Violations> for Status {
     }
 }
 
-/// A cursor that is none, or of another journal.
+/// A malformed cursor, or one of another journal.
 pub(in crate::grpc) fn cursor(field: &str, error: &CursorError) -> Status {
     match error {
         CursorError::Malformed => Violations::one(field, error.to_string()).into(),
         CursorError::OtherJournal(_) => {
-            let message = format!("{field} {error}");
+            let message = format!("cannot resume: {field} {error}");
             plain(Code::FailedPrecondition, "CURSOR_OF_ANOTHER_JOURNAL", message, &[])
         }
     }
 }
 
-/// A cursor that cannot be resumed from.
+/// A cursor from which no stream can resume.
 pub(in crate::grpc) fn out_of_range(sent: &str, oldest: &str, head: &str) -> Status {
-    let message = "the cursor is older than what is kept, or ahead of the journal; \
-                   start from the oldest, or take a snapshot";
+    let message = "cannot resume: the cursor is older than the retained history, or ahead of \
+                   the journal; start from the oldest cursor, or take a snapshot";
     let metadata = [("cursor", sent), ("oldest_cursor", oldest), ("head_cursor", head)];
     plain(Code::OutOfRange, "CURSOR_LOST", message.to_owned(), &metadata)
 }
 
-/// Nothing of this name.
 pub(in crate::grpc) fn not_found(what: &str, name: &str) -> Status {
-    plain(Code::NotFound, "NOT_FOUND", format!("there is no {what} {name:?}"), &[("name", name)])
+    plain(Code::NotFound, "NOT_FOUND", format!("{what} {name:?} not found"), &[("name", name)])
 }
 
-/// A destination that is no country, nor a bloc of the policy in force.
+/// A destination that is neither a country nor a bloc of the policy in force.
 pub(in crate::grpc) fn unknown_destination(name: &str, blocs: &[String]) -> Status {
-    let why = format!("{name} is no bloc of the policy in force; it has {}", blocs.join(", "));
+    let known = if blocs.is_empty() { "none".to_owned() } else { blocs.join(", ") };
+    let why =
+        format!("{name} is not a bloc of the policy in force; use a country, or one of: {known}");
     Violations::one("destination", why).into()
 }
 
-/// A limit of the configuration, by its name.
-pub(in crate::grpc) fn exhausted(limit: &str, message: &str) -> Status {
-    let details = ErrorDetails::with_quota_failure_violation(limit, message);
-    let message = format!("{message} ({limit})");
+/// A limit is reached; `limit` is the setting that holds it.
+pub(in crate::grpc) fn exhausted(limit: &str, cause: &str) -> Status {
+    let details = ErrorDetails::with_quota_failure_violation(limit, cause);
+    let message = format!("limit reached: {cause} ({limit}); retry later");
     retry(Code::ResourceExhausted, "LIMIT_REACHED", message, &[("limit", limit)], details)
 }
 
-/// A rate of the configuration, by its name, and when there is room again.
-pub(in crate::grpc) fn throttled(limit: &str, message: &str, wait: Duration) -> Status {
-    let mut details = ErrorDetails::with_quota_failure_violation(limit, message);
+/// A rate is exceeded; a call after `wait` is within it again.
+pub(in crate::grpc) fn throttled(limit: &str, cause: &str, wait: Duration) -> Status {
+    let mut details = ErrorDetails::with_quota_failure_violation(limit, cause);
     details.set_retry_info(Some(wait));
-    let message = format!("{message} ({limit})");
+    let message = format!("limit reached: {cause} ({limit}); retry in {} ms", wait.as_millis());
     with(Code::ResourceExhausted, "LIMIT_REACHED", message, &[("limit", limit)], details)
 }
 
-/// A request that is larger than the configuration allows: tonic's own refusal, told like every other limit.
+/// A request over the limit on its size: tonic's own status, turned into that of every other limit.
 pub(in crate::grpc) fn too_large(status: Status) -> Status {
     // The only status of this code that has no details.
     if status.code() != Code::OutOfRange || !status.details().is_empty() {
         return status;
     }
-    let (limit, message) = ("server.message_bytes_max", "the request is too large");
+    let limit = "server.message_bytes_max";
     let details = ErrorDetails::with_quota_failure_violation(limit, status.message());
-    let message = format!("{message}: {} ({limit})", status.message());
+    let message = format!("limit reached: {} ({limit}); send a smaller request", status.message());
     with(Code::ResourceExhausted, "LIMIT_REACHED", message, &[("limit", limit)], details)
 }
 
-/// Names the limit where tonic has refused a request for its size before any service saw it.
+/// Names the limit where tonic rejected a request for its size before any service read it.
 pub(in crate::grpc) fn name_size_limit(mut response: Response<Body>) -> Response<Body> {
     if let Some(status) = Status::from_header_map(response.headers())
         && status.code() == Code::OutOfRange
@@ -126,7 +127,7 @@ pub(in crate::grpc) fn code(headers: &HeaderMap) -> Option<Code> {
     headers.get(Status::GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
 }
 
-/// What a status says, where the server is at fault, as OpenTelemetry's conventions for servers have it.
+/// The message of a status for which the server is at fault, as in OpenTelemetry's conventions.
 pub(in crate::grpc) fn fault(status: &Status) -> Option<&str> {
     let faults = [
         Code::Unknown,
@@ -139,33 +140,31 @@ pub(in crate::grpc) fn fault(status: &Status) -> Option<&str> {
     faults.contains(&status.code()).then(|| status.message())
 }
 
-/// The server shuts down.
 pub(in crate::grpc) fn draining() -> Status {
-    unavailable("DRAINING", "the server is shutting down")
+    unavailable("DRAINING", "the server is shutting down; retry, here or elsewhere")
 }
 
-/// What the caller showed is no longer taken.
-pub(in crate::grpc) fn admission_ended() -> Status {
+/// The credentials by which the caller was authenticated are no longer valid.
+pub(in crate::grpc) fn credentials_revoked() -> Status {
     unavailable(
         "CREDENTIALS_CHANGED",
-        "the credentials were revoked or changed; show those that are valid now",
+        "stream ended: its credentials were revoked or changed; reconnect with valid ones",
     )
 }
 
-/// The caller's own deadline has passed.
 pub(in crate::grpc) fn deadline() -> Status {
-    let message = "the deadline of the call has passed; a stream goes on from its last cursor";
+    let message = "the deadline of the call has passed; resume a stream from its last cursor";
     plain(Code::DeadlineExceeded, "DEADLINE", message.to_owned(), &[])
 }
 
-/// A trouble that passes.
+/// A temporary failure.
 pub(in crate::grpc) fn unavailable(reason: &str, message: &str) -> Status {
     retry(Code::Unavailable, reason, message.to_owned(), &[], ErrorDetails::new())
 }
 
-/// A batch that was refused as a whole. The gravest reason decides the code.
-pub(in crate::grpc) fn refused(rejections: &[Rejection]) -> Status {
-    /// More than this are only counted in the message.
+/// A batch that was rejected as a whole. Of several reasons, the one with the lowest code decides.
+pub(in crate::grpc) fn rejected(rejections: &[Rejection]) -> Status {
+    /// Further reasons are only counted.
     const SHOWN_MAX: usize = 10;
     let shown = rejections.iter().take(SHOWN_MAX).map(ToString::to_string);
     let more = rejections.len().saturating_sub(SHOWN_MAX);
@@ -173,8 +172,8 @@ pub(in crate::grpc) fn refused(rejections: &[Rejection]) -> Status {
     let message = shown.chain(rest).collect::<Vec<_>>().join("; ");
     let mut details = ErrorDetails::new();
     let mut kinds = BTreeMap::new();
-    for refusal in rejections {
-        let (code, reason, field) = match refusal {
+    for rejection in rejections {
+        let (code, reason, field) = match rejection {
             Rejection::RequestIdReused { .. } => {
                 (Code::InvalidArgument, "REQUEST_ID_REUSED", "request_id".to_owned())
             }
@@ -198,48 +197,48 @@ pub(in crate::grpc) fn refused(rejections: &[Rejection]) -> Status {
                 (Code::FailedPrecondition, "THREAT_REVISION_STALE", format!("updates[{update}]"))
             }
         };
-        details.add_bad_request_violation(field, refusal.to_string());
-        // Ordered by number: what must be fixed comes before what was not found, that before what is another's, and that
-        // before what was stale.
+        details.add_bad_request_violation(field, rejection.to_string());
+        // By number: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, FAILED_PRECONDITION.
         kinds.entry(i32::from(code)).or_insert((code, reason));
     }
     let first = kinds.into_values().next();
-    let (code, reason) = first.expect("a refused batch has a reason");
+    let (code, reason) = first.expect("a rejected batch has a reason");
     with(code, reason, message, &[], details)
 }
 
-/// A call that the gate did not let pass.
-pub(in crate::grpc) fn denied(denied: &Denied, path: &str) -> Status {
+pub(in crate::grpc) fn denied(denied: &CallDenied, path: &str) -> Status {
     match denied {
-        Denied::Unauthenticated => {
-            let message = "credentials are needed: a bearer token in the metadata `authorization`, or a client certificate \
-                           that the server knows; those shown, if any, are not valid";
+        CallDenied::Unauthenticated => {
+            let message = "cannot authenticate the call: no valid credentials; send a bearer token \
+                           in the metadata `authorization`, or use a client certificate that the \
+                           server knows";
             plain(Code::Unauthenticated, "CREDENTIALS_REQUIRED", message.to_owned(), &[])
         }
-        Denied::Unknown { identity } => {
-            let message = format!("there is no method {path:?}, or nobody may call it");
+        CallDenied::UnknownMethod { identity } => {
+            let message = format!("cannot call {path:?}: this server offers no such method");
             let metadata = [("method", path), ("identity", &*identity.name)];
             plain(Code::PermissionDenied, "METHOD_UNKNOWN", message, &metadata)
         }
-        Denied::Role { identity, who } => {
-            let (name, who) = (&identity.name, who.to_string());
-            let message = format!("{name} may not call {path}; that needs a role of: {who}");
-            let metadata = [("method", path), ("identity", &**name), ("roles", &who)];
+        CallDenied::RoleMissing { identity, access } => {
+            let (name, roles) = (&identity.name, access.to_string());
+            let message = format!(
+                "cannot call {path}: identity {name} has none of the roles {roles}; ask the operator for one"
+            );
+            let metadata = [("method", path), ("identity", &**name), ("roles", &roles)];
             plain(Code::PermissionDenied, "ROLE_REQUIRED", message, &metadata)
         }
     }
 }
 
-/// A batch that is more than its publisher may say.
-pub(in crate::grpc) fn overstep(overstep: &Overstep) -> Status {
-    let (reason, identity) = match overstep {
-        Overstep::Feed { identity, .. } => ("FEED_NOT_ALLOWED", identity),
-        Overstep::Mineral { identity, .. } => ("MINERAL_NOT_ALLOWED", identity),
+pub(in crate::grpc) fn publish_denied(denied: &PublishDenied) -> Status {
+    let (reason, identity) = match denied {
+        PublishDenied::Feed { identity, .. } => ("FEED_NOT_ALLOWED", identity),
+        PublishDenied::Mineral { identity, .. } => ("MINERAL_NOT_ALLOWED", identity),
     };
-    plain(Code::PermissionDenied, reason, overstep.to_string(), &[("identity", identity)])
+    plain(Code::PermissionDenied, reason, denied.to_string(), &[("identity", identity)])
 }
 
-/// The journal did not take or give an entry.
+/// An entry could not be appended or read.
 pub(in crate::grpc) fn journal(error: &journal::Error) -> Status {
     use journal::Error as E;
     let text = chain(error);
@@ -247,10 +246,10 @@ pub(in crate::grpc) fn journal(error: &journal::Error) -> Status {
         E::Full { .. } => disk_full(text),
         E::TooLarge { .. } => Violations::one("updates", text).into(),
         E::Damaged { .. } | E::Format { .. } => {
-            tracing::error!(error = text, "the journal is damaged");
+            tracing::error!(error = text, "journal damaged");
             plain(Code::DataLoss, "JOURNAL_DAMAGED", text, &[])
         }
-        // Told by the journal itself, once.
+        // The journal logs it itself, once.
         E::Unreachable { .. } => unavailable("JOURNAL_UNREACHABLE", &text),
         E::Closed
         | E::Gone { .. }
@@ -259,18 +258,21 @@ pub(in crate::grpc) fn journal(error: &journal::Error) -> Status {
         | E::OutOfRange { .. }
         | E::Locked { .. }
         | E::Exists { .. } => {
-            tracing::error!(error = text, "the journal is out of reach");
-            unavailable("JOURNAL_UNREACHABLE", "the journal is out of reach")
+            tracing::error!(error = text, "journal unreachable");
+            unavailable(
+                "JOURNAL_UNREACHABLE",
+                "the journal is unreachable; retry, here or elsewhere",
+            )
         }
     }
 }
 
-/// The clock shows a time that no entry may have.
+/// The clock shows a time that no entry can have.
 pub(in crate::grpc) fn clock(jumped: &Jumped) -> Status {
     unavailable("CLOCK_JUMPED", &jumped.to_string())
 }
 
-/// What keeps an entry from being applied.
+/// Why entries can no longer be applied.
 pub(in crate::grpc) fn stalled(stall: &Stall) -> Status {
     match stall {
         Stall::Damaged(error) => journal(error),
@@ -279,7 +281,7 @@ pub(in crate::grpc) fn stalled(stall: &Stall) -> Status {
     }
 }
 
-/// Two replicas made something else of the same journal: none of them serves.
+/// Replicas derived different states from the same journal: none of them serves.
 pub(in crate::grpc) fn diverged(divergence: &Divergence) -> Status {
     unavailable("REPLICAS_DIVERGED", &divergence.to_string())
 }
@@ -288,7 +290,7 @@ fn disk_full(text: String) -> Status {
     retry(Code::ResourceExhausted, "DISK_FULL", text, &[], ErrorDetails::new())
 }
 
-/// The archive did not answer.
+/// The archive could not be read.
 pub(in crate::grpc) fn archive(error: &archive::Error) -> Status {
     use archive::Error as E;
     match error {
@@ -303,8 +305,11 @@ pub(in crate::grpc) fn archive(error: &archive::Error) -> Status {
         | E::JournalTooShort { .. }
         | E::OtherJournal { .. }
         | E::Io { .. } => {
-            tracing::error!(error = chain(error), "the archive cannot be read");
-            unavailable("ARCHIVE_UNREACHABLE", "history cannot be read at the moment")
+            tracing::error!(error = chain(error), "cannot read the archive");
+            unavailable(
+                "ARCHIVE_UNREACHABLE",
+                "cannot read history: the archive is unavailable; retry later",
+            )
         }
     }
 }
@@ -357,7 +362,8 @@ fn with(
     metadata: &[(&str, &str)],
     mut details: ErrorDetails,
 ) -> Status {
-    /// Statuses travel in headers, of which some clients accept no more than 8 KiB: as many bad fields as fit are named.
+    /// Statuses travel in headers, of which some clients accept at most 8 KiB: as many fields as
+    /// fit are named.
     const FIELDS_BYTES_MAX: usize = 4096;
     if let Some(mut bad) = details.bad_request().cloned() {
         let mut bytes = 0_usize;

@@ -1,4 +1,5 @@
-//! Whether a subscriber saw what it must: by the word of the contract that is broken if not.
+//! Compares what a subscriber saw with what it must see, and names the violated word of the
+//! contract.
 
 use crate::oracle::{Expected, Oracle, position};
 use crate::subscriber::{Recording, Stream};
@@ -6,11 +7,12 @@ use lodewatch_proto::v1::subscribe_response::Message;
 use lodewatch_proto::v1::{Alerts, PublishRequest, PublishResponse, Start};
 use prost::Message as _;
 
-/// Checks everything that a subscriber recorded against the journal; it must have read to the journal's head.
+/// Checks everything that a subscriber recorded against the journal; it must have read to the
+/// journal's head.
 ///
 /// # Errors
 ///
-/// The broken word, where and how.
+/// The violated word, where and how.
 pub(crate) fn recording(recording: &Recording, oracle: &Oracle) -> Result<(), String> {
     let filter = recording.filter();
     let wanted = oracle.alerts.iter().filter(|alert| filter.wants(&alert.facets)).collect();
@@ -24,20 +26,19 @@ pub(crate) fn recording(recording: &Recording, oracle: &Oracle) -> Result<(), St
     }
     match check.handed {
         Some(handed) if handed == check.wanted.len() => Ok(()),
-        Some(handed) => {
-            Err(format!("Reliable: {handed} of {} were handed over", check.wanted.len()))
-        }
+        Some(handed) => Err(format!("Reliable: {handed} of {} were delivered", check.wanted.len())),
         None => Err("the stream never began".to_owned()),
     }
 }
 
 struct Check<'a> {
     oracle: &'a Oracle,
-    /// What the filter wants, in order.
+    /// The alerts that match the filter, in order.
     wanted: Vec<&'a Expected>,
-    /// How many of these are behind; `None` before the first place is known, and within a snapshot.
+    /// The number of these that were received; `None` before the first cursor, and within a
+    /// snapshot.
     handed: Option<usize>,
-    /// No cursor may be handed out before the snapshot is complete.
+    /// No cursor may be delivered before the snapshot is complete.
     snapshot_due: bool,
 }
 
@@ -47,7 +48,9 @@ impl Check<'_> {
             let behind = self.behind(&stream.from);
             match self.handed {
                 Some(handed) if handed != behind => {
-                    return Err(format!("Resumable: resumes after {behind}, {handed} were handed"));
+                    return Err(format!(
+                        "Resumable: resumes after {behind}, {handed} were delivered"
+                    ));
                 }
                 _ => self.handed = Some(behind),
             }
@@ -72,9 +75,9 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Each alert is the very next one that is wanted, and those of one entry are together.
+    /// Each alert is the next one that matches, and those of one entry are together.
     fn alerts(&mut self, alerts: &Alerts, unfinished: &mut Option<String>) -> Result<(), String> {
-        let handed = self.handed.as_mut().ok_or("Reliable: alerts before any place was named")?;
+        let handed = self.handed.as_mut().ok_or("Reliable: alerts before any cursor")?;
         for alert in &alerts.alerts {
             let known = &self.oracle.alerts;
             if known.binary_search_by_key(&alert.sequence, |one| one.sequence).is_err() {
@@ -110,7 +113,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// A cursor is neither ahead of nor behind what was handed over.
+    /// A cursor is neither ahead of nor behind the delivered alerts.
     fn cursor(&mut self, cursor: &str) -> Result<(), String> {
         if self.snapshot_due {
             return Err("Resumable: a cursor in the middle of a snapshot".to_owned());
@@ -118,10 +121,10 @@ impl Check<'_> {
         let behind = self.behind(cursor);
         match self.handed {
             Some(handed) if behind > handed => {
-                Err(format!("Bookmarkable: the cursor is after {behind}, {handed} were handed"))
+                Err(format!("Bookmarkable: the cursor is after {behind}, {handed} were delivered"))
             }
             Some(handed) if behind < handed => {
-                Err(format!("Unique: the cursor is after {behind}, {handed} were handed"))
+                Err(format!("Unique: the cursor is after {behind}, {handed} were delivered"))
             }
             _ => {
                 self.handed = Some(behind);
@@ -130,7 +133,7 @@ impl Check<'_> {
         }
     }
 
-    /// A snapshot is what was open at its end's cursor, from its `Opened` on.
+    /// A snapshot has the active alerts at the cursor of its end, from its `Opened` on.
     fn snapshot(
         &mut self,
         messages: &[lodewatch_proto::v1::SubscribeResponse],
@@ -161,18 +164,18 @@ impl Check<'_> {
         Err(format!("a snapshot of {sent:?} at entry {at}, where {expected:?} were open"))
     }
 
-    /// How many of the wanted are at or before a cursor.
+    /// The number of matching alerts at or before a cursor.
     fn behind(&self, cursor: &str) -> usize {
         let position = position(cursor);
         self.wanted.partition_point(|alert| alert.is_behind(position))
     }
 }
 
-/// What was acknowledged is in the journal, with the answer that was given.
+/// Checks that acknowledged batches are in the journal, with the reply that was sent.
 ///
 /// # Errors
 ///
-/// Which batch is not.
+/// The batch that is missing or differs.
 pub(crate) fn acknowledged(
     batches: &[(PublishRequest, PublishResponse)],
     oracle: &Oracle,

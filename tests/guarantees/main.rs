@@ -1,16 +1,19 @@
-//! The guarantees of a subscription, over real connections to the real binary, while faults are injected.
+//! The guarantees of a subscription, over real connections to the real binary, while faults are
+//! injected.
 //!
 //! ```text
-//! publisher ─► proxy ─┐                          ┌─ proxy ─► subscriber, which records every message
+//! publisher ─► proxy ─┐                          ┌─ proxy ─► subscriber, records every message
 //!                     ├─► lodewatch serve ◄──────┤
 //!   SIGSTOP, SIGCONT, kill -9, SIGTERM, restart   └─ proxy ─► subscriber …
-//!     at the end: the journal, copied, replayed offline ─► what each must have seen, byte for byte
+//!     at the end: the journal, copied, replayed offline ─► expected messages, byte for byte
 //! ```
 //!
-//! - `words`: one test for each word of the contract, with the fault that it is about
-//! - `schedules`: hundreds of schedules, each from its seed: `LODEWATCH_SEED=S` runs one, `LODEWATCH_SCHEDULES=N` so many
-//! - `process`, `proxy`, `world`: the server and the network, which obey · `subscriber`: readers that record
-//! - `oracle`: what should have been seen · `check`: whether it was, by the word that is broken if not
+//! - `words`: one test per word of the contract, with its fault
+//! - `schedules`: hundreds of random schedules, each from its seed: `LODEWATCH_SEED=S` runs one,
+//!   `LODEWATCH_SCHEDULES=N` runs N
+//! - `process`, `proxy`, `world`: the server and a controllable network · `subscriber`: readers
+//!   that record
+//! - `oracle`: the expected messages · `check`: compares, and names the violated word
 
 #![allow(
     clippy::unwrap_used,
@@ -18,7 +21,7 @@
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::wildcard_enum_match_arm,
-    reason = "a test may fall over, and says what it did"
+    reason = "a test may panic, and prints its results"
 )]
 
 mod check;
@@ -35,5 +38,5 @@ mod world;
 
 use std::time::Duration;
 
-/// Longer than anything here takes: what hangs fails.
+/// Time limit of every wait.
 const PATIENCE: Duration = Duration::from_secs(50);

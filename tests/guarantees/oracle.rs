@@ -1,4 +1,4 @@
-//! What should have been seen: the journal, copied and replayed offline.
+//! The expected messages: the journal, copied and replayed offline.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,12 +10,12 @@ use lodewatch_core::engine::State;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// An alert as everybody must see it.
+/// An alert as every subscriber must see it.
 #[derive(Debug)]
 pub(crate) struct Expected {
     pub(crate) sequence: u64,
     pub(crate) entry: Seq,
-    /// Which of its entry's alerts it is, from 0.
+    /// Its index among its entry's alerts, from 0.
     pub(crate) nth: u32,
     pub(crate) facets: Facets,
     pub(crate) bytes: Vec<u8>,
@@ -32,13 +32,13 @@ impl Expected {
 /// Everything that follows from a journal.
 pub(crate) struct Oracle {
     pub(crate) alerts: Vec<Expected>,
-    /// The latest alerts of what was open after each entry, from entry 0 on.
+    /// The active alerts after each entry, from entry 0 on.
     pub(crate) open: Vec<BTreeSet<u64>>,
     state: State,
 }
 
 impl Oracle {
-    /// Replays a copy of the journal of a directory whose server is gone.
+    /// Replays a copy of the journal in a directory whose server has stopped.
     pub(crate) async fn replay(dir: &Path) -> Self {
         let copy = tempfile::tempdir().unwrap();
         for file in ["journal.db", "journal.db-wal"] {
@@ -49,7 +49,7 @@ impl Oracle {
         Self::of(&SqliteJournal::open(copy.path()).unwrap()).await
     }
 
-    /// Replays a journal, up to where it ends now.
+    /// Replays a journal up to its current end.
     pub(crate) async fn of(journal: &dyn Journal) -> Self {
         let encode = grpc::encoding(journal.epoch()).alert;
         let head = *journal.head().borrow();
@@ -74,7 +74,7 @@ impl Oracle {
         Self { alerts, open, state }
     }
 
-    /// The entry of a batch, and the alerts it caused: the first, and how many.
+    /// The entry of a batch, and the alerts it caused: the first, and their number.
     pub(crate) fn batch(&self, request_id: &str) -> Option<(Seq, (u64, u64))> {
         let id = uuid::Uuid::parse_str(request_id).unwrap();
         let answered = self.state.recent_batches().get(RequestId(id.as_u128()))?;
@@ -82,7 +82,7 @@ impl Oracle {
     }
 }
 
-/// The place that a cursor names. Opaque to clients; a test may look inside.
+/// The position in a cursor. Opaque to clients; a test may look inside.
 pub(crate) fn position(cursor: &str) -> Position {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).unwrap();
     let entry = Seq(u64::from_be_bytes(bytes[9..17].try_into().unwrap()));

@@ -1,4 +1,4 @@
-//! The real binary, and what can be done to it.
+//! The real binary as a process, and the signals to it.
 
 use crate::world::SETTINGS;
 use rustix::process::{Pid, Signal, kill_process};
@@ -7,14 +7,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// Settings of the tests, which are none of the server's.
-const OURS: [&str; 5] = [
-    "LODEWATCH_SEED",
-    "LODEWATCH_SCHEDULES",
-    "LODEWATCH_FAULT_ROUNDS",
-    "LODEWATCH_DATA",
-    "LODEWATCH_NATS_SERVER",
-];
+/// Settings of the tests, which the server must not see.
+const OURS: [&str; 4] =
+    ["LODEWATCH_SEED", "LODEWATCH_SCHEDULES", "LODEWATCH_FAULT_ROUNDS", "LODEWATCH_NATS_SERVER"];
 
 /// A server process; killed when dropped.
 pub(crate) struct Process {
@@ -37,7 +32,7 @@ impl Process {
             said.push_str(&line);
             line.split_once("listening address=").map(|(_, rest)| rest.trim().parse().unwrap())
         });
-        // Read on, so that the server can always write.
+        // Keep reading, so that the server can always write.
         std::thread::spawn(move || lines.for_each(drop));
         let address = address.unwrap_or_else(|| panic!("it does not listen: {said}"));
         Self { child, address }
@@ -49,14 +44,14 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    /// SIGTERM, and waits for the end.
+    /// SIGTERM; waits for the end.
     pub(crate) fn terminate(mut self) {
         signal(&self.child, Signal::TERM);
         let status = self.child.wait().unwrap();
         assert!(status.success(), "a drain ends well: {status}");
     }
 
-    /// SIGSTOP: nothing moves until [`Process::go_on`].
+    /// SIGSTOP: the process is suspended until [`Process::go_on`].
     pub(crate) fn stop(&self) {
         signal(&self.child, Signal::STOP);
     }
@@ -85,7 +80,7 @@ pub(crate) fn signal(child: &Child, signal: Signal) {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have been killed already.
+        // It may already be dead.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! A network that obeys: it cuts, delays, falls silent and lets through as little as it is told.
+//! A controllable network: it cuts, delays, stops and limits the rate of connections.
 
 use fastrand::Rng;
 use std::net::SocketAddr;
@@ -10,22 +10,23 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-/// What the network does at the moment.
+/// The current state of the network.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Weather {
-    /// Where the server is; `None`: nobody is there.
+    /// The server's address; `None`: no server.
     pub(crate) server: Option<SocketAddr>,
-    /// Bytes from the server that are let through every millisecond; `None`: as they come. 0: silence.
+    /// Bytes from the server that pass per millisecond; `None`: no limit. 0: silence.
     pub(crate) bytes_per_ms: Option<usize>,
-    /// Nothing passes either way, and no connection ends: what is on its way waits.
+    /// Nothing passes either way, and no connection ends: data in flight waits.
     pub(crate) partition: bool,
     /// Connections made before this count are cut.
     pub(crate) cuts: u64,
-    /// One in so many connections is cut by itself, within its first 16 KiB from the server; 0: none.
+    /// One in this number of connections is cut at random, within its first 16 KiB from the server;
+    /// 0: none.
     pub(crate) frail_one_in: u32,
 }
 
-/// A port that leads to the server through the weather. Ends with its last handle.
+/// A port that leads to the server through the network. Ends with its last handle.
 pub(crate) struct Proxy {
     pub(crate) address: String,
     weather: watch::Sender<Weather>,
@@ -33,7 +34,7 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// Opens a port of its own. What happens by chance follows from the seed.
+    /// Opens a port. All randomness follows from the seed.
     pub(crate) async fn open(seed: u64, weather: Weather) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -48,7 +49,7 @@ impl Proxy {
         Self { address, weather: hand, end }
     }
 
-    /// Changes the weather.
+    /// Changes the state of the network.
     pub(crate) fn turn(&self, change: impl FnOnce(&mut Weather)) {
         self.weather.send_modify(change);
     }
@@ -74,7 +75,7 @@ async fn accept(
     }
 }
 
-/// Passes one connection on until either side ends it or the weather does.
+/// Forwards one connection until either side or the network ends it.
 async fn pass(client: TcpStream, mut rng: Rng, mut weather: watch::Receiver<Weather>) {
     let now = *weather.borrow_and_update();
     let Some(server) = now.server else { return };
@@ -94,11 +95,11 @@ async fn pass(client: TcpStream, mut rng: Rng, mut weather: watch::Receiver<Weat
 }
 
 async fn until_cut(mut weather: watch::Receiver<Weather>, made_at: u64) {
-    // The sender lives as long as the proxy, which ends this.
+    // The sender lives as long as the proxy, whose end ends this.
     let _ = weather.wait_for(|now| now.cuts > made_at).await;
 }
 
-/// As they come.
+/// Forwards bytes as they arrive.
 async fn up(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
@@ -114,7 +115,7 @@ async fn up(
     }
 }
 
-/// In pieces of any size, so that messages are split anywhere.
+/// Forwards bytes in pieces of random size, so that messages are split anywhere.
 async fn down(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,

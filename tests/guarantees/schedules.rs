@@ -1,4 +1,4 @@
-//! Schedules of faults by chance, each from its seed, each followed by every check there is.
+//! Random fault schedules, each from its seed, each followed by all checks.
 
 use crate::PATIENCE;
 use crate::check;
@@ -18,33 +18,33 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval_at, timeout};
 use uuid::Uuid;
 
-/// Schedules of one run, unless `LODEWATCH_SCHEDULES` says otherwise.
+/// Schedules of one run, unless `LODEWATCH_SCHEDULES` is set.
 const SCHEDULES: u64 = 200;
-/// The first seed, unless `LODEWATCH_SEED` gives the only one.
+/// The first seed, unless `LODEWATCH_SEED` is the only one.
 const FIRST_SEED: u64 = 1;
-/// Schedules at once: they mostly wait.
+/// Concurrent schedules: they mostly wait.
 const AT_ONCE: usize = 6;
 
 const MINERALS: [&str; 6] = ["gallium", "indium", "bismuth", "arsenic", "germanium", "cobalt"];
 
-/// What is done while a batch is on its way.
+/// A fault while a batch is in flight.
 #[derive(Debug, Clone, Copy)]
 enum Fault {
-    /// `kill -9`, and a new start.
+    /// `kill -9`, then a restart.
     Kill,
-    /// SIGTERM, and a new start.
+    /// SIGTERM, then a restart.
     Restart,
-    /// SIGSTOP, and SIGCONT after so many milliseconds.
+    /// SIGSTOP, then SIGCONT after this number of milliseconds.
     Pause(u64),
     /// Every connection of subscribers is cut.
     CutSubscribers,
     /// Every connection of the publisher is cut.
     CutPublisher,
-    /// A subscriber gets so many bytes a millisecond.
+    /// A subscriber gets this number of bytes per millisecond.
     Slow(usize, usize),
-    /// A subscriber gets nothing for the time being.
+    /// A subscriber gets nothing.
     Silence(usize),
-    /// All of them get everything again.
+    /// All subscribers get everything again.
     Fair,
 }
 
@@ -77,7 +77,8 @@ impl Plan {
                 (updates, fault)
             })
             .collect();
-        // The last two cross a threshold of every mineral, so that every filter hears of the last one.
+        // The last two cross a threshold of every mineral, so that the last one reaches every
+        // filter.
         for turn in [1, 0] {
             steps.push((MINERALS.iter().map(|mineral| swing(mineral, turn)).collect(), None));
         }
@@ -114,7 +115,7 @@ fn fault(rng: &mut Rng, subscribers: usize) -> Fault {
     }
 }
 
-/// What a fault does to the world.
+/// Injects a fault.
 impl World {
     async fn suffer(&mut self, fault: Fault) {
         match fault {
@@ -146,7 +147,7 @@ impl World {
     }
 }
 
-/// Publishes everything through the faults; what was acknowledged.
+/// Publishes everything through the faults; returns the acknowledged batches.
 async fn publish(plan: &Plan, world: &mut World) -> Vec<(PublishRequest, PublishResponse)> {
     let mut publisher = Publisher::new(Servers::parse([world.publisher.address.as_str()]).unwrap());
     let mut acknowledged = Vec::new();
@@ -169,7 +170,7 @@ async fn publish(plan: &Plan, world: &mut World) -> Vec<(PublishRequest, Publish
     acknowledged
 }
 
-/// Runs one schedule; says what it did.
+/// Runs one schedule; returns a report.
 async fn run(seed: u64) -> Result<String, String> {
     let plan = Plan::new(seed);
     let settings = vec![
@@ -178,7 +179,7 @@ async fn run(seed: u64) -> Result<String, String> {
     ];
     let count = plan.subscribers.len();
     let mut world = World::start(seed, count, plan.frail_one_in, settings).await;
-    let (tell_end, end) = watch::channel(String::new());
+    let (end_tx, end) = watch::channel(String::new());
     let readers: Vec<JoinHandle<Recording>> = plan
         .subscribers
         .iter()
@@ -194,7 +195,7 @@ async fn run(seed: u64) -> Result<String, String> {
         .collect();
     let acknowledged = publish(&plan, &mut world).await;
     world.fair();
-    tell_end.send_replace(acknowledged.last().unwrap().1.cursor.clone());
+    end_tx.send_replace(acknowledged.last().unwrap().1.cursor.clone());
     let mut recordings = Vec::new();
     for reader in readers {
         recordings.push(finish(reader).await);
@@ -214,12 +215,12 @@ async fn run(seed: u64) -> Result<String, String> {
     let (batches, alerts) = (acknowledged.len(), oracle.alerts.len());
     let silence = recordings.iter().map(Recording::silence).max().unwrap_or_default();
     Ok(format!(
-        "{batches} batches, {alerts} alerts, {streams} streams, nobody heard nothing for longer than {} ms, {faults:?}",
+        "{batches} batches, {alerts} alerts, {streams} streams, longest silence {} ms, {faults:?}",
         silence.as_millis()
     ))
 }
 
-/// Any cursor that was ever handed out works, after any restart.
+/// Checks that every delivered cursor works, after any restart.
 async fn resume_anywhere(
     plan: &Plan,
     world: &World,
@@ -238,20 +239,20 @@ async fn resume_anywhere(
     finish(reader).await
 }
 
-/// A number that a person gave.
+/// A number from the environment.
 fn given(name: &str) -> Option<u64> {
     let text = std::env::var_os(name)?;
     Some(text.to_str().and_then(|text| text.parse().ok()).expect("a whole number"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_happens_every_subscriber_sees_every_alert_once_and_in_order() {
+async fn every_subscriber_sees_every_alert_once_and_in_order_across_all_faults() {
     let seeds = match (given("LODEWATCH_SEED"), given("LODEWATCH_SCHEDULES")) {
         (Some(seed), count) => seed..seed.saturating_add(count.unwrap_or(1)),
         (None, count) => FIRST_SEED..FIRST_SEED + count.unwrap_or(SCHEDULES),
     };
     let mut waiting = seeds.map(|seed| async move {
-        // As a task of its own, so that a panic is told with its seed.
+        // In its own task, so that a panic is reported with its seed.
         let run = tokio::spawn(timeout(PATIENCE * 2, run(seed)));
         (seed, run.await)
     });

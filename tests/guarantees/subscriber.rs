@@ -1,4 +1,5 @@
-//! Readers that record every message: one that does by hand what the contract asks for, and the library's own client.
+//! Readers that record every message: one that implements the contract's loop by hand, and the
+//! library's client.
 
 use crate::PATIENCE;
 use lodewatch_client::{Servers, StreamEvent, Subscription};
@@ -14,24 +15,24 @@ use tonic::Status;
 
 /// Seconds between heartbeats.
 const HEARTBEAT_SECONDS: u32 = 1;
-/// Two of them missing mean a dead stream.
+/// Two missing heartbeats mean a dead stream.
 const SILENCE: Duration = Duration::from_secs(2);
-/// No more often than this a new stream is tried.
+/// Minimum delay between two streams.
 const AGAIN_AFTER: Duration = Duration::from_millis(10);
 
-/// What one stream brought.
+/// The messages of one stream.
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
-    /// Where it was resumed from; empty: from the start that the subscriber chose.
+    /// The cursor it resumed from; empty: the start that the subscriber chose.
     pub(crate) from: String,
     pub(crate) messages: Vec<SubscribeResponse>,
-    /// When each of them came.
+    /// The arrival time of each.
     pub(crate) arrivals: Vec<Instant>,
-    /// How it ended; `None` where the subscriber left.
+    /// Its final status; `None` if the subscriber left.
     pub(crate) end: Option<Status>,
 }
 
-/// What a subscriber asked for, and all that it was handed.
+/// A subscriber's request, and everything that it received.
 #[derive(Debug)]
 pub(crate) struct Recording {
     pub(crate) minerals: Vec<&'static str>,
@@ -46,7 +47,7 @@ impl Recording {
         Filter { minerals, ..Filter::default() }
     }
 
-    /// The longest time between two messages, whatever happened to the streams.
+    /// The longest time between two messages, across all streams.
     pub(crate) fn silence(&self) -> Duration {
         let arrivals: Vec<Instant> =
             self.streams.iter().flat_map(|stream| &stream.arrivals).copied().collect();
@@ -54,7 +55,7 @@ impl Recording {
     }
 }
 
-/// Which alerts, from where on.
+/// A subscriber's filter and start.
 #[derive(Debug, Clone)]
 pub(crate) struct Wish {
     pub(crate) minerals: Vec<&'static str>,
@@ -86,10 +87,10 @@ impl Wish {
     }
 }
 
-/// The cursor at which everybody may leave; empty until it is known.
+/// The cursor at which all may leave; empty until it is known.
 pub(crate) type End = watch::Receiver<String>;
 
-/// The loop that the contract asks for, written by hand. Ends at the cursor `end`.
+/// The contract's loop, written by hand. Ends at the cursor `end`.
 pub(crate) async fn by_hand(address: String, wish: Wish, mut end: End) -> Recording {
     let mut recording = wish.recording();
     let mut request = wish.request();
@@ -192,7 +193,7 @@ pub(crate) async fn by_client(address: String, wish: Wish, mut end: End) -> Reco
     }
 }
 
-/// Waits for a recording, but not for ever.
+/// Waits for a recording, with a time limit.
 pub(crate) async fn finish(reader: tokio::task::JoinHandle<Recording>) -> Recording {
     timeout(PATIENCE, reader).await.expect("a subscriber gets to the end in time").unwrap()
 }

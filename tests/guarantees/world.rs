@@ -5,7 +5,7 @@ use crate::proxy::{Proxy, Weather};
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
-/// The server's file of settings, beside its data.
+/// The server's settings file, beside its data.
 pub(crate) const SETTINGS: &str = "settings.toml";
 
 /// A server with its data, reached through proxies only.
@@ -13,13 +13,13 @@ pub(crate) struct World {
     pub(crate) dir: TempDir,
     settings: Vec<(&'static str, String)>,
     pub(crate) process: Option<Process>,
-    /// One for each subscriber.
+    /// One per subscriber.
     pub(crate) subscribers: Vec<Proxy>,
     pub(crate) publisher: Proxy,
 }
 
 impl World {
-    /// Starts a server on a directory of its own, with so many ways to it for subscribers. What happens by chance follows
+    /// Starts a server on its own directory, with one proxy per subscriber. All randomness follows
     /// from the seed.
     pub(crate) async fn start(
         seed: u64,
@@ -30,7 +30,7 @@ impl World {
         Self::start_with(seed, subscribers, frail_one_in, settings, "").await
     }
 
-    /// The same with a file of settings.
+    /// The same with a settings file.
     pub(crate) async fn start_with(
         seed: u64,
         subscribers: usize,
@@ -55,7 +55,7 @@ impl World {
         self.subscribers.iter().chain([&self.publisher])
     }
 
-    /// Starts the server, again where it was ended.
+    /// Starts or restarts the server.
     pub(crate) async fn run(&mut self) {
         let (dir, settings) = (self.dir.path().to_owned(), self.settings.clone());
         let process = spawn_blocking(move || Process::start(&dir, &settings)).await.unwrap();
@@ -64,14 +64,14 @@ impl World {
         self.proxies().for_each(|proxy| proxy.turn(|now| now.server = Some(address)));
     }
 
-    /// Ends the server.
+    /// Stops the server.
     pub(crate) async fn end(&mut self, how: fn(Process)) {
         self.proxies().for_each(|proxy| proxy.turn(|now| now.server = None));
         let process = self.process.take().expect("it runs");
         spawn_blocking(move || how(process)).await.unwrap();
     }
 
-    /// Good weather for everybody.
+    /// Removes all faults of the network.
     pub(crate) fn fair(&self) {
         let fair = |now: &mut Weather| Weather { bytes_per_ms: None, frail_one_in: 0, ..*now };
         self.subscribers.iter().for_each(|proxy| proxy.turn(|now| *now = fair(now)));

@@ -4,8 +4,8 @@ use crate::binary::{Process, command};
 use crate::certificates::Authority;
 use crate::harness::{PATIENCE, Server, batch};
 use crate::samples::{ban, removal, report};
-use lodewatch::access::token::Hash;
-use lodewatch::access::{Identities, METHODS, Role, Who};
+use lodewatch::access::token::TokenHash;
+use lodewatch::access::{Identities, METHODS, MethodAccess, Role};
 use lodewatch::config::Config;
 use lodewatch_client::{Bearer, Connection, Credentials, Servers};
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
@@ -27,7 +27,7 @@ use tonic_types::StatusExt;
 pub(crate) fn identities(dir: &Path, entries: &[(&str, &str)]) -> PathBuf {
     let mut text = String::new();
     for (name, lines) in entries {
-        let hash = Hash::of(name);
+        let hash = TokenHash::of(name);
         writeln!(text, "[[identities]]\nname = \"{name}\"\ntoken_sha256 = [\"{hash}\"]\n{lines}")
             .unwrap();
     }
@@ -144,14 +144,22 @@ async fn every_method_of_the_running_server_is_denied_or_answered_as_the_table_s
     for row in METHODS {
         let path = format!("/{}/{}", row.service, row.name);
         let nobody = call(&connect_as(&server, "").await, &path).await;
-        assert_eq!(nobody == Code::Unauthenticated, row.who != Who::Anyone, "{path}: {nobody}");
+        assert_eq!(
+            nobody == Code::Unauthenticated,
+            row.access != MethodAccess::Anyone,
+            "{path}: {nobody}"
+        );
         let wrong = call(&connect_as(&server, "wrong").await, &path).await;
-        assert_eq!(wrong == Code::Unauthenticated, row.who != Who::Anyone, "{path}: {wrong}");
+        assert_eq!(
+            wrong == Code::Unauthenticated,
+            row.access != MethodAccess::Anyone,
+            "{path}: {wrong}"
+        );
         for role in Role::ALL {
             let code = call(&connect_as(&server, role.name()).await, &path).await;
             assert_ne!(code, Code::Unauthenticated, "{path} as {role}");
             let denied = code == Code::PermissionDenied;
-            assert_eq!(denied, !row.who.allows(&[role]), "{path} as {role}: {code}");
+            assert_eq!(denied, !row.access.allows(&[role]), "{path} as {role}: {code}");
         }
     }
     assert_eq!(call(&operator, "/lodewatch.v1.FeedService/Erase").await, Code::PermissionDenied);
@@ -166,10 +174,16 @@ fn the_table_of_methods_and_roles_is_what_is_documented() {
     );
     for row in METHODS {
         let mark = |may: bool| if may { "yes" } else { "–" };
-        write!(table, "| `{}/{}` | {} |", row.service, row.name, mark(row.who == Who::Anyone))
-            .unwrap();
+        write!(
+            table,
+            "| `{}/{}` | {} |",
+            row.service,
+            row.name,
+            mark(row.access == MethodAccess::Anyone)
+        )
+        .unwrap();
         for role in Role::ALL {
-            write!(table, " {} |", mark(row.who.allows(&[role]))).unwrap();
+            write!(table, " {} |", mark(row.access.allows(&[role]))).unwrap();
         }
         table.push('\n');
     }

@@ -4,7 +4,7 @@ use crate::access::{ROLES, connect_as, identities, publish_as};
 use crate::harness::{PATIENCE, Server, Stream};
 use crate::limits::limit;
 use crate::samples::swing;
-use lodewatch::access::token::Hash;
+use lodewatch::access::token::TokenHash;
 use lodewatch_client::Connection;
 use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
@@ -45,7 +45,8 @@ async fn who_is_no_longer_let_in_loses_its_open_streams_and_others_keep_theirs()
     let mut answers = answers.unwrap().into_inner();
     // The publisher's token is replaced, the subscriber goes.
     let text = fs::read_to_string(dir.path().join("identities.toml")).unwrap();
-    let text = text.replace(&Hash::of("publisher").to_string(), &Hash::of("newer").to_string());
+    let text =
+        text.replace(&TokenHash::of("publisher").to_string(), &TokenHash::of("newer").to_string());
     let text = text.replace("\"subscriber\"", "\"late\"").replace("[\"late\"]", "[\"subscriber\"]");
     fs::write(dir.path().join("identities.new"), text).unwrap();
     fs::rename(dir.path().join("identities.new"), dir.path().join("identities.toml")).unwrap();

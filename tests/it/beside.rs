@@ -1,22 +1,29 @@
-//! What others get done beside hostile clients: for a moment on every change, to see that they are answered at all, and in earnest by
-//! `tests/hostile.sh`, which prints the report.
+//! A publisher beside hostile clients: for a moment on every change, to see that it is served, that
+//! nothing acknowledged is lost and that memory stays bounded; for longer by `tests/hostile.sh`, which
+//! prints a report.
 
-use crate::binary::Process;
-use crate::harness::batch;
+use crate::binary::{Process, json_lines, run};
+use crate::harness::{PATIENCE, batch};
 use crate::raw_http2::{
     CONTINUATION, END_HEADERS, HEADERS, PING, RST_STREAM, Raw, call, frame, header,
 };
 use crate::samples::swing;
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, interval, timeout};
 use tonic::transport::Channel;
 
 /// How long each attack lasts where nothing else is said.
 const MILLIS: u64 = 300;
 /// The load of others: a durable batch every so often.
 const PACE: Duration = Duration::from_millis(10);
+/// The fewest batches that a publisher has to get through beside an attack, however slow the machine is.
+const BATCHES_MIN: usize = 10;
+/// The server's memory under all attacks.
+const MEMORY_KIB_MAX: u64 = 256 * 1024;
 /// Hostile connections at a time.
 const ATTACKERS: usize = 8;
 
@@ -41,11 +48,12 @@ const ALL: [Attack; 5] = [
 
 impl Attack {
     /// One connection's worth of it, until the server has had enough.
-    async fn once(self, address: &str) {
+    async fn once(self, address: &str, bytes_sent: &AtomicUsize) {
         // SETTINGS_INITIAL_WINDOW_SIZE is 0 for streams that are not read.
         let window: &[u8] =
             if matches!(self, Self::UnreadStreams) { &[0, 4, 0, 0, 0, 0] } else { &[] };
         let Ok(mut raw) = Raw::try_connect(address, window).await else { return };
+        bytes_sent.fetch_add(window.len() + 1, Ordering::Relaxed);
         let mut sent = 0_u32;
         loop {
             let stream = sent * 2 + 1;
@@ -66,19 +74,21 @@ impl Attack {
             if is_full || raw.send(&bytes).await.is_err() {
                 return;
             }
+            bytes_sent.fetch_add(bytes.len(), Ordering::Relaxed);
         }
     }
 }
 
-/// How many batches somebody else had acknowledged, at an even pace, and the slowest of a hundred.
-async fn work(channel: &Channel, length: Duration) -> (usize, Duration) {
+/// How many batches a publisher beside the attack had acknowledged, at an even pace, and the slowest of a hundred.
+async fn publish_batches(channel: &Channel, length: Duration) -> (usize, Duration) {
     let mut feed = FeedServiceClient::new(channel.clone());
     let (mut pace, end) = (interval(PACE), Instant::now() + length);
     let mut took = Vec::new();
-    while Instant::now() < end {
+    while Instant::now() < end || took.len() < BATCHES_MIN {
         pace.tick().await;
         let begun = Instant::now();
-        feed.publish(batch(vec![swing("gallium", took.len())])).await.expect("it is answered");
+        let published = feed.publish(batch(vec![swing("gallium", took.len())]));
+        timeout(PATIENCE, published).await.expect("an answer in time").expect("it is accepted");
         took.push(begun.elapsed());
     }
     took.sort_unstable();
@@ -86,31 +96,42 @@ async fn work(channel: &Channel, length: Duration) -> (usize, Duration) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn others_are_answered_beside_every_attack() {
+async fn a_publisher_is_served_beside_every_attack() {
     let asked = std::env::var_os("LODEWATCH_HOSTILE_SECONDS");
     let seconds = |text: std::ffi::OsString| text.to_str().unwrap().parse::<u64>().unwrap();
     let millis = asked.map_or(MILLIS, |text| seconds(text) * 1000);
     let length = Duration::from_millis(millis);
     let dir = tempfile::tempdir().unwrap();
-    let process = Process::serve(dir.path());
+    let mut process = Process::serve(dir.path());
     let channel = lodewatch_client::connect(&process.address).await.unwrap();
-    let (alone, slowest) = work(&channel, length).await;
+    let (alone, slowest) = publish_batches(&channel, length).await;
     println!("{:>16}: {alone} batches in {length:?}, 99 of 100 within {slowest:?}", "alone");
+    let mut acknowledged = alone;
     for attack in ALL {
         let mut attackers = JoinSet::new();
+        let bytes_sent = Arc::new(AtomicUsize::new(0));
         for _ in 0..ATTACKERS {
-            let address = process.address.clone();
+            let (address, bytes_sent) = (process.address.clone(), Arc::clone(&bytes_sent));
             attackers.spawn(async move {
                 loop {
-                    attack.once(&address).await;
+                    attack.once(&address, &bytes_sent).await;
                 }
             });
         }
-        let (beside, slowest) = work(&channel, length).await;
+        let (beside, slowest) = publish_batches(&channel, length).await;
         attackers.shutdown().await;
+        acknowledged += beside;
         let percent = beside * 100 / alone;
         let attack = format!("{attack:?}");
         println!("{attack:>16}: {percent} % of that, 99 of 100 within {slowest:?}");
+        assert!(bytes_sent.load(Ordering::Relaxed) > 0, "{attack} reached the server");
     }
-    println!("memory: at most {} KiB", process.memory_most_kb());
+    let memory = process.memory_most_kb();
+    println!("memory: at most {memory} KiB");
+    assert!(memory <= MEMORY_KIB_MAX, "{memory} KiB");
+    process.stop();
+    assert_eq!(process.ended().0, Some(0), "the server shuts down as usual");
+    let exported = run(&["journal", "--data-dir", dir.path().to_str().unwrap(), "export"]);
+    let batches = json_lines(&exported).iter().filter(|entry| !entry["batch"].is_null()).count();
+    assert_eq!(batches, acknowledged, "every acknowledged batch is in the journal");
 }

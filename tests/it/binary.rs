@@ -3,17 +3,16 @@
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::JoinHandle;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_lodewatch");
 
 /// Settings of the tests, which are none of the server's.
-const OURS: [&str; 6] = [
+const OURS: [&str; 5] = [
     "LODEWATCH_HOSTILE_SECONDS",
     "LODEWATCH_TOKEN",
-    "LODEWATCH_DATA",
     "LODEWATCH_NATS_SERVER",
     "LODEWATCH_SOAK_SECONDS",
     "LODEWATCH_OVERLOAD_SECONDS",
@@ -179,19 +178,15 @@ fn listening(line: &str) -> Option<String> {
     address.as_str().map(str::to_owned)
 }
 
-/// A file of the reference data, where it is at hand.
-pub(crate) fn reference(name: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("LODEWATCH_DATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
-        PathBuf::from,
-    );
-    let path = folder.join(name);
-    if !path.exists() {
-        println!("left out: {} is not here; set LODEWATCH_DATA to where it is", path.display());
-        return None;
-    }
-    Some(path)
+/// A file of `crates/importers/samples`.
+pub(crate) fn sample(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/importers/samples").join(name);
+    path.to_str().unwrap().to_owned()
 }
+
+/// All of the USGS release of 2025, and the world production of the release of 2026.
+pub(crate) const MCS_2025: &str = "usgs/MCS2025_World_Data.csv";
+pub(crate) const MCS_2026: &str = "usgs/MCS2026_world_production.csv";
 
 #[test]
 fn the_demo_tells_of_the_gallium_ban_its_suspension_and_its_return() {
@@ -241,16 +236,10 @@ fn the_demos_journal_can_be_kept_and_served() {
 
 #[test]
 fn the_usgs_releases_give_the_figures_of_the_method_to_the_digit() {
-    let (Some(wide), Some(long)) =
-        (reference("usgs/MCS2025_World_Data.csv"), reference("usgs/MCS2026_Commodities_Data.csv"))
-    else {
-        return;
-    };
     let dir = tempfile::tempdir().unwrap();
     let process = Process::serve(dir.path());
-    for file in [wide, long] {
-        let output =
-            run(&["import", "usgs", file.to_str().unwrap(), "--address", &process.address]);
+    for file in [MCS_2025, MCS_2026] {
+        let output = run(&["import", "usgs", &sample(file), "--address", &process.address]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
     let markets = json_lines(&run(&["markets", "--output", "json", "--address", &process.address]));
@@ -321,10 +310,9 @@ fn errors_say_what_was_tried_why_it_failed_and_what_to_do() {
 
 #[test]
 fn a_truncated_usgs_file_is_an_error_that_names_the_line() {
-    let Some(file) = reference("usgs/MCS2026_Commodities_Data.csv") else { return };
     let dir = tempfile::tempdir().unwrap();
     let cut = dir.path().join("cut.csv");
-    let bytes = std::fs::read(file).unwrap();
+    let bytes = std::fs::read(sample(MCS_2026)).unwrap();
     std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
     let output = run(&["import", "usgs", cut.to_str().unwrap(), "--dry-run"]);
     let said = String::from_utf8(output.stderr).unwrap();

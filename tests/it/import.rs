@@ -1,7 +1,7 @@
 //! Importing with the real binary into a real server: what it takes, what it leaves, and that a second time changes
 //! nothing.
 
-use crate::binary::{Process, json_lines, reference, run};
+use crate::binary::{MCS_2025, MCS_2026, Process, json_lines, run, sample};
 use lodewatch_importers::bundled;
 use std::path::{Path, PathBuf};
 
@@ -43,20 +43,17 @@ fn the_same_file_twice_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let process = Process::serve(&dir.path().join("data"));
     let mapping = local(MAPPING);
-    let (table, gta) =
-        (local("crates/importers/samples/table.csv"), local("crates/importers/samples/gta.csv"));
+    let (table, gta) = (sample("table.csv"), sample("gta.csv"));
+    let usgs = sample(MCS_2026);
     let events = write(dir.path(), "events.csv", EVENTS);
     let lines = write(dir.path(), "lines.jsonl", LINES);
-    let mut files: Vec<(Vec<&str>, usize)> = vec![
+    let files: Vec<(Vec<&str>, usize)> = vec![
         (vec!["csv", &table, "--mapping", &mapping], 3),
         (vec!["gta", &gta], 7),
         (vec!["events", &events], 2),
         (vec!["jsonl", &lines], 2),
+        (vec!["usgs", &usgs], 164),
     ];
-    let usgs = reference("usgs/MCS2026_Commodities_Data.csv");
-    if let Some(path) = &usgs {
-        files.push((vec!["usgs", path.to_str().unwrap()], 164));
-    }
     for (arguments, count) in &files {
         let first = import(&process, arguments);
         assert!(
@@ -73,14 +70,10 @@ fn the_same_file_twice_changes_nothing() {
 
 #[test]
 fn an_older_release_that_arrives_later_changes_no_year_of_the_newer_one() {
-    let (Some(older), Some(newer)) =
-        (reference("usgs/MCS2025_World_Data.csv"), reference("usgs/MCS2026_Commodities_Data.csv"))
-    else {
-        return;
-    };
+    let (older, newer) = (sample(MCS_2025), sample(MCS_2026));
     let dir = tempfile::tempdir().unwrap();
     let process = Process::serve(&dir.path().join("data"));
-    import(&process, &["usgs", newer.to_str().unwrap()]);
+    import(&process, &["usgs", &newer]);
     let markets = || -> Vec<[serde_json::Value; 3]> {
         let listing = run(&["markets", "--output", "json", "--address", &process.address]);
         let figures = |market: &serde_json::Value| {
@@ -89,10 +82,10 @@ fn an_older_release_that_arrives_later_changes_no_year_of_the_newer_one() {
         json_lines(&listing).iter().map(figures).collect()
     };
     let before = markets();
-    let said = import(&process, &["usgs", older.to_str().unwrap()]);
+    let said = import(&process, &["usgs", &older]);
     assert!(said.starts_with("79 applied, 0 unchanged, 79 superseded; 0 alerts"), "{said}");
     assert!(markets() == before, "the figures in force stay as they were");
-    let again = import(&process, &["usgs", older.to_str().unwrap()]);
+    let again = import(&process, &["usgs", &older]);
     assert!(again.starts_with("0 applied"), "{again}");
 }
 
@@ -119,8 +112,7 @@ fn a_list_that_has_changed_revises_what_changed() {
 #[test]
 fn a_dry_run_needs_no_server_and_prints_what_import_jsonl_takes() {
     let dir = tempfile::tempdir().unwrap();
-    let arguments =
-        ["import", "gta", &local("crates/importers/samples/gta.csv"), "--dry-run", "--verbose"];
+    let arguments = ["import", "gta", &sample("gta.csv"), "--dry-run", "--verbose"];
     let output = run(&arguments);
     let said = String::from_utf8(output.stderr.clone()).unwrap();
     for part in [
@@ -135,32 +127,26 @@ fn a_dry_run_needs_no_server_and_prints_what_import_jsonl_takes() {
     let process = Process::serve(&dir.path().join("data"));
     let said = import(&process, &["jsonl", &lines]);
     assert!(said.starts_with("7 applied"), "{said}");
-    let said = import(&process, &["gta", &local("crates/importers/samples/gta.csv")]);
+    let said = import(&process, &["gta", &sample("gta.csv")]);
     assert!(said.starts_with("0 applied, 7 unchanged"), "printed and sent are the same: {said}");
 }
 
 #[test]
 fn the_bundled_data_is_what_the_importers_make_of_the_public_files() {
-    let (Some(usgs), Some(events)) =
-        (reference("usgs/MCS2026_Commodities_Data.csv"), reference("export_control_events.csv"))
-    else {
-        return;
-    };
-    let made = |kind: &str, path: &Path| {
-        json_lines(&run(&["import", kind, path.to_str().unwrap(), "--dry-run"]))
-    };
+    let made =
+        |kind: &str, name: &str| json_lines(&run(&["import", kind, &sample(name), "--dry-run"]));
     let bundled = |lines: &str| -> Vec<serde_json::Value> {
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
     let newest = |update: &serde_json::Value| update["report"]["period"] == "2025";
     let by_usgs = |update: &serde_json::Value| update["report"]["source"] == "USGS";
-    let reports: Vec<_> = made("usgs", &usgs).into_iter().filter(newest).collect();
+    let reports: Vec<_> = made("usgs", MCS_2026).into_iter().filter(newest).collect();
     let ours: Vec<_> = bundled(bundled::REPORTS).into_iter().filter(by_usgs).collect();
     assert_eq!(ours.len(), reports.len());
     for (ours, made) in ours.iter().zip(&reports) {
         assert_eq!(ours, made);
     }
-    let threats = made("events", &events);
+    let threats = made("events", "export_control_events.csv");
     for ours in bundled(bundled::THREATS) {
         assert!(threats.contains(&ours), "{}", ours["threat"]["id"]);
     }
@@ -170,14 +156,7 @@ fn the_bundled_data_is_what_the_importers_make_of_the_public_files() {
 fn a_file_or_mapping_that_is_wrong_names_itself_and_all_its_faults() {
     let dir = tempfile::tempdir().unwrap();
     let mapping = write(dir.path(), "bad.toml", "source = \"x y\"\n");
-    let output = run(&[
-        "import",
-        "csv",
-        &local("crates/importers/samples/table.csv"),
-        "--mapping",
-        &mapping,
-        "--dry-run",
-    ]);
+    let output = run(&["import", "csv", &sample("table.csv"), "--mapping", &mapping, "--dry-run"]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     for part in ["bad.toml cannot be used", "source = \"x y\"", "mineral: is missing"] {

@@ -2,7 +2,7 @@
 
 use crate::tools::promtool;
 use crate::world::{PUBLISHED, World, swing};
-use lodewatch::access::token::Hash;
+use lodewatch::access::token::TokenHash;
 use lodewatch::metrics::FeedMetrics;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -206,7 +206,7 @@ async fn no_secret_and_nobody_s_name_is_among_them() {
     const TOKEN: &str = "a-token-that-nobody-guesses";
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("identities.toml");
-    let hash = Hash::of(TOKEN);
+    let hash = TokenHash::of(TOKEN);
     let entry = format!(
         "[[identities]]\nname = \"somebody\"\ntoken_sha256 = [\"{hash}\"]\nroles = [\"publisher\"]\nfeeds = [\"test\"]\n"
     );

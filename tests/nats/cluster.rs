@@ -1,4 +1,4 @@
-//! Three servers that keep every stream three times.
+//! Three servers with three copies of every stream.
 
 use super::port::Port;
 use super::server::Nats;
@@ -9,27 +9,27 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 const SERVERS: usize = 3;
-/// Longer than the servers need to agree on a leader, which is up to ten seconds.
+/// Longer than the servers need to elect a leader, which is up to ten seconds.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// How long one server may take to answer before the next is asked.
+/// Time limit for one server's answer before the next is asked.
 const ANSWER: Duration = Duration::from_secs(1);
-/// How often they are asked.
+/// Interval between requests.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// How long a server may be behind the others before it is started again.
+/// Maximum lag of a server before it is restarted.
 const BEHIND: Duration = Duration::from_secs(20);
-/// How often.
+/// Maximum number of restarts.
 const STARTS_MAX: usize = 3;
 
 /// A NATS cluster of three; killed when dropped.
 pub(crate) struct Cluster {
     pub(crate) servers: Vec<Nats>,
-    /// Held for as long as the servers may need them.
+    /// Held while the servers need them.
     _routes: Vec<Port>,
 }
 
 impl Cluster {
-    /// Starts three servers, and waits until they have agreed on who leads.
+    /// Starts three servers, and waits until they have elected a leader.
     pub(crate) async fn start() -> Self {
         let routes: Vec<Port> = std::iter::repeat_with(Port::take).take(SERVERS).collect();
         let name = |number| format!("n{number}");
@@ -38,24 +38,25 @@ impl Cluster {
         let mut servers: Vec<Nats> = members.collect();
         servers.iter_mut().for_each(Nats::run);
         let cluster = Self { servers, _routes: routes };
-        // Until there is a leader of the whole, nobody answers what a stream would need.
+        // Without a leader of the cluster, no server answers requests about streams.
         cluster.until(async |jetstream| jetstream.query_account().await.ok()).await;
         cluster
     }
 
-    /// The addresses of all, as a client wants them.
+    /// The addresses of all servers, for a client.
     pub(crate) fn urls(&self) -> Vec<String> {
         self.servers.iter().map(Nats::url).collect()
     }
 
-    /// Which server leads a stream; waits until one does.
+    /// The leader of a stream; waits until there is one.
     pub(crate) async fn leader(&self, stream: &str) -> usize {
         let name = self.until(async |jetstream| info(&jetstream, stream).await?.leader).await;
         self.servers.iter().position(|server| server.name() == name).expect("it is one of ours")
     }
 
-    /// Waits until a stream has a leader, and the others have all that it has. A server that stays behind is started again, as
-    /// an operator would do, and that is said: once, one that was restarted under load was still behind after a minute.
+    /// Waits until a stream has a leader, and the others have all its messages. A server that stays
+    /// behind is restarted, as an operator would do, with a message: once, a server restarted under
+    /// load was still behind after a minute.
     pub(crate) async fn until_healthy(&mut self, stream: &str) {
         let known = async |jetstream| info(&jetstream, stream).await;
         let is_whole = |info: &ClusterInfo| info.leader.is_some() && behind(info).is_empty();
@@ -65,7 +66,7 @@ impl Cluster {
                 return;
             }
             let info = self.until(known).await;
-            eprintln!("a server stays behind, and is started again: {info:?}");
+            eprintln!("a server stays behind; restarting it: {info:?}");
             for name in behind(&info) {
                 let server = self.servers.iter_mut().find(|server| server.name() == name);
                 let server = server.expect("it is one of ours");
@@ -73,13 +74,10 @@ impl Cluster {
                 server.run();
             }
         }
-        panic!(
-            "a server stays behind although it was started again; the servers say:\n{}",
-            self.logs()
-        );
+        panic!("a server stays behind after a restart; the servers' logs:\n{}", self.logs());
     }
 
-    /// Asks one server after the other, until one gives an answer.
+    /// Asks one server after the other, until one answers.
     async fn until<T>(&self, ask: impl AsyncFn(async_nats::jetstream::Context) -> Option<T>) -> T {
         let mut pace = interval(EVERY);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -99,11 +97,11 @@ impl Cluster {
         };
         let answer = timeout(PATIENCE, asking).await;
         answer.unwrap_or_else(|_| {
-            panic!("no leader in {PATIENCE:?}; the servers say:\n{}", self.logs())
+            panic!("no leader in {PATIENCE:?}; the servers' logs:\n{}", self.logs())
         })
     }
 
-    /// The end of what each has said.
+    /// The end of each server's log.
     fn logs(&self) -> String {
         const LINES: usize = 20;
         let logs = self.servers.iter().map(|server| {
@@ -116,12 +114,12 @@ impl Cluster {
     }
 }
 
-/// What the servers know of a stream; `None` where it has no leader, or does not exist.
+/// The servers' information about a stream; `None` if it has no leader or does not exist.
 async fn info(jetstream: &async_nats::jetstream::Context, stream: &str) -> Option<ClusterInfo> {
     jetstream.get_stream(stream).await.ok()?.cached_info().cluster.clone()
 }
 
-/// Who has not all that the leader has.
+/// The servers that lack messages of the leader.
 fn behind(info: &ClusterInfo) -> Vec<String> {
     let behind = info.replicas.iter().filter(|one| !one.current || one.offline);
     behind.map(|one| one.name.clone()).collect()

@@ -1,4 +1,4 @@
-//! The program under the servers.
+//! The `nats-server` program that the tests run.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,13 +6,13 @@ use std::process::Command;
 
 /// Names the program; `tests/all.sh` sets it.
 const VARIABLE: &str = "LODEWATCH_NATS_SERVER";
-/// Where `tests/nats-server.sh` puts it.
+/// The path at which `tests/nats-server.sh` installs it.
 const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/nats-server");
-/// The first that can flush every write.
+/// The oldest version that can sync every write.
 const OLDEST: (u32, u32) = (2, 10);
 
-/// The `nats-server` to start: the one that the environment names, else the one that the tests installed, else that of the
-/// `PATH`.
+/// The `nats-server` to start: the one that the environment names, else the one that the tests
+/// installed, else that of the `PATH`.
 pub(super) fn find() -> PathBuf {
     let given = std::env::var_os(VARIABLE);
     let installed = Some(INSTALLED).filter(|path| Path::new(path).exists()).map(OsString::from);

@@ -1,4 +1,4 @@
-//! One server.
+//! One NATS server.
 
 use super::port::Port;
 use super::program;
@@ -11,12 +11,12 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
-/// The largest message that it takes, in bytes.
+/// Maximum size of a message, in bytes.
 const MESSAGE_BYTES_MAX: usize = 16_777_216;
-/// Every write is on the disk before it is acknowledged.
+/// Syncs every write to disk before it is acknowledged.
 const SYNC_ALWAYS: &str = "sync_interval: always";
 
-/// A NATS server with JetStream, with its ports and its store; killed when dropped.
+/// A NATS server with JetStream, its ports and its store; killed when dropped.
 pub(crate) struct Nats {
     name: String,
     client: Port,
@@ -27,19 +27,20 @@ pub(crate) struct Nats {
 }
 
 impl Nats {
-    /// Starts one by itself, and waits until it listens.
+    /// Starts a single server, and waits until it listens.
     pub(crate) fn alone() -> Self {
         Self::alone_with(SYNC_ALWAYS, "")
     }
 
-    /// The same with other settings of JetStream, and more of the server, in the language of its file of settings.
+    /// The same with other JetStream settings and additional server settings, in NATS's
+    /// configuration language.
     pub(crate) fn alone_with(jetstream: &str, more: &str) -> Self {
         let mut nats = Self::prepare("alone", jetstream, more);
         nats.run();
         nats
     }
 
-    /// Prepares the server of a cluster; the routes lead to all of it.
+    /// Prepares a server of a cluster, with routes to all servers.
     pub(super) fn member(name: &str, cluster: &Port, routes: &[Port]) -> Self {
         let mut more = format!(
             "cluster {{\n  name: lodewatch\n  listen: \"{}\"\n  no_advertise: true\n  routes: [\n",
@@ -65,7 +66,7 @@ impl Nats {
         Self { name: name.to_owned(), client, monitor, dir, program: program::find(), child: None }
     }
 
-    /// Starts it, again where it was ended: on the same ports and the same store. Waits until it listens.
+    /// Starts or restarts it on the same ports and store. Waits until it listens.
     pub(crate) fn run(&mut self) {
         assert!(self.child.is_none(), "{} runs", self.name);
         let mut command = Command::new(&self.program);
@@ -82,7 +83,7 @@ impl Nats {
         assert!(ready, "{} does not listen:\n{said}", self.name);
         let mut log = File::options().create(true).append(true).open(self.log()).unwrap();
         log.write_all(said.as_bytes()).unwrap();
-        // Read on, so that the server can always write.
+        // Keep reading, so that the server can always write.
         std::thread::spawn(move || {
             lines.map_while(Result::ok).try_for_each(|line| writeln!(log, "{line}"))
         });
@@ -95,13 +96,13 @@ impl Nats {
         child.wait().unwrap();
     }
 
-    /// SIGTERM, and waits for the end.
+    /// SIGTERM; waits for the end.
     pub(crate) fn terminate(&mut self) {
         self.signal(Signal::TERM);
         self.child.take().expect("it runs").wait().unwrap();
     }
 
-    /// SIGSTOP: nothing moves until [`Nats::go_on`], but connections stay open.
+    /// SIGSTOP: suspended until [`Nats::go_on`]; connections stay open.
     pub(crate) fn stop(&self) {
         self.signal(Signal::STOP);
     }
@@ -120,7 +121,7 @@ impl Nats {
         &self.name
     }
 
-    /// Where clients connect to.
+    /// The address for clients.
     pub(crate) fn address(&self) -> SocketAddr {
         address(&self.client)
     }
@@ -135,7 +136,7 @@ impl Nats {
         format!("http://{}", address(&self.monitor))
     }
 
-    /// The file with all that it has said.
+    /// The log file.
     pub(crate) fn log(&self) -> PathBuf {
         self.dir.path().join("log")
     }
@@ -144,7 +145,7 @@ impl Nats {
 impl Drop for Nats {
     fn drop(&mut self) {
         if let Some(child) = &mut self.child {
-            // It may have ended by itself; a test that failed must not fail again here.
+            // It may already have exited; a failed test must not fail again here.
             let _ = child.kill();
             let _ = child.wait();
         }

@@ -7,7 +7,6 @@
 - The tables below list the commands that do not run here, with the reason; every other one runs.
 """
 
-import os
 import pathlib
 import re
 import unittest
@@ -15,8 +14,6 @@ import unittest
 import api_reference
 import docs
 import harness
-
-DATA = pathlib.Path(os.environ.get("LODEWATCH_DATA", harness.ROOT / "../shared/data"))
 
 # Commands that do not run here, by their first words, and why.
 ELSEWHERE = {
@@ -53,11 +50,8 @@ FILES = {
     "table.csv": "crates/importers/samples/table.csv",
     "table.toml": "crates/importers/src/table/example.toml",
     "interventions.csv": "crates/importers/samples/gta.csv",
-}
-# The same, for files of the real data sets, which are optional.
-REAL_FILES = {
-    "MCS2026_Commodities_Data.csv": "usgs/MCS2026_Commodities_Data.csv",
-    "export_control_events.csv": "export_control_events.csv",
+    "MCS2026_Commodities_Data.csv": "crates/importers/samples/usgs/MCS2026_world_production.csv",
+    "export_control_events.csv": "crates/importers/samples/export_control_events.csv",
 }
 
 
@@ -89,9 +83,6 @@ class Documents(unittest.TestCase):
         terminal = docs.Terminal(self)
         for name, source in FILES.items():
             terminal.provide(name, harness.ROOT / source)
-        for name, source in REAL_FILES.items():
-            if (DATA / source).exists():
-                terminal.provide(name, DATA / source)
         text = "".join(block.text for block in blocks if block.kind == "sh")
         if re.search(r"^lodewatch |^buf curl", text, re.MULTILINE) and "lodewatch serve" not in text:
             terminal.stay("lodewatch serve --data-dir DIR", STAYS["lodewatch serve"])
@@ -109,7 +100,7 @@ class Documents(unittest.TestCase):
     def run_block(self, terminal, text):
         said, script = "", []
         for command in [*commands(text), None]:
-            if command is not None and is_elsewhere(terminal, command):
+            if command is not None and command.startswith(tuple(ELSEWHERE)):
                 continue
             stays = [ready for start, ready in STAYS.items() if command is not None and command.startswith(start)]
             if command is None or stays:
@@ -147,7 +138,7 @@ class Documents(unittest.TestCase):
             if block.kind == "sh"
         )
         starts = [f"\n{start}" for start in [*ELSEWHERE, *STAYS]]
-        unused = [words for words in [*starts, *INSTEAD, *FILES, *REAL_FILES] if words not in typed]
+        unused = [words for words in [*starts, *INSTEAD, *FILES] if words not in typed]
         self.assertEqual(unused, [])
         self.assertLessEqual(set(PAGES_ELSEWHERE), set(pages()))
 
@@ -168,13 +159,6 @@ class Documents(unittest.TestCase):
             text = (harness.ROOT / page).read_text(encoding="utf-8")
             for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
                 self.assertTrue((harness.ROOT / page).parent.joinpath(link).exists(), f"{page}: {link}")
-
-
-def is_elsewhere(terminal, command):
-    missing = [name for name in REAL_FILES if name in command and not (terminal.folder / name).exists()]
-    if missing:
-        print(f"not run, because {DATA} is not there: {command}")
-    return bool(missing) or command.startswith(tuple(ELSEWHERE))
 
 
 def add_sections():

@@ -1,7 +1,6 @@
 """`lodewatch feed`: files, folders and addresses kept in sync with a real server, whatever happens to either."""
 
 import json
-import os
 import pathlib
 import re
 import signal
@@ -340,9 +339,7 @@ class Feeding(harness.Case):
         self.assertEqual((code, "map.toml cannot be used" in said), (1, True), said)
 
     def test_the_releases_of_the_usgs_are_kept_in_sync(self):
-        data = pathlib.Path(os.environ.get("LODEWATCH_DATA", harness.ROOT / "../shared/data")) / "usgs"
-        if not data.is_dir():
-            self.skipTest(f"{data} is not there")
+        data = harness.ROOT / "crates/importers/samples/usgs"
         self.feeds(usgs=("usgs", data))
         code, _, said = self.run_to_its_end("--once")
         self.assertEqual(code, 0, said)

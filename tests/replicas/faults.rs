@@ -1,4 +1,4 @@
-//! The faults, one after the other, each under load and followed by every check there is.
+//! The faults, one after the other, each under load and followed by all checks.
 
 use crate::PATIENCE;
 use crate::check;
@@ -18,9 +18,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tonic::Code;
 
-/// How often all faults are gone through, unless `LODEWATCH_FAULT_ROUNDS` says otherwise.
+/// Rounds of all faults, unless `LODEWATCH_FAULT_ROUNDS` is set.
 const ROUNDS: usize = 1;
-/// Answers that every publisher gets before a fault, during it, and after it.
+/// Replies that every publisher gets before a fault, during it, and after it.
 const ANSWERS: usize = 10;
 
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +63,7 @@ impl Fault {
         }
     }
 
-    /// Does it under load, and undoes it.
+    /// Injects the fault under load, and repairs it.
     async fn strike(self, world: &mut World, load: &mut Load, round: usize) {
         let leader = world.cluster.leader(STREAM).await;
         let follower = (leader + 1 + round % 2) % world.cluster.servers.len();
@@ -90,7 +90,7 @@ impl Fault {
             }
             Self::AllNatsGone => {
                 world.cluster.servers.iter_mut().for_each(crate::nats::Nats::kill);
-                until_out_of_reach(world, replica).await;
+                until_unreachable(world, replica).await;
                 world.cluster.servers.iter_mut().for_each(crate::nats::Nats::run);
             }
             Self::RollingRestart => restart_everything(world, load).await,
@@ -111,13 +111,13 @@ async fn stop_nats(world: &mut World, load: &mut Load, number: usize) {
     world.cluster.servers[number].go_on();
 }
 
-/// A replica says so itself once it cannot reach its journal.
-async fn until_out_of_reach(world: &World, replica: usize) {
+/// A replica reports it once it cannot reach its journal.
+async fn until_unreachable(world: &World, replica: usize) {
     let channel = connect(world.replicas[replica].address()).await.unwrap();
     let mut feed = FeedServiceClient::new(channel);
-    let refused = timeout(PATIENCE, feed.publish(request("nickel", 0))).await;
-    let refused = refused.expect("an answer in time").unwrap_err();
-    assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+    let rejected = timeout(PATIENCE, feed.publish(request("nickel", 0))).await;
+    let rejected = rejected.expect("an answer in time").unwrap_err();
+    assert_eq!(rejected.code(), Code::Unavailable, "{rejected}");
 }
 
 async fn restart_everything(world: &mut World, load: &mut Load) {
@@ -133,14 +133,14 @@ async fn restart_everything(world: &mut World, load: &mut Load) {
     }
 }
 
-/// What a fault did to those who publish and those who listen.
+/// The effect of a fault on publishers and subscribers.
 struct Line {
     fault: &'static str,
     outcome: Outcome,
 }
 
 impl Line {
-    /// Above the lines of a table.
+    /// The header of the table.
     const HEAD: [&str; 9] = [
         "fault",
         "batches",
@@ -171,8 +171,9 @@ impl Line {
     }
 }
 
-/// What the faults did: batches that were acknowledged, and alerts that all subscribers together were handed; the longest that
-/// a publisher waited for one answer, that a subscriber heard nothing, and that it waited for an alert which a publisher knew of.
+/// The effects of all faults: acknowledged batches and delivered alerts; the longest wait of a
+/// publisher for a reply, the longest silence at a subscriber, and its longest wait for an alert
+/// that a publisher knew of.
 fn print(lines: &[Line], oracle: &Oracle) {
     let head = Line::HEAD.map(str::to_owned);
     for cells in std::iter::once(head).chain(lines.iter().map(|line| line.cells(oracle))) {
@@ -189,7 +190,7 @@ fn alerts(recording: &Recording) -> impl Iterator<Item = &Alert> {
     arrivals(recording).map(|(alert, _)| alert)
 }
 
-/// Alerts, each with when it came.
+/// Alerts, each with its arrival time.
 fn arrivals(recording: &Recording) -> impl Iterator<Item = (&Alert, Instant)> {
     let messages =
         recording.streams.iter().flat_map(|stream| stream.messages.iter().zip(&stream.arrivals));
@@ -200,19 +201,19 @@ fn arrivals(recording: &Recording) -> impl Iterator<Item = (&Alert, Instant)> {
     alerts.flatten()
 }
 
-/// The longest that a subscriber waited for an alert that a publisher knew of.
+/// The longest wait of a subscriber for an alert that a publisher knew of.
 fn latest(recording: &Recording, known: &BTreeMap<u64, Instant>) -> Duration {
     let late = arrivals(recording)
         .filter_map(|(alert, at)| Some(at.saturating_duration_since(*known.get(&alert.sequence)?)));
     late.max().unwrap_or_default()
 }
 
-/// Batches that were acknowledged and are not in the journal.
+/// Acknowledged batches that are not in the journal.
 fn lost(acknowledged: &[Answered], oracle: &Oracle) -> usize {
     acknowledged.iter().filter(|(request, _)| oracle.batch(&request.request_id).is_none()).count()
 }
 
-/// Alerts that a subscriber was handed twice.
+/// Alerts that a subscriber received twice.
 fn doubled(recordings: &[Recording]) -> usize {
     let twice = recordings.iter().map(|recording| {
         let different: BTreeSet<u64> = alerts(recording).map(|alert| alert.sequence).collect();
@@ -221,7 +222,7 @@ fn doubled(recordings: &[Recording]) -> usize {
     twice.sum()
 }
 
-/// Alerts between the first and the last of a subscriber that it was not handed.
+/// Alerts between the first and the last of a subscriber that it did not receive.
 fn gaps(recordings: &[Recording], oracle: &Oracle) -> usize {
     let missing = recordings.iter().map(|recording| {
         let handed: BTreeSet<u64> = alerts(recording).map(|alert| alert.sequence).collect();
@@ -232,7 +233,7 @@ fn gaps(recordings: &[Recording], oracle: &Oracle) -> usize {
     missing.sum()
 }
 
-/// No batch has caused alerts at two places of the journal, however often it was sent.
+/// Checks that no batch caused alerts at two entries, even if it was sent several times.
 fn assert_each_batch_took_effect_once(oracle: &Oracle) {
     let mut places = BTreeMap::new();
     for alert in &oracle.alerts {
@@ -246,8 +247,8 @@ fn assert_each_batch_took_effect_once(oracle: &Oracle) {
     }
 }
 
-/// All replicas hand out the same bytes, from the first alert on.
-async fn assert_all_replicas_say_the_same(world: &World, oracle: &Oracle, last: &str) {
+/// Checks that all replicas deliver the same bytes, from the first alert on.
+async fn assert_all_replicas_agree(world: &World, oracle: &Oracle, last: &str) {
     for replica in &world.replicas {
         let (_end, end) = watch::channel(last.to_owned());
         let reader = tokio::spawn(by_hand(replica.address().to_owned(), Wish::all(), end));
@@ -263,7 +264,7 @@ fn rounds() -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_fails_nothing_acknowledged_is_lost_and_every_replica_says_the_same() {
+async fn no_fault_loses_an_acknowledged_batch_or_makes_replicas_differ() {
     let mut world = World::start().await;
     let mut end = publish_last(&world, 0).await.1.cursor;
     let mut lines = Vec::new();
@@ -280,8 +281,8 @@ async fn whatever_fails_nothing_acknowledged_is_lost_and_every_replica_says_the_
     let mut oracle = world.replay().await;
     print(&lines, &oracle);
     assert_each_batch_took_effect_once(&oracle);
-    assert_all_replicas_say_the_same(&world, &oracle, &end).await;
-    // The last first: whoever left then was to see nothing of what came later.
+    assert_all_replicas_agree(&world, &oracle, &end).await;
+    // The last first: a subscriber that left earlier must not see later alerts.
     for Line { fault, outcome } in lines.iter().rev() {
         check::acknowledged(&outcome.acknowledged, &oracle).expect(fault);
         let end = position(&outcome.end);

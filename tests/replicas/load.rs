@@ -1,4 +1,4 @@
-//! Publishers and subscribers who go on whatever happens.
+//! Publishers and subscribers that continue across all faults.
 
 use crate::PATIENCE;
 use crate::samples::swing;
@@ -15,30 +15,30 @@ use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use uuid::Uuid;
 
-/// Each publisher has a market of its own.
+/// The market of each publisher.
 const MINERALS: [&str; 3] = ["gallium", "indium", "bismuth"];
 /// The market of the last batch of a round.
 const LAST: &str = "cobalt";
 const SUBSCRIBERS: usize = 6;
-/// No publisher is faster.
+/// Minimum delay between two batches of a publisher.
 const EVERY: Duration = Duration::from_millis(20);
 
-/// A batch and its answer.
+/// A batch and its reply.
 pub(crate) type Answered = (PublishRequest, PublishResponse);
 
-/// What came of a round.
+/// The results of a round.
 pub(crate) struct Outcome {
     pub(crate) acknowledged: Vec<Answered>,
-    /// When the publisher knew of an alert, by the alert's sequence.
+    /// The time at which the publisher knew of an alert, by the alert's sequence.
     pub(crate) known: BTreeMap<u64, Instant>,
     pub(crate) recordings: Vec<Recording>,
-    /// The longest that a publisher waited for one answer.
+    /// The longest wait of a publisher for one reply.
     pub(crate) longest_answer: Duration,
-    /// The cursor at which it ended.
+    /// The cursor at the end.
     pub(crate) end: String,
 }
 
-/// What came of a publisher.
+/// The results of a publisher.
 #[derive(Default)]
 struct Published {
     acknowledged: Vec<Answered>,
@@ -46,19 +46,19 @@ struct Published {
     longest_answer: Duration,
 }
 
-/// Publishers and subscribers at work.
+/// Running publishers and subscribers.
 pub(crate) struct Load {
     publishers: Vec<JoinHandle<Published>>,
     subscribers: Vec<JoinHandle<Recording>>,
     counts: Vec<watch::Receiver<usize>>,
     stop: CancellationToken,
-    tell_end: watch::Sender<String>,
+    end_tx: watch::Sender<String>,
 }
 
 impl Load {
-    /// Begins at a cursor; each begins with the next replica.
+    /// Starts all at a cursor, each with the next replica.
     pub(crate) fn begin(world: &World, cursor: &str) -> Self {
-        let (tell_end, end) = watch::channel(String::new());
+        let (end_tx, end) = watch::channel(String::new());
         let stop = CancellationToken::new();
         let (mut publishers, mut counts) = (Vec::new(), Vec::new());
         for (number, mineral) in MINERALS.into_iter().enumerate() {
@@ -73,10 +73,10 @@ impl Load {
                 tokio::spawn(by_client(world.addresses(number), wish.clone(), end.clone()))
             })
             .collect();
-        Self { publishers, subscribers, counts, stop, tell_end }
+        Self { publishers, subscribers, counts, stop, end_tx }
     }
 
-    /// Waits until every publisher has so many more answers.
+    /// Waits until every publisher has this number of further replies.
     pub(crate) async fn go_on(&mut self, answers: usize) {
         for count in &mut self.counts {
             let until = *count.borrow() + answers;
@@ -85,7 +85,7 @@ impl Load {
         }
     }
 
-    /// Waits until everybody has ended, after a last batch.
+    /// Waits until all have ended, after a last batch.
     pub(crate) async fn end(self, world: &World, round: usize) -> Outcome {
         self.stop.cancel();
         let Published { mut acknowledged, mut known, mut longest_answer } = Published::default();
@@ -98,7 +98,7 @@ impl Load {
         let last = publish_last(world, round).await;
         let end = last.1.cursor.clone();
         acknowledged.push(last);
-        self.tell_end.send_replace(end.clone());
+        self.end_tx.send_replace(end.clone());
         let mut recordings = Vec::new();
         for subscriber in self.subscribers {
             recordings.push(finish(subscriber).await);
@@ -107,12 +107,12 @@ impl Load {
     }
 }
 
-/// One batch of which everybody hears, the last of a round.
+/// Publishes one batch that reaches every subscriber, the last of a round.
 pub(crate) async fn publish_last(world: &World, round: usize) -> Answered {
     until_answered(&mut Publisher::new(world.servers(round)), request(LAST, round)).await
 }
 
-/// One batch after the other until told to stop.
+/// Publishes one batch after the other until it is stopped.
 async fn publish(
     mut publisher: Publisher,
     mineral: &'static str,
@@ -135,13 +135,13 @@ async fn publish(
     all
 }
 
-/// Sends one batch under its id until it is answered.
+/// Sends one batch under its id until there is a reply.
 async fn until_answered(publisher: &mut Publisher, request: PublishRequest) -> Answered {
     loop {
         match publisher.publish(request.clone()).await {
             Ok(response) => return (request, response),
             Err(status) if status.code() == Code::Unavailable => {}
-            Err(status) => panic!("a batch is refused: {status}"),
+            Err(status) => panic!("a batch is rejected: {status}"),
         }
     }
 }

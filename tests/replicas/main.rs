@@ -2,16 +2,17 @@
 //!
 //! ```text
 //! publishers, subscribers ─► proxy ─► lodewatch serve ─► proxy ─┬─► nats-server ┐
-//!        │                   proxy ─► lodewatch serve ─► proxy ─┼─► nats-server ├ one stream, kept three times
+//!        │                   proxy ─► lodewatch serve ─► proxy ─┼─► nats-server ├ one stream, three copies
 //!        └─ every message    proxy ─► lodewatch serve ─► proxy ─┴─► nats-server ┘
-//!           is recorded         at the end: the stream, replayed offline ─► what each must have seen, byte for byte
+//!           is recorded         at the end: the stream, replayed offline ─► expected messages, byte for byte
 //! ```
 //!
-//! - `faults`: what may fail, and what must hold all the same: `LODEWATCH_FAULT_ROUNDS=N` goes through all of it so often
-//! - `together`: that replicas act as one, with clocks that are driven by hand
-//! - `majority`: what is said while most of the servers are gone
-//! - `servers`: that servers and the network do what they are told
-//! - `world`: replicas, servers and the network between them · `load`: who publishes and subscribes meanwhile
+//! - `faults`: every fault, and the guarantees that hold: `LODEWATCH_FAULT_ROUNDS=N` repeats all N
+//!   times
+//! - `together`: replicas act as one, with manual clocks
+//! - `majority`: the errors while a majority of the servers is gone
+//! - `servers`: servers and proxies behave as instructed
+//! - `world`: replicas, servers and proxies · `load`: publishers and subscribers
 
 #![allow(
     clippy::unwrap_used,
@@ -19,7 +20,7 @@
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::wildcard_enum_match_arm,
-    reason = "a test may fall over, and says what it did"
+    reason = "a test may panic, and prints its results"
 )]
 
 #[path = "../guarantees/check.rs"]
@@ -55,5 +56,5 @@ mod world;
 
 use std::time::Duration;
 
-/// Longer than anything here takes: what hangs fails.
+/// Time limit of every wait.
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -1,4 +1,5 @@
-//! What is said while most of the NATS servers are gone: the one that is left answers questions, and can take nothing.
+//! While a majority of the NATS servers is gone, the remaining one answers reads and rejects
+//! writes.
 
 use crate::PATIENCE;
 use crate::load::request;
@@ -14,19 +15,19 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-/// Longer than it takes until the one that is left misses the others.
+/// Longer than the remaining server needs to detect the loss of the others.
 const MISSED: Duration = Duration::from_secs(8);
-/// Longer than it takes until that one no longer leads.
+/// Longer than that server needs to step down as leader.
 const LONG: Duration = Duration::from_secs(15);
 
-async fn assert_refused(channel: &Channel) {
+async fn assert_rejected(channel: &Channel) {
     let mut feed = FeedServiceClient::new(channel.clone());
-    let refused = timeout(PATIENCE, feed.publish(request("nickel", 0))).await;
-    assert_eq!(refused.unwrap().unwrap_err().code(), Code::Unavailable);
+    let rejected = timeout(PATIENCE, feed.publish(request("nickel", 0))).await;
+    assert_eq!(rejected.unwrap().unwrap_err().code(), Code::Unavailable);
 }
 
 #[tokio::test]
-async fn a_replica_is_not_ready_for_as_long_as_most_of_the_servers_are_gone() {
+async fn a_replica_is_not_ready_while_a_majority_of_the_servers_is_gone() {
     let world = World::start().await;
     let leader = world.cluster.leader(STREAM).await;
     let followers = || (0..world.cluster.servers.len()).filter(|number| *number != leader);
@@ -37,14 +38,14 @@ async fn a_replica_is_not_ready_for_as_long_as_most_of_the_servers_are_gone() {
     followers().for_each(|number| world.cluster.servers[number].stop());
     let begun = Instant::now();
     while begun.elapsed() < MISSED {
-        assert_refused(&channels[0]).await;
+        assert_rejected(&channels[0]).await;
     }
     for channel in &channels {
         until_ready(channel, false).await;
     }
     let begun = Instant::now();
     while begun.elapsed() < LONG {
-        assert_refused(&channels[0]).await;
+        assert_rejected(&channels[0]).await;
         for channel in &channels {
             let mut health = HealthClient::new(channel.clone());
             let said = health.check(HealthCheckRequest::default()).await.unwrap().into_inner();

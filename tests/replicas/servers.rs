@@ -1,4 +1,4 @@
-//! What the other tests stand on: that servers and the network do what they are told.
+//! Prerequisites of the other tests: servers and proxies behave as instructed.
 
 use crate::nats::{Cluster, Nats};
 use crate::proxy::{Proxy, Weather};
@@ -13,7 +13,7 @@ use tokio::time::{interval, timeout};
 const STREAM: &str = "TEST";
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A client of one server; it waits for answers for as long as the tests do.
+/// A client of one server, with the tests' patience.
 async fn client(url: &str) -> Context {
     let options = ConnectOptions::new().ignore_discovered_servers();
     let client = options.connect(url).await.unwrap();
@@ -30,7 +30,7 @@ async fn stream(jetstream: &Context, replicas: usize) {
     jetstream.create_stream(config).await.unwrap();
 }
 
-/// Publishes, and waits until it is acknowledged; its sequence.
+/// Publishes, and waits for the acknowledgement; returns its sequence.
 async fn publish(jetstream: &Context, text: &'static str) -> u64 {
     let sent = jetstream.publish("test", text.into()).await.unwrap();
     timeout(PATIENCE, sent).await.unwrap().unwrap().sequence
@@ -43,7 +43,7 @@ async fn read(jetstream: &Context, sequence: u64) -> String {
 }
 
 #[tokio::test]
-async fn a_killed_server_comes_back_where_it_was_with_all_that_it_acknowledged() {
+async fn a_killed_server_restarts_with_everything_that_it_acknowledged() {
     let mut nats = Nats::alone();
     let jetstream = client(&nats.url()).await;
     stream(&jetstream, 1).await;
@@ -58,7 +58,7 @@ async fn a_killed_server_comes_back_where_it_was_with_all_that_it_acknowledged()
 }
 
 #[tokio::test]
-async fn a_cluster_finds_another_leader_when_its_own_is_killed() {
+async fn a_cluster_elects_another_leader_when_its_own_is_killed() {
     let mut cluster = Cluster::start().await;
     stream(&client(&cluster.servers[0].url()).await, 3).await;
     let first = cluster.leader(STREAM).await;
@@ -74,7 +74,7 @@ async fn a_cluster_finds_another_leader_when_its_own_is_killed() {
 }
 
 #[tokio::test]
-async fn a_partition_holds_what_is_sent_and_lets_it_through_when_it_ends() {
+async fn a_partition_holds_messages_and_passes_them_when_it_ends() {
     let nats = Nats::alone();
     let weather = Weather { server: Some(nats.address()), ..Weather::default() };
     let proxy = Proxy::open(1, weather).await;
@@ -85,7 +85,7 @@ async fn a_partition_holds_what_is_sent_and_lets_it_through_when_it_ends() {
     proxy.turn(|now| now.partition = true);
     let held = far.publish("test", "held".into()).await.unwrap();
     far.client().flush().await.unwrap();
-    // Time enough for what should be held to come in between.
+    // Enough time for held messages to arrive, if they were not held.
     for number in 2..200 {
         assert_eq!(publish(&near, "passes").await, number);
     }
@@ -94,7 +94,7 @@ async fn a_partition_holds_what_is_sent_and_lets_it_through_when_it_ends() {
     let connected = far.client().statistics();
     assert_eq!(connected.connects.load(Ordering::Relaxed), 1);
     proxy.turn(|now| now.cuts += 1);
-    // Cut off, the client connects again through the same port.
+    // After the cut, the client reconnects through the same port.
     let mut pace = interval(Duration::from_millis(10));
     let again = async {
         while connected.connects.load(Ordering::Relaxed) < 2 {

@@ -1,4 +1,4 @@
-//! What replicas promise besides: they act as one. In one process, with clocks that are driven by hand.
+//! Replicas act as one. In one process, with manual clocks.
 
 use crate::PATIENCE;
 use crate::collector::Collector;
@@ -30,7 +30,7 @@ use tonic_types::StatusExt;
 const REPLICAS: usize = 3;
 const BEGIN: &str = "2026-01-01";
 
-/// A NATS server by itself, and replicas on its stream.
+/// A single NATS server, and replicas on its stream.
 struct Together {
     nats: Nats,
     dirs: Vec<TempDir>,
@@ -57,19 +57,19 @@ impl Together {
         .await
     }
 
-    /// Ends a replica and starts it again.
+    /// Restarts a replica.
     async fn restart(&mut self, number: usize, change: impl FnOnce(&mut Config)) {
         self.servers.remove(number).stop().await;
         let server = self.open(number, change).await;
         self.servers.insert(number, server);
     }
 
-    /// A journal of its own on the stream, as a replica has one.
+    /// Opens a journal on the stream, as a replica does.
     async fn journal(&self, dir: &Path) -> JetStreamJournal {
         JetStreamJournal::open(&settings(&self.nats), dir).await.unwrap()
     }
 
-    /// Everything in the stream.
+    /// All entries of the stream.
     async fn entries(&self) -> Vec<Entry> {
         let dir = tempfile::tempdir().unwrap();
         let journal = self.journal(dir.path()).await;
@@ -82,8 +82,8 @@ impl Together {
         entries
     }
 
-    /// Waits until all replicas are as far as the stream, and checks that all of them tell the same.
-    async fn assert_all_say_the_same(&self) {
+    /// Waits until all replicas applied the whole stream, and checks that their alerts are equal.
+    async fn assert_all_replicas_agree(&self) {
         let last = self.entries().await.last().expect("there are entries").seq;
         for server in &self.servers {
             timeout(PATIENCE, server.view.wait_for(last)).await.unwrap().unwrap();
@@ -115,7 +115,7 @@ fn settings(nats: &Nats) -> Settings {
     }
 }
 
-/// Waits until a replica says that it is ready, or that it is not.
+/// Waits until a replica is ready, or not ready.
 pub(crate) async fn until_ready(channel: &Channel, is_ready: bool) {
     let wanted = if is_ready { ServingStatus::Serving } else { ServingStatus::NotServing };
     let mut health = HealthClient::new(channel.clone());
@@ -125,7 +125,7 @@ pub(crate) async fn until_ready(channel: &Channel, is_ready: bool) {
 }
 
 #[tokio::test]
-async fn what_is_due_happens_once_whichever_replica_sees_it_first() {
+async fn a_due_change_is_applied_once_whether_one_replica_or_all_detect_it() {
     let all = Together::start().await;
     let [one, two, three] = &*all.servers else { panic!("three replicas") };
     let days: Vec<String> = (1..=10).map(|day| format!("2026-02-{day:02}")).collect();
@@ -135,7 +135,7 @@ async fn what_is_due_happens_once_whichever_replica_sees_it_first() {
     });
     one.publish(vec![swing("gallium", 0), swing("indium", 0)]).await.unwrap();
     one.publish(bans.collect()).await.unwrap();
-    all.assert_all_say_the_same().await;
+    all.assert_all_replicas_agree().await;
     for day in &days {
         tokio::join!(one.turn_to(day), two.turn_to(day), three.turn_to(day));
     }
@@ -147,12 +147,12 @@ async fn what_is_due_happens_once_whichever_replica_sees_it_first() {
     }
     assert!(ticks.len() >= days.len(), "{ticks:?}");
     assert!(ticks.values().all(|count| *count == 1), "{ticks:?}");
-    all.assert_all_say_the_same().await;
+    all.assert_all_replicas_agree().await;
     all.stop().await;
 }
 
 #[tokio::test]
-async fn what_one_replica_has_answered_every_other_shows_to_whom_it_gave_the_cursor() {
+async fn every_replica_shows_a_published_batch_to_reads_with_its_cursor() {
     let all = Together::start().await;
     for turn in 0..30 {
         let here = turn % REPLICAS;
@@ -173,7 +173,7 @@ async fn what_one_replica_has_answered_every_other_shows_to_whom_it_gave_the_cur
 }
 
 #[tokio::test]
-async fn a_rolling_change_of_the_policy_ends_with_the_newest_and_nobody_takes_turns() {
+async fn a_rolling_change_of_the_policy_ends_with_the_newest_without_alternating() {
     let newest = |config: &mut Config| {
         config.policy_revision = 1;
         config.policy.rules.truncate(1);
@@ -181,12 +181,12 @@ async fn a_rolling_change_of_the_policy_ends_with_the_newest_and_nobody_takes_tu
     let mut all = Together::start().await;
     all.servers[0].publish(vec![swing("gallium", 0)]).await.unwrap();
     all.restart(0, newest).await;
-    // One with old settings comes back in the middle.
+    // One with old settings restarts in between.
     all.restart(1, |_| {}).await;
     all.servers[1].publish(vec![swing("gallium", 1)]).await.unwrap();
     all.restart(1, newest).await;
     all.restart(2, newest).await;
-    all.assert_all_say_the_same().await;
+    all.assert_all_replicas_agree().await;
     let is_policy = |entry: &&Entry| match entry.payload {
         Payload::PolicyAdopted { .. } => true,
         Payload::Batch(_) | Payload::Tick { .. } => false,
@@ -198,14 +198,14 @@ async fn a_rolling_change_of_the_policy_ends_with_the_newest_and_nobody_takes_tu
         let in_force = server.view.read_state(|state| rules(&state.adopted().unwrap().policy));
         assert_eq!(in_force, 1);
         let mut policies = PolicyServiceClient::new(server.channel.clone());
-        let told = policies.get_policy(GetPolicyRequest::default()).await.unwrap().into_inner();
-        assert_eq!((told.policy.unwrap().rules.len(), told.settings_error), (1, String::new()));
+        let reply = policies.get_policy(GetPolicyRequest::default()).await.unwrap().into_inner();
+        assert_eq!((reply.policy.unwrap().rules.len(), reply.settings_error), (1, String::new()));
     }
     all.stop().await;
 }
 
 #[tokio::test]
-async fn a_replica_whose_data_is_gone_says_what_it_said_before() {
+async fn a_replica_that_lost_its_data_delivers_the_same_alerts() {
     let mut all = Together::start().await;
     for turn in 0..20 {
         all.servers[turn % REPLICAS].publish(vec![swing("gallium", turn)]).await.unwrap();
@@ -217,18 +217,18 @@ async fn a_replica_whose_data_is_gone_says_what_it_said_before() {
     let again = all.open(1, |_| {}).await;
     assert_eq!(again.all_alerts().await[..before.len()], before);
     all.servers.insert(1, again);
-    all.assert_all_say_the_same().await;
+    all.assert_all_replicas_agree().await;
     all.stop().await;
 }
 
 #[tokio::test]
-async fn a_new_replica_begins_with_the_archive_of_another() {
+async fn a_new_replica_starts_from_the_archive_of_another() {
     let mut all = Together::start().await;
     for turn in 0..20 {
         all.servers[turn % REPLICAS].publish(vec![swing("gallium", turn)]).await.unwrap();
     }
     let last = all.entries().await.last().unwrap().seq;
-    // A snapshot is made when a replica ends.
+    // A replica writes a snapshot when it stops.
     all.restart(0, |_| {}).await;
     let dir = tempfile::tempdir().unwrap();
     assert!(fetch(&all.servers[0], dir.path()).await.ends_with("has the archive now\n"));
@@ -242,11 +242,11 @@ async fn a_new_replica_begins_with_the_archive_of_another() {
     all.dirs[2] = dir;
     let new = all.open(2, |_| {}).await;
     all.servers.push(new);
-    all.assert_all_say_the_same().await;
+    all.assert_all_replicas_agree().await;
     all.stop().await;
 }
 
-/// What `archive fetch` says.
+/// Runs `archive fetch`; returns its output.
 async fn fetch(from: &Server, dir: &Path) -> String {
     let mut command = program();
     command.args(["--address", &from.address, "archive", "fetch", "--data-dir"]).arg(dir);
@@ -256,11 +256,11 @@ async fn fetch(from: &Server, dir: &Path) -> String {
 }
 
 #[tokio::test]
-async fn a_replica_that_another_contradicts_serves_nobody_and_says_where() {
+async fn a_replica_that_another_contradicts_stops_serving_and_names_the_entry() {
     let all = Together::start().await;
     let published = all.servers[0].publish(vec![swing("gallium", 0)]).await.unwrap();
     let at = all.entries().await.last().unwrap().seq;
-    // Another replica, which made something else of the same journal.
+    // Another replica, with different results from the same journal.
     let dir = tempfile::tempdir().unwrap();
     let wrong = all.journal(dir.path()).await;
     wrong.share_digest(StateDigest { entry: at, digest: 1 });
@@ -274,17 +274,17 @@ async fn a_replica_that_another_contradicts_serves_nobody_and_says_where() {
             min_cursor: published.cursor.clone(),
             ..ListAlertsRequest::default()
         };
-        let refused = server.alerts().list_alerts(request).await.unwrap_err();
-        assert_eq!(refused.code(), Code::Unavailable);
-        assert_eq!(refused.get_details_error_info().unwrap().reason, "REPLICAS_DIVERGED");
-        let refused = server.publish(vec![swing("gallium", 1)]).await.unwrap_err();
-        assert_eq!(refused.get_details_error_info().unwrap().reason, "REPLICAS_DIVERGED");
+        let rejected = server.alerts().list_alerts(request).await.unwrap_err();
+        assert_eq!(rejected.code(), Code::Unavailable);
+        assert_eq!(rejected.get_details_error_info().unwrap().reason, "REPLICAS_DIVERGED");
+        let rejected = server.publish(vec![swing("gallium", 1)]).await.unwrap_err();
+        assert_eq!(rejected.get_details_error_info().unwrap().reason, "REPLICAS_DIVERGED");
     }
     all.stop().await;
 }
 
 #[tokio::test]
-async fn a_subscriber_is_told_that_the_journal_is_out_of_reach_and_misses_nothing() {
+async fn a_heartbeat_reports_an_unreachable_journal_and_no_alert_is_missed() {
     let mut all = Together::start().await;
     let first = all.servers[0].publish(vec![swing("gallium", 0)]).await.unwrap();
     let request = SubscribeRequest {
@@ -293,26 +293,26 @@ async fn a_subscriber_is_told_that_the_journal_is_out_of_reach_and_misses_nothin
         ..SubscribeRequest::default()
     };
     let mut stream = all.servers[1].subscribe(request).await.unwrap();
-    let is_out_of_reach = |message: &Message| match message {
+    let is_unreachable = |message: &Message| match message {
         Message::Heartbeat(heartbeat) => Some(heartbeat.journal_unreachable),
         _ => None,
     };
-    let (before, _) = stream.until(|message| is_out_of_reach(message) == Some(false)).await;
+    let (before, _) = stream.until(|message| is_unreachable(message) == Some(false)).await;
     all.nats.kill();
-    let (nothing, beat) = stream.until(|message| is_out_of_reach(message) == Some(true)).await;
+    let (nothing, beat) = stream.until(|message| is_unreachable(message) == Some(true)).await;
     assert!(nothing.is_empty());
     let Some(Message::Heartbeat(heartbeat)) = beat.message else { panic!("{beat:?}") };
-    assert_eq!(heartbeat.head_cursor, "", "nobody knows");
+    assert_eq!(heartbeat.head_cursor, "", "the head is unknown");
     until_ready(&all.servers[1].channel, false).await;
-    // What is known is told on, and what is not durable is not taken.
+    // Known alerts are still delivered; updates are rejected.
     assert_eq!(all.servers[1].all_alerts().await, before);
     let request = batch(vec![swing("gallium", 1)]);
-    let refused = all.servers[2].feed().publish(request.clone()).await.unwrap_err();
-    assert_eq!(refused.get_details_error_info().unwrap().reason, "JOURNAL_UNREACHABLE");
+    let rejected = all.servers[2].feed().publish(request.clone()).await.unwrap_err();
+    assert_eq!(rejected.get_details_error_info().unwrap().reason, "JOURNAL_UNREACHABLE");
     all.nats.run();
-    // It may have come all the same; under its request id it counts once.
+    // It may have arrived anyway; under its request id it counts once.
     let second = Publisher::new(all.servers[2].servers()).publish(request).await.unwrap();
-    let (after, _) = stream.until(|message| is_out_of_reach(message) == Some(false)).await;
+    let (after, _) = stream.until(|message| is_unreachable(message) == Some(false)).await;
     until_ready(&all.servers[1].channel, true).await;
     let sequences = before.iter().chain(&after).map(|alert| alert.sequence);
     let published = first.alert_sequences.iter().chain(&second.alert_sequences);
@@ -321,7 +321,7 @@ async fn a_subscriber_is_told_that_the_journal_is_out_of_reach_and_misses_nothin
 }
 
 #[tokio::test]
-async fn a_trace_goes_on_at_every_replica() {
+async fn a_trace_continues_at_every_replica() {
     let (mut all, collector) = (Together::start().await, Collector::start().await);
     let endpoint = || Some(collector.endpoint.clone());
     for number in 0..REPLICAS {
@@ -332,15 +332,15 @@ async fn a_trace_goes_on_at_every_replica() {
     alerts.until_caught_up().await;
     let published = all.servers[0].publish(vec![swing("gallium", 0)]).await.unwrap();
     alerts.until_alert(*published.alert_sequences.last().unwrap()).await;
-    all.assert_all_say_the_same().await;
+    all.assert_all_replicas_agree().await;
     all.stop().await;
     let (call, deliver) =
         (collector.only("lodewatch.v1.FeedService/Publish"), collector.only("deliver"));
     assert_ne!(call.instance, deliver.instance);
-    let told = collector.told();
-    let applied: Vec<_> = told.iter().filter(|span| span.name == "apply").collect();
+    let spans = collector.told();
+    let applied: Vec<_> = spans.iter().filter(|span| span.name == "apply").collect();
     assert_eq!(applied.len(), REPLICAS);
     assert!(applied.iter().all(|apply| apply.parent == call.span));
     assert!(applied.iter().any(|apply| apply.span == deliver.parent));
-    assert!(told.iter().all(|span| span.trace == call.trace));
+    assert!(spans.iter().all(|span| span.trace == call.trace));
 }

@@ -12,13 +12,13 @@ use std::path::Path;
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
-/// A replica's file of settings, beside its data.
+/// A replica's settings file, beside its data.
 pub(crate) const SETTINGS: &str = "settings.toml";
 /// The stream with the journal.
 pub(crate) const STREAM: &str = "FAULTS";
 
 const REPLICAS: usize = 3;
-/// Two rules that every turn of a market crosses, and a stream that is soon told to come again.
+/// Two rules that every turn of a market crosses, and a short maximum age of streams.
 const RULES: &str = r#"
 [server]
 drain_timeout = "2s"
@@ -37,7 +37,8 @@ metric = "hhi"
 levels = [{ level = "critical", raise = 5000 }]
 "#;
 
-/// A replica with data of its own, reached through `front` and reaching each NATS server through a way of its own.
+/// A replica with its own data, reached through `front`, which reaches each NATS server through its
+/// own proxy.
 pub(crate) struct Replica {
     pub(crate) dir: TempDir,
     front: Proxy,
@@ -59,7 +60,7 @@ impl Replica {
         Self { dir, front: Proxy::open(0, Weather::default()).await, to_nats, process: None }
     }
 
-    /// Starts it, again where it was ended, and waits until it listens.
+    /// Starts or restarts it, and waits until it listens.
     pub(crate) async fn run(&mut self) {
         let dir = self.dir.path().to_owned();
         let process = spawn_blocking(move || Process::start(&dir, &[])).await.unwrap();
@@ -68,7 +69,7 @@ impl Replica {
         self.front.turn(|now| now.server = Some(address));
     }
 
-    /// Ends it.
+    /// Stops it.
     pub(crate) async fn end(&mut self, how: fn(Process)) {
         let process = self.process.take().expect("it runs");
         spawn_blocking(move || how(process)).await.unwrap();
@@ -79,18 +80,18 @@ impl Replica {
         self.process.as_ref().expect("it runs")
     }
 
-    /// Cuts it off from every NATS server, or no longer.
+    /// Cuts it off from every NATS server, or reconnects it.
     pub(crate) fn partition(&self, is_on: bool) {
         self.to_nats.iter().for_each(|way| way.turn(|now| now.partition = is_on));
     }
 
-    /// Where clients reach it, wherever it listens.
+    /// The address of its proxy for clients.
     pub(crate) fn address(&self) -> &str {
         &self.front.address
     }
 }
 
-/// All of it.
+/// Replicas, servers and proxies.
 pub(crate) struct World {
     pub(crate) cluster: Cluster,
     pub(crate) replicas: Vec<Replica>,
@@ -121,7 +122,7 @@ impl World {
         Servers::parse([self.addresses(first).as_str()]).unwrap()
     }
 
-    /// Everything that follows from the journal as it is in the stream now.
+    /// Everything that follows from the journal as the stream is now.
     pub(crate) async fn replay(&self) -> Oracle {
         let dir = tempfile::tempdir().unwrap();
         write_settings(dir.path(), &self.cluster, &self.cluster.urls());

@@ -22,16 +22,12 @@ pub mod events;
 pub mod gta;
 mod imported;
 mod number;
-#[cfg(test)]
-mod real_data;
 mod sheet;
 pub mod table;
 pub mod usgs;
 
 pub use error::{Error, ErrorCollector};
 pub use imported::{ImportedReports, ImportedThreats, SkippedItem};
-#[cfg(test)]
-use real_data::real_data;
 pub use sheet::utf8;
 
 /// A hint at the known names nearest to an unknown one; empty where none is near.

@@ -2338,31 +2338,31 @@ pub mod alert_service_client {
         }
     }
 }
-/// One country of a market.
+/// One country that supplies a market.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Supplier {
     /// ISO 3166-1 alpha-3.
     #[prost(string, tag = "1")]
     pub country: ::prost::alloc::string::String,
-    /// Its share, 0 to 1; absent where withheld.
+    /// The share, 0 to 1. Absent if withheld.
     #[prost(double, optional, tag = "2")]
     pub share: ::core::option::Option<f64>,
-    /// In parts per million, exact; absent where withheld.
+    /// The share in parts per million, exact. Absent if withheld.
     #[prost(uint32, optional, tag = "3")]
     pub share_ppm: ::core::option::Option<u32>,
-    /// In the report's unit; absent where the source gives shares or withholds.
+    /// The quantity in the report's unit. Absent if the source publishes shares or withholds it.
     #[prost(double, optional, tag = "4")]
     pub quantity: ::core::option::Option<f64>,
-    /// Whether the figure is withheld. Not zero.
+    /// Whether the source withholds the figure. This is not zero.
     #[prost(bool, tag = "5")]
     pub withheld: bool,
-    /// Whether the figure is an estimate of the source.
+    /// Whether the source marks the figure as an estimate.
     #[prost(bool, tag = "6")]
     pub estimated: bool,
-    /// Its trade weight toward the destination, 1.0 without a measure.
+    /// The country's trade weight toward the destination. 1.0 without a measure.
     #[prost(double, tag = "7")]
     pub weight: f64,
-    /// Whether any of its measures reaches the destination.
+    /// Whether a measure of the country in force applies to the destination.
     #[prost(bool, tag = "8")]
     pub restricted: bool,
 }
@@ -2379,10 +2379,10 @@ impl ::prost::Name for Supplier {
 /// A metric and its value.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct MetricValue {
-    /// Which.
+    /// The metric.
     #[prost(enumeration = "Metric", tag = "1")]
     pub metric: i32,
-    /// Its value.
+    /// The value.
     #[prost(message, optional, tag = "2")]
     pub value: ::core::option::Option<Interval>,
 }
@@ -2396,67 +2396,69 @@ impl ::prost::Name for MetricValue {
         "/lodewatch.v1.MetricValue".into()
     }
 }
-/// A market as it stands.
+/// The current state of a market for one destination.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Market {
-    /// Which mineral.
+    /// The slug of the mineral.
     #[prost(string, tag = "1")]
     pub mineral: ::prost::alloc::string::String,
-    /// What people call it.
+    /// The name of the mineral for people.
     #[prost(string, tag = "2")]
     pub name: ::prost::alloc::string::String,
-    /// At which stage.
+    /// The stage.
     #[prost(enumeration = "Stage", tag = "3")]
     pub stage: i32,
-    /// For whom.
+    /// The destination.
     #[prost(string, tag = "4")]
     pub destination: ::prost::alloc::string::String,
-    /// Whether it can be measured.
+    /// Whether the market has figures.
     #[prost(enumeration = "MarketState", tag = "5")]
     pub state: i32,
-    /// Who supplies, largest share first.
+    /// The supplying countries, largest share first.
     #[prost(message, repeated, tag = "6")]
     pub suppliers: ::prost::alloc::vec::Vec<Supplier>,
-    /// What no named country accounts for, 0 to 1. Never a country.
+    /// The residual: the share that is not attributed to a country, 0 to 1. It never counts as a
+    /// country.
     #[prost(double, tag = "7")]
     pub residual: f64,
-    /// In parts per million, exact.
+    /// The residual in parts per million, exact.
     #[prost(uint32, tag = "8")]
     pub residual_ppm: u32,
-    /// Who holds the largest named share; several at a tie.
+    /// The countries with the largest share; several if they are tied.
     #[prost(string, repeated, tag = "9")]
     pub leaders: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Every metric that needs no further parameter.
+    /// Every metric that needs no parameter.
     #[prost(message, repeated, tag = "10")]
     pub metrics: ::prost::alloc::vec::Vec<MetricValue>,
-    /// Each country's part of hhi_t.
+    /// What each country contributes to hhi_t.
     #[prost(message, repeated, tag = "11")]
     pub hhi_t_contributions: ::prost::alloc::vec::Vec<Contribution>,
-    /// What to know of the figures.
+    /// Caveats about the figures.
     #[prost(enumeration = "Flag", repeated, tag = "12")]
     pub flags: ::prost::alloc::vec::Vec<i32>,
     /// The report in force.
     #[prost(message, optional, tag = "13")]
     pub report: ::core::option::Option<ReportRef>,
-    /// Unit of the quantities.
+    /// The unit of the quantities.
     #[prost(string, tag = "14")]
     pub unit: ::prost::alloc::string::String,
-    /// What the shares are parts of.
+    /// What the shares refer to.
     #[prost(enumeration = "Denominator", tag = "15")]
     pub denominator: i32,
     /// The world total that the source publishes.
     #[prost(double, optional, tag = "16")]
     pub published_total: ::core::option::Option<f64>,
-    /// Where the report can be read.
+    /// Where the report is published.
     #[prost(string, tag = "17")]
     pub url: ::prost::alloc::string::String,
-    /// Other reports on record: readable, not in force.
+    /// Other stored reports, which are not in force.
     #[prost(message, repeated, tag = "18")]
     pub other_reports: ::prost::alloc::vec::Vec<ReportRef>,
-    /// Threats on record about this market, whether they count or not.
+    /// The stored threats about this market, whether they count for a metric or not.
     #[prost(message, repeated, tag = "19")]
     pub threat_effects: ::prost::alloc::vec::Vec<ThreatEffect>,
-    /// Rules that have something to say of this market: a level is up or may be, or the report is stale.
+    /// The rules that have a status other than normal: a level is active or may be reached, or the
+    /// report is stale.
     #[prost(message, repeated, tag = "20")]
     pub rule_statuses: ::prost::alloc::vec::Vec<RuleStatus>,
 }
@@ -2470,31 +2472,31 @@ impl ::prost::Name for Market {
         "/lodewatch.v1.Market".into()
     }
 }
-/// How a market stands with a rule.
+/// The status of a rule on a market, for one destination.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RuleStatus {
-    /// The open episode; 0 where no level is up.
+    /// The open episode. 0 if no level is active.
     #[prost(uint64, tag = "1")]
     pub episode: u64,
-    /// The rule.
+    /// The name of the rule.
     #[prost(string, tag = "2")]
     pub rule: ::prost::alloc::string::String,
-    /// For whom; empty where the metric does not react to measures.
+    /// The destination. Empty if the metric does not depend on measures.
     #[prost(string, tag = "3")]
     pub destination: ::prost::alloc::string::String,
-    /// The level that is up; unspecified where none is.
+    /// The active level. Unspecified if none is active.
     #[prost(enumeration = "Level", tag = "4")]
     pub level: i32,
-    /// The latest alert of the episode; 0 where no level is up.
+    /// The sequence of the latest alert of the episode. 0 if no level is active.
     #[prost(uint64, tag = "5")]
     pub latest_sequence: u64,
-    /// A graver level may be reached: its raise value lies inside the value's interval.
+    /// A higher level may be reached: its raise value lies inside the value's interval.
     #[prost(bool, tag = "6")]
     pub indeterminate: bool,
-    /// The report is older than the rule allows.
+    /// The report is older than the rule's `max_age`.
     #[prost(bool, tag = "7")]
     pub stale: bool,
-    /// The level comes and goes, and is held at its gravest.
+    /// The level changes often, and is held at its highest.
     #[prost(bool, tag = "8")]
     pub flapping: bool,
 }
@@ -2508,29 +2510,30 @@ impl ::prost::Name for RuleStatus {
         "/lodewatch.v1.RuleStatus".into()
     }
 }
-/// Asks for markets.
+/// The request of ListMarkets.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListMarketsRequest {
-    /// Minerals and groups; a group stands for all its parts. Empty: all.
+    /// Minerals and groups. A group selects all its members. Empty: all.
     #[prost(string, repeated, tag = "1")]
     pub minerals: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Stages; empty: all.
+    /// Stages. Empty: all.
     #[prost(enumeration = "Stage", repeated, tag = "2")]
     pub stages: ::prost::alloc::vec::Vec<i32>,
-    /// For whom: a country, a bloc, `all` or `any`. Empty means `all`.
+    /// The destination: a country, a bloc, `all` or `any`. Empty means `all`.
     #[prost(string, tag = "3")]
     pub destination: ::prost::alloc::string::String,
-    /// 1 to 1,000; 0 means 100.
+    /// 1 to 1,000. 0 means 100.
     #[prost(uint32, tag = "4")]
     pub page_size: u32,
-    /// From the answer before; the rest of the request must be the same.
+    /// The `next_page_token` of the previous page. The rest of the request must be unchanged.
     #[prost(string, tag = "5")]
     pub page_token: ::prost::alloc::string::String,
-    /// Wait until this cursor is applied, so that one's own writes are seen.
+    /// Wait until this cursor is applied, for example to read your own writes.
     #[prost(string, tag = "6")]
     pub min_cursor: ::prost::alloc::string::String,
-    /// As of a cursor, or of the end of a day, `2024-12-04`, by what the journal knew then; empty: now. Read again from the
-    /// journal, about a second for a million entries.
+    /// Return the state at a cursor, or at the end of a day such as `2024-12-04`, as the journal knew
+    /// it then. Empty: now. The server replays the journal, which takes about a second per million
+    /// entries.
     #[prost(string, tag = "7")]
     pub as_of: ::prost::alloc::string::String,
 }
@@ -2550,16 +2553,16 @@ pub struct ListMarketsResponse {
     /// The markets.
     #[prost(message, repeated, tag = "1")]
     pub markets: ::prost::alloc::vec::Vec<Market>,
-    /// For the next page; empty on the last.
+    /// The token of the next page. Empty on the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
-    /// What this answer knows of.
+    /// The response reflects the journal up to and including this cursor.
     #[prost(string, tag = "3")]
     pub cursor: ::prost::alloc::string::String,
-    /// The journal's time, to which statuses are told.
+    /// The journal's time. Statuses are derived for this time.
     #[prost(message, optional, tag = "4")]
     pub journal_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// The weights used.
+    /// The trade weights in force.
     #[prost(message, repeated, tag = "5")]
     pub weights: ::prost::alloc::vec::Vec<TradeWeight>,
 }
@@ -2573,22 +2576,22 @@ impl ::prost::Name for ListMarketsResponse {
         "/lodewatch.v1.ListMarketsResponse".into()
     }
 }
-/// Asks for one market.
+/// The request of GetMarket.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetMarketRequest {
-    /// A slug, name or alias.
+    /// A slug, name or alias of the catalogue.
     #[prost(string, tag = "1")]
     pub mineral: ::prost::alloc::string::String,
-    /// At which stage.
+    /// The stage.
     #[prost(enumeration = "Stage", tag = "2")]
     pub stage: i32,
-    /// For whom. Empty means `all`.
+    /// The destination. Empty means `all`.
     #[prost(string, tag = "3")]
     pub destination: ::prost::alloc::string::String,
     /// Wait until this cursor is applied.
     #[prost(string, tag = "4")]
     pub min_cursor: ::prost::alloc::string::String,
-    /// As of a cursor, or of the end of a day, by what the journal knew then; empty: now.
+    /// Return the state at a cursor, or at the end of a day, as the journal knew it then. Empty: now.
     #[prost(string, tag = "5")]
     pub as_of: ::prost::alloc::string::String,
 }
@@ -2608,13 +2611,13 @@ pub struct GetMarketResponse {
     /// The market.
     #[prost(message, optional, tag = "1")]
     pub market: ::core::option::Option<Market>,
-    /// What this answer knows of.
+    /// The response reflects the journal up to and including this cursor.
     #[prost(string, tag = "2")]
     pub cursor: ::prost::alloc::string::String,
-    /// The journal's time.
+    /// The journal's time. Statuses are derived for this time.
     #[prost(message, optional, tag = "3")]
     pub journal_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// The weights used.
+    /// The trade weights in force.
     #[prost(message, repeated, tag = "4")]
     pub weights: ::prost::alloc::vec::Vec<TradeWeight>,
 }
@@ -2628,22 +2631,22 @@ impl ::prost::Name for GetMarketResponse {
         "/lodewatch.v1.GetMarketResponse".into()
     }
 }
-/// Asks for the current value of markets, again and again.
+/// The request of WatchMarkets.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchMarketsRequest {
-    /// Minerals and groups; a group stands for all its parts. Empty: all.
+    /// Minerals and groups. A group selects all its members. Empty: all.
     #[prost(string, repeated, tag = "1")]
     pub minerals: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Stages; empty: all.
+    /// Stages. Empty: all.
     #[prost(enumeration = "Stage", repeated, tag = "2")]
     pub stages: ::prost::alloc::vec::Vec<i32>,
-    /// For whom: a country, a bloc, `all` or `any`. Empty means `all`.
+    /// The destination: a country, a bloc, `all` or `any`. Empty means `all`.
     #[prost(string, tag = "3")]
     pub destination: ::prost::alloc::string::String,
-    /// Seconds between heartbeats, 1 to 60; 0 means 15.
+    /// The interval between heartbeats in seconds, 1 to 60. 0 means 15.
     #[prost(uint32, tag = "4")]
     pub heartbeat_seconds: u32,
-    /// Begin once this cursor is applied.
+    /// Start once this cursor is applied.
     #[prost(string, tag = "5")]
     pub min_cursor: ::prost::alloc::string::String,
 }
@@ -2657,19 +2660,21 @@ impl ::prost::Name for WatchMarketsRequest {
         "/lodewatch.v1.WatchMarketsRequest".into()
     }
 }
-/// One message of a watch.
+/// One message of a WatchMarkets stream.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchMarketsResponse {
-    /// Everything up to and including it is in what this stream has sent, unless more follows.
+    /// What was sent on this stream reflects the journal up to and including this cursor, unless
+    /// `more` is set.
     #[prost(string, tag = "1")]
     pub cursor: ::prost::alloc::string::String,
-    /// Markets that are not as this stream last sent them, by mineral and stage; at most 100. None: a heartbeat.
+    /// The markets that changed since this stream last sent them, by mineral and stage; at most 100.
+    /// Empty in a heartbeat.
     #[prost(message, repeated, tag = "2")]
     pub markets: ::prost::alloc::vec::Vec<Market>,
-    /// More markets of the same moment follow in the next message.
+    /// More markets of the same state follow in the next message.
     #[prost(bool, tag = "3")]
     pub more: bool,
-    /// The journal's time, to which statuses are told.
+    /// The journal's time. Statuses are derived for this time.
     #[prost(message, optional, tag = "4")]
     pub journal_time: ::core::option::Option<::prost_types::Timestamp>,
 }
@@ -2683,19 +2688,19 @@ impl ::prost::Name for WatchMarketsResponse {
         "/lodewatch.v1.WatchMarketsResponse".into()
     }
 }
-/// A market that a threat touches.
+/// A market that a threat affects.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AffectedMarket {
-    /// Which mineral.
+    /// The slug of the mineral.
     #[prost(string, tag = "1")]
     pub mineral: ::prost::alloc::string::String,
-    /// At which stage.
+    /// The stage.
     #[prost(enumeration = "Stage", tag = "2")]
     pub stage: i32,
-    /// How the threat bears on it.
+    /// How the threat matches the market.
     #[prost(enumeration = "ScopeMatch", tag = "3")]
     pub scope_match: i32,
-    /// The imposing country's share, 0 to 1; absent where not known.
+    /// The share of the imposing country, 0 to 1. Absent if unknown.
     #[prost(double, optional, tag = "4")]
     pub imposing_share: ::core::option::Option<f64>,
 }
@@ -2709,31 +2714,32 @@ impl ::prost::Name for AffectedMarket {
         "/lodewatch.v1.AffectedMarket".into()
     }
 }
-/// A threat on record.
+/// A stored threat with its status.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ThreatRecord {
-    /// As published.
+    /// The threat as published.
     #[prost(message, optional, tag = "1")]
     pub threat: ::core::option::Option<Threat>,
-    /// Where it stands today.
+    /// The current status.
     #[prost(enumeration = "ThreatStatus", tag = "2")]
     pub status: i32,
-    /// The next day on which the status may change; empty where none is set.
+    /// The next day on which the status may change, such as `2026-11-27`. Empty if none is set.
     #[prost(string, tag = "3")]
     pub next_boundary: ::prost::alloc::string::String,
-    /// Whether it is of a kind that moves indices when in force: about the material, and for every use.
+    /// Whether the threat changes metrics when it is in force: it restricts the material itself, for
+    /// every end use.
     #[prost(bool, tag = "4")]
     pub moves_indices: bool,
-    /// The markets with something to say that it touches.
+    /// The markets that it affects.
     #[prost(message, repeated, tag = "5")]
     pub markets: ::prost::alloc::vec::Vec<AffectedMarket>,
-    /// Who published it.
+    /// The feed that published it.
     #[prost(string, tag = "6")]
     pub feed: ::prost::alloc::string::String,
-    /// When the journal took this revision.
+    /// When this revision was appended to the journal.
     #[prost(message, optional, tag = "7")]
     pub accepted_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// Whether it is part of a drill.
+    /// Whether it belongs to an exercise.
     #[prost(bool, tag = "8")]
     pub exercise: bool,
 }
@@ -2747,22 +2753,22 @@ impl ::prost::Name for ThreatRecord {
         "/lodewatch.v1.ThreatRecord".into()
     }
 }
-/// Asks for threats.
+/// The request of ListThreats.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListThreatsRequest {
-    /// About any of these minerals or groups; empty: all.
+    /// Threats about any of these minerals or groups. Empty: all.
     #[prost(string, repeated, tag = "1")]
     pub minerals: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Of any of these countries; empty: all.
+    /// Threats of any of these imposing countries. Empty: all.
     #[prost(string, repeated, tag = "2")]
     pub imposing: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// With any of these statuses; empty: all.
+    /// Threats with any of these statuses. Empty: all.
     #[prost(enumeration = "ThreatStatus", repeated, tag = "3")]
     pub statuses: ::prost::alloc::vec::Vec<i32>,
-    /// 1 to 1,000; 0 means 100.
+    /// 1 to 1,000. 0 means 100.
     #[prost(uint32, tag = "4")]
     pub page_size: u32,
-    /// From the answer before; the rest of the request must be the same.
+    /// The `next_page_token` of the previous page. The rest of the request must be unchanged.
     #[prost(string, tag = "5")]
     pub page_token: ::prost::alloc::string::String,
     /// Wait until this cursor is applied.
@@ -2785,13 +2791,13 @@ pub struct ListThreatsResponse {
     /// The threats.
     #[prost(message, repeated, tag = "1")]
     pub threats: ::prost::alloc::vec::Vec<ThreatRecord>,
-    /// For the next page; empty on the last.
+    /// The token of the next page. Empty on the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
-    /// What this answer knows of.
+    /// The response reflects the journal up to and including this cursor.
     #[prost(string, tag = "3")]
     pub cursor: ::prost::alloc::string::String,
-    /// The journal's time, to which statuses are told.
+    /// The journal's time. Statuses are derived for this time.
     #[prost(message, optional, tag = "4")]
     pub journal_time: ::core::option::Option<::prost_types::Timestamp>,
 }
@@ -2805,10 +2811,10 @@ impl ::prost::Name for ListThreatsResponse {
         "/lodewatch.v1.ListThreatsResponse".into()
     }
 }
-/// Asks for one threat.
+/// The request of GetThreat.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetThreatRequest {
-    /// Which.
+    /// The id of the threat.
     #[prost(string, tag = "1")]
     pub threat_id: ::prost::alloc::string::String,
     /// Wait until this cursor is applied.
@@ -2831,10 +2837,10 @@ pub struct GetThreatResponse {
     /// The threat.
     #[prost(message, optional, tag = "1")]
     pub threat: ::core::option::Option<ThreatRecord>,
-    /// What this answer knows of.
+    /// The response reflects the journal up to and including this cursor.
     #[prost(string, tag = "2")]
     pub cursor: ::prost::alloc::string::String,
-    /// The journal's time.
+    /// The journal's time. Statuses are derived for this time.
     #[prost(message, optional, tag = "3")]
     pub journal_time: ::core::option::Option<::prost_types::Timestamp>,
 }
@@ -2848,15 +2854,15 @@ impl ::prost::Name for GetThreatResponse {
         "/lodewatch.v1.GetThreatResponse".into()
     }
 }
-/// Whether a market can be measured.
+/// Whether a market has figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum MarketState {
-    /// Never answered.
+    /// Never returned.
     Unspecified = 0,
     /// A report is in force.
     Known = 1,
-    /// No report: unknown, which is not unconcentrated.
+    /// There is no report. The concentration is unknown, which does not mean low.
     Unknown = 2,
 }
 impl MarketState {
@@ -2892,7 +2898,7 @@ pub mod market_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// The state now: markets and threats.
+    /// Returns the current state: markets and threats.
     #[derive(Debug, Clone)]
     pub struct MarketServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -2962,7 +2968,7 @@ pub mod market_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// All markets that there is something to say of, by mineral and stage, for one destination.
+        /// Lists the markets that have a report or a threat, by mineral and stage, for one destination.
         pub async fn list_markets(
             &mut self,
             request: impl tonic::IntoRequest<super::ListMarketsRequest>,
@@ -2987,7 +2993,7 @@ pub mod market_service_client {
                 .insert(GrpcMethod::new("lodewatch.v1.MarketService", "ListMarkets"));
             self.inner.unary(req, path, codec).await
         }
-        /// One market, for one destination. NOT_FOUND where nothing was ever said of it.
+        /// Returns one market for one destination. NOT_FOUND if it has neither a report nor a threat.
         pub async fn get_market(
             &mut self,
             request: impl tonic::IntoRequest<super::GetMarketRequest>,
@@ -3012,13 +3018,19 @@ pub mod market_service_client {
                 .insert(GrpcMethod::new("lodewatch.v1.MarketService", "GetMarket"));
             self.inner.unary(req, path, codec).await
         }
-        /// Streams the current value of the markets asked for: first all of them, then each again within some 100 ms of a change.
+        /// Streams the current values of markets: first all selected markets, then each one that changed,
+        /// within about 100 ms of the change.
         ///
-        /// Conflated: a reader gets the latest values, never a backlog; what it was too slow for was overtaken. For every step on
-        /// the way there is Subscribe. Bounded silence: a message at least every heartbeat interval; two missed mean a dead stream.
+        /// Guarantees. Conflated: a client receives the latest values, never a backlog; values that it was
+        /// too slow to read are replaced by later ones. To receive every change, use
+        /// AlertService.Subscribe. Bounded silence: at least one message per heartbeat interval; a client
+        /// that misses two must treat the stream as dead.
         ///
-        /// The reader's duty: put each market in the place of what it knew of it; on any end of the stream that it did not ask
-        /// for, call again: the stream begins with everything. UNAVAILABLE: try again, here or elsewhere.
+        /// The client must replace what it stored of a market by each new value. When the stream ends and
+        /// the client did not cancel it, the client must call WatchMarkets again, here or on another
+        /// replica: a new stream starts with all markets.
+        ///
+        /// Errors: UNAVAILABLE: retry.
         pub async fn watch_markets(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchMarketsRequest>,
@@ -3043,7 +3055,7 @@ pub mod market_service_client {
                 .insert(GrpcMethod::new("lodewatch.v1.MarketService", "WatchMarkets"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// All threats on record, by id.
+        /// Lists the stored threats by id.
         pub async fn list_threats(
             &mut self,
             request: impl tonic::IntoRequest<super::ListThreatsRequest>,
@@ -3068,7 +3080,7 @@ pub mod market_service_client {
                 .insert(GrpcMethod::new("lodewatch.v1.MarketService", "ListThreats"));
             self.inner.unary(req, path, codec).await
         }
-        /// One threat. NOT_FOUND where there is none of this id.
+        /// Returns one threat. NOT_FOUND if there is none with this id.
         pub async fn get_threat(
             &mut self,
             request: impl tonic::IntoRequest<super::GetThreatRequest>,
@@ -3095,16 +3107,18 @@ pub mod market_service_client {
         }
     }
 }
-/// From when on a level is up, and when it is down again.
+/// When a level becomes active, and when it ends.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Threshold {
-    /// Which level.
+    /// The level.
     #[prost(enumeration = "Level", tag = "1")]
     pub level: i32,
-    /// Raised when the certain bound of the value reaches this: a fraction for shares, HHI points for indices.
+    /// The level is raised when the value certainly reaches this: a fraction for shares, HHI points
+    /// for indices.
     #[prost(double, tag = "2")]
     pub raise: f64,
-    /// Reset when the other bound has passed this; between the two the state stays as it was.
+    /// The level is reset when the value certainly passes this. Between `reset` and `raise` the level
+    /// does not change.
     #[prost(double, tag = "3")]
     pub reset: f64,
 }
@@ -3118,46 +3132,46 @@ impl ::prost::Name for Threshold {
         "/lodewatch.v1.Threshold".into()
     }
 }
-/// A configured threshold.
+/// A rule: thresholds of a metric on a selection of markets.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Rule {
-    /// Its name.
+    /// The name.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// What is measured.
+    /// The metric.
     #[prost(enumeration = "Metric", tag = "2")]
     pub metric: i32,
-    /// The countries that country_share and group_share are about.
+    /// The countries that country_share and group_share refer to.
     #[prost(string, repeated, tag = "3")]
     pub metric_countries: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Of which minerals, groups with all their parts; empty: all.
+    /// Minerals and groups. A group selects all its members. Empty: all.
     #[prost(string, repeated, tag = "4")]
     pub minerals: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// At which stages; empty: all.
+    /// Stages. Empty: all.
     #[prost(enumeration = "Stage", repeated, tag = "5")]
     pub stages: ::prost::alloc::vec::Vec<i32>,
-    /// For whom, one alert each; empty where the metric does not react to measures.
+    /// Destinations, each with alerts of its own. Empty if the metric does not depend on measures.
     #[prost(string, repeated, tag = "6")]
     pub destinations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Which kinds of measures count; empty: every kind that moves an index.
+    /// The types of measure that count. Empty: every type that changes metrics.
     #[prost(enumeration = "Measure", repeated, tag = "7")]
     pub measures: ::prost::alloc::vec::Vec<i32>,
     /// One to three levels.
     #[prost(message, repeated, tag = "8")]
     pub thresholds: ::prost::alloc::vec::Vec<Threshold>,
-    /// How long a level must hold before it is raised.
+    /// How long the value must reach a level before it is raised.
     #[prost(message, optional, tag = "9")]
     pub for_duration: ::core::option::Option<::prost_types::Duration>,
-    /// How long a level must be past its reset value before it is taken down.
+    /// How long the value must pass a level's reset value before the level ends.
     #[prost(message, optional, tag = "10")]
     pub keep_duration: ::core::option::Option<::prost_types::Duration>,
-    /// How sure publishers of threats must be to count; empty: any.
+    /// The confidences of threats that count. Empty: any.
     #[prost(enumeration = "Confidence", repeated, tag = "11")]
     pub confidence: ::prost::alloc::vec::Vec<i32>,
-    /// How long after its release a report is stale; absent: never.
+    /// The age at which a report is stale, counted from its release. Absent: never.
     #[prost(message, optional, tag = "12")]
     pub max_age: ::core::option::Option<::prost_types::Duration>,
-    /// When a level that comes and goes is told as flapping; absent: never.
+    /// When a level that changes often is flapping. Absent: never.
     #[prost(message, optional, tag = "13")]
     pub flapping: ::core::option::Option<Flapping>,
 }
@@ -3171,13 +3185,13 @@ impl ::prost::Name for Rule {
         "/lodewatch.v1.Rule".into()
     }
 }
-/// From when on a level that comes and goes is told once as flapping, and then held at its gravest.
+/// When a level is flapping. It is reported once and then held at its highest level.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Flapping {
-    /// More changes than this, 1 to 32.
+    /// The level is flapping after more changes than this, 1 to 32.
     #[prost(uint32, tag = "1")]
     pub changes: u32,
-    /// Within this time; as long without a change ends it.
+    /// The period in which the changes are counted. As long without a change ends the flapping.
     #[prost(message, optional, tag = "2")]
     pub within: ::core::option::Option<::prost_types::Duration>,
 }
@@ -3191,13 +3205,14 @@ impl ::prost::Name for Flapping {
         "/lodewatch.v1.Flapping".into()
     }
 }
-/// The governance of a country.
+/// The governance weight of a country.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Governance {
     /// ISO 3166-1 alpha-3.
     #[prost(string, tag = "1")]
     pub country: ::prost::alloc::string::String,
-    /// 2 x (2.5 - the mean of the World Bank's six Worldwide Governance Indicators): 0 best, 10 worst.
+    /// 2 x (2.5 - the mean of the World Bank's six Worldwide Governance Indicators): 0 is best, 10 is
+    /// worst.
     #[prost(double, tag = "2")]
     pub weight: f64,
 }
@@ -3214,10 +3229,10 @@ impl ::prost::Name for Governance {
 /// A named group of destinations.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Bloc {
-    /// Its name, such as `G7`.
+    /// The name, such as `G7`.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// Its members, ISO 3166-1 alpha-3.
+    /// The members, ISO 3166-1 alpha-3.
     #[prost(string, repeated, tag = "2")]
     pub members: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
@@ -3231,10 +3246,10 @@ impl ::prost::Name for Bloc {
         "/lodewatch.v1.Bloc".into()
     }
 }
-/// Everything that decides about alerts besides the facts.
+/// Everything that determines alerts besides reports and threats.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Policy {
-    /// The entry that adopted it; 0 where none was adopted yet.
+    /// The number of the entry that adopted it. 0 if none was adopted yet.
     #[prost(uint64, tag = "1")]
     pub version: u64,
     /// When it was adopted.
@@ -3246,16 +3261,17 @@ pub struct Policy {
     /// The blocs.
     #[prost(message, repeated, tag = "4")]
     pub blocs: ::prost::alloc::vec::Vec<Bloc>,
-    /// Which source's report is in force where several speak: the first listed.
+    /// The priority of sources. If several sources report a market, the first listed is in force.
     #[prost(string, repeated, tag = "5")]
     pub sources: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// The trade weights.
     #[prost(message, repeated, tag = "6")]
     pub weights: ::prost::alloc::vec::Vec<TradeWeight>,
-    /// Governance weights for hhi_wgi_t; a country that is not here is unknown.
+    /// The governance weights for hhi_wgi_t. A country that is not listed has an unknown weight.
     #[prost(message, repeated, tag = "7")]
     pub governance: ::prost::alloc::vec::Vec<Governance>,
-    /// Threats that move no index are told on markets of which the imposing country holds at least this, 0 to 1; 0: never.
+    /// The minimum share of the imposing country, 0 to 1, for notices of threats that do not change
+    /// metrics. 0: no notices.
     #[prost(double, tag = "8")]
     pub notice_share_min: f64,
 }
@@ -3269,7 +3285,7 @@ impl ::prost::Name for Policy {
         "/lodewatch.v1.Policy".into()
     }
 }
-/// Asks for the policy in force.
+/// The request of GetPolicy.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetPolicyRequest {
     /// Wait until this cursor is applied.
@@ -3292,13 +3308,13 @@ pub struct GetPolicyResponse {
     /// The policy.
     #[prost(message, optional, tag = "1")]
     pub policy: ::core::option::Option<Policy>,
-    /// What this answer knows of.
+    /// The response reflects the journal up to and including this cursor.
     #[prost(string, tag = "2")]
     pub cursor: ::prost::alloc::string::String,
-    /// Why the settings as they are written now did not come into force; empty where they did.
+    /// Why the current settings were not applied. Empty if they were.
     #[prost(string, tag = "3")]
     pub settings_error: ::prost::alloc::string::String,
-    /// The number that orders the policy among those before and after it; 0 without one.
+    /// The revision of the policy: the `policy_revision` of its settings. 0 if there is no policy.
     #[prost(uint64, tag = "4")]
     pub revision: u64,
 }
@@ -3312,22 +3328,22 @@ impl ::prost::Name for GetPolicyResponse {
         "/lodewatch.v1.GetPolicyResponse".into()
     }
 }
-/// Asks what would be if.
+/// The request of Simulate.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SimulateRequest {
-    /// What a feed would say, 0 to 1,000 updates, taken as one batch: all of it or nothing.
+    /// 0 to 1,000 hypothetical updates, applied as one batch: all or nothing.
     #[prost(message, repeated, tag = "1")]
     pub updates: ::prost::alloc::vec::Vec<Update>,
-    /// The policy that would be in force; absent: the one in force. Its version and time are not read.
+    /// The policy to adopt; its `version` and `adopted_at` are ignored. Absent: the policy in force.
     #[prost(message, optional, tag = "2")]
     pub policy: ::core::option::Option<Policy>,
-    /// The day through which time would pass, `2026-12-31`; empty: no time passes.
+    /// The last day of the time that passes, such as `2026-12-31`. Empty: no time passes.
     #[prost(string, tag = "3")]
     pub until: ::prost::alloc::string::String,
-    /// For whom markets are answered: a country, a bloc, `all` or `any`. Empty means `all`.
+    /// The destination of the returned markets: a country, a bloc, `all` or `any`. Empty means `all`.
     #[prost(string, tag = "4")]
     pub destination: ::prost::alloc::string::String,
-    /// Which alerts.
+    /// Selects the alerts.
     #[prost(message, optional, tag = "5")]
     pub filter: ::core::option::Option<AlertFilter>,
     /// Wait until this cursor is applied.
@@ -3344,13 +3360,13 @@ impl ::prost::Name for SimulateRequest {
         "/lodewatch.v1.SimulateRequest".into()
     }
 }
-/// A market before and after.
+/// A market before and after the simulated change.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MarketChange {
-    /// As it stands; absent where nothing is said of it yet.
+    /// The market now. Absent if it has neither a report nor a threat.
     #[prost(message, optional, tag = "1")]
     pub before: ::core::option::Option<Market>,
-    /// As it would stand.
+    /// The market after the simulation.
     #[prost(message, optional, tag = "2")]
     pub after: ::core::option::Option<Market>,
 }
@@ -3364,23 +3380,23 @@ impl ::prost::Name for MarketChange {
         "/lodewatch.v1.MarketChange".into()
     }
 }
-/// What would be.
+/// The result of a simulation.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SimulateResponse {
-    /// Markets that would change, by mineral and stage.
+    /// The markets that would change, by mineral and stage.
     #[prost(message, repeated, tag = "1")]
     pub markets: ::prost::alloc::vec::Vec<MarketChange>,
-    /// The first 1,000 alerts that would be sent, in order. Their sequences go on from the last one sent; their cursors are
-    /// empty, since they are in no journal.
+    /// The first 1,000 alerts that would be emitted, in order. Their sequences continue after the last
+    /// alert. Their cursors are empty, because they are not in the journal.
     #[prost(message, repeated, tag = "2")]
     pub alerts: ::prost::alloc::vec::Vec<Alert>,
-    /// How many there are in all.
+    /// The total number of alerts.
     #[prost(uint64, tag = "3")]
     pub alerts_total: u64,
-    /// What this answer started from.
+    /// The cursor of the state that the simulation started from.
     #[prost(string, tag = "4")]
     pub cursor: ::prost::alloc::string::String,
-    /// The time that it ends with.
+    /// The journal's time at the end of the simulation.
     #[prost(message, optional, tag = "5")]
     pub journal_time: ::core::option::Option<::prost_types::Timestamp>,
 }
@@ -3394,13 +3410,13 @@ impl ::prost::Name for SimulateResponse {
         "/lodewatch.v1.SimulateResponse".into()
     }
 }
-/// Asks what another policy would have told.
+/// The request of Backtest.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct BacktestRequest {
-    /// The policy. Its version and time are not read.
+    /// The policy; its `version` and `adopted_at` are ignored.
     #[prost(message, optional, tag = "1")]
     pub policy: ::core::option::Option<Policy>,
-    /// Which alerts.
+    /// Selects the alerts.
     #[prost(message, optional, tag = "2")]
     pub filter: ::core::option::Option<AlertFilter>,
 }
@@ -3414,22 +3430,22 @@ impl ::prost::Name for BacktestRequest {
         "/lodewatch.v1.BacktestRequest".into()
     }
 }
-/// A message of a backtest.
+/// One message of a Backtest stream.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct BacktestResponse {
-    /// What it says.
+    /// The content.
     #[prost(oneof = "backtest_response::Message", tags = "1, 2")]
     pub message: ::core::option::Option<backtest_response::Message>,
 }
 /// Nested message and enum types in `BacktestResponse`.
 pub mod backtest_response {
-    /// What it says.
+    /// The content.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Message {
-        /// Alerts that would have been sent at one entry, in order. Their cursors are empty.
+        /// Alerts that would have been emitted at one entry, in order. Their cursors are empty.
         #[prost(message, tag = "1")]
         Alerts(super::Alerts),
-        /// How far it is.
+        /// The progress.
         #[prost(message, tag = "2")]
         Progress(super::BacktestProgress),
     }
@@ -3444,22 +3460,23 @@ impl ::prost::Name for BacktestResponse {
         "/lodewatch.v1.BacktestResponse".into()
     }
 }
-/// How far a backtest is.
+/// The progress of a backtest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BacktestProgress {
-    /// Entries read.
+    /// Entries replayed.
     #[prost(uint64, tag = "1")]
     pub entries: u64,
-    /// Entries in all.
+    /// Entries to replay in total.
     #[prost(uint64, tag = "2")]
     pub entries_total: u64,
     /// The journal's time at this entry.
     #[prost(message, optional, tag = "3")]
     pub journal_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// Batches that this policy would have refused, mostly for a bloc that it does not have. They are left out.
+    /// Batches that this policy would have rejected, usually because it lacks a bloc. They were
+    /// skipped.
     #[prost(uint64, tag = "4")]
     pub rejected: u64,
-    /// Whether this is the end.
+    /// Whether the backtest is complete.
     #[prost(bool, tag = "5")]
     pub done: bool,
 }
@@ -3484,7 +3501,7 @@ pub mod policy_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// The rules in force, and what would be if.
+    /// Returns the policy in force, and evaluates hypothetical policies and updates.
     #[derive(Debug, Clone)]
     pub struct PolicyServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -3554,7 +3571,7 @@ pub mod policy_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// The policy in force.
+        /// Returns the policy in force.
         pub async fn get_policy(
             &mut self,
             request: impl tonic::IntoRequest<super::GetPolicyRequest>,
@@ -3579,10 +3596,12 @@ pub mod policy_service_client {
                 .insert(GrpcMethod::new("lodewatch.v1.PolicyService", "GetPolicy"));
             self.inner.unary(req, path, codec).await
         }
-        /// What would be if: another policy, hypothetical updates as one batch, and time passing, in this order, on a copy of the
-        /// state. Touches nothing: no entry is written, nobody is told.
+        /// Simulates a change on a copy of the state: it adopts another policy, then applies hypothetical
+        /// updates as one batch, then lets time pass. No entry is written, and no subscriber receives
+        /// anything.
         ///
-        /// INVALID_ARGUMENT names every bad field. RESOURCE_EXHAUSTED: too many of these calls at once.
+        /// Errors: INVALID_ARGUMENT names every invalid field. RESOURCE_EXHAUSTED if the server runs
+        /// `simulations_max` of these calls already.
         pub async fn simulate(
             &mut self,
             request: impl tonic::IntoRequest<super::SimulateRequest>,
@@ -3607,9 +3626,9 @@ pub mod policy_service_client {
                 .insert(GrpcMethod::new("lodewatch.v1.PolicyService", "Simulate"));
             self.inner.unary(req, path, codec).await
         }
-        /// What another policy would have told since the journal began: the journal's own history under that policy, as a stream
-        /// of alerts with word of the progress between them. The last message is progress that says it is done. Touches nothing,
-        /// and writers do not wait for it.
+        /// Replays the journal from its start under another policy, and streams the alerts that it would
+        /// have raised, with progress messages between them. The last message is progress with `done` set.
+        /// No entry is written, and publishers do not wait.
         pub async fn backtest(
             &mut self,
             request: impl tonic::IntoRequest<super::BacktestRequest>,

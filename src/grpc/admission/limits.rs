@@ -1,8 +1,8 @@
 //! Limits on open streams (in all, of one identity, of one connection), batches under way, and
 //! updates a second. A call over a limit is rejected at once, with the name of the setting.
 //!
-//! Architecture invariant: a permit lives inside the stream or the call that it is for, and is given
-//! back when that ends, however it ends.
+//! Architecture invariant: a permit lives inside the stream or the call that it is for, and is
+//! given back when that ends, however it ends.
 
 use super::open_counts::{OpenCounts, Permit};
 use super::peer::{CallGuard, ConnectionStreamPermit, LimitKey, Peer};

@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_has_its_own_room_and_whoever_has_nothing_is_forgotten() {
+    fn each_holder_has_its_own_limit_and_one_without_permits_takes_no_memory() {
         let counts = Arc::new(OpenCounts::default());
         let first = counts.acquire("a", 2).unwrap();
         let _second = counts.acquire("a", 2).unwrap();

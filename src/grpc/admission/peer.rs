@@ -2,7 +2,7 @@
 //!
 //! A call that its caller drops before it is answered costs the server all the same. A client that
 //! does nothing else (HTTP/2 rapid reset, streams opened and left) would take the server from
-//! everybody. So such calls are counted by address:
+//! all others. So such calls are counted by address:
 //!
 //! ```text
 //! dropped within a second, no valid credentials, a protocol error ─► the address's rate
@@ -13,7 +13,7 @@
 
 use super::open_counts::{OpenCounts, Permit};
 use super::rates::Rates;
-use crate::access::{Admission, Identity};
+use crate::access::{Identity, Revocation};
 use crate::traces::TraceParent;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -171,13 +171,15 @@ impl Peer {
     }
 
     /// Ends when the credentials are revoked; never, where no authentication is configured.
-    pub(in crate::grpc) fn admission(&self) -> Admission {
-        self.identity.as_ref().map(|identity| identity.admission.clone()).unwrap_or_default()
+    pub(in crate::grpc) fn revocation(&self) -> Revocation {
+        self.identity.as_ref().map(|identity| identity.revocation.clone()).unwrap_or_default()
     }
 
     pub(super) fn limit_key(&self) -> LimitKey {
         match &self.identity {
-            Some(identity) if identity.proved => LimitKey::Identity(Arc::clone(&identity.name)),
+            Some(identity) if identity.is_authenticated => {
+                LimitKey::Identity(Arc::clone(&identity.name))
+            }
             Some(_) | None => LimitKey::Address(self.address()),
         }
     }

@@ -28,7 +28,7 @@ impl<K: Ord> Rates<K> {
     ///
     /// # Errors
     ///
-    /// How long until the bucket holds that many; nothing is taken then.
+    /// How long until the bucket holds that many; the bucket is unchanged then.
     pub(super) fn try_take(&self, holder: K, count: usize, now: Instant) -> Result<(), Duration> {
         let mut all = self.pruned(now);
         let full_at = all.entry(holder).or_insert(now);
@@ -40,8 +40,8 @@ impl<K: Ord> Rates<K> {
         Ok(())
     }
 
-    /// Takes `count`, even if the bucket holds fewer; whether it held enough. A holder that takes too
-    /// much waits the longer, up to [`DEBT_MAX`].
+    /// Takes `count`, even if the bucket holds fewer; whether it held enough. A holder that takes
+    /// too much waits the longer, up to [`DEBT_MAX`].
     pub(super) fn take_on_credit(&self, holder: K, count: usize, now: Instant) -> bool {
         let mut all = self.pruned(now);
         let full_at = all.entry(holder).or_insert(now);

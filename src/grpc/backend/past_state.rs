@@ -53,7 +53,7 @@ pub(in crate::grpc) async fn state_as_of(api: &Arc<Api>, as_of: &str) -> Result<
     run_with_permit(permit, read).await.map_err(|error| status::journal(&error))
 }
 
-/// Replays the journal up to an entry or an instant, whichever comes first.
+/// Replays the journal up to an entry or an instant; to the earlier of both.
 fn replay(
     api: &Api,
     runtime: &Handle,

@@ -53,7 +53,7 @@ async fn accept(
 ) -> Result<pb::PublishResponse, Status> {
     let mut batch = parse::publish(&request, Uuid::new_v4)?;
     let publisher = peer.publisher();
-    publisher.check(&batch).map_err(|overstep| status::overstep(&overstep))?;
+    publisher.check_batch(&batch).map_err(|denied| status::publish_denied(&denied))?;
     batch.sender = Some(publisher.sender());
     batch.trace = work.map(TraceSpan::trace);
     if api.drain.is_cancelled() {
@@ -61,20 +61,20 @@ async fn accept(
     }
     api.limits.count_updates(peer, batch.updates.len(), Instant::now())?;
     let (id, digest) = (batch.request_id, batch.digest);
-    let answered = match api.view.read_state(|state| state.recent_batches().get(id).cloned()) {
-        Some(answered) => answered,
+    let result = match api.view.read_state(|state| state.recent_batches().get(id).cloned()) {
+        Some(result) => result,
         None => append(api, batch, work).await?,
     };
-    if answered.digest != digest {
-        return Err(status::refused(&[Rejection::RequestIdReused { first: answered.entry }]));
+    if result.digest != digest {
+        return Err(status::rejected(&[Rejection::RequestIdReused { first: result.entry }]));
     }
-    api.wait_until_applied(answered.entry).await?;
-    match &answered.outcome {
-        BatchOutcome::Rejected(rejections) => Err(status::refused(rejections)),
+    api.wait_until_applied(result.entry).await?;
+    match &result.outcome {
+        BatchOutcome::Rejected(rejections) => Err(status::rejected(rejections)),
         BatchOutcome::Accepted(outcomes) => {
-            let (first, count) = answered.alerts;
+            let (first, count) = result.alerts;
             Ok(pb::PublishResponse {
-                cursor: api.cursor(answered.entry),
+                cursor: api.cursor(result.entry),
                 request_id: Uuid::from_u128(id.0).to_string(),
                 results: outcomes.iter().map(|outcome| render::update_result(*outcome)).collect(),
                 alert_sequences: (first..first.saturating_add(count)).collect(),
@@ -99,9 +99,9 @@ async fn append(
     drop(part);
     let entry = appended.map_err(|error| status::journal(&error))?;
     api.wait_until_applied(entry).await?;
-    let answered = api.view.read_state(|state| state.recent_batches().get(id).cloned());
+    let result = api.view.read_state(|state| state.recent_batches().get(id).cloned());
     // Forgotten already only when tens of thousands of batches came after it within this moment.
-    answered.ok_or_else(|| {
-        status::unavailable("RESULT_EXPIRED", "the batch was applied, its answer is gone")
+    result.ok_or_else(|| {
+        status::unavailable("RESULT_EXPIRED", "batch applied, but its result is no longer kept")
     })
 }

@@ -1,4 +1,4 @@
-//! Our enums and the wire's, both ways, variant by variant.
+//! Our enums and those of the protocol, both ways, variant by variant.
 
 use crate::domain::alert::{Kind, ScopeMatch};
 use crate::domain::market::{Flag, Stage};
@@ -6,15 +6,13 @@ use crate::domain::policy::Level;
 use crate::domain::threat::{Authority, Confidence, EndUse, Measure, ThreatStatus};
 use crate::grpc::pb;
 
-/// An enum of ours with a counterpart on the wire.
+/// An enum with a counterpart in the protocol.
 pub(in crate::grpc) trait OnWire: Sized + Copy + 'static {
-    /// The counterpart.
     type Wire: Into<i32> + TryFrom<i32>;
 
-    /// The counterpart of this variant.
     fn render(self) -> Self::Wire;
 
-    /// The variant of a counterpart's number; `None` for an unspecified or unknown one.
+    /// `None` for an unspecified or unknown number.
     fn parse(number: i32) -> Option<Self>;
 }
 

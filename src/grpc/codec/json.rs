@@ -9,13 +9,13 @@ static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
     DescriptorPool::decode(pb::DESCRIPTORS).expect("our own descriptors can be read")
 });
 
-/// Why a text is not the JSON of a message: says what and where.
+/// A text is not the JSON of a message; names what and where.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Error(#[from] serde_json::Error);
 
 impl Error {
-    /// What is wrong, and the byte of the line at which that shows, from 1; 0 where it shows nowhere.
+    /// What is wrong, and at which byte of the line, from 1; 0 where no position is known.
     pub fn in_line(&self) -> (String, usize) {
         let (text, column) = (self.0.to_string(), self.0.column());
         let at = format!(" at line {} column {column}", self.0.line());
@@ -23,7 +23,7 @@ impl Error {
     }
 }
 
-/// A message of the protocol, which has a JSON form.
+/// A message of the protocol.
 pub trait Mapped: Message + Name {}
 
 impl<M: Message + Name> Mapped for M {}
@@ -35,11 +35,11 @@ pub fn to_json<M: Mapped>(message: &M) -> String {
     serde_json::to_string(&dynamic).expect("a message has a JSON form")
 }
 
-/// The message that a JSON text says; unknown fields are errors.
+/// Parses a message from JSON; unknown fields are errors.
 ///
 /// # Errors
 ///
-/// When the text is no JSON, or not of this message.
+/// Where the text is not JSON, or not of this message.
 pub fn from_json<M: Mapped + Default>(text: &str) -> Result<M, Error> {
     let mut input = serde_json::Deserializer::from_str(text);
     let options = DeserializeOptions::new();
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_read_as_it_is_written_and_typos_are_named() {
+    fn json_is_parsed_as_it_is_rendered_and_typos_are_named() {
         let text = r#"{"removal":{"threatId":"CHN-1","revision":"3"}}"#;
         let update: pb::Update = from_json(text).unwrap();
         assert_eq!(to_json(&update), text);

@@ -1,4 +1,5 @@
-//! Messages ↔ domain values, and both as bytes and text. Knows no service, no connection, no status.
+//! Messages ↔ domain values, and both as bytes and text. Knows no service, no connection, no
+//! status.
 //!
 //! ```text
 //! message ─ parse ─► domain value      every bad field is named, all of them at once

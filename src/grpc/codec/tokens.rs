@@ -1,7 +1,7 @@
 //! Opaque texts that callers send back unchanged: cursors, and page tokens (AIP-158).
 //!
-//! Both are bytes with a check at the end, as base64url. The check is not against forgery: a made-up
-//! token can only name a position that its maker may read anyway.
+//! Both are bytes with a check at the end, as base64url. The check is not against forgery: a
+//! made-up token can only name a position that its maker may read anyway.
 
 use super::parse::Violations;
 use crate::domain::update::{Cursor, Position};
@@ -23,10 +23,10 @@ const CHECK_BYTES: usize = 4;
 /// Why a text is not a cursor of this journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(in crate::grpc) enum CursorError {
-    #[error("is not a cursor; use one that this service handed out, unchanged")]
+    #[error("is not a cursor; send one that this service returned, unchanged")]
     Malformed,
     #[error(
-        "is a cursor of another journal ({0}); this one's cursors begin anew: take a snapshot or start from the oldest"
+        "is a cursor of another journal ({0}); take a snapshot, or start from the oldest cursor"
     )]
     OtherJournal(Epoch),
 }
@@ -75,12 +75,13 @@ pub(in crate::grpc) fn parse_page_token(
         return Ok(None);
     }
     let reject = |why: &str| Violations::one("page_token", why);
-    let bytes: [u8; PAGE_TOKEN_BYTES] =
-        open(token).ok_or_else(|| reject("is not a page token; use next_page_token, unchanged"))?;
+    let bytes: [u8; PAGE_TOKEN_BYTES] = open(token).ok_or_else(|| {
+        reject("is not a page token; send next_page_token of the previous page, unchanged")
+    })?;
     let (start, rest) = bytes.split_first_chunk().ok_or_else(|| reject("is not a page token"))?;
     if rest != digest.to_be_bytes() {
         return Err(reject(
-            "is of another request; filters and order must be the same for every page",
+            "belongs to another request; send the same filters and order for every page",
         ));
     }
     Ok(Some(u64::from_be_bytes(*start)))

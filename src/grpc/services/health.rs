@@ -14,8 +14,8 @@ const DURABILITY: &str = "lodewatch.durability";
 
 /// Updates the health service until the server shuts down.
 ///
-/// A node answers calls only once it is recovered, and ends when its journal or its pipeline does. It
-/// is not ready while its journal is unreachable, over a damaged journal, and when replicas have
+/// A node answers calls only once it is recovered, and ends when its journal or its pipeline does.
+/// It is not ready while its journal is unreachable, over a damaged journal, and when replicas have
 /// diverged. It still answers reads from what it has, except after a divergence.
 pub(super) async fn keep_updated(health: HealthReporter, api: Arc<Api>) {
     let (mut reach, mut durable) = (api.journal.reachable(), api.journal.durability_verified());

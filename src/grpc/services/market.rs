@@ -81,13 +81,13 @@ impl MarketService for Markets {
             return Err(status::draining());
         }
         let peer = Peer::of(request.extensions());
-        let (permit, admission) = (self.0.limits.acquire_stream(peer)?, peer.admission());
+        let (permit, revocation) = (self.0.limits.acquire_stream(peer)?, peer.revocation());
         let deadline = Deadline::of(request.extensions());
         self.0.wait_for_min_cursor(&request.get_ref().min_cursor).await?;
         let head = self.0.view.applied();
         let first = self.0.market_snapshots.get(&self.0.view, &wanted.destination, head)?;
         let api = Arc::clone(&self.0);
-        let watch = streams::watch_markets(api, wanted, first, permit, admission, deadline);
+        let watch = streams::watch_markets(api, wanted, first, permit, revocation, deadline);
         Ok(Response::new(watch))
     }
 

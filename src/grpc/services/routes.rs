@@ -59,7 +59,8 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
-/// A service that rejects every call once replicas have diverged: what this node knows may be wrong.
+/// A service that rejects every call once replicas have diverged: what this node knows may be
+/// wrong.
 #[derive(Clone)]
 struct RejectIfDiverged<S> {
     service: S,

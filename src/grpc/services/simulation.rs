@@ -15,7 +15,7 @@ const ALERTS_MAX: usize = 1000;
 
 pub(super) async fn simulate(
     api: &Api,
-    wanted: parse::Simulate,
+    wanted: parse::SimulateParams,
 ) -> Result<pb::SimulateResponse, Status> {
     let permit = acquire_simulation(api)?;
     let view = api.view.clone();
@@ -27,7 +27,7 @@ pub(super) async fn simulate(
         (before, simulation, result)
     })
     .await;
-    result.map_err(|rejections| status::refused(&rejections))?;
+    result.map_err(|rejections| status::rejected(&rejections))?;
     let alerts: Vec<&Alert> =
         simulation.alerts.iter().filter(|one| wanted.filter.wants(&Facets::from(*one))).collect();
     let shown = alerts.iter().take(ALERTS_MAX).map(|alert| render::alert(alert, ""));

@@ -89,7 +89,7 @@ impl BacktestRun {
             entries: read.0,
             entries_total: self.total.0,
             journal_time: Some(render::timestamp(self.test.now())),
-            rejected: self.test.refused(),
+            rejected: self.test.rejected(),
             done,
         })
     }

@@ -8,11 +8,11 @@
 //! Architecture invariant: nothing is queued. Between two messages a stream keeps a digest of each
 //! market that it sent; values that were replaced before the reader was ready are never sent.
 
-use crate::access::Admission;
+use crate::access::Revocation;
 use crate::domain::MarketKey;
 use crate::grpc::admission::StreamPermit;
 use crate::grpc::backend::{Api, MarketSnapshot, market_digest, viewpoint};
-use crate::grpc::codec::parse::WatchMarkets;
+use crate::grpc::codec::parse::WatchMarketsParams;
 use crate::grpc::transport::Deadline;
 use crate::grpc::{pb, status};
 use futures_core::Stream;
@@ -35,10 +35,10 @@ type Sent = BTreeMap<MarketKey, u128>;
 /// Sends every market of `first`, then those that change.
 pub(in crate::grpc) fn watch_markets(
     api: Arc<Api>,
-    wanted: WatchMarkets,
+    wanted: WatchMarketsParams,
     first: Arc<MarketSnapshot>,
     permit: StreamPermit,
-    admission: Admission,
+    revocation: Revocation,
     deadline: Deadline,
 ) -> WatchStream {
     let stream = async_stream::try_stream! {
@@ -72,7 +72,7 @@ pub(in crate::grpc) fn watch_markets(
             due = tokio::select! {
                 biased;
                 () = api.drain.cancelled() => Err(status::draining()),
-                () = admission.ended() => Err(status::admission_ended()),
+                () = revocation.revoked() => Err(status::credentials_revoked()),
                 () = &mut over => Err(status::deadline()),
                 () = newer => Ok(false),
                 _ = heartbeat.tick() => Ok(true),
@@ -87,7 +87,7 @@ pub(in crate::grpc) fn watch_markets(
 /// as unknown.
 fn changed_markets(
     api: &Api,
-    wanted: &WatchMarkets,
+    wanted: &WatchMarketsParams,
     snapshot: &MarketSnapshot,
     sent: &Sent,
 ) -> Result<Vec<(MarketKey, u128, pb::Market)>, Status> {

@@ -47,10 +47,11 @@ pub(in crate::grpc) fn publish_batches(
     let stream = async_stream::try_stream! {
         // Held until the stream ends, however it ends.
         let _permit = permit;
-        let admission = peer.admission();
+        let revocation = peer.revocation();
         let mut over = pin!(deadline.passed());
         yield pb::PublishStreamResponse { credits: Some(render_credits(allowed)), answer: None };
-        // Polled for the first time in the order of the batches: that is when the journal accepts each.
+        // Polled for the first time in the order of the batches: that is when the journal accepts
+        // each.
         let mut open = FuturesOrdered::new();
         let mut bytes_open = 0_usize;
         let mut end: Option<Result<(), Status>> = None;
@@ -61,7 +62,7 @@ pub(in crate::grpc) fn publish_batches(
                 biased;
                 () = &mut over => Event::DeadlinePassed,
                 () = api.drain.cancelled(), if reading => Event::End(Err(status::draining())),
-                () = admission.ended(), if reading => Event::End(Err(status::admission_ended())),
+                () = revocation.revoked(), if reading => Event::End(Err(status::credentials_revoked())),
                 Some(answered) = open.next(), if !open.is_empty() => Event::Answered(answered),
                 batch = batches.message(), if reading && room => match batch {
                     Ok(Some(sent)) => Event::Batch(sent.batch.unwrap_or_default()),

@@ -2,7 +2,7 @@
 //! the end.
 
 use super::stream_timer::{Due, StreamTimer};
-use crate::access::Admission;
+use crate::access::Revocation;
 use crate::archive::AlertRecord;
 use crate::domain::update::Position;
 use crate::domain::{Filter, Seq};
@@ -11,7 +11,7 @@ use crate::fanout::{Reader, ReaderEvent};
 use crate::grpc::admission::{Peer, StreamPermit};
 use crate::grpc::backend::{Api, read_archive};
 use crate::grpc::codec::frames::{frame, write_alerts};
-use crate::grpc::codec::parse::{self, Subscribe};
+use crate::grpc::codec::parse::{self, StartPoint, SubscribeParams};
 use crate::grpc::codec::render;
 use crate::grpc::pb::{self, subscribe_response::Message};
 use crate::grpc::status;
@@ -53,16 +53,16 @@ pub(in crate::grpc) async fn subscribe(
     }
     let begin = begin(api, &wanted).await?;
     let peer = Peer::of(request.extensions());
-    let reading = (peer.name(), peer.admission());
+    let reading = (peer.name(), peer.revocation());
     Ok(frames(Arc::clone(api), begin, wanted, timer, reading, permit))
 }
 
-async fn begin(api: &Api, wanted: &Subscribe) -> Result<Begin, Status> {
+async fn begin(api: &Api, wanted: &SubscribeParams) -> Result<Begin, Status> {
     match &wanted.start {
-        parse::Start::Snapshot => Ok(Begin::Snapshot),
-        parse::Start::Head => Ok(Begin::After(Position::at(api.view.applied()))),
-        parse::Start::Oldest => Ok(Begin::After(Position::at(api.view.archive().oldest()))),
-        parse::Start::Cursor(text) => {
+        StartPoint::Snapshot => Ok(Begin::Snapshot),
+        StartPoint::Head => Ok(Begin::After(Position::at(api.view.applied()))),
+        StartPoint::Oldest => Ok(Begin::After(Position::at(api.view.archive().oldest()))),
+        StartPoint::Cursor(text) => {
             let lost = |status: Status| {
                 let gap = status.code() == tonic::Code::OutOfRange;
                 if gap && wanted.reset_on_gap { Ok(Begin::Reset) } else { Err(status) }
@@ -81,9 +81,9 @@ async fn begin(api: &Api, wanted: &Subscribe) -> Result<Begin, Status> {
 fn frames(
     api: Arc<Api>,
     begin: Begin,
-    wanted: Subscribe,
+    wanted: SubscribeParams,
     mut timer: StreamTimer,
-    (name, admission): (Arc<str>, Admission),
+    (name, revocation): (Arc<str>, Revocation),
     permit: StreamPermit,
 ) -> impl Stream<Item = Result<Bytes, Status>> + Send {
     async_stream::try_stream! {
@@ -97,7 +97,8 @@ fn frames(
             Begin::Snapshot | Begin::Reset => {
                 let (entry, open) = api.view.read_state(|state: &State| (state.seq(), state.open_alerts()));
                 api.wait_until_applied(entry).await?;
-                // Without a cursor: a client that resumed from it would miss the rest of the snapshot.
+                // Without a cursor: a client that resumed from it would miss the rest of the
+                // snapshot.
                 yield opened(&api, String::new(), Position::at(entry));
                 if matches!(begin, Begin::Reset) {
                     yield reset(&api);
@@ -114,9 +115,9 @@ fn frames(
         };
         let (ring, archive) = (Arc::clone(api.view.ring()), api.view.archive().clone());
         let mut reader = Reader::new(ring, archive, wanted.filter, after);
-        let mut must_go = Box::pin(wait_for_go_away(api.drain.clone(), admission.clone()));
+        let mut must_go = Box::pin(wait_for_go_away(api.drain.clone(), revocation.clone()));
         loop {
-            if let Some(reason) = go_away_reason(&api, &admission) {
+            if let Some(reason) = go_away_reason(&api, &revocation) {
                 yield go_away(&api, reader.position(), reason);
                 break;
             }
@@ -150,18 +151,18 @@ fn frames(
 }
 
 /// Why the reader must reconnect; `None` where it may stay.
-fn go_away_reason(api: &Api, admission: &Admission) -> Option<pb::GoAwayReason> {
+fn go_away_reason(api: &Api, revocation: &Revocation) -> Option<pb::GoAwayReason> {
     if api.drain.is_cancelled() {
         return Some(pb::GoAwayReason::Drain);
     }
-    admission.has_ended().then_some(pb::GoAwayReason::Credentials)
+    revocation.is_revoked().then_some(pb::GoAwayReason::Credentials)
 }
 
 /// Waits until the server drains, or the credentials of the reader are revoked.
-async fn wait_for_go_away(drain: CancellationToken, admission: Admission) {
+async fn wait_for_go_away(drain: CancellationToken, revocation: Revocation) {
     tokio::select! {
         () = drain.cancelled() => {}
-        () = admission.ended() => {}
+        () = revocation.revoked() => {}
     }
 }
 

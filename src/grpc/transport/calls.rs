@@ -2,7 +2,7 @@
 
 use super::call_metrics::count_end;
 use super::deadline::Deadline;
-use crate::access::{Credentials, Gate, Malformed};
+use crate::access::{CallCredentials, Gate, MalformedHeader};
 use crate::grpc::admission::Peer;
 use crate::grpc::status;
 use crate::metrics::{self, Metrics};
@@ -46,7 +46,7 @@ async fn route_call(
 ) -> Response<Body> {
     peer.caller = TraceParent::from_headers(request.headers());
     let bearer = bearer(request.headers());
-    let credentials = Credentials { certificate: &peer.certificate, bearer };
+    let credentials = CallCredentials { certificate: &peer.certificate, bearer };
     let path = request.uri().path();
     match gate.admit(path, credentials).await {
         Ok(identity) => peer.identity = identity,
@@ -81,7 +81,7 @@ fn is_abandoned(headers: &HeaderMap) -> bool {
 }
 
 /// The bearer token of a call; `None` without the header.
-fn bearer(headers: &HeaderMap) -> Option<Result<&str, Malformed>> {
+fn bearer(headers: &HeaderMap) -> Option<Result<&str, MalformedHeader>> {
     const SCHEME: &str = "bearer ";
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (first, more) = (values.next()?, values.next().is_some());
@@ -89,7 +89,7 @@ fn bearer(headers: &HeaderMap) -> Option<Result<&str, Malformed>> {
         let (scheme, token) = first.to_str().ok()?.split_at_checked(SCHEME.len())?;
         (scheme.eq_ignore_ascii_case(SCHEME) && !more).then(|| token.trim_start())
     };
-    Some(token().ok_or(Malformed))
+    Some(token().ok_or(MalformedHeader))
 }
 
 /// All services behind the gate, for calls that arrive by another protocol, such as gRPC-Web. Every
@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(read(&["Bearer abc"]), Some(Ok("abc".into())));
         assert_eq!(read(&["bearer abc"]), Some(Ok("abc".into())));
         for bad in [&["abc"][..], &["Basic abc"], &["Bearer"], &["Bearer a", "Bearer a"]] {
-            assert_eq!(read(bad), Some(Err(Malformed)), "{bad:?}");
+            assert_eq!(read(bad), Some(Err(MalformedHeader)), "{bad:?}");
         }
     }
 }

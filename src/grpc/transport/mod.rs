@@ -1,4 +1,4 @@
-//! What every call has in common, whatever its service: who makes it, how long it may take, how its
+//! What the calls of all services have in common: who makes it, how long it may take, how its
 //! end is counted.
 //!
 //! ```text

@@ -1,8 +1,8 @@
 //! Response bodies of messages that are encoded and framed already, shared by all subscribers.
 //!
-//! tonic would encode each message anew for each subscriber. The generated service reads the request
-//! as ever, and its response carries the frames along in its extensions; [`PreEncodedBody`] around the
-//! service makes them the response's body.
+//! tonic would encode each message anew for each subscriber. The generated service reads the
+//! request as ever, and its response carries the frames along in its extensions; [`PreEncodedBody`]
+//! around the service makes them the response's body.
 
 use bytes::Bytes;
 use futures_core::Stream;

@@ -1,4 +1,4 @@
-//! One test for each word of the contract, with the fault that it is about.
+//! One test per word of the contract, with its fault.
 //!
 //! - `order`: Ordered, Unique, Reliable, Atomic · `place`: Resumable, Bookmarkable
 //! - `truth`: Never ahead, Deterministic · `patience`: Bounded silence, No eviction
@@ -38,10 +38,10 @@ pub(super) const MINERALS: [&str; 12] = [
     "antimony",
     "magnesium",
 ];
-/// Rules of a server where much happens at once: an alert of each for every crossing.
+/// Rules that each emit an alert at every crossing.
 pub(super) const MANY_RULES: usize = 200;
 
-/// A publisher, and what was acknowledged.
+/// A publisher, and its acknowledged batches.
 pub(super) struct Feed {
     pub(super) publisher: Publisher,
     pub(super) acknowledged: Vec<(PublishRequest, PublishResponse)>,
@@ -53,7 +53,7 @@ impl Feed {
         Self { publisher: Publisher::new(servers), acknowledged: Vec::new() }
     }
 
-    /// Publishes one batch; gives the cursor after it.
+    /// Publishes one batch; returns its cursor.
     pub(super) async fn publish(&mut self, updates: Vec<Update>) -> String {
         let request = PublishRequest {
             request_id: uuid::Uuid::new_v4().to_string(),
@@ -72,12 +72,13 @@ impl Feed {
     }
 }
 
-/// A world with so many ways for subscribers.
+/// A world with one proxy per subscriber.
 pub(super) async fn world(subscribers: usize) -> World {
     World::start(0, subscribers, 0, vec![("ARCHIVE__SNAPSHOT_EVERY_ENTRIES", "3".to_owned())]).await
 }
 
-/// A world in which a turn of one mineral is two hundred alerts, some 100 kB, and the ring holds 1 MiB.
+/// A world in which a turn of one mineral causes two hundred alerts, about 100 kB, and the ring
+/// holds 1 MiB.
 pub(super) async fn busy_world(subscribers: usize) -> World {
     let mut rules = String::new();
     for number in 0..MANY_RULES {
@@ -101,7 +102,7 @@ pub(super) fn reads(
     tokio::spawn(by_hand(world.subscribers[way].address.clone(), wish, end.clone()))
 }
 
-/// Ends the server, and checks what everybody saw against its journal.
+/// Stops the server, and checks all recordings against its journal.
 pub(super) async fn check_all(world: &mut World, feed: &Feed, recordings: &[&Recording]) -> Oracle {
     world.end(Process::kill).await;
     let oracle = Oracle::replay(world.dir.path()).await;
@@ -116,7 +117,7 @@ pub(super) fn messages(recording: &Recording) -> impl Iterator<Item = &Subscribe
     recording.streams.iter().flat_map(|stream| &stream.messages)
 }
 
-/// The sequences of all alerts, in the order in which they came.
+/// The sequences of all alerts, in the order of arrival.
 pub(super) fn sequences(recording: &Recording) -> Vec<u64> {
     let alerts = messages(recording).filter_map(|one| match &one.message {
         Some(Message::Alerts(alerts)) => Some(&alerts.alerts),
@@ -125,7 +126,7 @@ pub(super) fn sequences(recording: &Recording) -> Vec<u64> {
     alerts.flatten().map(|alert| alert.sequence).collect()
 }
 
-/// Reads everything so slowly that it takes longer than a heartbeat's interval.
+/// Reads everything, more slowly than a heartbeat's interval.
 pub(super) async fn catch_up_slowly(world: &World, last: &str) -> Recording {
     world.subscribers[0].turn(|now| now.bytes_per_ms = Some(400));
     let endpoint = Endpoint::from_shared(format!("http://{}", world.subscribers[0].address));

@@ -1,4 +1,4 @@
-//! That nobody is left waiting, and nobody is given up.
+//! No subscriber waits without notice, and none is disconnected for being slow.
 
 use super::{
     Feed, busy_world, catch_up_slowly, check_all, heartbeats, reads, sequences, until, world,
@@ -18,7 +18,7 @@ use tokio::time::timeout;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bounded_silence_a_stopped_server_is_noticed_and_nothing_is_lost() {
     let mut world = world(2).await;
-    let (tell_end, end) = watch::channel(String::new());
+    let (end_tx, end) = watch::channel(String::new());
     let mut feed = Feed::to(&world);
     let by_hand = reads(&world, 0, Wish::all(), &end);
     let address = world.subscribers[1].address.clone();
@@ -34,14 +34,14 @@ async fn bounded_silence_a_stopped_server_is_noticed_and_nothing_is_lost() {
     };
     assert_eq!(lost.message(), "two heartbeats are missing");
     world.process.as_ref().unwrap().go_on();
-    tell_end.send_replace(feed.swing_all(1).await);
+    end_tx.send_replace(feed.swing_all(1).await);
     let by_hand = finish(by_hand).await;
     let by_client = finish(tokio::spawn(by_client(address, Wish::all(), end))).await;
     check_all(&mut world, &feed, &[&by_hand, &by_client]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bounded_silence_heartbeats_come_during_catch_up_and_to_those_who_want_nothing() {
+async fn bounded_silence_heartbeats_arrive_during_catch_up_and_with_an_empty_filter() {
     let world = busy_world(2).await;
     let mut feed = Feed::to(&world);
     let wish = Wish { minerals: vec!["tellurium"], ..Wish::all() };
@@ -65,12 +65,12 @@ async fn bounded_silence_heartbeats_come_during_catch_up_and_to_those_who_want_n
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_eviction_a_reader_of_next_to_nothing_gets_everything_on_one_stream() {
+async fn no_eviction_a_very_slow_reader_gets_everything_on_one_stream() {
     let mut world = busy_world(2).await;
-    let (tell_end, end) = watch::channel(String::new());
+    let (end_tx, end) = watch::channel(String::new());
     let mut feed = Feed::to(&world);
     let fast = reads(&world, 0, Wish::all(), &end);
-    // Reads a byte a millisecond, then nothing at all, while far more than the ring holds goes by.
+    // Reads a byte per millisecond, then nothing, while far more than the ring holds is published.
     let slow = &world.subscribers[1];
     let channel = lodewatch_client::connect(&slow.address).await.unwrap();
     let request = Wish::all().request();
@@ -83,7 +83,7 @@ async fn no_eviction_a_reader_of_next_to_nothing_gets_everything_on_one_stream()
         }
         last = feed.swing_all(turn).await;
     }
-    tell_end.send_replace(last.clone());
+    end_tx.send_replace(last.clone());
     let fast = finish(fast).await;
     world.fair();
     let slow = until(stream, &last).await;
@@ -92,7 +92,7 @@ async fn no_eviction_a_reader_of_next_to_nothing_gets_everything_on_one_stream()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_eviction_a_stopped_client_goes_on_where_it_stopped() {
+async fn no_eviction_a_stopped_client_continues_where_it_stopped() {
     let world = busy_world(1).await;
     let mut feed = Feed::to(&world);
     feed.swing_all(0).await;

@@ -1,4 +1,4 @@
-//! Where a stream can be resumed from.
+//! The cursors from which a stream can resume.
 
 use super::{Feed, busy_world, catch_up_slowly, check_all, heartbeats, messages, reads, world};
 use crate::PATIENCE;
@@ -10,15 +10,15 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn resumable_every_cursor_ever_handed_out_works_after_a_crash() {
+async fn resumable_every_delivered_cursor_works_after_a_crash() {
     let mut world = world(1).await;
-    let (tell_end, end) = watch::channel(String::new());
+    let (end_tx, end) = watch::channel(String::new());
     let reader = reads(&world, 0, Wish::all(), &end);
     let mut feed = Feed::to(&world);
     for turn in 0..6 {
         feed.swing_all(turn).await;
     }
-    tell_end.send_replace(feed.swing_all(6).await);
+    end_tx.send_replace(feed.swing_all(6).await);
     let recording = finish(reader).await;
     world.end(Process::kill).await;
     world.run().await;
@@ -35,15 +35,15 @@ async fn resumable_every_cursor_ever_handed_out_works_after_a_crash() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn resumable_a_snapshot_that_is_cut_off_is_sent_again_as_a_whole() {
+async fn resumable_an_interrupted_snapshot_is_sent_again_as_a_whole() {
     let mut world = busy_world(1).await;
     let mut feed = Feed::to(&world);
     let last = feed.swing_all(0).await;
-    let (_tell_end, end) = watch::channel(last);
+    let (_end_tx, end) = watch::channel(last);
     let way = &world.subscribers[0];
     way.turn(|now| now.bytes_per_ms = Some(100));
     let wish = Wish { start: Start::Snapshot, ..Wish::all() };
-    let (tell_handed, mut handed) = watch::channel(0);
+    let (delivered_tx, mut handed) = watch::channel(0);
     let servers = Servers::parse([way.address.as_str()]).unwrap();
     let mut watching = lodewatch_client::Subscription::new(servers, wish.request());
     let cutting = async {
@@ -60,7 +60,7 @@ async fn resumable_a_snapshot_that_is_cut_off_is_sent_again_as_a_whole() {
                 lodewatch_client::StreamEvent::Message(message) => {
                     let done = message.cursor == *end.borrow();
                     streams.last_mut().unwrap().messages.push(*message);
-                    tell_handed.send_modify(|count| *count += 1);
+                    delivered_tx.send_modify(|count| *count += 1);
                     if done {
                         return streams;
                     }
@@ -78,7 +78,7 @@ async fn resumable_a_snapshot_that_is_cut_off_is_sent_again_as_a_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bookmarkable_a_heartbeat_is_never_ahead_of_what_was_handed_over() {
+async fn bookmarkable_a_heartbeat_is_never_ahead_of_delivered_alerts() {
     let mut world = busy_world(1).await;
     let mut feed = Feed::to(&world);
     for turn in 0..3 {
@@ -87,6 +87,6 @@ async fn bookmarkable_a_heartbeat_is_never_ahead_of_what_was_handed_over() {
     let last = feed.swing_all(3).await;
     let recording = catch_up_slowly(&world, &last).await;
     assert!(heartbeats(&recording) > 0);
-    // Says which heartbeat was ahead, and of what.
+    // Names the heartbeat that was ahead.
     check_all(&mut world, &feed, &[&recording]).await;
 }

@@ -1,4 +1,4 @@
-//! That what is seen is what the journal says.
+//! Subscribers see what follows from the journal.
 
 use super::{Feed, MINERALS, check_all, reads, sequences, world};
 use crate::PATIENCE;
@@ -14,10 +14,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn never_ahead_what_was_seen_before_a_kill_is_in_the_journal() {
+async fn never_ahead_alerts_seen_before_a_kill_are_in_the_journal() {
     let mut world = world(1).await;
     for round in 0..3 {
-        let (_tell_end, end) = watch::channel(String::new());
+        let (_end_tx, end) = watch::channel(String::new());
         let channel = lodewatch_client::connect(&world.subscribers[0].address).await.unwrap();
         let request =
             SubscribeRequest { start: Start::Oldest.into(), ..SubscribeRequest::default() };
@@ -27,7 +27,7 @@ async fn never_ahead_what_was_seen_before_a_kill_is_in_the_journal() {
             let servers = Servers::parse([world.publisher.address.as_str()]).unwrap();
             tokio::spawn(async move {
                 for turn in round.. {
-                    // Whether it is acknowledged does not matter here; it ends with the test.
+                    // The acknowledgement does not matter here; the task ends with the test.
                     let request = PublishRequest {
                         feed: "words".to_owned(),
                         updates: vec![swing(mineral, turn)],
@@ -47,7 +47,7 @@ async fn never_ahead_what_was_seen_before_a_kill_is_in_the_journal() {
             }
         }
         world.end(Process::kill).await;
-        // What had arrived by then was seen as well.
+        // Messages that arrived before the kill count too.
         while let Ok(Some(response)) = stream.message().await {
             if let Some(Message::Alerts(alerts)) = response.message {
                 seen.extend(alerts.alerts);
@@ -67,15 +67,15 @@ async fn never_ahead_what_was_seen_before_a_kill_is_in_the_journal() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deterministic_the_same_cursors_give_the_same_bytes_from_ring_archive_and_replay() {
     let mut world = world(1).await;
-    let (tell_end, end) = watch::channel(String::new());
+    let (end_tx, end) = watch::channel(String::new());
     let live = reads(&world, 0, Wish::all(), &end);
     let mut feed = Feed::to(&world);
     for turn in 0..8 {
         feed.swing_all(turn).await;
     }
-    tell_end.send_replace(feed.swing_all(8).await);
+    end_tx.send_replace(feed.swing_all(8).await);
     let mut recordings = vec![finish(live).await];
-    // From the archive, then from one that came back by replay.
+    // From the archive, then from one rebuilt by replay.
     for forget in [false, true] {
         world.end(Process::kill).await;
         if forget {

@@ -104,7 +104,7 @@ impl Backtest {
     }
 
     /// Batches refused so far, by this policy or by the history.
-    pub fn refused(&self) -> u64 {
+    pub fn rejected(&self) -> u64 {
         self.refused
     }
 }

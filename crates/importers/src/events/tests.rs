@@ -1,7 +1,7 @@
 //! A list in small with every quirk, and the real one where it is at hand.
 
 use super::read;
-use crate::{ImportedThreats, real_data};
+use crate::ImportedThreats;
 use lodewatch_core::domain::policy::Jurisdiction;
 use lodewatch_core::domain::threat::{Authority, Confidence, EndUse, Measure, Scope, ThreatStatus};
 use lodewatch_core::domain::{Country, Day, Stage, Threat};
@@ -187,8 +187,7 @@ fn a_damaged_list_is_an_error_that_names_line_and_column() {
 
 #[test]
 fn the_real_list_is_read_whole() {
-    let Some(bytes) = real_data("export_control_events.csv") else { return };
-    let import = read(&bytes).unwrap();
+    let import = read(include_bytes!("../../samples/export_control_events.csv")).unwrap();
     assert_eq!((import.threats.len(), import.skipped.len()), (38, 2));
     for threat in &import.threats {
         assert_eq!(threat.calendar.faults(), [], "{}", threat.id);

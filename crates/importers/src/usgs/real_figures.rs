@@ -1,12 +1,15 @@
-//! The real releases, where they are at hand.
+//! The real releases of the USGS.
 
 use super::read;
-use crate::{ImportedReports, SkippedItem, real_data};
+use crate::{ImportedReports, SkippedItem};
 use lodewatch_core::domain::market::Flag;
 use lodewatch_core::domain::{Country, MarketKey, Mineral, Report, Stage};
 
-fn import(name: &str) -> Option<ImportedReports> {
-    Some(read(&real_data(&format!("usgs/{name}"))?).unwrap())
+const MCS_2025: &[u8] = include_bytes!("../../samples/usgs/MCS2025_World_Data.csv");
+const MCS_2026: &[u8] = include_bytes!("../../samples/usgs/MCS2026_world_production.csv");
+
+fn import(release: &[u8]) -> ImportedReports {
+    read(release).unwrap()
 }
 
 fn report<'a>(import: &'a ImportedReports, mineral: &str, stage: Stage, year: &str) -> &'a Report {
@@ -33,7 +36,7 @@ fn share(report: &Report, country: &str) -> String {
 
 #[test]
 fn the_release_of_2026_gives_the_known_figures() {
-    let Some(import) = import("MCS2026_Commodities_Data.csv") else { return };
+    let import = import(MCS_2026);
     let check = |mineral, stage, country, expected: &str, (lower, upper)| {
         let report = report(&import, mineral, stage, "2025");
         assert_eq!(share(report, country), expected, "{mineral}");
@@ -54,8 +57,8 @@ fn the_release_of_2026_gives_the_known_figures() {
 
 #[test]
 fn antimony_in_2024_was_revised_from_one_release_to_the_next() {
-    let Some(before) = import("MCS2025_World_Data.csv") else { return };
-    let Some(after) = import("MCS2026_Commodities_Data.csv") else { return };
+    let before = import(MCS_2025);
+    let after = import(MCS_2026);
     let (before, after) = (
         report(&before, "antimony", Stage::Mining, "2024"),
         report(&after, "antimony", Stage::Mining, "2024"),
@@ -68,8 +71,8 @@ fn antimony_in_2024_was_revised_from_one_release_to_the_next() {
 
 #[test]
 fn every_commodity_with_countries_that_can_be_added_is_imported() {
-    let check = |name: &str, reports: usize, unusable: &[&str]| {
-        let Some(import) = import(name) else { return };
+    let check = |name: &str, release: &[u8], reports: usize, unusable: &[&str]| {
+        let import = import(release);
         assert_eq!(import.reports.len(), reports, "{name}");
         let is_skipped = |item: &str| import.skipped.iter().any(|one| one.item.starts_with(item));
         for item in unusable {
@@ -83,7 +86,7 @@ fn every_commodity_with_countries_that_can_be_added_is_imported() {
         let always = ["Boron", "Iron", "Kyanite", "Mica (Natural)", "Soda"];
         always.iter().chain(more).copied().collect()
     };
-    check("MCS2025_World_Data.csv", 158, &both(&["Abrasives"]));
+    check("2025", MCS_2025, 158, &both(&["Abrasives"]));
     let no_countries = ["Scandium", "Titanium Mineral", "Yttrium"];
     let one_country = ["Sand And Gravel (Construction)", "Stone (Crushed)", "Stone (Dimension)"];
     let no_table = [
@@ -98,16 +101,15 @@ fn every_commodity_with_countries_that_can_be_added_is_imported() {
         "THORIUM",
     ];
     let more: Vec<_> = no_countries.into_iter().chain(one_country).chain(no_table).collect();
-    check("MCS2026_Commodities_Data.csv", 164, &both(&more));
+    check("2026", MCS_2026, 164, &both(&more));
 }
 
 #[test]
 fn every_production_table_of_both_releases_is_known() {
-    for name in ["MCS2025_World_Data.csv", "MCS2026_Commodities_Data.csv"] {
-        let Some(import) = import(name) else { return };
-        println!("{name}: {} reports", import.reports.len());
+    for release in [MCS_2025, MCS_2026] {
+        let import = import(release);
+        assert!(import.reports.len() > 150);
         for skipped in &import.skipped {
-            println!("  {skipped}");
             assert!(!skipped.reason.contains("unknown table"), "{skipped}");
             assert!(!skipped.reason.contains("not a single country"), "{skipped}");
             assert!(!skipped.reason.contains("truncated"), "{skipped}");

@@ -9,40 +9,38 @@ use crate::domain::policy::Level;
 use crate::grpc::pb;
 use std::collections::BTreeSet;
 
-/// The most items of one list of a filter.
+/// Items of one list of a filter.
 const ITEMS_MAX: usize = 1000;
-/// Seconds between heartbeats.
+/// Seconds between heartbeats, by default.
 const HEARTBEAT_SECONDS: u32 = 15;
 const HEARTBEAT_SECONDS_MAX: u32 = 60;
-/// Items of a page.
+/// Items of a page, by default.
 const PAGE_SIZE: u32 = 100;
 const PAGE_SIZE_MAX: u32 = 1000;
 
 /// Where a subscription starts.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::grpc) enum Start {
-    /// With what is open now.
+pub(in crate::grpc) enum StartPoint {
+    /// With the episodes that are open now.
     Snapshot,
-    /// After a cursor, not yet read.
+    /// After this cursor, which is not parsed yet.
     Cursor(String),
-    /// Live.
+    /// With the next entry.
     Head,
-    /// With all that is kept.
+    /// With the oldest entry that is retained.
     Oldest,
 }
 
-/// A subscription.
 #[derive(Debug)]
-pub(in crate::grpc) struct Subscribe {
+pub(in crate::grpc) struct SubscribeParams {
     pub(in crate::grpc) filter: Filter,
-    pub(in crate::grpc) start: Start,
+    pub(in crate::grpc) start: StartPoint,
     pub(in crate::grpc) heartbeat_seconds: u32,
     pub(in crate::grpc) reset_on_gap: bool,
 }
 
-/// A page of history.
 #[derive(Debug)]
-pub(in crate::grpc) struct ListAlerts {
+pub(in crate::grpc) struct ListAlertsParams {
     pub(in crate::grpc) filter: Filter,
     pub(in crate::grpc) open_only: bool,
     pub(in crate::grpc) episode: Option<u64>,
@@ -50,8 +48,10 @@ pub(in crate::grpc) struct ListAlerts {
     pub(in crate::grpc) page_size: usize,
 }
 
-/// A subscription; whether its cursor can be resumed from is for the journal to say.
-pub(in crate::grpc) fn subscribe(sent: &pb::SubscribeRequest) -> Result<Subscribe, Violations> {
+/// Whether its cursor can be resumed from, only the journal knows.
+pub(in crate::grpc) fn subscribe(
+    sent: &pb::SubscribeRequest,
+) -> Result<SubscribeParams, Violations> {
     let mut checks = Checks::default();
     let filter = filter(&mut checks, sent.filter.as_ref());
     let heartbeat_seconds = heartbeat_seconds(&mut checks, sent.heartbeat_seconds);
@@ -60,11 +60,12 @@ pub(in crate::grpc) fn subscribe(sent: &pb::SubscribeRequest) -> Result<Subscrib
         Ok(pb::OnGap::Reset) => Some(true),
         Err(_) => None,
     };
-    let reset_on_gap = checks
-        .require(reset_on_gap, "on_gap", || format!("{} is neither fail nor reset", sent.on_gap));
+    let reset_on_gap = checks.require(reset_on_gap, "on_gap", || {
+        format!("{} is not a valid value; use fail or reset", sent.on_gap)
+    });
     let start = start(&mut checks, sent.start, &sent.cursor);
     let subscribe = || {
-        Some(Subscribe {
+        Some(SubscribeParams {
             filter: filter?,
             start: start?,
             heartbeat_seconds: heartbeat_seconds?,
@@ -75,30 +76,36 @@ pub(in crate::grpc) fn subscribe(sent: &pb::SubscribeRequest) -> Result<Subscrib
     checks.finish(subscribe)
 }
 
-fn start(checks: &mut Checks, number: i32, cursor: &str) -> Option<Start> {
-    let (start, takes_cursor) = match pb::Start::try_from(number) {
-        Ok(pb::Start::Unspecified) if cursor.is_empty() => (Start::Snapshot, false),
-        Ok(pb::Start::Unspecified | pb::Start::Cursor) => (Start::Cursor(cursor.to_owned()), true),
-        Ok(pb::Start::Snapshot) => (Start::Snapshot, false),
-        Ok(pb::Start::Head) => (Start::Head, false),
-        Ok(pb::Start::Oldest) => (Start::Oldest, false),
+fn start(checks: &mut Checks, number: i32, cursor: &str) -> Option<StartPoint> {
+    let (start, needs_cursor) = match pb::Start::try_from(number) {
+        Ok(pb::Start::Unspecified) if cursor.is_empty() => (StartPoint::Snapshot, false),
+        Ok(pb::Start::Unspecified | pb::Start::Cursor) => {
+            (StartPoint::Cursor(cursor.to_owned()), true)
+        }
+        Ok(pb::Start::Snapshot) => (StartPoint::Snapshot, false),
+        Ok(pb::Start::Head) => (StartPoint::Head, false),
+        Ok(pb::Start::Oldest) => (StartPoint::Oldest, false),
         Err(_) => {
-            checks.add("start", format!("{number} is none of snapshot, cursor, head, oldest"));
+            checks.add(
+                "start",
+                format!("{number} is not a valid value; use snapshot, cursor, head or oldest"),
+            );
             return None;
         }
     };
-    match (takes_cursor, cursor.is_empty()) {
-        (true, true) => checks.add("cursor", "is empty; start from a cursor needs one"),
+    match (needs_cursor, cursor.is_empty()) {
+        (true, true) => checks.add("cursor", "must be set, since start is cursor"),
         (false, false) => {
-            checks.add("cursor", "is set, but the start is not a cursor; set one of them");
+            checks.add("cursor", "must be empty, since start is not cursor");
         }
         (true, false) | (false, true) => return Some(start),
     }
     None
 }
 
-/// A page of history.
-pub(in crate::grpc) fn list_alerts(sent: &pb::ListAlertsRequest) -> Result<ListAlerts, Violations> {
+pub(in crate::grpc) fn list_alerts(
+    sent: &pb::ListAlertsRequest,
+) -> Result<ListAlertsParams, Violations> {
     let mut checks = Checks::default();
     let filter = filter(&mut checks, sent.filter.as_ref());
     let newest_first = match pb::Order::try_from(sent.order) {
@@ -107,11 +114,11 @@ pub(in crate::grpc) fn list_alerts(sent: &pb::ListAlertsRequest) -> Result<ListA
         Err(_) => None,
     };
     let newest_first = checks.require(newest_first, "order", || {
-        format!("{} is neither newest_first nor oldest_first", sent.order)
+        format!("{} is not a valid value; use newest_first or oldest_first", sent.order)
     });
     let page_size = page_size(&mut checks, sent.page_size);
     let wanted = || {
-        Some(ListAlerts {
+        Some(ListAlertsParams {
             filter: filter?,
             open_only: sent.open_only,
             episode: Some(sent.episode).filter(|episode| *episode > 0),
@@ -123,7 +130,6 @@ pub(in crate::grpc) fn list_alerts(sent: &pb::ListAlertsRequest) -> Result<ListA
     checks.finish(wanted)
 }
 
-/// Seconds between heartbeats.
 pub(super) fn heartbeat_seconds(checks: &mut Checks, sent: u32) -> Option<u32> {
     let seconds = if sent == 0 { HEARTBEAT_SECONDS } else { sent };
     let seconds = Some(seconds).filter(|seconds| *seconds <= HEARTBEAT_SECONDS_MAX);
@@ -134,7 +140,6 @@ pub(super) fn heartbeat_seconds(checks: &mut Checks, sent: u32) -> Option<u32> {
     })
 }
 
-/// The size of a page.
 pub(super) fn page_size(checks: &mut Checks, sent: u32) -> Option<usize> {
     let size = if sent == 0 { PAGE_SIZE } else { sent };
     let size = Some(size)
@@ -176,7 +181,7 @@ pub(super) fn filter(checks: &mut Checks, sent: Option<&pb::AlertFilter>) -> Opt
     let kinds =
         list(checks, "filter.kinds".into(), &sent.kinds, ITEMS_MAX, |checks, field, number| {
             choice::<Kind>(checks, field, *number, || {
-                format!("{}; others are never sent yet", Kind::allowed())
+                format!("{}; other kinds are not sent yet", Kind::allowed())
             })
         });
     let level = match sent.minimum_level {
@@ -192,7 +197,7 @@ pub(super) fn filter(checks: &mut Checks, sent: Option<&pb::AlertFilter>) -> Opt
         Err(_) => None,
     };
     let exercises = checks.require(exercises, "filter.exercises", || {
-        format!("{} is none of exclude, include, only", sent.exercises)
+        format!("{} is not a valid value; use exclude, include or only", sent.exercises)
     });
     Some(Filter {
         minerals: set(minerals?),

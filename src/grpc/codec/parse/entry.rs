@@ -10,21 +10,24 @@ use pb::journal_entry::Payload as Wire;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// An entry that comes after another; `after` is that one's position and time.
+/// The entry that follows another; `after` is that one's sequence and time.
 ///
 /// # Errors
 ///
-/// Every bad field; an entry out of order, or before the time of the one before it.
+/// Every invalid field; an entry out of order, or earlier than the one before it.
 pub fn entry(sent: &pb::JournalEntry, after: (Seq, Timestamp)) -> Result<Entry, Violations> {
     let (before, earliest) = after;
     let mut checks = Checks::default();
     let seq = before.next();
     if sent.entry != 0 && sent.entry != seq.0 {
-        checks.add("entry", format!("{} comes after entry {before}; it must be {seq}", sent.entry));
+        checks.add(
+            "entry",
+            format!("is {}, but must be {seq}: it follows entry {before}", sent.entry),
+        );
     }
     let at = instant(&mut checks, "time".into(), sent.time.as_ref());
     if at.is_some_and(|at| at < earliest) {
-        checks.add("time", format!("is before that of the entry before, {earliest}"));
+        checks.add("time", format!("is earlier than the previous entry's, {earliest}"));
     }
     let mut payload = payload(&mut checks, sent.payload.as_ref())?;
     let sender = sent.sender.as_ref().and_then(|sent| sender(&mut checks, sent));
@@ -35,7 +38,7 @@ pub fn entry(sent: &pb::JournalEntry, after: (Seq, Timestamp)) -> Result<Entry, 
         let beside = [("sender", sent.sender.is_some()), ("trace", sent.trace.is_some())];
         for (field, is_there) in beside {
             if is_there {
-                checks.add(field, "only batches have one");
+                checks.add(field, "must be empty: only batches have one");
             }
         }
     }
@@ -46,14 +49,14 @@ fn payload(checks: &mut Checks, sent: Option<&Wire>) -> Result<Option<Payload>, 
     match sent {
         Some(Wire::Batch(batch)) => {
             if batch.request_id.is_empty() {
-                checks.add("batch.request_id", "is missing; a journal has one for every batch");
+                checks.add("batch.request_id", "must be set: every batch of a journal has one");
             }
             publish(batch, Uuid::nil).map(|batch| Some(Payload::Batch(batch)))
         }
         Some(Wire::Policy(adopted)) => match codec::decode(&adopted.encoded) {
             Ok(policy @ Payload::PolicyAdopted { .. }) => Ok(Some(policy)),
             Ok(Payload::Batch(_) | Payload::Tick { .. }) => {
-                checks.add("policy.encoded", "is no policy");
+                checks.add("policy.encoded", "is not a policy");
                 Ok(None)
             }
             Err(error) => {
@@ -66,7 +69,7 @@ fn payload(checks: &mut Checks, sent: Option<&Wire>) -> Result<Option<Payload>, 
             Ok(due.map(|due| Payload::Tick { due }))
         }
         None => {
-            checks.add("payload", "is missing: set batch, policy or tick");
+            checks.add("payload", "must be set to a batch, a policy or a tick");
             Ok(None)
         }
     }
@@ -143,7 +146,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_imported_is_what_was_exported(
+        fn an_exported_entry_is_imported_unchanged(
             payload in batches_and_ticks(),
             seq in 1_u64..u64::MAX,
             millis in -62_135_596_800_000_i64..253_402_214_400_000,
@@ -172,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_of_a_line_is_named() {
+    fn every_invalid_field_of_a_line_is_named() {
         let at = |millis| Timestamp::from_millis(millis);
         let sent: pb::JournalEntry = json::from_json(
             r#"{"entry":"7","time":"1970-01-01T00:00:00Z","policy":{"encoded":"AQI="}}"#,
@@ -187,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_is_whole_and_beside_a_batch() {
+    fn a_trace_is_complete_and_belongs_to_a_batch() {
         let faults = |payload, (trace_id, span_id): (&str, &str)| {
             let at = Timestamp::from_millis(1);
             let mut sent = render::entry(&Entry { seq: Seq(4), at, payload });

@@ -54,7 +54,8 @@ pub(super) fn amount(
     })
 }
 
-/// The double times a power of ten, rounded; `None` where it is negative, not a number, or far too large.
+/// The double times a power of ten, rounded; `None` where it is negative, not a number, or far too
+/// large.
 fn scaled(value: f64, decimals: u32) -> Option<Decimal> {
     if let Some(near) = nearest(value, decimals) {
         return Some(Decimal::from(near));
@@ -65,7 +66,7 @@ fn scaled(value: f64, decimals: u32) -> Option<Decimal> {
     (value >= 0.0).then_some(rounded)
 }
 
-/// The same without decimals, where a binary product is surely on the same side of every half; `None` elsewhere.
+/// The fast path, where a binary product surely rounds to the same side; `None` elsewhere.
 fn nearest(value: f64, decimals: u32) -> Option<u64> {
     /// Up to here a product is off by far less than [`DOUBT`].
     const SURE_MAX: f64 = 1e9;
@@ -87,7 +88,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_short_way_rounds_as_the_exact_one(
+        fn the_fast_path_rounds_as_the_exact_one(
             thousandths in 0_u64..2_000_000_000,
             decimals in prop::sample::select(vec![2_u32, 3, 6]),
             share in 0.0_f64..1.0,
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_go_up_and_what_is_no_figure_is_none() {
+    fn halves_round_up_and_what_is_not_a_figure_is_rejected() {
         for (value, milli) in [
             (0.0005, Some(1)),
             (0.0004, Some(0)),

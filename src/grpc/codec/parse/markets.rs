@@ -8,34 +8,31 @@ use crate::domain::threat::ThreatStatus;
 use crate::domain::{Country, Day, MarketKey, Mineral, Stage, Threat};
 use crate::grpc::pb;
 
-/// The most items of one list.
+/// Items of one list.
 const ITEMS_MAX: usize = 1000;
 
-/// Which markets.
 #[derive(Debug)]
 pub(in crate::grpc) struct MarketFilter {
     minerals: Vec<Mineral>,
     stages: Vec<Stage>,
 }
 
-/// A page of markets, and for whom.
 #[derive(Debug)]
-pub(in crate::grpc) struct ListMarkets {
+pub(in crate::grpc) struct ListMarketsParams {
     pub(in crate::grpc) filter: MarketFilter,
     pub(in crate::grpc) destination: Destination,
     pub(in crate::grpc) page_size: usize,
 }
 
-/// Markets to watch, and for whom.
 #[derive(Debug)]
-pub(in crate::grpc) struct WatchMarkets {
+pub(in crate::grpc) struct WatchMarketsParams {
     pub(in crate::grpc) filter: MarketFilter,
     pub(in crate::grpc) destination: Destination,
     pub(in crate::grpc) heartbeat_seconds: u32,
 }
 
 impl MarketFilter {
-    /// Whether a market is asked for.
+    /// Whether the request includes a market.
     pub(in crate::grpc) fn covers(&self, key: MarketKey) -> bool {
         let mineral = self.minerals.iter().any(|group| key.mineral.is_within(*group));
         (self.minerals.is_empty() || mineral)
@@ -43,17 +40,16 @@ impl MarketFilter {
     }
 }
 
-/// Which threats.
 #[derive(Debug)]
-pub(in crate::grpc) struct ListThreats {
+pub(in crate::grpc) struct ListThreatsParams {
     minerals: Vec<Mineral>,
     imposing: Vec<Country>,
     statuses: Vec<ThreatStatus>,
     pub(in crate::grpc) page_size: usize,
 }
 
-impl ListThreats {
-    /// Whether a threat is asked for.
+impl ListThreatsParams {
+    /// Whether the request includes a threat.
     pub(in crate::grpc) fn covers(&self, threat: &Threat, today: Day) -> bool {
         let about =
             |group: &Mineral| threat.minerals.iter().any(|mineral| mineral.is_within(*group));
@@ -63,30 +59,33 @@ impl ListThreats {
     }
 }
 
-/// A list of markets.
 pub(in crate::grpc) fn list_markets(
     sent: &pb::ListMarketsRequest,
-) -> Result<ListMarkets, Violations> {
+) -> Result<ListMarketsParams, Violations> {
     let mut checks = Checks::default();
     let filter = filter(&mut checks, &sent.minerals, &sent.stages);
     let destination = destination(&mut checks, "destination".into(), &sent.destination);
     let page_size = page_size(&mut checks, sent.page_size);
-    let wanted =
-        || Some(ListMarkets { filter: filter?, destination: destination?, page_size: page_size? });
+    let wanted = || {
+        Some(ListMarketsParams {
+            filter: filter?,
+            destination: destination?,
+            page_size: page_size?,
+        })
+    };
     let wanted = wanted();
     checks.finish(wanted)
 }
 
-/// A watch of markets.
 pub(in crate::grpc) fn watch_markets(
     sent: &pb::WatchMarketsRequest,
-) -> Result<WatchMarkets, Violations> {
+) -> Result<WatchMarketsParams, Violations> {
     let mut checks = Checks::default();
     let filter = filter(&mut checks, &sent.minerals, &sent.stages);
     let destination = destination(&mut checks, "destination".into(), &sent.destination);
     let heartbeat_seconds = heartbeat_seconds(&mut checks, sent.heartbeat_seconds);
     let wanted = || {
-        Some(WatchMarkets {
+        Some(WatchMarketsParams {
             filter: filter?,
             destination: destination?,
             heartbeat_seconds: heartbeat_seconds?,
@@ -96,7 +95,6 @@ pub(in crate::grpc) fn watch_markets(
     checks.finish(wanted)
 }
 
-/// One market, for whom.
 pub(in crate::grpc) fn get_market(
     sent: &pb::GetMarketRequest,
 ) -> Result<(MarketKey, Destination), Violations> {
@@ -109,10 +107,9 @@ pub(in crate::grpc) fn get_market(
     checks.finish(wanted)
 }
 
-/// A list of threats.
 pub(in crate::grpc) fn list_threats(
     sent: &pb::ListThreatsRequest,
-) -> Result<ListThreats, Violations> {
+) -> Result<ListThreatsParams, Violations> {
     let mut checks = Checks::default();
     let minerals = minerals(&mut checks, &sent.minerals);
     let imposing =
@@ -125,7 +122,7 @@ pub(in crate::grpc) fn list_threats(
         });
     let page_size = page_size(&mut checks, sent.page_size);
     let wanted = || {
-        Some(ListThreats {
+        Some(ListThreatsParams {
             minerals: minerals?,
             imposing: imposing?,
             statuses: statuses?,

@@ -1,4 +1,5 @@
-//! Messages → domain values. Every bad field is named, with what was sent and what is allowed, all of them at once.
+//! Messages → domain values. Every invalid field is named, all at once, with what was sent and what
+//! is allowed.
 
 mod alerts;
 mod entry;
@@ -12,18 +13,18 @@ mod simulation;
 mod threat;
 mod violations;
 
-pub(in crate::grpc) use alerts::{Start, Subscribe, list_alerts, subscribe};
+pub(in crate::grpc) use alerts::{StartPoint, SubscribeParams, list_alerts, subscribe};
 pub use entry::entry;
 pub(in crate::grpc) use markets::{
-    WatchMarkets, get_market, list_markets, list_threats, watch_markets,
+    WatchMarketsParams, get_market, list_markets, list_threats, watch_markets,
 };
 pub use policy::policy;
 pub use publish::publish;
-pub(in crate::grpc) use simulation::{Simulate, backtest, simulate};
+pub(in crate::grpc) use simulation::{SimulateParams, backtest, simulate};
 pub use violations::Violations;
 
 use violations::{Checks, Path};
 
-/// A field that may be left out: `Some(None)` where it is, `None` where it is wrong.
-#[allow(clippy::option_option, reason = "left out and wrong are two things")]
+/// An optional field: `Some(None)` where it is absent, `None` where it is invalid.
+#[allow(clippy::option_option, reason = "absent and invalid are different")]
 type Optional<T> = Option<Option<T>>;

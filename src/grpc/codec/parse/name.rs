@@ -29,7 +29,11 @@ pub(super) fn country(checks: &mut Checks, field: Path<'_>, text: &str) -> Optio
 }
 
 /// A country or the name of a bloc.
-pub(super) fn place(checks: &mut Checks, field: Path<'_>, text: &str) -> Option<Jurisdiction> {
+pub(super) fn jurisdiction(
+    checks: &mut Checks,
+    field: Path<'_>,
+    text: &str,
+) -> Option<Jurisdiction> {
     checks.require(Jurisdiction::parse(text), field, || {
         let what =
             format!("{} is neither a country nor the name of a bloc, such as EU", quoted(text));
@@ -44,21 +48,21 @@ pub(super) fn destination(checks: &mut Checks, field: Path<'_>, text: &str) -> O
     }
     checks.require(Destination::parse(text), field, || {
         let what = format!(
-            "{} is no destination: all, any, a country or the name of a bloc, such as EU",
+            "{} is not a destination: use all, any, a country or the name of a bloc, such as EU",
             quoted(text)
         );
         nearest(&what, &Country::near(text))
     })
 }
 
-/// A name of people's choice.
+/// A name that people choose.
 pub(super) fn slug(checks: &mut Checks, field: Path<'_>, text: &str) -> Option<Slug> {
     checks.require(Slug::parse(text), field, || {
-        format!("{} is no name: {}", quoted(text), slug::ALLOWED)
+        format!("{} is not a valid name: use {}", quoted(text), slug::ALLOWED)
     })
 }
 
-/// A field that may be left out, read where it is not.
+/// An optional field, read where it is present.
 pub(super) fn optional<S, T>(sent: Option<S>, read: impl FnOnce(S) -> Option<T>) -> Optional<T> {
     match sent {
         None => Some(None),
@@ -74,7 +78,7 @@ pub(super) fn optional_slug(checks: &mut Checks, field: Path<'_>, text: &str) ->
 /// A day.
 pub(super) fn day(checks: &mut Checks, field: Path<'_>, text: &str) -> Option<Day> {
     checks.require(text.parse().ok(), field, || {
-        format!("{} is not a day such as 2024-12-03", quoted(text))
+        format!("{} is not a date: use YYYY-MM-DD, such as 2024-12-03", quoted(text))
     })
 }
 
@@ -102,8 +106,8 @@ pub(super) fn choice<T: OnWire>(
     allowed: impl FnOnce() -> String,
 ) -> Option<T> {
     checks.require(T::parse(number), field, || match number {
-        0 => format!("must be set: {}", allowed()),
-        _ => format!("{number} is none of its values: {}", allowed()),
+        0 => format!("must be set to one of: {}", allowed()),
+        _ => format!("{number} is not a valid value; use one of: {}", allowed()),
     })
 }
 
@@ -118,7 +122,7 @@ pub(super) fn choice_or<T: OnWire>(
     if number == 0 { Some(default) } else { choice(checks, field, number, allowed) }
 }
 
-/// Every item of a list, each with its own path; notes a list of more than `items_max`.
+/// Every item of a list, each with its own path; rejects a list of more than `items_max`.
 pub(super) fn list<I, T>(
     checks: &mut Checks,
     field: Path<'_>,
@@ -137,7 +141,7 @@ pub(super) fn list<I, T>(
     (parsed.len() == items.len()).then_some(parsed)
 }
 
-/// What was sent, cut where it is long.
+/// What was sent in quotes, truncated where it is long.
 pub(super) fn quoted(text: &str) -> String {
     const SHOWN_MAX: usize = 64;
     let shown: String = text.chars().take(SHOWN_MAX).collect();

@@ -1,4 +1,4 @@
-//! Policies that are asked about: the same limits as the settings have.
+//! Policies of simulations and backtests, with the same limits as in the settings.
 
 use super::figure;
 use super::name::{choice, country, destination, list, mineral, slug};
@@ -10,20 +10,17 @@ use crate::domain::{Country, Policy, Ppm, Rule, Slug, Stage};
 use crate::grpc::pb;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most items of one list.
+/// Items of one list.
 const ITEMS_MAX: usize = 1000;
-/// The most rules, blocs and sources.
 const RULES_MAX: usize = 200;
 const BLOCS_MAX: usize = 100;
 const SOURCES_MAX: usize = 100;
-/// The longest time of a rule, in days: a hundred years.
+/// The longest duration of a rule: a hundred years.
 const DAYS_MAX: u64 = 36_500;
 
-/// A policy.
-///
 /// # Errors
 ///
-/// Every bad field of it.
+/// Every invalid field.
 pub fn policy(sent: &pb::Policy) -> Result<Policy, Violations> {
     let mut checks = Checks::default();
     let policy = read(&mut checks, "policy".into(), sent);
@@ -78,7 +75,7 @@ fn unique(checks: &mut Checks, field: Path<'_>, rules: &[Rule]) {
         if let Some(first) = first.insert(&rule.name, at) {
             checks.add(
                 format!("{field}[{at}].name"),
-                format!("is the same as {field}[{first}].name"),
+                format!("is the name of {field}[{first}] too; names must be unique"),
             );
         }
     }
@@ -91,7 +88,7 @@ fn bloc(
 ) -> Option<(Slug, BTreeSet<Country>)> {
     let name = Slug::parse(&sent.name).filter(Blocs::may_be_named);
     let name = checks.require(name, field.at("name"), || {
-        "a bloc is named by 1 to 64 of A-Z 0-9 _ -, and not like a country, ALL or ANY".to_owned()
+        "must be 1 to 64 of A-Z 0-9 _ -, and not the name of a country, ALL or ANY".to_owned()
     });
     let members =
         list(checks, field.at("members"), &sent.members, ITEMS_MAX, |c, f, n| country(c, f, n));
@@ -101,13 +98,17 @@ fn bloc(
 fn measure(checks: &mut Checks, field: Path<'_>, number: i32) -> Option<Measure> {
     let measure = choice::<Measure>(checks, field, number, Measure::allowed)?;
     let moves = (measure != Measure::TechnologyControl).then_some(measure);
-    checks.require(moves, field, || "technology controls never move an index".to_owned())
+    checks.require(moves, field, || {
+        "must not be technology_control, which never moves an index".to_owned()
+    })
 }
 
 fn rule(checks: &mut Checks, field: Path<'_>, sent: &pb::Rule, blocs: &Blocs) -> Option<Rule> {
     let name = slug(checks, field.at("name"), &sent.name).and_then(|name| {
         let free = (name.as_str() != Policy::NOTICE).then_some(name);
-        checks.require(free, field.at("name"), || "is the name that notices have".to_owned())
+        checks.require(free, field.at("name"), || {
+            "is reserved for notices; choose another name".to_owned()
+        })
     });
     let metric = metric(checks, field, sent);
     let minerals =
@@ -142,7 +143,7 @@ fn rule(checks: &mut Checks, field: Path<'_>, sent: &pb::Rule, blocs: &Blocs) ->
         checks.add(
             field,
             format!(
-                "{} does not react to measures: no destinations, measures or confidence",
+                "{} does not react to measures; leave destinations, measures and confidence empty",
                 metric.name()
             ),
         );
@@ -190,7 +191,7 @@ fn known_destination(
     };
     checks.require(known.then_some(destination), field, || {
         let names: Vec<&str> = blocs.0.keys().map(Slug::as_str).collect();
-        format!("is none of the policy's blocs: {}", names.join(", "))
+        format!("is not a bloc of the policy; use one of: {}", names.join(", "))
     })
 }
 
@@ -219,7 +220,7 @@ fn metric(checks: &mut Checks, field: Path<'_>, sent: &pb::Rule) -> Option<Metri
     };
     checks.require(metric, field.at("metric"), || {
         format!(
-            "must be one of {}; metric_countries has one country for country_share, some for group_share, none else",
+            "must be one of {}; metric_countries must hold one country for country_share, at least one for group_share, and none otherwise",
             Metric::ALLOWED
         )
     })
@@ -237,7 +238,7 @@ fn threshold(
     Some(Threshold { level: level?, raise: raise?, reset: reset? })
 }
 
-#[allow(clippy::option_option, reason = "left out and wrong are two things")]
+#[allow(clippy::option_option, reason = "absent and invalid are different")]
 fn flapping(
     checks: &mut Checks,
     field: Path<'_>,
@@ -247,13 +248,13 @@ fn flapping(
     let changes =
         u8::try_from(sent.changes).ok().filter(|n| (1..=Flapping::CHANGES_MAX).contains(n));
     let changes = checks.require(changes, field.at("changes"), || {
-        format!("{} is not 1 to {}", sent.changes, Flapping::CHANGES_MAX)
+        format!("{} changes; 1 to {} are allowed", sent.changes, Flapping::CHANGES_MAX)
     });
     let within_ms = duration(checks, field.at("within"), sent.within.as_ref());
     Some(Some(Flapping { changes: changes?, within_ms: within_ms? }))
 }
 
-/// Milliseconds; 0 where it is left out.
+/// Milliseconds; 0 where it is absent.
 fn duration(
     checks: &mut Checks,
     field: Path<'_>,
@@ -261,9 +262,9 @@ fn duration(
 ) -> Option<u64> {
     let Some(sent) = sent else { return Some(0) };
     let duration = std::time::Duration::try_from(*sent).ok();
-    let most = DAYS_MAX.saturating_mul(86_400_000);
+    let millis_max = DAYS_MAX.saturating_mul(86_400_000);
     let millis = duration.and_then(|duration| u64::try_from(duration.as_millis()).ok());
-    checks.require(millis.filter(|millis| *millis <= most), field, || {
+    checks.require(millis.filter(|millis| *millis <= millis_max), field, || {
         format!("is not a duration of at most {DAYS_MAX} days")
     })
 }

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// A batch; `new_id` gives an id where none was sent.
+/// `new_id` makes a request id where none was sent.
 ///
 /// # Errors
 ///
-/// Every bad field of every update.
+/// Every invalid field of every update.
 pub fn publish(
     sent: &pb::PublishRequest,
     new_id: impl FnOnce() -> Uuid,
@@ -67,7 +67,7 @@ fn updates(checks: &mut Checks, sent: &pb::PublishRequest) -> Option<Vec<Update>
 fn one(checks: &mut Checks, field: Path<'_>, sent: &pb::Update, exercise: bool) -> Option<Update> {
     match &sent.update {
         Some(Wire::Report(_)) if exercise => {
-            let why = "a drill holds threats and removals only: a report could not be undone";
+            let why = "must not be set in an exercise, since a report cannot be undone; publish threats and removals only";
             checks.add(field.at("report"), why);
             None
         }
@@ -83,7 +83,7 @@ fn one(checks: &mut Checks, field: Path<'_>, sent: &pb::Update, exercise: bool) 
             threat.map(|threat| Update::Removal(Removal { threat, revision }))
         }
         None => {
-            checks.add(field, "is empty: set report, threat or removal");
+            checks.add(field, "must be set to a report, a threat or a removal");
             None
         }
     }

@@ -9,7 +9,7 @@ use crate::domain::{Report, Stage, Threat};
 use crate::grpc::pb;
 use pb::supply_row::Figure as Wire;
 
-/// The longest unit, in bytes.
+/// Bytes of the longest unit.
 const UNIT_MAX: usize = 64;
 
 /// A report with its shares.
@@ -56,7 +56,7 @@ pub(super) fn report(
         Ok(report) => Some(report),
         Err(faults) => {
             for fault in faults {
-                checks.add(field.at(&place(&fault)), fault);
+                checks.add(field.at(&fault_path(&fault)), fault);
             }
             None
         }
@@ -74,11 +74,11 @@ fn row(checks: &mut Checks, field: Path<'_>, sent: &pb::SupplyRow) -> Option<Rep
         }
         Some(Wire::Withheld(true)) => Some(Figure::Withheld),
         Some(Wire::Withheld(false)) => {
-            checks.add(field.at("withheld"), "is false; set a quantity or a share instead");
+            checks.add(field.at("withheld"), "must not be false; set quantity or share instead");
             None
         }
         None => {
-            checks.add(field, "has no figure: set quantity, share or withheld");
+            checks.add(field, "must have a figure: set quantity, share or withheld");
             None
         }
     };
@@ -101,14 +101,17 @@ fn denominator(
         Ok(pb::Denominator::Shares) => Some(Denominator::Shares),
         Err(_) => {
             let allowed = "sum_of_rows, published_total, shares";
-            checks.add(field, format!("{} is none of its values: {allowed}", sent.denominator));
+            checks.add(
+                field,
+                format!("{} is not a valid value; use one of: {allowed}", sent.denominator),
+            );
             None
         }
     }
 }
 
-/// The field that a fault is about.
-fn place(fault: &ReportFault) -> String {
+/// The path of the field that has a fault, from the report.
+fn fault_path(fault: &ReportFault) -> String {
     match fault {
         ReportFault::Repeated { row, .. } => format!("rows[{row}].country"),
         ReportFault::Mixed { row: Some(row) } => format!("rows[{row}]"),

@@ -1,4 +1,4 @@
-//! Requests that ask what would be.
+//! Requests of simulations and backtests.
 
 use super::alerts::filter;
 use super::name::{destination, optional_day};
@@ -10,26 +10,25 @@ use crate::grpc::pb;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// What is supposed, and what is wanted of it.
+/// The hypothetical input, and which results are requested.
 #[derive(Debug)]
-pub(in crate::grpc) struct Simulate {
+pub(in crate::grpc) struct SimulateParams {
     pub(in crate::grpc) input: SimulationInput,
     pub(in crate::grpc) destination: Destination,
     pub(in crate::grpc) filter: Filter,
 }
 
-/// A simulation.
-pub(in crate::grpc) fn simulate(sent: &pb::SimulateRequest) -> Result<Simulate, Violations> {
+pub(in crate::grpc) fn simulate(sent: &pb::SimulateRequest) -> Result<SimulateParams, Violations> {
     let mut checks = Checks::default();
     let batch = if sent.updates.is_empty() {
         Some(None)
     } else {
         let request = pb::PublishRequest {
-            feed: "what-if".to_owned(),
+            feed: "simulation".to_owned(),
             updates: sent.updates.clone(),
             ..pb::PublishRequest::default()
         };
-        checks.take(publish(&request, Uuid::new_v4)).map(Some)
+        checks.merge(publish(&request, Uuid::new_v4)).map(Some)
     };
     let policy = match &sent.policy {
         None => Some(None),
@@ -41,7 +40,7 @@ pub(in crate::grpc) fn simulate(sent: &pb::SimulateRequest) -> Result<Simulate, 
     let destination = destination(&mut checks, "destination".into(), &sent.destination);
     let filter = filter(&mut checks, sent.filter.as_ref());
     let wanted = || {
-        Some(Simulate {
+        Some(SimulateParams {
             input: SimulationInput { policy: policy?, batch: batch?, until: until? },
             destination: destination?,
             filter: filter?,
@@ -51,7 +50,7 @@ pub(in crate::grpc) fn simulate(sent: &pb::SimulateRequest) -> Result<Simulate, 
     checks.finish(wanted)
 }
 
-/// A backtest: the policy, and which alerts are wanted.
+/// The policy, and which alerts are requested.
 pub(in crate::grpc) fn backtest(
     sent: &pb::BacktestRequest,
 ) -> Result<(Arc<Policy>, Filter), Violations> {

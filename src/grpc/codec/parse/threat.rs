@@ -1,8 +1,8 @@
 //! Threats.
 
 use super::name::{
-    choice, choice_or, country, day, list, mineral, optional, optional_day, optional_slug, place,
-    slug, text,
+    choice, choice_or, country, day, jurisdiction, list, mineral, optional, optional_day,
+    optional_slug, slug, text,
 };
 use super::{Checks, Optional, Path, figure};
 use crate::domain::calendar::{Calendar, CalendarFault, Suspension};
@@ -10,7 +10,7 @@ use crate::domain::threat::{Authority, Confidence, EndUse, Evidence, Measure, Qu
 use crate::domain::{Slug, Stage, Threat};
 use crate::grpc::pb;
 
-/// The most minerals and places that one threat names.
+/// Minerals, and jurisdictions of a scope, that one threat names.
 const NAMES_MAX: usize = 256;
 
 /// A threat.
@@ -32,7 +32,7 @@ pub(super) fn threat(checks: &mut Checks, field: Path<'_>, sent: &pb::Threat) ->
     let end_use =
         choice_or(checks, field.at("end_use"), sent.end_use, EndUse::Any, EndUse::allowed);
     if sent.minerals.is_empty() {
-        checks.add(field.at("minerals"), "is empty; name at least one mineral");
+        checks.add(field.at("minerals"), "must name at least one mineral");
     }
     let minerals =
         list(checks, field.at("minerals"), &sent.minerals, NAMES_MAX, |checks, field, name| {
@@ -85,7 +85,7 @@ pub(super) fn threat(checks: &mut Checks, field: Path<'_>, sent: &pb::Threat) ->
 fn superseded_by(checks: &mut Checks, field: Path<'_>, sent: &pb::Threat) -> Optional<Slug> {
     let other = optional_slug(checks, field, &sent.superseded_by)?;
     if other.as_ref().is_some_and(|other| other.as_str() == sent.id) {
-        checks.add(field, "is the threat itself");
+        checks.add(field, "must not be the threat itself");
         return None;
     }
     Some(other)
@@ -109,7 +109,7 @@ fn scope(checks: &mut Checks, field: Path<'_>, sent: Option<&pb::Scope>) -> Opti
     let Some(sent) = sent else { return Some(Scope::All) };
     let mut places = |name: &str, names: &[String]| {
         list(checks, field.at(name), names, NAMES_MAX, |checks, field, name| {
-            place(checks, field, name)
+            jurisdiction(checks, field, name)
         })
     };
     let (only, except) = (places("only", &sent.only)?, places("except", &sent.except)?);
@@ -118,7 +118,7 @@ fn scope(checks: &mut Checks, field: Path<'_>, sent: Option<&pb::Scope>) -> Opti
         (false, true) => Some(Scope::Only(only)),
         (true, false) => Some(Scope::Except(except)),
         (false, false) => {
-            checks.add(field, "has both only and except; set one of them");
+            checks.add(field, "must not set both only and except");
             None
         }
     }

@@ -1,8 +1,8 @@
-//! What is wrong with a request: every field, and what is allowed there.
+//! The invalid fields of a request, each with what is allowed there.
 
 use std::fmt;
 
-/// What is wrong with one field.
+/// One invalid field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// The path of the field, such as `updates[3].report.rows[2].country`.
@@ -11,17 +11,16 @@ pub struct Violation {
     pub description: String,
 }
 
-/// Everything that is wrong with a request; at least one field.
+/// All invalid fields of a request, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violations(Vec<Violation>);
 
 impl Violations {
-    /// One bad field.
     pub fn one(field: &str, description: impl Into<String>) -> Self {
         Self(vec![Violation { field: field.to_owned(), description: description.into() }])
     }
 
-    /// The bad fields, in the order of the request.
+    /// In the order of the request.
     pub fn iter(&self) -> impl Iterator<Item = &Violation> {
         self.0.iter()
     }
@@ -29,7 +28,7 @@ impl Violations {
 
 impl fmt::Display for Violations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// More than this are only counted here; the details have them all.
+        /// Further fields are only counted here; the details name more.
         const SHOWN_MAX: usize = 10;
         for (at, violation) in self.0.iter().take(SHOWN_MAX).enumerate() {
             let comma = if at == 0 { "" } else { "; " };
@@ -42,15 +41,14 @@ impl fmt::Display for Violations {
     }
 }
 
-/// Collects what is wrong while a request is read.
+/// Collects the invalid fields while a request is parsed.
 #[derive(Debug, Default)]
 pub(super) struct Checks(Vec<Violation>);
 
 impl Checks {
-    /// The most violations that are collected; a request with more is wrong enough.
+    /// Further violations are dropped.
     const MAX: usize = 100;
 
-    /// Notes what is wrong with a field.
     pub(super) fn add(&mut self, field: impl fmt::Display, description: impl fmt::Display) {
         if self.0.len() < Self::MAX {
             self.0
@@ -58,8 +56,8 @@ impl Checks {
         }
     }
 
-    /// Notes everything that is wrong with a part that was read by itself.
-    pub(super) fn take<T>(&mut self, read: Result<T, Violations>) -> Option<T> {
+    /// Adds the violations of a part that was parsed by itself.
+    pub(super) fn merge<T>(&mut self, read: Result<T, Violations>) -> Option<T> {
         match read {
             Ok(value) => Some(value),
             Err(violations) => {
@@ -71,7 +69,7 @@ impl Checks {
         }
     }
 
-    /// Notes a field without a value of the right kind.
+    /// Adds a violation where there is no value.
     pub(super) fn require<T>(
         &mut self,
         value: Option<T>,
@@ -84,28 +82,28 @@ impl Checks {
         value
     }
 
-    /// The value, if nothing was wrong.
+    /// The value, where no field is invalid.
     pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Violations> {
         if self.0.is_empty() {
-            return Ok(value.expect("a request without faults has a value"));
+            return Ok(value.expect("a request without violations has a value"));
         }
         Err(Violations(self.0))
     }
 }
 
-/// The place of a field in a request, such as `updates[3].report.rows[2].country`.
+/// The path of a field in a request, such as `updates[3].report.rows[2].country`.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Path<'a> {
-    /// Of the request itself.
+    /// A field of the request.
     Field(&'a str),
-    /// Of a part.
+    /// A field of a nested message.
     Of(&'a Path<'a>, &'a str),
     /// An item of a list.
     Item(&'a Path<'a>, usize),
 }
 
 impl<'a> Path<'a> {
-    /// A field of what is here.
+    /// The path of a field of the message at this path.
     pub(super) fn at(&'a self, name: &'a str) -> Self {
         Self::Of(self, name)
     }

@@ -1,4 +1,4 @@
-//! Alerts: what is archived and sent.
+//! Alerts, as they are archived and sent.
 
 use super::{amount, interval, level, metric, report_ref, stage, timestamp, weight};
 use crate::domain::alert::{Cause, ChangedThreat, Contribution, ThreatEffect};
@@ -9,7 +9,7 @@ use crate::grpc::codec::enums::OnWire;
 use crate::grpc::pb;
 use uuid::Uuid;
 
-/// An alert; `cursor` is the place after its entry.
+/// `cursor` is the position after the alert's entry.
 pub fn alert(alert: &Alert, cursor: &str) -> pb::Alert {
     let unit = alert.metric.unit();
     pb::Alert {

@@ -16,7 +16,6 @@ pub fn amount(unit: Unit, amount: Amount) -> f64 {
     double(Decimal::new(amount, decimals))
 }
 
-/// Both bounds.
 pub fn interval(unit: Unit, interval: Interval) -> pb::Interval {
     pb::Interval { lower: amount(unit, interval.lower), upper: amount(unit, interval.upper) }
 }
@@ -36,7 +35,6 @@ pub fn milli(milli: u64) -> f64 {
     double(Decimal::from_i128_with_scale(i128::from(milli), 3))
 }
 
-/// An instant.
 pub fn timestamp(at: Timestamp) -> prost_types::Timestamp {
     let nanos = at.millis().rem_euclid(1000).saturating_mul(1_000_000);
     prost_types::Timestamp {

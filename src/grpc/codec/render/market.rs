@@ -1,4 +1,4 @@
-//! Markets and threats as a buyer sees them: engine state → messages.
+//! Markets and threats as buyers in one destination see them: engine state → messages.
 
 use crate::domain::market::ReportRow;
 use crate::domain::policy::{Destination, Jurisdiction, Policy};
@@ -26,7 +26,8 @@ const METRICS: [Metric; 10] = [
     Metric::HhiWgiT,
 ];
 
-/// The state, seen by a buyer. Drills are left out: they show in alerts and with their threats.
+/// The state as one destination sees it. Exercises are omitted: they show in alerts and with their
+/// threats.
 pub(in crate::grpc) struct Viewpoint<'a> {
     state: &'a State,
     destination: &'a Destination,
@@ -47,12 +48,11 @@ impl<'a> Viewpoint<'a> {
         }
     }
 
-    /// The weights used.
     pub(in crate::grpc) fn weights(&self) -> Vec<pb::TradeWeight> {
         super::weights(&self.policy)
     }
 
-    /// A market; one that nothing was reported of is unknown.
+    /// A market; without a report its state is unknown.
     pub(in crate::grpc) fn market(&self, key: MarketKey) -> pb::Market {
         let mut shown = pb::Market {
             mineral: key.mineral.slug().to_owned(),
@@ -77,7 +77,7 @@ impl<'a> Viewpoint<'a> {
         let exposure = self.exposure(market, false);
         let announced = self.exposure(market, true);
         let mut rows: Vec<&ReportRow> = report.rows().iter().collect();
-        // Stable: equal shares stay in order of their country; withheld ones come last.
+        // Stable: equal shares stay in the order of their countries; withheld ones come last.
         rows.sort_by_key(|row| Reverse(row.share));
         shown.suppliers = rows.into_iter().map(|row| supplier(row, &exposure)).collect();
         shown.residual = super::share(report.residual());
@@ -91,9 +91,10 @@ impl<'a> Viewpoint<'a> {
             metric: super::metric(metric).into(),
             value: Some(super::interval(metric.unit(), basis(metric).value(metric))),
         };
-        // Without any governance weight there is nothing to say of governance.
-        let says = |metric: &&Metric| **metric != Metric::HhiWgiT || !self.policy.wgi.is_empty();
-        shown.metrics = METRICS.iter().filter(says).map(value).collect();
+        // Without governance weights the metric of governance has no value.
+        let is_defined =
+            |metric: &&Metric| **metric != Metric::HhiWgiT || !self.policy.wgi.is_empty();
+        shown.metrics = METRICS.iter().filter(is_defined).map(value).collect();
         let contributions = basis(&Metric::HhiT).contributions(&Metric::HhiT);
         shown.hhi_t_contributions = super::contributions(Metric::HhiT.unit(), &contributions);
         shown.flags = report.flags().iter().map(|flag| super::flag(*flag).into()).collect();
@@ -124,7 +125,7 @@ impl<'a> Viewpoint<'a> {
     fn threat_effects(&self, key: MarketKey) -> Vec<pb::ThreatEffect> {
         let today = self.state.now().day();
         let records = self.state.threats().values().filter(|record| !record.exercise);
-        let bearing = records.filter_map(|record| {
+        let effects = records.filter_map(|record| {
             let threat: &Threat = &record.threat;
             let scope_match = crate::engine::scope_match(threat, key)?;
             Some(pb::ThreatEffect {
@@ -145,7 +146,7 @@ impl<'a> Viewpoint<'a> {
                     .collect(),
             })
         });
-        bearing.collect()
+        effects.collect()
     }
 }
 
@@ -164,26 +165,27 @@ fn supplier(row: &ReportRow, exposure: &Exposure) -> pb::Supplier {
 }
 
 fn rule_statuses(market: &Market) -> Vec<pb::RuleStatus> {
-    let standings = market.rule_statuses().filter(|one| !one.exercise);
-    let says = standings.filter(|one| one.level.is_some() || one.indeterminate || one.stale);
-    says.map(|one| pb::RuleStatus {
-        episode: one.episode.map_or(0, |episode| episode.id),
-        rule: one.rule.name.to_string(),
-        destination: one.destination.map(ToString::to_string).unwrap_or_default(),
-        level: super::level(one.level).into(),
-        latest_sequence: one.episode.map_or(0, |episode| episode.latest),
-        indeterminate: one.indeterminate,
-        stale: one.stale,
-        flapping: one.flapping,
-    })
-    .collect()
+    let statuses = market.rule_statuses().filter(|one| !one.exercise);
+    let reported = statuses.filter(|one| one.level.is_some() || one.indeterminate || one.stale);
+    reported
+        .map(|one| pb::RuleStatus {
+            episode: one.episode.map_or(0, |episode| episode.id),
+            rule: one.rule.name.to_string(),
+            destination: one.destination.map(ToString::to_string).unwrap_or_default(),
+            level: super::level(one.level).into(),
+            latest_sequence: one.episode.map_or(0, |episode| episode.latest),
+            indeterminate: one.indeterminate,
+            stale: one.stale,
+            flapping: one.flapping,
+        })
+        .collect()
 }
 
 /// A threat, where it stands and what it touches.
 pub(in crate::grpc) fn threat_record(state: &State, record: &ThreatRecord) -> pb::ThreatRecord {
     let threat = &record.threat;
     let today = state.now().day();
-    let touched = state.scope_of(threat).map(|(key, scope_match)| pb::AffectedMarket {
+    let affected = state.scope_of(threat).map(|(key, scope_match)| pb::AffectedMarket {
         mineral: key.mineral.slug().to_owned(),
         stage: super::stage(key.stage).into(),
         scope_match: super::scope_match(scope_match).into(),
@@ -198,7 +200,7 @@ pub(in crate::grpc) fn threat_record(state: &State, record: &ThreatRecord) -> pb
         status: super::status(threat.status(today)).into(),
         next_boundary: threat.next_boundary(today).map(|day| day.to_string()).unwrap_or_default(),
         moves_indices: threat.moves_indices(),
-        markets: touched.collect(),
+        markets: affected.collect(),
         feed: record.feed.to_string(),
         accepted_at: Some(super::timestamp(record.accepted_at)),
         exercise: record.exercise,

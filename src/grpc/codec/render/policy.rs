@@ -6,7 +6,7 @@ use crate::domain::{Policy, Seq, Timestamp};
 use crate::grpc::codec::enums::OnWire;
 use crate::grpc::pb;
 
-/// A policy in force since an entry.
+/// A policy that the entry `version` adopted.
 pub fn policy(policy: &Policy, version: Seq, adopted_at: Timestamp) -> pb::Policy {
     pb::Policy {
         version: version.0,
