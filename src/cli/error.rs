@@ -1,181 +1,143 @@
-//! What the user reads when something did not work: what was tried, why it failed, what to do.
+//! Why a command failed: `<what failed>: <cause>; <what to do>`.
 
 use crate::{archive, config, feed_sync, journal, server, sinks};
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No connection.
     #[error(transparent)]
     Client(#[from] lodewatch_client::Error),
-    /// The server refused.
-    #[error("{doing}: {}", explain(status))]
-    Refused {
-        /// What was tried.
-        doing: String,
-        /// What the server said.
-        status: Box<Status>,
-    },
-    /// It answers, but is not ready.
-    #[error("the server is not well: {status}")]
-    Unwell {
-        /// What it says of itself.
-        status: &'static str,
-    },
-    /// CSV was asked for where there is no list.
+    /// The server answered a call with an error.
+    #[error("cannot {operation}: {}", describe(status))]
+    Call { operation: String, status: Box<Status> },
+    #[error("the server is not ready: its health status is {status}")]
+    NotReady { status: &'static str },
+    #[error("invalid value for {argument}: {problem}")]
+    Argument { argument: String, problem: String },
     #[error(
-        "--output csv is for lists, and this is none: json is possible, and table where it prints for people"
+        "cannot print CSV: this command does not print a list; use --output json, or table where \
+         it prints for people"
     )]
-    NoRows,
-    /// The board was asked for where it cannot be drawn.
+    NoCsv,
     #[error(
-        "top draws on a terminal, and this is none: `lodewatch markets` prints the same markets, `lodewatch watch` alerts as they \
-         come"
+        "cannot start top: standard output is not a terminal; use `lodewatch markets` for the same \
+         markets, `lodewatch watch` for alerts"
     )]
     NoTerminal,
-    /// A file cannot be read.
-    #[error("{} cannot be read", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A file is larger than anything that is known.
-    #[error("{} has {bytes} bytes; at most {max} are read", path.display())]
-    TooLarge {
-        /// Which.
-        path: PathBuf,
-        /// How many it has.
-        bytes: u64,
-        /// How many it may have.
-        max: u64,
-    },
-    /// A line of a file is not what it should be.
-    #[error("{}, line {line}: {why}", path.display())]
-    Line {
-        /// Which file.
-        path: PathBuf,
-        /// Which line, from 1.
-        line: usize,
-        /// Why.
-        why: String,
-    },
-    /// A file to import is not what it should be.
-    #[error("{} cannot be used", path.display())]
-    Import {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: lodewatch_importers::Error,
-    },
-    /// There can be no such identity.
-    #[error("there can be no such identity: {0}")]
+    #[error("cannot read {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("cannot read {}: it has {bytes} bytes, the limit is {max}", path.display())]
+    FileTooLarge { path: PathBuf, bytes: u64, max: u64 },
+    /// `line` counts from 1.
+    #[error("cannot read {}, line {line}: {problem}", path.display())]
+    Line { path: PathBuf, line: usize, problem: String },
+    #[error("cannot parse {}", path.display())]
+    Import { path: PathBuf, source: lodewatch_importers::Error },
+    #[error("cannot create the identity: {0}")]
     Identity(lodewatch_toml_reader::Problems),
-    /// Alerts cannot be handed on.
     #[error(transparent)]
     Forward(sinks::Error),
-    /// Sources cannot be kept in sync.
     #[error(transparent)]
-    Intake(#[from] feed_sync::Error),
-    /// The configuration is wrong.
+    FeedSync(#[from] feed_sync::Error),
     #[error(transparent)]
     Config(#[from] config::Error),
-    /// The server does not run.
     #[error(transparent)]
     Server(#[from] server::Error),
-    /// A journal cannot be read or written.
     #[error(transparent)]
     Journal(#[from] journal::Error),
-    /// The journal of the settings is in no file.
     #[error(
-        "the journal is the stream {stream} of NATS, which `nats stream backup` and `nats stream restore` look after; this \
-         command is for journals in files: name one with --data-dir"
+        "cannot open the journal: the settings name the NATS stream {stream}; use `nats stream \
+         backup` and `nats stream restore` for it, or name a journal in files with --data-dir"
     )]
-    NotAFile {
-        /// The stream.
-        stream: String,
-    },
-    /// An archive cannot be deleted.
+    NotInFiles { stream: String },
     #[error(transparent)]
     Archive(#[from] archive::Error),
-    /// A directory or port cannot be had.
-    #[error("{doing}")]
-    System {
-        /// What was tried.
-        doing: String,
-        /// Why it failed.
-        source: std::io::Error,
-    },
-    /// Nothing can be printed.
-    #[error("standard output cannot be written")]
-    Output(#[from] std::io::Error),
+    /// The system rejected a file, directory, port or signal handler.
+    #[error("{failure}")]
+    System { failure: String, source: io::Error },
+    #[error("cannot write to standard output")]
+    Output(#[from] io::Error),
 }
 
 impl Error {
-    /// From an answer of the server to `doing`.
-    pub(super) fn refused(doing: impl Into<String>) -> impl FnOnce(Status) -> Self {
-        let doing = doing.into();
-        move |status| Self::Refused { doing, status: Box::new(status) }
+    /// A call failed; `operation` is a verb with its object, such as `list alerts`.
+    pub(super) fn call(operation: impl Into<String>) -> impl FnOnce(Status) -> Self {
+        let operation = operation.into();
+        move |status| Self::Call { operation, status: Box::new(status) }
     }
 
-    /// Whether the same may succeed later.
-    pub(super) fn may_pass(&self) -> bool {
-        let refused = |status: &Status| lodewatch_client::retry_delay(status).is_some();
+    /// A system call failed; `failure` is a whole phrase, such as `cannot listen on …`.
+    pub(super) fn system(failure: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let failure = failure.into();
+        move |source| Self::System { failure, source }
+    }
+
+    pub(super) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Read { path, source }
+    }
+
+    pub(super) fn import(path: &Path) -> impl FnOnce(lodewatch_importers::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Import { path, source }
+    }
+
+    /// Whether the same call may succeed later.
+    pub(super) fn is_transient(&self) -> bool {
+        let is_transient = |status: &Status| lodewatch_client::retry_delay(status).is_some();
         matches!(self, Self::Client(lodewatch_client::Error::Connect { .. }))
-            || matches!(self, Self::Refused { status, .. } if refused(status))
+            || matches!(self, Self::Call { status, .. } if is_transient(status))
     }
 
-    /// Whether something was asked for that cannot be.
+    /// Whether the command was used wrongly.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::NoRows | Self::NoTerminal)
+        matches!(self, Self::NoCsv | Self::NoTerminal)
     }
 
-    /// Whether the reader of our output has gone, which is no failure.
+    /// Whether the reader of stdout has gone, which is not a failure.
     pub fn is_broken_pipe(&self) -> bool {
-        matches!(self, Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 }
 
-/// Whether a cursor was shown to a server that has another journal.
 fn is_of_another_journal(status: &Status) -> bool {
     let info = status.get_details_error_info();
     info.is_some_and(|info| info.reason == "CURSOR_OF_ANOTHER_JOURNAL")
 }
 
-/// The server's words, every bad field on a line of its own, and what to do.
-fn explain(status: &Status) -> String {
+/// The server's message, each invalid field on a line of its own, and what to do.
+fn describe(status: &Status) -> String {
     let mut text = String::new();
     let fields =
         status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
     if fields.is_empty() {
         text.push_str(status.message());
     } else {
-        text.push_str("refused");
+        text.push_str("rejected");
         for field in fields {
             // Writing to a string cannot fail.
             let _ = write!(text, "\n  {}: {}", field.field, field.description);
         }
     }
     text.push_str(match status.code() {
-        Code::Unavailable => "\n  try again in a moment, or at another server",
+        Code::Unavailable => "; retry, or use another server",
         Code::FailedPrecondition if is_of_another_journal(status) => {
-            "\n  begin anew, with a snapshot; where that is not meant: is it the right server, on the right data?"
+            "; start again with a snapshot, or check that this is the right server with the right data"
         }
-        Code::FailedPrecondition => "\n  read it again, then retry",
-        Code::OutOfRange => "\n  start from the oldest cursor named, or with a snapshot",
-        Code::ResourceExhausted => "\n  slow down, then retry",
+        Code::FailedPrecondition => "; read the current state, then retry",
+        Code::OutOfRange => "; start from the oldest cursor named, or with a snapshot",
+        Code::ResourceExhausted => "; send less, then retry",
         Code::Unauthenticated => {
-            "\n  name a token with --token-file or LODEWATCH_TOKEN, or a certificate with --cert and --key"
+            "; pass a token with --token-file or LODEWATCH_TOKEN, or a certificate with --cert and --key"
         }
-        Code::PermissionDenied => "\n  ask whoever keeps the server's file of identities",
+        Code::PermissionDenied => "; ask the operator of the server for access",
         Code::Cancelled | Code::Unknown | Code::Internal => {
-            "\n  the connection was cut before an answer: try again; where the server speaks TLS, write https://HOST:PORT or \
-             name its authority with --ca"
+            "; the connection was closed before a response: retry; if the server uses TLS, use \
+             https://HOST:PORT or name its authority with --ca"
         }
         Code::Ok
         | Code::InvalidArgument

@@ -293,11 +293,11 @@ fn errors_say_what_was_tried_why_it_failed_and_what_to_do() {
     };
     check(
         r#"{"removal":{"threatId":"T"}}"#,
-        &["publishing lines 1 to 1", "no threat T is on record"],
+        &["cannot publish lines 1 to 1", "no threat T is on record"],
     );
     check(
         "{\"removal\":{\"threatId\":\"T\"}}\n{\"report\":{\"mineral\":\"gal",
-        &["updates.jsonl cannot be used", "line 2, column", "EOF"],
+        &["cannot parse", "updates.jsonl", "line 2, column", "EOF"],
     );
     check(r#"{"removal":{"threat":"T"}}"#, &["line 1", "threat"]);
     let output = run(&["markets", "--address", "127.0.0.1:1"]);

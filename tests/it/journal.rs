@@ -131,7 +131,7 @@ async fn a_damaged_journal_is_served_up_to_the_damage_and_salvaged() {
     let saved = copies.path().join("saved");
     let said = told(&journal(dir.path(), &["salvage", saved.to_str().unwrap()]));
     assert!(
-        said.contains("5 entries are in") && said.contains("4 entries are lost, 6 to 9"),
+        said.contains("wrote 5 entries to") && said.contains("4 entries lost: 6 to 9"),
         "{said}"
     );
     told(&journal(&saved, &["verify"]));

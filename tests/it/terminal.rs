@@ -4,7 +4,7 @@ use crate::access::identities;
 use crate::binary::{Process, command, run};
 use crate::certificates::Authority;
 use clap::CommandFactory;
-use lodewatch::cli::Arguments;
+use lodewatch::cli::CommandLine;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -96,8 +96,8 @@ fn every_list_comes_as_csv_with_the_columns_that_help_names() {
 #[test]
 fn what_cannot_be_is_refused_with_what_can() {
     for (arguments, expected) in [
-        (&["health", "--output", "csv"][..], "json is possible"),
-        (&["markets", "--diff", "now", "--output", "csv"], "json is possible"),
+        (&["health", "--output", "csv"][..], "use --output json"),
+        (&["markets", "--diff", "now", "--output", "csv"], "use --output json"),
         (&["top"], "`lodewatch markets` prints the same markets"),
     ] {
         let output = run(arguments);
@@ -119,10 +119,10 @@ fn a_market_is_a_page_and_a_wrong_name_is_told_the_nearest() {
     assert!(page.lines().all(|line| line.chars().count() <= 80), "{page}");
     for (arguments, expected) in [
         (&["market", "galium", "refining"][..], "did you mean gallium?"),
-        (&["market", "gallium", "refinng"], "\"refinng\" is none of mining, refining"),
+        (&["market", "gallium", "refinng"], "\"refinng\" is not one of mining, refining"),
         (&["market", "gallium", "refining", "--destination", "Germny"], "did you mean DEU?"),
-        (&["watch", "--kind", "raisd"], "\"raisd\" is none of raised, escalated,"),
-        (&["watch", "--from", "newest"], "it is none of snapshot, head, oldest"),
+        (&["watch", "--kind", "raisd"], "\"raisd\" is not one of raised, escalated,"),
+        (&["watch", "--from", "newest"], "it is not one of snapshot, head, oldest"),
     ] {
         let output = at(&process, arguments);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
@@ -232,11 +232,11 @@ fn a_wrong_scheme_an_unknown_authority_and_a_missing_token_are_told_with_what_to
     let wrong = format!("https://{}", plain.address);
     let ca = ca.to_str().unwrap();
     for (arguments, expected) in [
-        (&["markets", "--address", &local][..], "where the server speaks TLS, write https://"),
-        (&["watch", "--address", &local], "where the server speaks TLS, write https://"),
+        (&["markets", "--address", &local][..], "if the server uses TLS, use https://"),
+        (&["watch", "--address", &local], "if the server uses TLS, use https://"),
         (&["markets", "--address", &https], "name the authority of its certificate with --ca"),
         (&["markets", "--address", &encrypted.address, "--ca", ca], "for the name in the address"),
-        (&["markets", "--address", &local, "--ca", ca], "name a token with --token-file"),
+        (&["markets", "--address", &local, "--ca", ca], "pass a token with --token-file"),
         (&["markets", "--address", &wrong], "http://"),
         (&["markets", "--address", "no-such-host.invalid:1"], "is the host's name right?"),
     ] {
@@ -275,7 +275,7 @@ fn every_command_has_a_manual_page() {
     let dir = tempfile::tempdir().unwrap();
     assert!(run(&["man", dir.path().to_str().unwrap()]).status.success());
     let mut names = Vec::new();
-    pages(&Arguments::command(), "", &mut names);
+    pages(&CommandLine::command(), "", &mut names);
     assert!(names.len() > 30, "{names:?}");
     for name in names {
         let mut page = String::new();

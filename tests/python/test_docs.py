@@ -42,7 +42,7 @@ INSTEAD = {
 # Commands that run until the section ends, and the output that shows that they are ready.
 STAYS = {
     "lodewatch serve": "listening address",
-    "lodewatch watch": "waiting for news",
+    "lodewatch watch": "waiting for new alerts",
 }
 # Names that the pages use for a reader's own files, and the files used here.
 FILES = {

@@ -316,7 +316,7 @@ class Feeding(harness.Case):
         code, standings, _ = self.run_to_its_end("--status", "--output", "json")
         self.assertEqual(code, 0)
         (standing,) = map(json.loads, standings.splitlines())
-        self.assertEqual((standing["file"], standing["trouble"]), ("a.jsonl", None))
+        self.assertEqual((standing["file"], standing["problem"]), ("a.jsonl", None))
         self.assertEqual(standing["published"]["outcomes"]["applied"], 1)
         self.assertEqual(self.batches(), [("own", 1)])
 

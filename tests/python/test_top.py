@@ -65,7 +65,7 @@ class InATerminal(harness.Case):
         self.server.kill()
         top.shows("CONNECTION LOST", "Connection refused", "Gallium refining")
         self.serve(listen=self.address)
-        top.shows("live", "connected again")
+        top.shows("live", "reconnected")
         self.publish(report("gallium", 0.2, "2026-02-07"))
         top.shows("CLEARED", "CHN 20.0 ")
         top.type("q")
@@ -112,10 +112,10 @@ class InATerminal(harness.Case):
 
     def test_a_watch_tells_how_long_ago_it_was_in_one_line_an_alert(self):
         watch = self.open("watch", "--rule", "hhi", columns=80)
-        text = watch.shows("2 open; waiting for news")
+        text = watch.shows("2 active alerts; waiting for new alerts")
         lines = text.split("\n")
         for line, told in zip(lines, ("RAISED        critical  Gallium", "INDETERMINATE warning   Indium")):
             self.assertRegex(line, rf"^ *(now|\d+ (s|min) ago)  {told} refining: .* hhi *$")
-        self.assertIn("2 open", lines[2])
+        self.assertIn("2 active alerts", lines[2])
         absolute = self.open("watch", "--rule", "hhi", "--absolute", "--verbose")
-        absolute.shows("T", "Z  RAISED", "source     USGS 2025, released 2026-02-06")
+        absolute.shows("T", "Z  RAISED", "report     USGS 2025, released 2026-02-06")

@@ -1,0 +1,88 @@
+//! Reads that several commands make.
+
+use super::error::Error;
+use super::output::format;
+use super::output::market_page::MarketPage;
+use crate::grpc::pb::alert_service_client::AlertServiceClient;
+use crate::grpc::pb::market_service_client::MarketServiceClient;
+use crate::grpc::pb::policy_service_client::PolicyServiceClient;
+use crate::grpc::pb::{
+    AlertFilter, GetMarketRequest, GetPolicyRequest, ListAlertsRequest, ListMarketsRequest,
+    ListThreatsRequest, Market, Stage, ThreatRecord,
+};
+use lodewatch_client::Connection;
+
+/// Items per page of a list.
+pub(super) const PAGE_SIZE: u32 = 1000;
+/// Alerts on a market's page.
+const MARKET_ALERTS: u32 = 5;
+
+/// Reads all pages of a list of markets.
+pub(super) async fn list_markets(
+    connection: Connection,
+    mut request: ListMarketsRequest,
+) -> Result<Vec<Market>, Error> {
+    let mut client = MarketServiceClient::new(connection);
+    let mut markets = Vec::new();
+    request.page_size = PAGE_SIZE;
+    loop {
+        let response = client.list_markets(request.clone()).await;
+        let page = response.map_err(Error::call("list markets"))?.into_inner();
+        markets.extend(page.markets);
+        if page.next_page_token.is_empty() {
+            return Ok(markets);
+        }
+        request.page_token = page.next_page_token;
+    }
+}
+
+/// Reads all pages of a list of threats.
+pub(super) async fn list_threats(
+    connection: Connection,
+    request: ListThreatsRequest,
+) -> Result<Vec<ThreatRecord>, Error> {
+    let request = ListThreatsRequest { page_size: PAGE_SIZE, ..request };
+    lodewatch_client::list_all_threats(connection, request)
+        .await
+        .map_err(Error::call("list threats"))
+}
+
+/// Reads a market with its rules, threats and latest alerts.
+pub(super) async fn get_market_page(
+    connection: Connection,
+    mineral: &str,
+    stage: Stage,
+    destination: &str,
+) -> Result<MarketPage, Error> {
+    let request = GetMarketRequest {
+        mineral: mineral.to_owned(),
+        stage: stage.into(),
+        destination: destination.to_owned(),
+        ..GetMarketRequest::default()
+    };
+    let response = MarketServiceClient::new(connection.clone()).get_market(request).await;
+    let response = response.map_err(Error::call("read the market"))?.into_inner();
+    let market = response.market.unwrap_or_default();
+    let mut policies = PolicyServiceClient::new(connection.clone());
+    let policy = policies.get_policy(GetPolicyRequest::default()).await;
+    let policy = policy.map_err(Error::call("read the policy"))?.into_inner().policy;
+    let threats = list_threats(connection.clone(), ListThreatsRequest::default()).await?;
+    let filter = AlertFilter {
+        minerals: vec![market.mineral.clone()],
+        stages: vec![stage.into()],
+        ..AlertFilter::default()
+    };
+    let request = ListAlertsRequest {
+        filter: Some(filter),
+        page_size: MARKET_ALERTS,
+        ..ListAlertsRequest::default()
+    };
+    let alerts = AlertServiceClient::new(connection).list_alerts(request).await;
+    Ok(MarketPage {
+        market,
+        rules: policy.unwrap_or_default().rules,
+        threats,
+        alerts: alerts.map_err(Error::call("list alerts"))?.into_inner().alerts,
+        journal_time: response.journal_time.as_ref().map(format::instant).unwrap_or_default(),
+    })
+}
