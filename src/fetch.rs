@@ -1,7 +1,7 @@
 //! Small HTTP requests, whole answers, limited in bytes and in time.
 //!
-//! [`get`] fetches an address once, a [`Poller`] fetches what has changed, an [`HttpSender`] posts again
-//! and again over connections that it keeps.
+//! [`get`] fetches an address once, a [`Poller`] fetches what has changed, an [`HttpSender`] posts
+//! again and again over connections that it keeps.
 
 mod poller;
 
@@ -32,7 +32,8 @@ pub struct AnswerLimits {
     pub timeout: Duration,
 }
 
-/// A connector of `http` and `https` addresses that trusts the certificate authorities of the system.
+/// A connector of `http` and `https` addresses that trusts the certificate authorities of the
+/// system.
 ///
 /// # Errors
 ///

@@ -11,8 +11,8 @@ use std::sync::Mutex;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// The checkpoints of all sources, by feed and, of folders, by file; the one of the empty name is of
-/// the source itself. Persisted.
+/// The checkpoints of all sources, by feed and, of folders, by file; the one of the empty name is
+/// of the source itself. Persisted.
 pub type Sources = BTreeMap<String, BTreeMap<String, Checkpoint>>;
 
 /// How far one source is, or one file of a folder. Persisted.
@@ -44,7 +44,8 @@ pub struct Published {
     pub(super) version: Version,
 }
 
-/// A content that is being published, and the key of which the ids of its batches are made. Persisted.
+/// A content that is being published, and the key of which the ids of its batches are made.
+/// Persisted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Sending {

@@ -6,13 +6,14 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The largest source: several times the largest known one, all of Global Trade Alert. A larger file
-/// is rejected.
+/// The largest source: several times the largest known one, all of Global Trade Alert. A larger
+/// file is rejected.
 pub const BYTES_MAX: u64 = 1 << 30;
 /// Files of one folder.
 const FILES_MAX: usize = 10_000;
 
-/// Differs whenever a file does, also where it is replaced by one of the same size and time. Persisted.
+/// Differs whenever a file does, also where it is replaced by one of the same size and time.
+/// Persisted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FileStamp {
@@ -44,8 +45,8 @@ pub(super) struct SourceFile {
     pub(super) stamp: FileStamp,
 }
 
-/// Lists the file, or every file of the folder by name. Names that begin with a dot are ignored: their
-/// files are still being written.
+/// Lists the file, or every file of the folder by name. Names that begin with a dot are ignored:
+/// their files are still being written.
 pub(super) fn list(source: &Path) -> Result<Vec<SourceFile>, String> {
     let metadata = fs::metadata(source).map_err(|error| unreadable(source, &error))?;
     if metadata.is_file() {

@@ -15,8 +15,8 @@ use tokio::time::sleep;
 
 /// The limits of one answer.
 const LIMITS: AnswerLimits = AnswerLimits { bytes_max: 1 << 30, timeout: Duration::from_mins(10) };
-/// A file is read once two checks in a row find it the same. The second check comes after this time, or
-/// with the next round where that is sooner.
+/// A file is read once two checks in a row find it the same. The second check comes after this
+/// time, or with the next round where that is sooner.
 const SETTLE: Duration = Duration::from_secs(10);
 /// A file that differs at so many checks in a row is reported.
 const UNSETTLED_MAX: u32 = 12;
@@ -286,7 +286,7 @@ mod tests {
         /// Checks once; returns the failures, as `name: why`.
         async fn check(&mut self) -> Vec<String> {
             let Source::Path(path) = self.follower.source.clone() else { panic!("it is a path") };
-            self.follower.look_at_files(&path).await.unwrap();
+            self.follower.check_files(&path).await.unwrap();
             let entries = self.checkpoints.of_feed(&Slug::parse("test").unwrap());
             let why = |(name, entry): (String, super::super::Checkpoint)| {
                 entry.failure.map(|failure| format!("{name}: {}", failure.why))

@@ -1,4 +1,5 @@
-//! Feed sync: a publisher that reads files and addresses again and again, and publishes their changes.
+//! Feed sync: a publisher that reads files and addresses again and again, and publishes their
+//! changes.
 //!
 //! ```text
 //! file, folder ─ check twice ─┐                        ┌─ unchanged: nothing
@@ -12,9 +13,9 @@
 //! answers, and no batch is applied twice. After the last batch the digest of the content is saved,
 //! and the same content is not published again.
 //!
-//! A file states facts, not events. What a newer content no longer names stays in the record, and so
-//! does all that a deleted file stated. Sources are independent: a failure of one does not delay the
-//! others.
+//! A file states facts, not events. What a newer content no longer names stays in the record, and
+//! so does all that a deleted file stated. Sources are independent: a failure of one does not delay
+//! the others.
 //!
 //! - [`Format`]: bytes → updates
 //! - `follow`: one source, read again and again · `file`: reading files

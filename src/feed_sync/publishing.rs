@@ -68,7 +68,8 @@ impl Publishing {
         })
     }
 
-    /// The versions of all contents that are in sync: a content of the same version need not be read.
+    /// The versions of all contents that are in sync: a content of the same version need not be
+    /// read.
     pub(super) fn synced_versions(&self) -> BTreeMap<String, Version> {
         let entries = self.checkpoints.of_feed(&self.feed);
         let is_in_sync = |entry: &Checkpoint| entry.sending.is_none() && entry.failure.is_none();
@@ -79,8 +80,8 @@ impl Publishing {
         entries.into_iter().filter_map(version).collect()
     }
 
-    /// Deletes the checkpoints of files that do not exist any more. Their updates stay in the record,
-    /// because a deleted file withdraws nothing.
+    /// Deletes the checkpoints of files that do not exist any more. Their updates stay in the
+    /// record, because a deleted file withdraws nothing.
     pub(super) fn forget_deleted(&mut self, exists: impl Fn(&str) -> bool) -> Result<(), Error> {
         self.invalid.retain(|name, _| exists(name));
         self.logged.retain(|name, _| exists(name));

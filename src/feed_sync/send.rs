@@ -27,8 +27,8 @@ pub(super) struct SendError {
     pub(super) updates: String,
 }
 
-/// Publishes batch by batch. The same content under the same key gets the same answers again, as long
-/// as the server keeps them: for the last 65,536 batches.
+/// Publishes batch by batch. The same content under the same key gets the same answers again, as
+/// long as the server keeps them: for the last 65,536 batches.
 pub(super) async fn send(
     servers: &Servers,
     publisher: &mut Publisher,
@@ -61,8 +61,8 @@ pub(super) async fn send(
     Ok(outcomes)
 }
 
-/// The same id for the same batch only. The updates are part of it, because their revisions depend on
-/// the record.
+/// The same id for the same batch only. The updates are part of it, because their revisions depend
+/// on the record.
 fn request_id(key: Uuid, at: usize, request: &PublishRequest) -> Uuid {
     let text = format!("{key} {at} {}", json::to_json(request));
     Builder::from_custom_bytes(xxh3_128(text.as_bytes()).to_be_bytes()).into_uuid()
@@ -130,9 +130,9 @@ impl fmt::Display for Outcomes {
     }
 }
 
-/// Numbers the revisions of threats: a changed threat gets the revision after the one in the record, an
-/// unchanged one the revision that is there. So a list may be published again and again, and only its
-/// changes are applied.
+/// Numbers the revisions of threats: a changed threat gets the revision after the one in the
+/// record, an unchanged one the revision that is there. So a list may be published again and again,
+/// and only its changes are applied.
 ///
 /// # Errors
 ///

@@ -131,8 +131,8 @@ fn conditional_request(
     request
 }
 
-/// `503 Service Unavailable`; of a redirect that was not followed also the target, without its query,
-/// which may hold a secret.
+/// `503 Service Unavailable`; of a redirect that was not followed also the target, without its
+/// query, which may hold a secret.
 fn explain<B>(answer: &Response<B>) -> String {
     let location =
         answer.headers().get(LOCATION).and_then(|to| to.to_str().ok()?.split('?').next());

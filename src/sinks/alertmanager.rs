@@ -1,13 +1,13 @@
-//! Alertmanager's API, version 2: an active alert fires, and is repeated while it is active, because
-//! Alertmanager resolves an alert that is not repeated within its `resolve_timeout`.
+//! Alertmanager's API, version 2: an active alert fires, and is repeated while it is active,
+//! because Alertmanager resolves an alert that is not repeated within its `resolve_timeout`.
 //!
 //! All Alertmanagers of a cluster get every alert, as from Prometheus: they share silences and
-//! notifications, not alerts. An alert counts as delivered once one of them accepts it; the others get
-//! it with the next repeat.
+//! notifications, not alerts. An alert counts as delivered once one of them accepts it; the others
+//! get it with the next repeat.
 //!
-//! An episode that opened and closed while no Alertmanager was available is sent, and mostly notifies
-//! nobody: Alertmanager only sends what still fires after its `group_wait`. `lodewatch alerts` lists
-//! every episode.
+//! An episode that opened and closed while no Alertmanager was available is sent, and mostly
+//! notifies nobody: Alertmanager only sends what still fires after its `group_wait`. `lodewatch
+//! alerts` lists every episode.
 
 use super::Error;
 use super::firing::{FiringAlert, FiringAlerts};
@@ -70,7 +70,8 @@ pub async fn run(servers: Servers, clock: &Clock, mut sink: Alertmanager) -> Res
         filter: Some(std::mem::take(&mut sink.filter)),
         start: start.into(),
         cursor: state.cursor.clone(),
-        // A snapshot has every active alert. Alerts that cleared before it are missing, which is logged.
+        // A snapshot has every active alert. Alerts that cleared before it are missing, which is
+        // logged.
         on_gap: OnGap::Reset.into(),
         ..SubscribeRequest::default()
     };

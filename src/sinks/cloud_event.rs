@@ -1,5 +1,5 @@
-//! An alert as an event of `CloudEvents` 1.0, in structured JSON. The form is public: no field changes
-//! its meaning.
+//! An alert as an event of `CloudEvents` 1.0, in structured JSON. The form is public: no field
+//! changes its meaning.
 
 use super::fields::{event_time, name, stage};
 use crate::grpc::json::to_json;
@@ -15,7 +15,8 @@ pub(super) fn id(alert: &Alert) -> String {
     format!("{}-{}", alert.cursor, alert.sequence)
 }
 
-/// Renders the event. Its data is the alert in protobuf's JSON mapping, as the command line prints it.
+/// Renders the event. Its data is the alert in protobuf's JSON mapping, as the command line prints
+/// it.
 pub(super) fn render(alert: &Alert) -> String {
     let event = json!({
         "specversion": "1.0",

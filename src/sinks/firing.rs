@@ -2,9 +2,9 @@
 //!
 //! Alertmanager knows an alert by its labels. An episode is one alert there while it is open; its
 //! labels are the market, the destination, the rule and the level. The level is a label because
-//! Alertmanager routes and inhibits by labels only: an episode that escalates is resolved at its former
-//! level and fires at the new one, in one request. What changes during an episode, the sentence and
-//! the value, are annotations.
+//! Alertmanager routes and inhibits by labels only: an episode that escalates is resolved at its
+//! former level and fires at the new one, in one request. What changes during an episode, the
+//! sentence and the value, are annotations.
 
 use super::fields::{event_time, name, stage};
 use crate::domain::Timestamp;

@@ -5,11 +5,11 @@
 //!                                └─ position, after each delivery ─→ state file
 //! ```
 //!
-//! A position is saved after its delivery: delivery is at least once, in order, without gaps. What was
-//! posted and not saved when the process crashed is posted again; Alertmanager deduplicates it, and a
-//! webhook knows it by its id. An unavailable receiver never loses an alert: it is retried until it
-//! answers, and the server's history is the queue. A receiver that rejects an alert ends the
-//! forwarder, with the alert and the reason; the next start continues with that alert.
+//! A position is saved after its delivery: delivery is at least once, in order, without gaps. What
+//! was posted and not saved when the process crashed is posted again; Alertmanager deduplicates it,
+//! and a webhook knows it by its id. An unavailable receiver never loses an alert: it is retried
+//! until it answers, and the server's history is the queue. A receiver that rejects an alert ends
+//! the forwarder, with the alert and the reason; the next start continues with that alert.
 //!
 //! - [`alertmanager`]: active alerts, repeated while they are active, resolved when they clear
 //! - [`webhook`]: one event per alert

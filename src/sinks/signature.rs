@@ -12,8 +12,8 @@ const SECRET_BYTES: RangeInclusive<usize> = 24..=64;
 /// The secret in use, and those that replace it or are being replaced.
 const SECRETS_MAX: usize = 4;
 
-/// Secrets that a receiver knows. Each signs every message, so that they can be replaced one after the
-/// other. Never printed.
+/// Secrets that a receiver knows. Each signs every message, so that they can be replaced one after
+/// the other. Never printed.
 #[derive(Clone)]
 pub struct Secrets(Vec<hmac::Key>);
 

@@ -7,9 +7,9 @@
 //! webhook-signature: v1,base64(HMAC-SHA256(secret, id.timestamp.body)), one for each secret
 //! ```
 //!
-//! The next alert is sent once this one was answered with 2xx. A request without an answer, and 408,
-//! 425, 429 and 5xx, are retried until they succeed. Any other answer ends the forwarder, because to
-//! skip an alert is a person's decision: `--skip`.
+//! The next alert is sent once this one was answered with 2xx. A request without an answer, and
+//! 408, 425, 429 and 5xx, are retried until they succeed. Any other answer ends the forwarder,
+//! because to skip an alert is a person's decision: `--skip`.
 
 use super::cloud_event;
 use super::receiver::{PostError, Receiver, wait};
