@@ -326,6 +326,6 @@ fn a_second_server_on_one_directory_is_refused() {
     let output =
         run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", dir.path().to_str().unwrap()]);
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("held by another process"), "{said}");
+    assert!(said.contains("another process uses this data directory"), "{said}");
     assert_eq!(output.status.code(), Some(1));
 }

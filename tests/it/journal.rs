@@ -95,7 +95,7 @@ async fn a_backup_is_made_while_serving_and_restored_as_a_new_journal() {
     let restored = copies.path().join("restored");
     told(&journal(&restored, &["restore", backup.to_str().unwrap()]));
     let again = journal(&restored, &["restore", backup.to_str().unwrap()]);
-    assert!(String::from_utf8(again.stderr).unwrap().contains("is there already"));
+    assert!(String::from_utf8(again.stderr).unwrap().contains("it already exists"));
     let process = Process::serve(&restored);
     let mut alerts =
         AlertServiceClient::new(lodewatch_client::connect(&process.address).await.unwrap());
@@ -116,7 +116,10 @@ async fn a_damaged_journal_is_served_up_to_the_damage_and_salvaged() {
     let found = journal(dir.path(), &["verify"]);
     let said = String::from_utf8(found.stderr).unwrap();
     assert_eq!(found.status.code(), Some(1));
-    assert!(said.contains("entry 6 of") && said.contains("journal.db is damaged"), "{said}");
+    assert!(
+        said.contains("cannot read entry 6 of") && said.contains("journal.db: its checksum"),
+        "{said}"
+    );
 
     let process = Process::serve(dir.path());
     let channel = lodewatch_client::connect(&process.address).await.unwrap();

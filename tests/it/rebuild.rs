@@ -77,7 +77,7 @@ async fn a_damaged_archive_is_found_discarded_and_made_anew() {
     let output = Process::run_to_its_end(dir.path());
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("is damaged; the next start makes it anew"), "{said}");
+    assert!(said.contains("it is damaged; restart the server to rebuild it"), "{said}");
     assert!(!dir.path().join("archive.db").exists());
     let server = Server::start(dir.path(), "2026-01-01").await;
     assert_eq!(server.all_alerts().await, alerts);

@@ -131,7 +131,7 @@ fn the_gaps_of_the_wide_release_are_reported() {
         reason(&import, "mercury mining 2023, United States and Canada")
             .contains("other countries")
     );
-    assert!(reason(&import, "germanium refining 2024").contains("add up to nothing"));
+    assert!(reason(&import, "germanium refining 2024").contains("add up to zero"));
     assert!(reason(&import, "zinc mining 2024").contains("truncated"));
     assert!(reason(&import, "Unobtainium, Mine production").contains("unknown table"));
     assert!(reason(&import, "Cement").contains("no table of its world production"));
