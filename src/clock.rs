@@ -4,7 +4,7 @@
 //! which only ever runs on. What the wall clock gains over the steady one was set, not lived
 //! through: a jump. See [`Clock::stamp`].
 
-use crate::domain::Timestamp;
+use lodewatch_core::domain::Timestamp;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
