@@ -1,4 +1,4 @@
-//! A server with a port for metrics, and what is done to it.
+//! A server with a metrics port, and calls to it.
 
 use lodewatch::clock::Clock;
 use lodewatch::config::Config;
@@ -24,7 +24,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 use uuid::Uuid;
 
-/// Longer than anything here takes: a test that hangs fails.
+/// Longer than any step takes: a test that hangs fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many batches [`World::busy`] publishes, of one update each.
@@ -33,7 +33,7 @@ pub(crate) const PUBLISHED: usize = 5;
 /// A running server.
 pub(crate) struct World {
     pub(crate) channel: Channel,
-    /// Where its metrics are.
+    /// The address of its metrics.
     pub(crate) metrics: SocketAddr,
     drain: CancellationToken,
     serving: JoinHandle<Result<(), Error>>,
@@ -41,7 +41,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Starts one with other settings.
+    /// Starts a server with changed settings.
     pub(crate) async fn start(change: impl FnOnce(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config { data_dir: dir.path().to_owned(), ..Config::built_in() };
@@ -59,8 +59,8 @@ impl World {
         Self { channel, metrics, drain, serving, _dir: dir }
     }
 
-    /// One of which every figure has a value: batches are published and refused, alerts handed
-    /// over, limits hit.
+    /// A server whose metrics all have a value: batches are published and rejected, alerts are
+    /// delivered, limits are reached.
     pub(crate) async fn busy() -> (Self, Streaming<SubscribeResponse>) {
         let world = Self::start(|config| {
             config.policy.sources = vec![Slug::parse("TEST").unwrap()];
@@ -71,12 +71,12 @@ impl World {
         let mut stream = world.subscribe().await.unwrap();
         for turn in 0..PUBLISHED {
             world.publish(vec![swing(turn)]).await.unwrap();
-            alerts(&mut stream).await;
+            until_alerts(&mut stream).await;
         }
-        let refused = world.publish(Vec::new()).await.unwrap_err();
-        assert_eq!(refused.code(), Code::InvalidArgument);
-        let refused = world.subscribe().await.unwrap_err();
-        assert_eq!(refused.code(), Code::ResourceExhausted);
+        let rejected = world.publish(Vec::new()).await.unwrap_err();
+        assert_eq!(rejected.code(), Code::InvalidArgument);
+        let rejected = world.subscribe().await.unwrap_err();
+        assert_eq!(rejected.code(), Code::ResourceExhausted);
         let mut history = AlertServiceClient::new(world.channel.clone());
         let request = GetAlertRequest { sequence: 1_000_000, ..GetAlertRequest::default() };
         assert_eq!(history.get_alert(request).await.unwrap_err().code(), Code::NotFound);
@@ -97,7 +97,7 @@ impl World {
         Ok(stream.into_inner())
     }
 
-    /// All metrics, as Prometheus would get them.
+    /// All metrics, as Prometheus gets them.
     pub(crate) async fn text(&self) -> String {
         let bounds = Bounds { bytes: 1 << 20, time: PATIENCE };
         let from = format!("http://{}/metrics", self.metrics).parse().unwrap();
@@ -106,7 +106,7 @@ impl World {
         String::from_utf8(answer.to_vec()).unwrap()
     }
 
-    /// Tells it to shut down, and waits for the end.
+    /// Drains the server, and waits until it has stopped.
     pub(crate) async fn stop(self) {
         drop(self.channel);
         self.drain.cancel();
@@ -114,8 +114,8 @@ impl World {
     }
 }
 
-/// Reads on until alerts come.
-async fn alerts(stream: &mut Streaming<SubscribeResponse>) {
+/// Reads until alerts arrive.
+async fn until_alerts(stream: &mut Streaming<SubscribeResponse>) {
     loop {
         let response = timeout(PATIENCE, stream.message()).await.unwrap().unwrap().unwrap();
         if let Some(Message::Alerts(_)) = response.message {
@@ -124,8 +124,8 @@ async fn alerts(stream: &mut Streaming<SubscribeResponse>) {
     }
 }
 
-/// A report of gallium by China alone, or by ten countries alike, so that every turn crosses
-/// thresholds.
+/// A report of gallium from China alone, or from ten countries with equal shares, in turns: every
+/// report crosses thresholds.
 pub(crate) fn swing(turn: usize) -> Update {
     let alike = ["AUS", "BRA", "CAN", "CHL", "CHN", "DEU", "IND", "JPN", "MEX", "USA"];
     let alike = alike.map(|country| format!(r#"{{"country":"{country}","share":0.1}}"#)).join(",");
@@ -139,7 +139,7 @@ pub(crate) fn swing(turn: usize) -> Update {
     from_json(&update).unwrap()
 }
 
-/// An address that was free a moment ago; a test fails loudly where another took it.
+/// An address that was free just now. If another process takes it, the test fails with an error.
 pub(crate) fn free() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
