@@ -1,15 +1,16 @@
 //! Who may call what: every method that the server has, in every role.
 
-use crate::binary::{Process, command};
-use crate::certificates::Authority;
-use crate::harness::{PATIENCE, Server, batch};
-use crate::samples::{ban, removal, report};
 use lodewatch::access::token::TokenHash;
 use lodewatch::access::{Identities, METHODS, MethodAccess, Role};
 use lodewatch::config::Config;
 use lodewatch_client::{Bearer, Connection, Credentials, Servers};
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
 use lodewatch_proto::v1::{PublishRequest, PublishResponse, Update};
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::certificates::Authority;
+use lodewatch_testkit::process::{Process, command};
+use lodewatch_testkit::samples::{ban, removal, report};
+use lodewatch_testkit::server::{Server, batch};
 use prost::Message;
 use prost_types::FileDescriptorProto;
 use std::fmt::Write;

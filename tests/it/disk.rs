@@ -1,12 +1,13 @@
 //! Disks that are full, that fail, that cannot be written or are gone: what a client sees, and that nothing acknowledged is
 //! lost. Mounts a small file system of its own, which takes root.
 
-use crate::binary::{Process, run};
-use crate::harness::{PATIENCE, batch};
-use crate::samples::swing;
 use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
 use lodewatch_proto::v1::{ListAlertsRequest, PublishRequest, PublishResponse};
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::process::{Process, run};
+use lodewatch_testkit::samples::swing;
+use lodewatch_testkit::server::batch;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,6 +1,7 @@
 //! The metrics port: what it serves, to how many connections, and for how long.
 
-use crate::world::{PATIENCE, World};
+use crate::world::World;
+use lodewatch_testkit::PATIENCE;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -45,7 +46,7 @@ async fn the_port_serves_metrics_and_nothing_else() {
             "{method} {path}: {response}"
         );
     }
-    world.stop().await;
+    world.server.stop().await;
 }
 
 #[tokio::test]
@@ -58,7 +59,7 @@ async fn a_client_that_sends_no_complete_request_is_disconnected() {
     }
     let long = format!("GET /metrics HTTP/1.1\r\nhost: {}\r\n\r\n", "x".repeat(20_000));
     assert!(send(&world, &long).await.starts_with("HTTP/1.1 431 "));
-    world.stop().await;
+    world.server.stop().await;
 }
 
 #[tokio::test]
@@ -73,7 +74,7 @@ async fn a_connection_over_the_limit_is_closed_at_once() {
     drop(open.pop());
     // Until the server notices that one is closed.
     while !send(&world, &request("GET", "/metrics")).await.starts_with("HTTP/1.1 200") {}
-    world.stop().await;
+    world.server.stop().await;
 }
 
 #[tokio::test]
@@ -86,7 +87,7 @@ async fn an_idle_connection_does_not_delay_the_drain() {
     let mut first = [0; 15];
     timeout(PATIENCE, kept.read_exact(&mut first)).await.unwrap().unwrap();
     assert_eq!(&first, b"HTTP/1.1 200 OK");
-    world.stop().await;
+    world.server.stop().await;
     read_to_end(&mut kept).await;
     assert_eq!(read_to_end(&mut silent).await, "");
 }

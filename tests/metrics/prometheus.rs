@@ -1,8 +1,10 @@
 //! A real Prometheus, with the configuration and the rules of `deploy/prometheus`.
 
 use crate::tools::program;
-use crate::world::{PATIENCE, PUBLISHED, World, free};
+use crate::world::{PUBLISHED, World, free};
 use lodewatch::fetch::{self, Bounds};
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::samples::swing;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -92,8 +94,8 @@ async fn a_real_prometheus_scrapes_the_metrics_and_evaluates_the_rules() {
     let data = prometheus.wait_for("/api/v1/rules", all_healthy).await;
     let text = data.to_string();
     assert!(!text.contains("\"state\":\"firing\""), "{text}");
-    world.publish(vec![crate::world::swing(PUBLISHED)]).await.unwrap();
+    world.server.publish(vec![swing("gallium", PUBLISHED)]).await.unwrap();
     prometheus.wait_until("sum(lodewatch_updates_total)", PUBLISHED + 1).await;
-    world.stop().await;
+    world.server.stop().await;
     prometheus.wait_until("sum(up)", 0).await;
 }
