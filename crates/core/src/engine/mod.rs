@@ -12,7 +12,7 @@
 //!   notice   threats that move no index            ┘
 //!   plan     what the policy asks of a market; tell puts alerts together
 //!   snapshot the state as bytes, and back
-//!   what_if  what would be: courses that a copy may take
+//!   simulation  what a copy of the state would do: courses without consequences
 //! ```
 //!
 //! Architecture invariant: nothing here knows a clock, randomness, floats, hash order, async or I/O, and `apply` cannot

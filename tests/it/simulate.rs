@@ -1,4 +1,4 @@
-//! What would be if, what another policy would have told, and what was.
+//! Simulation, backtest, and markets of the past.
 
 use crate::harness::Server;
 use crate::samples::{ban, report, swing};
