@@ -1,20 +1,23 @@
 //! The only place that reads the time. Everything else is handed a `Clock`, or the time itself.
 //!
-//! Two clocks are read: the wall clock, which people and other programs set, and a steady one, which only ever runs on.
-//! What the wall clock gains over the steady one was set, not lived through: a jump. See [`Clock::stamp`].
+//! Two clocks are read: the wall clock, which people and other programs set, and a steady one,
+//! which only ever runs on. What the wall clock gains over the steady one was set, not lived
+//! through: a jump. See [`Clock::stamp`].
 
 use crate::domain::Timestamp;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// How long a sleep on the system's clock trusts it, in milliseconds: a wall clock that was set is noticed within this time.
+/// How long a sleep on the system's clock trusts it, in milliseconds: a wall clock that was set is
+/// noticed within this time.
 const SLICE_MS: u64 = 10_000;
 
 /// A jump that a manual clock's stamps allow: a day.
 const MANUAL_JUMP_MAX_MS: u64 = 86_400_000;
 
-/// A clock: the system's, or one that is driven by hand. Cheap to clone; all clones tell the same time.
+/// A clock: the system's, or one that is driven by hand. Cheap to clone; all clones tell the same
+/// time.
 #[derive(Debug, Clone)]
 pub struct Clock {
     source: Source,
@@ -53,15 +56,16 @@ pub struct Jumped {
 }
 
 impl Clock {
-    /// The system's clock. A forward jump of more than `jump_max_ms` is refused by [`Clock::stamp`].
+    /// The system's clock. A forward jump of more than `jump_max_ms` is refused by
+    /// [`Clock::stamp`].
     pub fn system(jump_max_ms: u64) -> Self {
         let source = Source::System { start: steady_now() };
         let guard = Arc::new(Guard::new(source.face(), jump_max_ms));
         Self { source, guard }
     }
 
-    /// A clock that shows `start` until it is set, and the hand to set it with. A forward jump of more than a day is
-    /// refused by [`Clock::stamp`].
+    /// A clock that shows `start` until it is set, and the hand to set it with. A forward jump of
+    /// more than a day is refused by [`Clock::stamp`].
     pub fn manual(start: Timestamp) -> (Self, ManualClock) {
         let (hand, face) = watch::channel(Face { wall: start, steady_ms: 0 });
         let source = Source::Manual(face);
@@ -76,10 +80,11 @@ impl Clock {
 
     /// The time, for an entry of the journal: the wall clock's, unless that jumped.
     ///
-    /// A clock that goes back is no trouble, since the journal's time does not. One that jumped forward is: entries of a
-    /// wrong future would fire every deadline on the way, and the journal's time could never come back. A jump up to the
-    /// limit is taken, so that a clock that is kept right in steps is not refused. What was shown when the process started
-    /// is taken as right: a server that was off for months has seen no jump.
+    /// A clock that goes back is no trouble, since the journal's time does not. One that jumped
+    /// forward is: entries of a wrong future would fire every deadline on the way, and the
+    /// journal's time could never come back. A jump up to the limit is taken, so that a clock that
+    /// is kept right in steps is not refused. What was shown when the process started is taken as
+    /// right: a server that was off for months has seen no jump.
     ///
     /// # Errors
     ///

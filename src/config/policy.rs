@@ -140,7 +140,7 @@ pub(super) fn parse_slug(text: &str) -> Result<Slug, String> {
 }
 
 pub(super) fn parse_country(text: &str) -> Result<Country, String> {
-    Country::parse(text).ok_or_else(|| unknown("country", &Country::near(text)))
+    Country::parse(text).ok_or_else(|| unknown("country", &Country::similar_names(text)))
 }
 
 /// Parses a destination, whose bloc must be one of these.

@@ -149,7 +149,9 @@ fn parse_metric(text: &str) -> Result<MetricKind, String> {
 fn minerals(table: &mut Table<'_>) -> Vec<Mineral> {
     let parse = |text: &str| match text {
         "*" => Ok(None),
-        _ => Mineral::parse(text).map(Some).ok_or_else(|| unknown("mineral", &Mineral::near(text))),
+        _ => Mineral::parse(text)
+            .map(Some)
+            .ok_or_else(|| unknown("mineral", &Mineral::similar_names(text))),
     };
     let minerals = table.optional("minerals").map(|node| parse_set(node, parse));
     minerals.and_then(|minerals| minerals.into_iter().collect()).unwrap_or_default()

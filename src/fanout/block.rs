@@ -68,7 +68,8 @@ impl Block {
         block
     }
 
-    /// The messages after a position, up to the end of the block; `None` if no alert matches the filter.
+    /// The messages after a position, up to the end of the block; `None` if no alert matches the
+    /// filter.
     pub(super) fn read_after(
         &self,
         position: Position,

@@ -1,8 +1,8 @@
 //! The position of every reader, so that lag can be measured from outside.
 //!
-//! A reader is not polled while its peer does not read, so it cannot report its own lag. Each reader
-//! therefore stores its position where the metrics can read it: moving it costs one atomic store and
-//! waits for nothing.
+//! A reader is not polled while its peer does not read, so it cannot report its own lag. Each
+//! reader therefore stores its position where the metrics can read it: moving it costs one atomic
+//! store and waits for nothing.
 
 use crate::domain::Seq;
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
-//! Alerts encoded as messages, one after the other in one buffer, so that a reader that is behind gets
-//! many messages as one slice of it.
+//! Alerts encoded as messages, one after the other in one buffer, so that a reader that is behind
+//! gets many messages as one slice of it.
 
 use crate::archive::AlertRecord;
 use crate::domain::update::Position;
@@ -9,9 +9,9 @@ use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// Appends one message to the buffer: alerts of one entry, at least one, and the position after them.
-/// If the position is inside the entry, the next message continues that entry. The gRPC edge provides
-/// this function, because only the edge knows the wire format.
+/// Appends one message to the buffer: alerts of one entry, at least one, and the position after
+/// them. If the position is inside the entry, the next message continues that entry. The gRPC edge
+/// provides this function, because only the edge knows the wire format.
 pub type WriteMessage = Arc<dyn Fn(&mut BytesMut, &[&AlertRecord], Position) + Send + Sync>;
 
 /// All alerts of one entry.
@@ -123,7 +123,8 @@ impl EncodedMessages {
     }
 }
 
-/// Encodes a page of the archive that was read up to `reached`; the run is empty if no alert matched.
+/// Encodes a page of the archive that was read up to `reached`; the run is empty if no alert
+/// matched.
 pub(super) fn encode_page(
     records: &[AlertRecord],
     reached: Position,

@@ -13,12 +13,12 @@
 //! - [`Reader`]: one subscriber's position and filter, and the loop that moves the position
 //! - `lag`: the position of every reader, for the metrics
 //!
-//! Architecture invariant: there is no queue per subscriber. A reader that falls behind continues from
-//! the archive, memory per subscriber is constant, and no subscriber can slow the writer.
+//! Architecture invariant: there is no queue per subscriber. A reader that falls behind continues
+//! from the archive, memory per subscriber is constant, and no subscriber can slow the writer.
 //!
-//! Encode once: the bytes of an alert are made when it is archived, its message when the first reader
-//! with a given filter asks. All readers with that filter share the message, and a reader that is
-//! behind gets many messages in one run.
+//! Encode once: the bytes of an alert are made when it is archived, its message when the first
+//! reader with a given filter asks. All readers with that filter share the message, and a reader
+//! that is behind gets many messages in one run.
 
 mod block;
 mod lag;

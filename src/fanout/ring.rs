@@ -48,14 +48,15 @@ struct Blocks {
 }
 
 impl Ring {
-    /// A block is full when its alerts have this many bytes: what a reader that is behind gets at once.
+    /// A block is full when its alerts have this many bytes: what a reader that is behind gets at
+    /// once.
     const BLOCK_BYTES: usize = 64 * 1024;
 
     /// An empty ring that begins after an entry and keeps at most `bytes_max` bytes of alerts and
     /// messages.
     ///
-    /// At most half of the machine's cores, but at least one, read the archive for readers below the
-    /// ring; further such readers wait, so that they do not slow the readers inside the ring.
+    /// At most half of the machine's cores, but at least one, read the archive for readers below
+    /// the ring; further such readers wait, so that they do not slow the readers inside the ring.
     pub fn new(after: Seq, bytes_max: usize, write: WriteMessage) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         Self {
@@ -115,8 +116,8 @@ impl Ring {
         *self.applied_first_tx.borrow()
     }
 
-    /// The lag of each reader, in entries, at its latest poll: for a reader that waits for its peer it
-    /// grows with every entry.
+    /// The lag of each reader, in entries, at its latest poll: for a reader that waits for its peer
+    /// it grows with every entry.
     pub fn lags(&self) -> Vec<u64> {
         let positions = self.trackers.positions();
         let applied = self.applied();

@@ -1,5 +1,5 @@
-//! gRPC calls, under the metric names of the common gRPC middlewares, so that their dashboards work; and
-//! connections.
+//! gRPC calls, under the metric names of the common gRPC middlewares, so that their dashboards
+//! work; and connections.
 
 use super::Histogram;
 use prometheus_client::metrics::counter::Counter;

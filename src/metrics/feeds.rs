@@ -21,8 +21,8 @@ pub struct FeedMetrics {
 }
 
 impl FeedMetrics {
-    /// Adds a feed that is read at this interval. `published_at_ms` is when an update of it was last
-    /// published, in Unix milliseconds.
+    /// Adds a feed that is read at this interval. `published_at_ms` is when an update of it was
+    /// last published, in Unix milliseconds.
     pub fn add_feed(&self, feed: &str, interval: Duration, published_at_ms: i64) {
         let labels = [("feed", feed.to_owned())];
         self.interval.get_or_create(&labels).set(interval.as_secs_f64());
@@ -31,8 +31,8 @@ impl FeedMetrics {
         self.failing.get_or_create(&labels).set(0);
     }
 
-    /// Sets how many files of a feed cannot be synced, at this instant in Unix milliseconds. At 0 the
-    /// feed is in sync.
+    /// Sets how many files of a feed cannot be synced, at this instant in Unix milliseconds. At 0
+    /// the feed is in sync.
     pub fn set_failing(&self, feed: &str, failing: usize, at_ms: i64) {
         let labels = [("feed", feed.to_owned())];
         self.failing.get_or_create(&labels).set(i64::try_from(failing).unwrap_or(i64::MAX));

@@ -27,6 +27,8 @@ pub struct Gauges {
     pub policy_version: UnsignedGauge,
     pub policy_revision: UnsignedGauge,
     pub settings_rejected: Gauge,
+    pub identities_rejected: Gauge,
+    pub certificates_rejected: Gauge,
     pub ring_bytes: UnsignedGauge,
     pub ring_bytes_max: UnsignedGauge,
     pub journal_bytes: UnsignedGauge,
@@ -98,6 +100,16 @@ impl Gauges {
                 "1 if the settings as they are now were rejected; the previous ones stay in force",
                 &self.settings_rejected,
             ),
+            (
+                "identities_rejected",
+                "1 if the file of identities as it is now was rejected; the previous identities stay in use",
+                &self.identities_rejected,
+            ),
+            (
+                "certificates_rejected",
+                "1 if the TLS files as they are now were rejected; the previous certificates stay in use",
+                &self.certificates_rejected,
+            ),
         ] {
             ours.register(name, help, gauge.clone());
         }
@@ -166,8 +178,8 @@ impl Gauges {
         self.stale_instances.set(count);
     }
 
-    /// Sets when the newest report of each source was appended, in Unix milliseconds. Other sources are
-    /// no longer exported.
+    /// Sets when the newest report of each source was appended, in Unix milliseconds. Other sources
+    /// are no longer exported.
     pub fn set_newest_reports(&self, sources: impl IntoIterator<Item = (String, i64)>) {
         self.newest_reports.clear();
         for (source, at_ms) in sources {

@@ -1,4 +1,5 @@
-//! A histogram that many threads update without locks: every message to every subscriber is observed.
+//! A histogram that many threads update without locks: every message to every subscriber is
+//! observed.
 
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::{MetricType, TypedMetric};

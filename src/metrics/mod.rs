@@ -1,10 +1,11 @@
 //! Metrics: counters, gauges and histograms for Prometheus.
 //!
-//! Created once, in `server`, and passed down. This module uses no other, so every module may use it.
-//! Nothing is global: metrics that are not registered, as in a test of another module, are not exported.
+//! Created once, in `server`, and passed down. This module uses no other, so every module may use
+//! it. Nothing is global: metrics that are not registered, as in a test of another module, are not
+//! exported.
 //!
-//! To add a metric: add a field and its `register` line to one of the structs below, and a method that
-//! updates it.
+//! To add a metric: add a field and its `register` line to one of the structs below, and a method
+//! that updates it.
 //!
 //! - `server`: [`Metrics`], all metrics of a server, and the [`page`] that Prometheus scrapes
 //! - `calls`: [`CallMetrics`], calls and rejections; [`ConnectionMetrics`]
@@ -14,8 +15,8 @@
 //! - `process`: the process, under the metric names that all exporters use
 //! - `histogram`: [`Histogram`], updated without locks
 //!
-//! Architecture invariant: labels are methods, codes, limits, levels and sources, which the program and
-//! its settings name. No label has a value from a client.
+//! Architecture invariant: labels are methods, codes, limits, levels and sources, which the program
+//! and its settings name. No label has a value from a client.
 
 mod calls;
 mod feeds;

@@ -158,8 +158,8 @@ impl DeliveryMetrics {
         ours.register("subscribers_fell_behind", help, self.fell_behind.clone());
     }
 
-    /// Counts messages that were delivered together. `waited` is how long the oldest of their alerts
-    /// waited; `None` for alerts from the archive.
+    /// Counts messages that were delivered together. `waited` is how long the oldest of their
+    /// alerts waited; `None` for alerts from the archive.
     pub fn count_delivery(&self, messages: u64, alerts: u64, waited: Option<Duration>) {
         self.messages.inc_by(messages);
         self.alerts.inc_by(alerts);

@@ -1,5 +1,5 @@
-//! The state digest: one number over all answers and alerts up to an entry. Replicas whose answers or
-//! alerts differ have different digests.
+//! The state digest: one number over all answers and alerts up to an entry. Replicas whose answers
+//! or alerts differ have different digests.
 
 use crate::archive::AlertRecord;
 use crate::domain::Seq;
@@ -8,8 +8,8 @@ use crate::journal::StateDigest;
 use std::collections::VecDeque;
 use xxhash_rust::xxh3::Xxh3;
 
-/// How many entries the digest is remembered for. A digest of an earlier entry is not compared; every
-/// appender sends that of its last applied entry, which is far less behind.
+/// How many entries the digest is remembered for. A digest of an earlier entry is not compared;
+/// every appender sends that of its last applied entry, which is far less behind.
 const ENTRIES_MAX: usize = 65_536;
 
 /// Another replica derived a different state from the same entries.
@@ -46,7 +46,8 @@ impl DigestHistory {
         StateDigest { entry: self.last, digest }
     }
 
-    /// Adds the next entry: the answer to its batch, and its alerts as they are archived and delivered.
+    /// Adds the next entry: the answer to its batch, and its alerts as they are archived and
+    /// delivered.
     pub(super) fn push(&mut self, answer: Option<&BatchOutcome>, alerts: &[AlertRecord]) {
         let mut hash = Xxh3::new();
         hash.update(&self.latest().digest.to_le_bytes());

@@ -4,8 +4,8 @@
 //! journal ─tail→ apply (engine) ─→ archive ─→ fan-out ring ─→ advance "applied"
 //! ```
 //!
-//! A live node, a restart and a replica run the same loop: it consumes what the journal's tail yields
-//! and nothing else, including the entries that this process appended.
+//! A live node, a restart and a replica run the same loop: it consumes what the journal's tail
+//! yields and nothing else, including the entries that this process appended.
 //!
 //! - [`Pipeline`]: the loop and everything it owns
 //! - [`PipelineView`]: what the rest of the server sees of it; [`Stall`]: why it cannot continue

@@ -42,8 +42,8 @@ pub enum Error {
     Diverged(#[from] Divergence),
 }
 
-/// Entries between two snapshots while a start replays the journal, if that is more than configured:
-/// a state is large, and replay should run at the speed of the engine.
+/// Entries between two snapshots while a start replays the journal, if that is more than
+/// configured: a state is large, and replay should run at the speed of the engine.
 const REPLAY_SNAPSHOT_ENTRIES: u64 = 1_000_000;
 
 /// What the pipeline keeps, on disk and in memory.
@@ -146,8 +146,8 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// If the journal cannot be read or the archive cannot be written; applied entries stay readable. A
-    /// damaged archive is deleted, and the next start rebuilds it.
+    /// If the journal cannot be read or the archive cannot be written; applied entries stay
+    /// readable. A damaged archive is deleted, and the next start rebuilds it.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         let result = self.run_until(&stop).await;
         if let Err(Error::Journal(error @ journal::Error::Damaged { .. })) = &result {
@@ -173,7 +173,8 @@ impl Pipeline {
             };
             tokio::select! {
                 processed = self.process(&entries) => processed?,
-                // On a full disk; entries whose alerts are not archived are read from the journal again.
+                // On a full disk; entries whose alerts are not archived are read from the journal
+                // again.
                 () = stop.cancelled() => return Ok(()),
             }
         }
@@ -192,8 +193,8 @@ impl Pipeline {
         let archive_spans: Vec<_> = traces.map(|trace| trace.start_archive()).collect();
         self.commit(last.seq, &records).await?;
         drop(archive_spans);
-        // The deadline first: a task that sees an entry applied must also see what is due after it, so
-        // that no tick is appended twice.
+        // The deadline first: a task that sees an entry applied must also see what is due after it,
+        // so that no tick is appended twice.
         let next_deadline = self.view.read_state(State::next_deadline);
         self.next_deadline_tx
             .send_if_modified(|before| std::mem::replace(before, next_deadline) != next_deadline);
@@ -208,7 +209,8 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Archives alerts; on a full disk retries until there is space, and reports the stall meanwhile.
+    /// Archives alerts; on a full disk retries until there is space, and reports the stall
+    /// meanwhile.
     async fn commit(&mut self, applied: Seq, records: &[AlertRecord]) -> Result<(), Error> {
         let begun = Instant::now();
         while let Err(error) = self.archive.commit(applied, records) {
@@ -271,8 +273,8 @@ impl Pipeline {
         }
     }
 
-    /// Saves a snapshot and deletes alerts that are no longer kept. On a full disk it is skipped until
-    /// the next time.
+    /// Saves a snapshot and deletes alerts that are no longer kept. On a full disk it is skipped
+    /// until the next time.
     fn snapshot(&mut self) -> Result<(), Error> {
         match self.snapshot_and_prune() {
             Err(error @ archive::Error::Full { .. }) => {
@@ -307,8 +309,8 @@ impl Pipeline {
     }
 }
 
-/// The state of the newest snapshot and its digest. A snapshot that cannot be read is ignored, because
-/// the journal has every entry.
+/// The state of the newest snapshot and its digest. A snapshot that cannot be read is ignored,
+/// because the journal has every entry.
 fn newest_snapshot(archive: &Archive) -> Result<(State, u64), Error> {
     let Some(snapshot) = archive.latest_snapshot()? else { return Ok((State::default(), 0)) };
     match State::from_snapshot(&snapshot.bytes) {

@@ -9,8 +9,9 @@ use crate::journal::{self, Journal};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// Appends a tick whenever something is due, so that alerts also change by time alone. The tick waits
-/// while the disk is full, the journal is unreachable, or the clock shows a time it jumped to.
+/// Appends a tick whenever something is due, so that alerts also change by time alone. The tick
+/// waits while the disk is full, the journal is unreachable, or the clock shows a time it jumped
+/// to.
 ///
 /// # Errors
 ///
@@ -25,8 +26,8 @@ pub async fn append_due_ticks(
     let mut is_jump_logged = false;
     loop {
         deadlines.mark_unchanged();
-        // From the state, which changes before the watch does: otherwise a tick that was just applied
-        // would be due again.
+        // From the state, which changes before the watch does: otherwise a tick that was just
+        // applied would be due again.
         let due = view.read_state(State::next_deadline);
         let wait = async {
             match due {

@@ -93,7 +93,8 @@ impl PipelineView {
         self.stall_rx.borrow().as_ref().is_some_and(Stall::is_final)
     }
 
-    /// The divergence, if another replica derived a different state: nothing here can then be trusted.
+    /// The divergence, if another replica derived a different state: nothing here can then be
+    /// trusted.
     pub fn divergence(&self) -> Option<Divergence> {
         match &*self.stall_rx.borrow() {
             Some(Stall::Diverged(divergence)) => Some(*divergence),

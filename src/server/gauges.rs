@@ -1,5 +1,6 @@
 //! Reads the gauges at every scrape.
 
+use super::security::CredentialErrors;
 use crate::config::Config;
 use crate::domain::policy::Level;
 use crate::engine::{Market, State};
@@ -13,17 +14,22 @@ use std::sync::Arc;
 /// Sets the gauges from the server's state.
 pub(super) struct GaugeCollector {
     api: Arc<Api>,
+    credential_errors: CredentialErrors,
     dir: PathBuf,
 }
 
 impl GaugeCollector {
     /// Sets the gauges that never change.
-    pub(super) fn new(config: &Config, api: &Arc<Api>) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        api: &Arc<Api>,
+        credential_errors: CredentialErrors,
+    ) -> Self {
         let gauges = &api.metrics.gauges;
         gauges.insecure.set(i64::from(config.server.insecure));
         gauges.ring_bytes_max.set(u64::try_from(config.fanout.ring_bytes_max).unwrap_or(u64::MAX));
         gauges.snapshot_every_entries.set(config.archive.snapshot_every_entries);
-        Self { api: Arc::clone(api), dir: config.data_dir.clone() }
+        Self { api: Arc::clone(api), credential_errors, dir: config.data_dir.clone() }
     }
 
     /// The current values of all metrics. Reads file sizes.
@@ -49,6 +55,9 @@ impl GaugeCollector {
         gauges.diverged.set(is(matches!(stall, Some(Stall::Diverged(_)))));
         gauges.clock_jump_rejected.set(is(clock.stamp().is_err()));
         gauges.settings_rejected.set(is(!self.api.settings_error.borrow().is_empty()));
+        let CredentialErrors { identities, certificates } = &self.credential_errors;
+        gauges.identities_rejected.set(is(!identities.borrow().is_empty()));
+        gauges.certificates_rejected.set(is(!certificates.borrow().is_empty()));
         // In this order, so that the applied entry is never ahead of the head.
         gauges.applied_entry.set(view.applied().0);
         gauges.journal_head_entry.set(journal.head().borrow().0);

@@ -1,10 +1,10 @@
 //! Pages over HTTP/1.1, for operators, on ports of their own.
 //!
-//! A client that sends nothing, sends slowly, or takes nothing of an answer is let go: each of these may take as long as a
-//! handshake, and so may a connection that is kept for another request.
+//! A client that sends nothing, sends slowly, or does not read the response is disconnected: each
+//! of these may take as long as a handshake, and so may the wait for a further request.
 
-use super::port::{self, Error, ListenerConfig};
-use super::{OPERATORS_MAX, bind};
+use super::error::Error;
+use super::listener::{self, ConnectionError, ListenerConfig, OPERATOR_CONNECTIONS_MAX, bind};
 use crate::grpc::AddressLimits;
 use crate::metrics::Metrics;
 use axum::Router;
@@ -22,56 +22,62 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
-/// The headers of a request, in bytes; one with more is refused with 431.
+/// The headers of a request, in bytes; a request with more is rejected with 431.
 const HEADER_BYTES_MAX: usize = 16 * 1024;
-/// Where no setting says it: how long a connection may take to begin, and to take what it asked for.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a connection may take to send a request and to read the response, in a process without
+/// `server.handshake_timeout`.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves connections, in the clear, until told to drain, and then until each of them has ended.
+/// Serves unencrypted connections until the server drains and every connection has ended.
 pub(super) async fn serve(
     listener: TcpListener,
     config: ListenerConfig,
     pages: Router,
     metrics: Arc<Metrics>,
 ) {
-    let begun = config.clone();
-    let each = move |stream, _| run(stream, begun.clone(), pages.clone());
-    port::serve(listener, config, &metrics, each).await;
+    let settings = config.clone();
+    let each = move |stream, _| serve_connection(stream, settings.clone(), pages.clone());
+    listener::serve(listener, config, &metrics, each).await;
 }
 
-/// Serves pages of a process that is no server, where its flag says, for as long as it lives.
+/// Serves the pages of a process that is not a server, at the address of its flag, as long as the
+/// process runs.
 ///
 /// # Errors
 ///
-/// Where the port cannot be had.
+/// If the port cannot be opened.
 pub async fn serve_alone(
     flag: &'static str,
     address: SocketAddr,
     pages: Router,
-) -> Result<impl Future<Output = ()>, super::Error> {
+) -> Result<impl Future<Output = ()>, Error> {
     let listener = bind(flag, Some(address)).await?.expect("there is an address");
     let config = ListenerConfig {
         port: flag,
-        connections_max: OPERATORS_MAX,
+        connections_max: OPERATOR_CONNECTIONS_MAX,
         limit: flag,
-        addresses: Arc::new(AddressLimits::new(OPERATORS_MAX, u32::MAX)),
+        addresses: Arc::new(AddressLimits::new(OPERATOR_CONNECTIONS_MAX, u32::MAX)),
         streams_max: 1,
         is_encrypted: false,
-        handshake: HANDSHAKE,
+        handshake_timeout: HANDSHAKE_TIMEOUT,
         drain: CancellationToken::new(),
-        cut: CancellationToken::new(),
+        close: CancellationToken::new(),
     };
-    // Its own connections are not among what it tells.
+    // The connections to this port are not in the exported metrics.
     Ok(serve(listener, config, pages, Arc::new(Metrics::new([]))))
 }
 
-async fn run(stream: TcpStream, config: ListenerConfig, pages: Router) -> Result<(), Error> {
+async fn serve_connection(
+    stream: TcpStream,
+    config: ListenerConfig,
+    pages: Router,
+) -> Result<(), ConnectionError> {
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(config.handshake));
+    stream.set_write_timeout(Some(config.handshake_timeout));
     let service = service_fn(|request: Request<Incoming>| pages.clone().call(request));
     let connection = Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(config.handshake)
+        .header_read_timeout(config.handshake_timeout)
         .max_header_size(HEADER_BYTES_MAX)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let mut connection = pin!(connection);

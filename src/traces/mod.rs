@@ -10,8 +10,9 @@
 //!           └ deliver                      to a subscriber; at most traces.delivery_spans_max per entry
 //! ```
 //!
-//! Architecture invariant: a trace decides nothing. Spans wait for the collector in a bounded queue;
-//! spans that do not fit are dropped, which is logged. A slow or unreachable collector delays nothing.
+//! Architecture invariant: a trace decides nothing. Spans wait for the collector in a bounded
+//! queue; spans that do not fit are dropped, which is logged. A slow or unreachable collector
+//! delays nothing.
 //!
 //! - [`TraceParent`]: the caller's trace context
 //! - [`Traces`], [`TraceSpan`]: starts spans; a span is exported when it is dropped

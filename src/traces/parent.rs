@@ -12,8 +12,8 @@ use tracing::Span;
 #[derive(Debug, Clone, PartialEq)]
 pub struct TraceParent(pub(super) SpanContext);
 
-/// A longer header is ignored, in bytes. Every span of a call carries the `tracestate`, so a long one
-/// would make messages that collectors reject. The standard requires at least this many.
+/// A longer header is ignored, in bytes. Every span of a call carries the `tracestate`, so a long
+/// one would make messages that collectors reject. The standard requires at least this many.
 const HEADER_BYTES_MAX: usize = 512;
 
 struct Headers<'a>(&'a HeaderMap);
@@ -29,8 +29,8 @@ impl Extractor for Headers<'_> {
 }
 
 impl TraceParent {
-    /// Parses the headers of a call; `None` if they are missing or not valid: a call is not rejected
-    /// because of its trace context.
+    /// Parses the headers of a call; `None` if they are missing or not valid: a call is not
+    /// rejected because of its trace context.
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         // The usual case.
         headers.get("traceparent")?;

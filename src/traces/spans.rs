@@ -68,8 +68,8 @@ impl Traces {
     /// Starts exporting, if a collector is configured. Spans wait in memory, up to the limit of the
     /// library.
     ///
-    /// Must be called within a runtime, which carries the connection. The connection is opened when the
-    /// first spans are exported.
+    /// Must be called within a runtime, which carries the connection. The connection is opened when
+    /// the first spans are exported.
     ///
     /// # Errors
     ///
@@ -103,8 +103,8 @@ impl Traces {
         Ok(Self(Some(Arc::new(Exporter { provider, tracer, delivery_spans_max }))))
     }
 
-    /// Starts the span of a call, in its caller's trace or in a new one. `None` if it is not sampled:
-    /// the caller decides that for its own traces.
+    /// Starts the span of a call, in its caller's trace or in a new one. `None` if it is not
+    /// sampled: the caller decides that for its own traces.
     pub fn start_call(
         &self,
         service: &'static str,

@@ -1,4 +1,5 @@
-//! What Prometheus reads of a real server: clean, bounded, true, and all that the rules and the dashboard ask for.
+//! What Prometheus reads of a real server: clean, bounded, true, and all that the rules and the
+//! dashboard ask for.
 //!
 //! Needs Prometheus and promtool: `bash tests/prometheus.sh` gets them.
 

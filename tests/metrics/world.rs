@@ -59,7 +59,8 @@ impl World {
         Self { channel, metrics, drain, serving, _dir: dir }
     }
 
-    /// One of which every figure has a value: batches are published and refused, alerts handed over, limits hit.
+    /// One of which every figure has a value: batches are published and refused, alerts handed
+    /// over, limits hit.
     pub(crate) async fn busy() -> (Self, Streaming<SubscribeResponse>) {
         let world = Self::start(|config| {
             config.policy.sources = vec![Slug::parse("TEST").unwrap()];
@@ -123,7 +124,8 @@ async fn alerts(stream: &mut Streaming<SubscribeResponse>) {
     }
 }
 
-/// A report of gallium by China alone, or by ten countries alike, so that every turn crosses thresholds.
+/// A report of gallium by China alone, or by ten countries alike, so that every turn crosses
+/// thresholds.
 pub(crate) fn swing(turn: usize) -> Update {
     let alike = ["AUS", "BRA", "CAN", "CHL", "CHN", "DEU", "IND", "JPN", "MEX", "USA"];
     let alike = alike.map(|country| format!(r#"{{"country":"{country}","share":0.1}}"#)).join(",");

@@ -1,11 +1,11 @@
-//! Lodewatch's domain and engine: how concentrated the supply of each critical mineral is, and which alerts an update
-//! causes.
+//! Lodewatch's domain and engine: how concentrated the supply of each critical mineral is, and
+//! which alerts an update causes.
 //!
-//! - [`domain`]: the values that everything else speaks of, made only by parsing
+//! - [`domain`]: the values that all other code works with, made only by parsing
 //! - [`engine`]: applies one journal entry to the state and returns the alerts it causes
 //!
-//! Architecture invariant: this crate has no I/O, clock, randomness, float, hash order or async. The same entries give
-//! the same alerts, byte for byte, anywhere.
+//! Architecture invariant: this crate has no I/O, clock, randomness, float, hash order or async.
+//! The same entries give the same alerts, byte for byte, anywhere.
 
 #![warn(missing_docs)]
 

@@ -4,15 +4,13 @@ use crate::cli::error::Error;
 use crate::cli::signals::Signals;
 use crate::clock::Clock;
 use crate::config::{self, Flags};
-use crate::reload::Reload;
+use crate::reload::ReloadSignal;
 use crate::server::Node;
 use crate::telemetry;
 use clap::Args;
 use std::path::PathBuf;
-use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Flags override the settings file and the environment.
@@ -45,29 +43,25 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Error> {
         listener.local_addr().map_err(Error::system("cannot read the listener's address"))?;
     let drain = CancellationToken::new();
     drain_on_signal(Signals::install()?, drain.clone());
-    let (policy_reload, key_reload) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    notify_on_hangup([Arc::clone(&policy_reload), Arc::clone(&key_reload)])
-        .map_err(Error::system("cannot install signal handlers"))?;
-    let reload = Reload {
-        read: Box::new(move || config::load(file.as_deref(), &flags)),
-        told: policy_reload,
-    };
+    let reload = ReloadSignal::default();
+    reload_on_hangup(reload.clone()).map_err(Error::system("cannot install signal handlers"))?;
+    let read_settings = Box::new(move || config::load(file.as_deref(), &flags));
     let clock = Clock::system(config.clock.jump_max_ms);
-    let node = Node::open(config, clock).await?.with_reload(reload).with_hangup(key_reload);
+    let node = Node::open(config, clock).await?;
+    let node = node.with_settings_source(read_settings).with_reload_signal(reload);
     tracing::info!(%address, "listening");
     node.serve(listener, drain).await?;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Notifies all at every SIGHUP.
-fn notify_on_hangup(reloads: [Arc<Notify>; 2]) -> std::io::Result<()> {
+/// Reloads settings, identities and certificates at every SIGHUP.
+fn reload_on_hangup(reload: ReloadSignal) -> std::io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            for reload in &reloads {
-                reload.notify_one();
-            }
+            tracing::info!("received SIGHUP, reloading settings, identities and certificates");
+            reload.send();
         }
     });
     Ok(())

@@ -56,7 +56,7 @@ impl BacktestRun {
                     break;
                 }
                 read = entry.seq;
-                let alerts = self.test.take(entry);
+                let alerts = self.test.replay(entry);
                 let is_gone = read.0.is_multiple_of(PROGRESS_ENTRIES)
                     && !self.send(self.progress(read, false));
                 if is_gone || !self.send_alerts(&alerts) || api.drain.is_cancelled() {
@@ -89,7 +89,7 @@ impl BacktestRun {
             entries: read.0,
             entries_total: self.total.0,
             journal_time: Some(render::timestamp(self.test.now())),
-            rejected: self.test.rejected(),
+            rejected: self.test.rejected_batches(),
             done,
         })
     }

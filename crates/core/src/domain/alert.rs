@@ -1,4 +1,4 @@
-//! What a subscriber hears.
+//! Alerts: what the engine emits and subscribers receive.
 
 use super::market::Flag;
 use super::market::Period;
@@ -13,47 +13,48 @@ use super::{Country, Day, MarketKey, Ppm, Seq, Slug, Timestamp};
 named! {
     /// What happened to an episode.
     pub enum Kind {
-        /// A level was reached where none was up.
+        /// A level was reached where none was active.
         Raised = "raised",
-        /// A graver level was reached.
+        /// A higher level was reached.
         Escalated = "escalated",
-        /// A graver level was left for a lesser one.
+        /// A level was left for a lower one.
         Deescalated = "deescalated",
-        /// The last level was left: the episode is over.
+        /// The last level was left: the episode ends.
         Cleared = "cleared",
-        /// A threat that moves no index bears on the market.
+        /// A threat that does not change the metrics, or not yet, concerns the market.
         Notice = "notice",
-        /// The raise value lies inside the value's interval: neither reached nor missed for certain.
+        /// The raise value lies inside the value's interval: the level may or may not be reached.
         Indeterminate = "indeterminate",
         /// The report in force is older than the rule allows.
         Stale = "stale",
-        /// The level comes and goes: from here on the episode stays at its gravest until it has been quiet for a while.
+        /// The level changes too often: the episode is held at its highest level until it has been
+        /// stable for a while.
         Flapping = "flapping",
     }
 }
 
 named! {
-    /// How a threat bears on a market.
+    /// How a threat's minerals match a market.
     pub enum ScopeMatch {
         /// The threat names the mineral.
         Exact = "exact",
         /// The threat names a group that the mineral is part of.
         Group = "group",
-        /// The threat names a part of the mineral only.
+        /// The threat names only a part of the mineral.
         Partial = "partial",
     }
 }
 
-/// Which report: whose, for when, released and accepted when.
+/// Identifies a version of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportRef {
-    /// Who says so.
+    /// The source.
     pub source: Slug,
-    /// For when.
+    /// The period it covers.
     pub period: Period,
-    /// When this version was released.
+    /// The day this version was released.
     pub vintage: Day,
-    /// When the journal took it.
+    /// When the journal accepted it.
     pub accepted_at: Timestamp,
 }
 
@@ -126,66 +127,67 @@ pub enum Cause {
     Policy,
 }
 
-/// A threat that bears on the market of an alert.
+/// A threat and its effect on an alert's market.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ThreatEffect {
-    /// Which threat.
+    /// The threat's id.
     pub threat: Slug,
     /// The state act it is part of.
     pub state_act: Option<Slug>,
-    /// Whose exports it restricts.
+    /// The country whose exports it restricts.
     pub imposing: Country,
-    /// How it bears on this market.
+    /// How its minerals match the market.
     pub scope_match: ScopeMatch,
-    /// Its trade weight.
+    /// Its trade weight t, 1.0 to 3.0.
     pub weight: Weight,
-    /// Where it stands.
+    /// Its status at the time of the alert.
     pub status: ThreatStatus,
-    /// The members of the destination that it reaches, where that is a bloc.
+    /// The members of the destination that it reaches, where that is a bloc; by code.
     pub reached: Vec<Country>,
 }
 
-/// One country's part of a value; the certain parts add up to the value's lower bound, all of them to the upper.
+/// One country's contribution to a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contribution {
-    /// Whose; `None` for the residual.
+    /// The country; `None` for the residual.
     pub country: Option<Country>,
-    /// Its share.
+    /// Its share of the market.
     pub share: Ppm,
-    /// Its trade weight; 1 where the metric has none.
+    /// Its trade weight t; 1 where the metric has none.
     pub weight: Weight,
     /// What it adds, in the metric's unit.
     pub amount: Amount,
-    /// Whether it counts for the upper bound only: the residual, or what a country without a governance weight may add.
+    /// Whether it counts only for the upper bound: the residual, or a country whose weight is
+    /// unknown.
     pub upper_only: bool,
 }
 
-/// Something to tell of a market, with the cause and the arithmetic: mostly that a level was crossed.
+/// An alert, with its cause and its arithmetic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alert {
-    /// 1 for the first alert of the journal, without gaps: orders and identifies it.
+    /// Orders and identifies it: 1 for the first alert of the journal, without gaps.
     pub sequence: u64,
-    /// The entry that caused it.
+    /// The journal entry that caused it.
     pub entry: Seq,
-    /// The sequence of the alert that opened the episode: the episode's id.
+    /// The episode's id: the sequence of its first alert.
     pub episode: u64,
     /// What happened.
     pub kind: Kind,
-    /// By which rule.
+    /// The rule's name; [`Policy::NOTICE`](super::Policy::NOTICE) for a notice.
     pub rule: Slug,
     /// The entry that adopted the policy in force.
     pub policy_version: Seq,
-    /// The level now; `None` when cleared.
+    /// The active level; `None` when cleared.
     pub level: Option<Level>,
     /// The level before; `None` when raised.
     pub previous_level: Option<Level>,
-    /// The level that may be reached, where that is indeterminate.
+    /// The level that is possibly reached, where that is indeterminate.
     pub possible_level: Option<Level>,
-    /// Of which market.
+    /// The market.
     pub market: MarketKey,
-    /// For whom; `None` where the metric does not react to measures.
+    /// The buyer; `None` where the metric does not react to measures.
     pub destination: Option<Destination>,
-    /// What is measured.
+    /// The metric.
     pub metric: Metric,
     /// The value now.
     pub value: Interval,
@@ -193,29 +195,29 @@ pub struct Alert {
     pub previous_value: Option<Interval>,
     /// The value that was crossed: the raise value going up, the reset value going down.
     pub threshold: Amount,
-    /// Why it changed.
+    /// Why the value changed.
     pub cause: Cause,
     /// The arithmetic of the value: countries that add something, by country code; the residual, if
     /// it adds something, last. Contributions that are not `upper_only` add up to the lower bound,
     /// all of them to the upper one; for `available_share` and `n_minus_1` they add up to what is
     /// subtracted from the whole.
     pub contributions: Vec<Contribution>,
-    /// Who holds the largest share: all of them at a tie.
+    /// The countries with the largest share: several at a tie.
     pub leaders: Vec<Country>,
-    /// Who held it before the cause, where that was somebody else.
+    /// The same before the cause, where it was different.
     pub previous_leaders: Vec<Country>,
-    /// Measures in force that bear on the value, by id.
+    /// The threats that count for the value, by id.
     pub threat_effects: Vec<ThreatEffect>,
-    /// What to know of the figures.
+    /// What to know about the figures.
     pub flags: Vec<Flag>,
     /// The report in force.
     pub report: ReportRef,
     /// When it happened: the entry's time, or the deadline that was due.
     pub event_time: Timestamp,
-    /// When the journal took the entry.
+    /// When the journal accepted the entry.
     pub journal_time: Timestamp,
-    /// The alert of the same episode before this one.
+    /// The sequence of the previous alert of the episode.
     pub previous: Option<u64>,
-    /// Whether a drill has a part in it.
+    /// Whether an exercise contributed to it.
     pub exercise: bool,
 }

@@ -1,40 +1,41 @@
-//! The dates of a measure, and where it stands on a day.
+//! The dates of a measure, and its status on a day.
 
 use super::Day;
 use super::threat::ThreatStatus;
 use serde::{Deserialize, Serialize};
 
-/// A time in which a measure is set aside: from its first day up to, not including, its last.
+/// A period in which a measure does not apply, half-open: from its first day up to, not including,
+/// `until`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suspension {
     /// First day of the suspension.
     pub from: Day,
-    /// First day after it; `None` where no end is set.
+    /// First day after the suspension; `None` where no end is set.
     pub until: Option<Day>,
 }
 
-/// The dates of a measure; days in UTC.
+/// The dates of a measure. Days are in UTC.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Calendar {
-    /// When it was announced; `None` while it is only spoken of.
+    /// Day of the announcement; `None` while not announced.
     pub announced: Option<Day>,
     /// First day in force; `None` while not set.
     pub effective: Option<Day>,
-    /// In order of their first day, apart from each other.
+    /// In order of their first day, without overlap.
     pub suspensions: Vec<Suspension>,
     /// First day no longer in force.
     pub removed: Option<Day>,
 }
 
-/// Why a calendar is none.
+/// Why dates contradict each other.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CalendarFault {
     /// In force before it was announced.
     #[error("date_effective {effective} is before date_announced {announced}")]
     EffectiveBeforeAnnounced {
-        /// As sent.
+        /// The date sent.
         effective: Day,
-        /// As sent.
+        /// The date sent.
         announced: Day,
     },
     /// Removed before it was announced or in force.
@@ -42,35 +43,35 @@ pub enum CalendarFault {
         "date_removed {removed} is before {what} {day}; a measure withdrawn before it took effect has no date_effective"
     )]
     RemovedBefore {
-        /// As sent.
+        /// The date sent.
         removed: Day,
-        /// Which date it must not be before.
+        /// The field it must not be before.
         what: &'static str,
-        /// That date.
+        /// The date of that field.
         day: Day,
     },
     /// A suspension that ends before it begins.
     #[error("suspensions[{at}]: until {until} is not after from {from}")]
     SuspensionBackwards {
-        /// Which, from 0.
+        /// Index of the suspension, from 0.
         at: usize,
-        /// As sent.
+        /// The date sent.
         from: Day,
-        /// As sent.
+        /// The date sent.
         until: Day,
     },
     /// Suspensions that overlap or are out of order.
-    #[error("suspensions[{at}] begins on {from}, before the one before it has ended")]
+    #[error("suspensions[{at}] begins on {from}, before the previous suspension ends")]
     SuspensionsOverlap {
-        /// Which, from 0.
+        /// Index of the suspension, from 0.
         at: usize,
-        /// As sent.
+        /// The date sent.
         from: Day,
     },
 }
 
 impl Calendar {
-    /// Every fault of the dates.
+    /// Every contradiction in the dates; empty where there is none.
     pub fn faults(&self) -> Vec<CalendarFault> {
         let mut faults = Vec::new();
         if let (Some(announced), Some(effective)) = (self.announced, self.effective)
@@ -104,7 +105,7 @@ impl Calendar {
         faults
     }
 
-    /// The status on a day, superseding apart.
+    /// The status on a day, without regard to `superseded_by`.
     pub fn status(&self, day: Day) -> ThreatStatus {
         let reached = |date: Option<Day>| date.is_some_and(|date| date <= day);
         let suspended = |s: &Suspension| s.from <= day && s.until.is_none_or(|until| day < until);
@@ -135,7 +136,8 @@ impl Calendar {
         Some(first)
     }
 
-    /// The day on which the suspension of a day ends, where one is set.
+    /// The day on which the suspension that covers `day` ends; `None` where none does, or no end is
+    /// set.
     pub fn resumes(&self, day: Day) -> Option<Day> {
         let covers = |s: &&Suspension| s.from <= day && s.until.is_none_or(|until| day < until);
         self.suspensions.iter().find(covers)?.until
@@ -185,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_calendar_of_2025_is_told_day_by_day() {
+    fn the_status_follows_the_dates_of_2025_day_by_day() {
         let usa = dates("2024-12-03", "2024-12-03", "2025-11-09", "2026-11-27", "");
         let october = dates("2025-10-09", "2025-11-08", "2025-11-07", "2026-11-10", "");
         let plan = dates("2025-06-10", "", "", "", "2026-02-25");
@@ -210,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_calendars_are_named() {
+    fn contradicting_dates_are_reported() {
         assert_eq!(dates("2025-01-02", "2025-01-01", "", "", "").faults().len(), 1);
         assert_eq!(dates("", "2025-02-01", "", "", "2025-01-01").faults().len(), 1);
         assert_eq!(

@@ -1,20 +1,20 @@
-//! The catalogue: `catalogue.csv`, read once.
+//! The catalogue of minerals, `catalogue.csv`, read once.
 //!
-//! A line is `slug,name,parent,aliases,hs_mining,hs_refining`. Aliases and codes are
-//! separated by `;`. Codes are subheadings of the Harmonized System, edition 2022, and those of earlier editions that it
-//! gave up and did not use again. Ores and concentrates are of mining, unwrought metal, oxides, compounds and ferro-alloys
-//! of refining; an element is of the stage at which its market is. A code of a group stands for all its members. Scrap
-//! and articles have no place here, for they are no part of either stage's production.
+//! A line is `slug,name,parent,aliases,hs_mining,hs_refining`. Aliases and codes are separated by
+//! `;`. Codes are subheadings of the Harmonized System, edition 2022, and those of earlier editions
+//! that it dropped and did not reuse. Ores and concentrates count as mining; unwrought metal,
+//! oxides, compounds and ferro-alloys as refining; an element as the stage of its market. A code of
+//! a group stands for all its members. Scrap and articles are left out: they are part of neither
+//! stage's production.
 
 use super::hs::HsCode;
 use super::market::{MarketKey, Stage};
-use super::mineral::{Mineral, fold};
+use super::mineral::{Mineral, normalize};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 const LINES: &str = include_str!("catalogue.csv");
 
-/// What is known of one mineral.
 pub(super) struct Commodity {
     pub(super) slug: String,
     pub(super) name: String,
@@ -23,11 +23,10 @@ pub(super) struct Commodity {
     pub(super) family: Vec<Mineral>,
 }
 
-/// All minerals, and the ways to find them.
 #[derive(Default)]
 pub(super) struct Catalogue {
     pub(super) commodities: Vec<Commodity>,
-    /// By folded slug, name and alias.
+    /// By normalized slug, name and alias.
     pub(super) by_name: BTreeMap<String, Mineral>,
     /// By mineral, mining before refining.
     pub(super) by_hs: BTreeMap<HsCode, Vec<MarketKey>>,
@@ -49,7 +48,7 @@ pub(super) static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
 });
 
 impl Catalogue {
-    /// A mineral's number is its place among all slugs, so that numbers are ordered as slugs are.
+    /// A mineral's number is its position among all slugs, so that numbers order as slugs do.
     fn add(&mut self, slugs: &[&str], [slug, name, parent, aliases, mining, refining]: [&str; 6]) {
         let number = |slug: &str| {
             let at = slugs.binary_search(&slug).expect("a parent is in the catalogue");
@@ -58,7 +57,7 @@ impl Catalogue {
         let mineral = number(slug);
         let parent = (!parent.is_empty()).then(|| number(parent));
         for known in [slug, name].into_iter().chain(parts(aliases)) {
-            let taken = self.by_name.insert(fold(known), mineral);
+            let taken = self.by_name.insert(normalize(known), mineral);
             assert!(taken.is_none_or(|other| other == mineral), "one name, one mineral: {known}");
         }
         for (stage, codes) in [(Stage::Mining, mining), (Stage::Refining, refining)] {
@@ -104,7 +103,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn every_line_of_the_catalogue_is_sound() {
+    fn every_line_of_the_catalogue_is_valid() {
         let mut reader = csv::Reader::from_reader(LINES.as_bytes());
         assert_eq!(
             reader.headers().unwrap().iter().collect::<Vec<_>>(),
@@ -114,7 +113,7 @@ mod tests {
         for record in reader.into_records() {
             let record = record.unwrap();
             let slug = &record[0];
-            assert!(slugs.insert(slug.to_owned()), "{slug} stands twice");
+            assert!(slugs.insert(slug.to_owned()), "{slug} is listed twice");
             assert!(slug.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{slug}");
             assert_eq!(Mineral::parse(slug).unwrap().slug(), slug);
             for column in [4, 5] {
@@ -134,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_that_stands_for_a_group_does_not_stand_for_its_members_once_more() {
+    fn a_code_of_a_group_is_not_repeated_for_its_members() {
         for (code, markets) in &CATALOGUE.by_hs {
             for one in markets {
                 for other in markets.iter().filter(|other| *other != one) {

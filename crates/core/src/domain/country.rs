@@ -1,11 +1,11 @@
-//! Countries: who supplies, who restricts, who buys.
+//! Countries: suppliers, imposers of measures, and buyers.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 
-/// Names that real files use and ISO 3166-1 does not: `name,alpha3`.
+/// Names that real files use and ISO 3166-1 does not have: `name,alpha3`.
 const ALIASES: &str = include_str!("country_aliases.csv");
 
 static BY_NAME: LazyLock<BTreeMap<String, Country>> = LazyLock::new(|| {
@@ -13,25 +13,27 @@ static BY_NAME: LazyLock<BTreeMap<String, Country>> = LazyLock::new(|| {
     for country in rust_iso3166::ALL {
         let code =
             Country::from_alpha3(country.alpha3).expect("ISO 3166-1 codes are three letters");
-        names.insert(fold(country.name), code);
+        names.insert(normalize(country.name), code);
     }
     for record in csv::Reader::from_reader(ALIASES.as_bytes()).into_records() {
         let record = record.expect("the bundled alias table is well-formed");
         let alpha3 = record.get(1).expect("every alias has a code");
         let code = Country::from_alpha3(alpha3).expect("every alias has a code of ISO 3166-1");
-        names.insert(fold(record.get(0).expect("every alias has a name")), code);
+        names.insert(normalize(record.get(0).expect("every alias has a name")), code);
     }
     names
 });
 
-/// A country of ISO 3166-1, held and shown as its alpha-3 code (`CHN`, `COD`, `USA`).
+/// A country of ISO 3166-1, stored and shown as its alpha-3 code (`CHN`, `COD`, `USA`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Country([u8; 3]);
 
 impl Country {
-    /// Reads an alpha-3 code, an alpha-2 code, or an English name or alias, in any case and with any spaces around.
+    /// Reads an alpha-3 code, an alpha-2 code, or an English name or alias, in any case, ignoring
+    /// blanks around it.
     ///
-    /// `None` for everything else; the European Union, "World total" and "Other countries" are no countries.
+    /// `None` for everything else, including the European Union, "World total" and "Other
+    /// countries".
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         match text.len() {
@@ -40,7 +42,7 @@ impl Country {
             3 => Self::from_alpha3(&text.to_ascii_uppercase()),
             _ => None,
         }
-        .or_else(|| BY_NAME.get(&fold(text)).copied())
+        .or_else(|| BY_NAME.get(&normalize(text)).copied())
     }
 
     /// Reads an alpha-3 code in capitals.
@@ -54,7 +56,7 @@ impl Country {
         std::str::from_utf8(&self.0).expect("made of ASCII letters only")
     }
 
-    /// The short English name people use: `China`, `DR Congo`, `United States`.
+    /// The short English name that people use: `China`, `DR Congo`, `United States`.
     pub fn name(&self) -> &'static str {
         match self.alpha3() {
             "COD" => "DR Congo",
@@ -87,10 +89,11 @@ impl Country {
         format!("{article}{}", self.name())
     }
 
-    /// The codes whose names or aliases are nearest to what was written, at most three; for error messages.
-    pub fn near(text: &str) -> Vec<String> {
-        let wanted = fold(text);
-        super::mineral::nearest(
+    /// The codes with the names or aliases most similar to a text, at most three; for error
+    /// messages.
+    pub fn similar_names(text: &str) -> Vec<String> {
+        let wanted = normalize(text);
+        super::mineral::most_similar(
             &wanted,
             BY_NAME.iter().map(|(name, code)| (name.as_str(), code.alpha3())),
         )
@@ -109,8 +112,9 @@ impl fmt::Debug for Country {
     }
 }
 
-/// Lower case, one plain space between words and for a hyphen, one kind of apostrophe, `and` for `&`.
-fn fold(name: &str) -> String {
+/// Lower case, one plain space between words and for a hyphen, one kind of apostrophe, `and` for
+/// `&`.
+fn normalize(name: &str) -> String {
     let name = name.to_lowercase().replace('’', "'").replace('&', " and ").replace('-', " ");
     name.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,26 +1,26 @@
-//! Which alerts somebody wants, and what of an alert decides that.
+//! Filters: which alerts a subscriber wants, and the fields of an alert that decide it.
 
 use super::alert::{Alert, Kind};
 use super::policy::{Destination, Level};
 use super::{Country, MarketKey, Mineral, Slug, Stage};
 use std::collections::BTreeSet;
 
-/// What of an alert filters look at.
+/// The fields of an alert that filters read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facets {
     /// What happened.
     pub kind: Kind,
-    /// The gravest of the levels now, before and possible.
+    /// The highest of the levels now, before and possible.
     pub level: Option<Level>,
-    /// By which rule.
+    /// The rule's name.
     pub rule: Slug,
-    /// Of which market.
+    /// The market.
     pub market: MarketKey,
-    /// For whom; `None` where the metric does not react to measures.
+    /// The buyer; `None` where the metric does not react to measures.
     pub destination: Option<Destination>,
-    /// Leaders, imposing countries and the metric's countries, sorted, each once.
+    /// Leaders, imposing countries and the metric's countries; sorted, each once.
     pub countries: Vec<Country>,
-    /// Whether a drill has a part in it.
+    /// Whether an exercise contributed to it.
     pub exercise: bool,
 }
 
@@ -41,41 +41,41 @@ impl From<&Alert> for Facets {
     }
 }
 
-/// Whether drills are wanted.
+/// Whether alerts of exercises pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Exercises {
-    /// No drills.
+    /// Only real alerts.
     #[default]
     Exclude,
-    /// Drills too.
+    /// Real alerts and those of exercises.
     Include,
-    /// Drills only.
+    /// Only alerts of exercises.
     Only,
 }
 
-/// Which alerts are wanted: an empty list wants all; an alert must pass every list.
+/// Which alerts pass: those that pass every list. An empty list passes all.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Filter {
     /// Minerals and groups; a group stands for all its parts.
     pub minerals: BTreeSet<Mineral>,
     /// Stages.
     pub stages: BTreeSet<Stage>,
-    /// Countries that lead, impose or are what the metric is about.
+    /// Countries that lead, impose a measure, or are named by the metric.
     pub countries: BTreeSet<Country>,
-    /// Destinations; alerts of metrics that have none pass.
+    /// Destinations; alerts of metrics without a destination pass.
     pub destinations: BTreeSet<Destination>,
-    /// Rules.
+    /// Names of rules.
     pub rules: BTreeSet<Slug>,
-    /// The least level, now, before or possible; notices have none.
+    /// The lowest level now, before or possible; notices have none and do not pass.
     pub minimum_level: Option<Level>,
-    /// Kinds.
+    /// Kinds of alerts.
     pub kinds: BTreeSet<Kind>,
-    /// Whether drills are wanted.
+    /// Whether alerts of exercises pass.
     pub exercises: Exercises,
 }
 
 impl Filter {
-    /// Whether an alert with these facets is wanted.
+    /// Whether an alert with these facets passes.
     pub fn wants(&self, facets: &Facets) -> bool {
         fn any<T: Ord>(wanted: &BTreeSet<T>, has: &T) -> bool {
             wanted.is_empty() || wanted.contains(has)

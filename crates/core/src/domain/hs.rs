@@ -1,4 +1,4 @@
-//! Codes of the Harmonized System, by which customs name what is traded.
+//! Codes of the Harmonized System, by which customs classify goods.
 
 use super::catalogue::CATALOGUE;
 use super::market::MarketKey;
@@ -15,15 +15,15 @@ impl HsCode {
 
     /// Reads `811292` or `8112.92`; of the longer code of a national tariff, its first six digits.
     ///
-    /// `None` for everything else, chapters and headings among it: they are not precise enough.
+    /// `None` for everything else, including chapters and headings, which are not precise enough.
     pub fn parse(text: &str) -> Option<Self> {
         let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_digit).collect();
         plain.then_some(Self(digits.get(..6)?.try_into().ok()?))
     }
 
-    /// What is traded under it: every mineral of the catalogue with its stage. Empty where there is none; several where
-    /// the code is not precise enough to tell them apart (8112.92: gallium, germanium, indium, niobium, vanadium).
+    /// The markets of the goods under this code. Empty where the catalogue has none; several where
+    /// the code covers several minerals (8112.92: gallium, germanium, indium, niobium, vanadium).
     pub fn markets(self) -> &'static [MarketKey] {
         CATALOGUE.by_hs.get(&self).map_or(&[], Vec::as_slice)
     }
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_has_six_digits_and_points_do_not_count() {
+    fn a_code_has_six_digits_and_points_are_ignored() {
         for text in ["811292", "8112.92", "8112.92.10", "8112929000"] {
             assert_eq!(HsCode::parse(text).unwrap().to_string(), "811292", "{text}");
         }
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_traded_under_a_code_is_known_by_mineral_and_stage() {
+    fn a_code_gives_its_markets() {
         let check = |code: &str, expected: &[&str]| {
             let markets = HsCode::parse(code).unwrap().markets();
             let shown: Vec<String> =

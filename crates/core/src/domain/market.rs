@@ -1,4 +1,4 @@
-//! Markets and the supply reports that say who holds how much of them.
+//! Markets, and the supply reports that state the shares of countries in them.
 
 use super::named::named;
 use super::{Country, Day, Mineral, Ppm, Slug};
@@ -7,21 +7,22 @@ use std::fmt;
 use std::sync::Arc;
 
 named! {
-    /// A step of the supply chain. Capacity is not production, and reserves are neither.
+    /// A stage of the supply chain. Capacity is not production, and reserves are neither.
     pub enum Stage {
         /// Extraction (European Commission), mine production (USGS).
         Mining = "mining",
-        /// Processing (European Commission); refinery, smelter, primary and plant production (USGS).
+        /// Processing (European Commission); refinery, smelter, primary and plant production
+        /// (USGS).
         Refining = "refining",
     }
 }
 
-/// One market: a mineral at a stage.
+/// A market: one mineral at one stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MarketKey {
-    /// What is supplied.
+    /// The mineral.
     pub mineral: Mineral,
-    /// At which step.
+    /// The stage.
     pub stage: Stage,
 }
 
@@ -31,7 +32,7 @@ impl fmt::Display for MarketKey {
     }
 }
 
-/// What a report is about: a year, a quarter or a month. Ordered by its last day.
+/// The period a report covers: a year, a quarter or a month. Ordered by its end, then by its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Period {
     /// `2025`
@@ -68,7 +69,8 @@ impl Period {
         }
     }
 
-    /// Year and month after the last day; the newest period has the greatest end, and of those the latest start.
+    /// Year and month of the end, then the month of the start: the newest period has the latest
+    /// end, and of those the latest start.
     fn order(self) -> (i16, i8, i8) {
         match self {
             Self::Year(year) => (year, 12, 1),
@@ -101,17 +103,18 @@ impl fmt::Display for Period {
 }
 
 named! {
-    /// What a reader of a market should know about the figures in force.
+    /// What a reader should know about the figures in force.
     pub enum Flag {
         /// At least one row is an estimate of the source.
         Estimated = "estimated",
-        /// At least one country's figure is withheld: the country supplies, how much is not published.
+        /// At least one country's figure is withheld: the country supplies, how much is not
+        /// published.
         Withheld = "withheld",
         /// The rows do not add up to the total that the source publishes.
         TotalDiffers = "total_differs",
         /// The shares add up to more than the whole (at most 102 %, for rounding in the source).
         AboveWhole = "above_whole",
-        /// The report is older than the rule allows; never a report's own flag.
+        /// The report is older than the rule allows; never a flag of the report itself.
         Stale = "stale",
     }
 }
@@ -127,42 +130,43 @@ pub enum Denominator {
     Shares,
 }
 
-/// What one row says of its country.
+/// The figure of one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Figure {
     /// A quantity, in thousandths of the report's unit.
     QuantityMilli(u64),
     /// A share of the market.
     Share(Ppm),
-    /// The country supplies, but the source does not say how much. Never zero.
+    /// The country supplies, but the source does not publish how much. Never zero.
     Withheld,
 }
 
-/// A row as a source gives it, before shares are computed.
+/// A row as the source gives it, before shares are computed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportDraftRow {
     /// The supplier.
     pub country: Country,
-    /// How much.
+    /// Its figure.
     pub figure: Figure,
     /// Whether the source calls it an estimate.
     pub estimated: bool,
 }
 
-/// A report as a source gives it; [`Report::parse`] makes a report of it.
+/// A report as the source gives it; [`Report::parse`] checks it and computes the shares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportDraft {
-    /// What it is about.
+    /// The market.
     pub market: MarketKey,
-    /// Who says so, such as `USGS`.
+    /// The source, such as `USGS`.
     pub source: Slug,
-    /// For when.
+    /// The period it covers.
     pub period: Period,
-    /// When this version was released; a later vintage of the same period replaces an earlier one.
+    /// The day this version was released; a later vintage of the same period replaces an earlier
+    /// one.
     pub vintage: Day,
     /// Unit of the quantities, such as `metric tons`; empty where the source gives shares.
     pub unit: Arc<str>,
-    /// One row a country.
+    /// At most one row per country.
     pub rows: Vec<ReportDraftRow>,
     /// "Other countries", in the form of the rows; never `Withheld`.
     pub residual: Option<Figure>,
@@ -170,46 +174,46 @@ pub struct ReportDraft {
     pub denominator: Denominator,
     /// The total that the source publishes, in thousandths of the unit.
     pub published_total_milli: Option<u64>,
-    /// Where it can be read.
+    /// The address of the publication.
     pub url: Arc<str>,
 }
 
-/// Why a draft is no report; `row` counts from 0.
+/// Why a draft is not a valid report. `row` is the index of the row, from 0.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReportFault {
-    /// A report says something of at least one country.
+    /// There are no rows.
     #[error("a report needs at least one row")]
     Empty,
     /// More rows than there are countries.
     #[error("{0} rows; at most {rows} are allowed", rows = Report::ROWS_MAX)]
     TooManyRows(usize),
     /// The same country twice.
-    #[error("{country} stands in row {first} already; one row a country")]
+    #[error("{country} is already in row {first}; one row per country is allowed")]
     Repeated {
-        /// The later row.
+        /// Index of the later row.
         row: usize,
-        /// The earlier row.
+        /// Index of the earlier row.
         first: usize,
         /// The country of both.
         country: Country,
     },
-    /// Shares among quantities or the other way round.
+    /// Shares and quantities are mixed.
     #[error("a report holds quantities or shares, not both")]
     Mixed {
-        /// The first row of another form than the denominator asks for; `None` for the residual.
+        /// Index of the first row that does not fit the denominator; `None` for the residual.
         row: Option<usize>,
     },
-    /// A published total is declared as denominator but not given.
+    /// The published total is declared as denominator but missing.
     #[error("the denominator is the published total, but none is given")]
     NoTotal,
-    /// Nothing to be a part of.
-    #[error("the rows add up to nothing, so there are no shares")]
+    /// The denominator is zero.
+    #[error("the rows add up to zero, so shares cannot be computed")]
     Zero,
-    /// More than rounding can explain.
-    #[error("the shares add up to {sum_permyriad_text}; at most 102.00 % is accepted")]
+    /// The shares add up to more than rounding can explain.
+    #[error("the shares add up to {sum_percent}; at most 102.00 % is accepted")]
     AboveWhole {
         /// The sum in per cent, with two decimals.
-        sum_permyriad_text: String,
+        sum_percent: String,
     },
 }
 
@@ -218,7 +222,7 @@ pub enum ReportFault {
 pub struct ReportRow {
     /// The supplier.
     pub country: Country,
-    /// Its part of the market; `None` where withheld.
+    /// Its share of the market; `None` where withheld.
     pub share: Option<Ppm>,
     /// The quantity in thousandths of the unit, where the source gives quantities.
     pub quantity_milli: Option<u64>,
@@ -244,15 +248,16 @@ pub struct Report {
 }
 
 impl Report {
-    /// The most rows a report can have: all countries of ISO 3166-1.
+    /// The maximum number of rows: all countries of ISO 3166-1.
     pub const ROWS_MAX: usize = 249;
-    /// The most that shares may add up to, in ppm: published shares are rounded, the European Commission's up to 101.8 %.
+    /// The maximum sum of the shares, in ppm: published shares are rounded, the European
+    /// Commission's add up to 101.8 %.
     pub const SUM_PPM_MAX: u64 = 1_020_000;
 
-    /// Computes the shares, rounded half up to whole ppm, once and for all.
+    /// Checks a draft and computes its shares, rounded half up to whole ppm.
     ///
-    /// The residual is what no named country accounts for: the "other countries" row, or the whole less the named
-    /// shares where that is more.
+    /// The residual is the "other countries" row, or the whole minus the named shares where that is
+    /// more.
     ///
     /// # Errors
     ///
@@ -269,8 +274,8 @@ impl Report {
         let other = draft.residual.map_or(0, |figure| part(figure, sums.denominator));
         if named.saturating_add(other) > Self::SUM_PPM_MAX {
             let sum = named.saturating_add(other) / 100;
-            let sum_permyriad_text = format!("{}.{:02} %", sum / 100, sum % 100);
-            return Err(vec![ReportFault::AboveWhole { sum_permyriad_text }]);
+            let sum_percent = format!("{}.{:02} %", sum / 100, sum % 100);
+            return Err(vec![ReportFault::AboveWhole { sum_percent }]);
         }
         let missing = match draft.denominator {
             Denominator::Shares => 1_000_000_u64.saturating_sub(named),
@@ -316,22 +321,22 @@ impl Report {
         flags
     }
 
-    /// What it is about.
+    /// The market.
     pub fn market(&self) -> MarketKey {
         self.market
     }
 
-    /// Who says so.
+    /// The source.
     pub fn source(&self) -> &Slug {
         &self.source
     }
 
-    /// For when.
+    /// The period it covers.
     pub fn period(&self) -> Period {
         self.period
     }
 
-    /// When this version was released.
+    /// The day this version was released.
     pub fn vintage(&self) -> Day {
         self.vintage
     }
@@ -346,12 +351,12 @@ impl Report {
         &self.rows
     }
 
-    /// What no named country accounts for.
+    /// The residual: the share that the source does not attribute to a country.
     pub fn residual(&self) -> Ppm {
         self.residual
     }
 
-    /// "Other countries" as the source gives it.
+    /// The "other countries" row as the source gives it.
     pub fn other(&self) -> Option<Figure> {
         self.other
     }
@@ -366,17 +371,17 @@ impl Report {
         self.published_total_milli
     }
 
-    /// What a reader should know.
+    /// What a reader should know about the figures.
     pub fn flags(&self) -> &[Flag] {
         &self.flags
     }
 
-    /// Where it can be read; may be empty.
+    /// The address of the publication; may be empty.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The share of a country: `None` where it has no row or its figure is withheld.
+    /// The share of a country; `None` where it has no row or its figure is withheld.
     pub fn share(&self, country: Country) -> Option<Ppm> {
         let at = self.rows.binary_search_by_key(&country, |row| row.country).ok()?;
         self.rows.get(at)?.share
@@ -466,7 +471,8 @@ fn quantity(figure: Figure) -> Option<u64> {
     }
 }
 
-/// The part of a denominator in ppm; may be above the whole where the published total is too small.
+/// A figure as part of the denominator, in ppm; above the whole where the published total is too
+/// small.
 fn part(figure: Figure, denominator: u64) -> u64 {
     match figure {
         Figure::QuantityMilli(milli) => ratio(milli, denominator),

@@ -1,18 +1,19 @@
-//! Minerals: the catalogue of commodities, their aliases and their groups.
+//! Minerals: commodities of the catalogue, their aliases and their groups.
 
 use super::catalogue::{CATALOGUE, Commodity};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
-/// A commodity of the catalogue; shown, sent and persisted as its slug (`gallium`, `rare_earths_magnet`), and ordered by it:
-/// the number is the slug's place among all.
+/// A mineral of the catalogue. Shown, sent and persisted as its slug (`gallium`,
+/// `rare_earths_magnet`), and ordered by it: the number is the slug's position among all.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mineral(pub(super) u16);
 
 impl Mineral {
-    /// Reads a slug, a name or an alias ("REE"), in any case, with blanks, hyphens or underscores between words.
+    /// Reads a slug, a name or an alias ("REE"), in any case, with blanks, hyphens or underscores
+    /// between words.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::of_slug(text).or_else(|| CATALOGUE.by_name.get(&fold(text)).copied())
+        Self::of_slug(text).or_else(|| CATALOGUE.by_name.get(&normalize(text)).copied())
     }
 
     fn of_slug(slug: &str) -> Option<Self> {
@@ -31,12 +32,12 @@ impl Mineral {
         &self.commodity().slug
     }
 
-    /// The name people read: `rare earths`.
+    /// The name that people read: `rare earths`.
     pub fn name(self) -> &'static str {
         &self.commodity().name
     }
 
-    /// The group this is part of, if any: `rare_earths_magnet` is part of `rare_earths`.
+    /// The group it is part of, if any: `rare_earths_magnet` is part of `rare_earths`.
     pub fn parent(self) -> Option<Self> {
         self.commodity().parent
     }
@@ -51,9 +52,12 @@ impl Mineral {
         self == group || self.parent().is_some_and(|parent| parent.is_within(group))
     }
 
-    /// The names nearest to what was written, at most three; for error messages.
-    pub fn near(text: &str) -> Vec<String> {
-        nearest(&fold(text), CATALOGUE.by_name.iter().map(|(name, id)| (name.as_str(), id.slug())))
+    /// The slugs with the names most similar to a text, at most three; for error messages.
+    pub fn similar_names(text: &str) -> Vec<String> {
+        most_similar(
+            &normalize(text),
+            CATALOGUE.by_name.iter().map(|(name, id)| (name.as_str(), id.slug())),
+        )
     }
 
     fn commodity(self) -> &'static Commodity {
@@ -89,9 +93,10 @@ impl<'de> Deserialize<'de> for Mineral {
     }
 }
 
-/// The nearest of `known` (folded name, what to show) to a folded text: those at the least distance, at most three,
-/// without repeats. Whatever differs in more than a third of its letters is noise.
-pub(super) fn nearest<'a>(
+/// The most similar of `known` (normalized name, what to show) to a normalized text: those at the
+/// least edit distance, at most three, each once. Names that differ in more than a third of the
+/// letters are left out.
+pub(super) fn most_similar<'a>(
     wanted: &str,
     known: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Vec<String> {
@@ -113,7 +118,7 @@ pub(super) fn nearest<'a>(
 }
 
 /// Lower case, words joined by underscores.
-pub(super) fn fold(name: &str) -> String {
+pub(super) fn normalize(name: &str) -> String {
     let words: Vec<String> = name
         .split(|c: char| c.is_whitespace() || c == '-' || c == '_')
         .filter(|word| !word.is_empty())
@@ -141,8 +146,9 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_answered_with_the_nearest_known_ones() {
-        let check = |text: &str, near: &[&str]| assert_eq!(Mineral::near(text), near, "{text}");
+    fn an_unknown_name_suggests_the_most_similar_ones() {
+        let check =
+            |text: &str, near: &[&str]| assert_eq!(Mineral::similar_names(text), near, "{text}");
         check("galium", &["gallium"]);
         check("Rare earth elemnts", &["rare_earths"]);
         check("natural grafite", &["graphite_natural"]);

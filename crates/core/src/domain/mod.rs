@@ -1,16 +1,17 @@
-//! What we talk about: values, parsed once.
+//! The domain: the values that all other code works with, made only by parsing.
 //!
 //! ```text
-//! country, mineral, share ── what a fact is made of; hs ── what customs call a mineral
-//! market  ── a (mineral, stage) and the supply reports of it
-//! threat  ── an export-control measure and its calendar
-//! rule    ── a threshold; policy ── all rules, weights, blocs and sources in force
-//! update  ── what a feed says; entry ── what the journal holds
-//! alert   ── what a subscriber hears
+//! country, mineral, share   the elements of a fact; hs: how customs classify minerals
+//! market                    a (mineral, stage) and its supply reports
+//! threat                    an export-control measure; calendar: its dates
+//! rule                      a threshold; policy: all rules, weights, blocs and sources in force
+//! update                    what a feed publishes and the journal holds
+//! alert                     what a subscriber receives; filter: which alerts; sentence: as text
+//! slug, time                names, positions and instants
 //! ```
 //!
-//! Every type here can only be made by parsing, so that code behind the edge never checks twice.
-//! Nothing here reads a clock, draws a random number, uses a float, or does I/O.
+//! Every type can only be made by parsing, so that code behind the edge never checks twice. Nothing
+//! here reads a clock, draws a random number, uses a float, or does I/O.
 
 pub mod alert;
 pub mod calendar;

@@ -1,6 +1,7 @@
 //! Enums whose variants have a stable name in configuration, on the command line and in sentences.
 
-/// Declares an enum with `ALL`, `name`, `parse` and `Display`; serialised by position, so variants are only appended.
+/// Declares an enum with `ALL`, `name`, `parse`, `allowed` and `Display`. Serialized by position,
+/// so variants are only appended.
 macro_rules! named {
     ($(#[$meta:meta])* $vis:vis enum $enum:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)+ }) => {
         $(#[$meta])*

@@ -1,4 +1,4 @@
-//! The policy in force: rules, weights, blocs and the order of sources. Adopted by a journal entry.
+//! Policies: rules, weights, blocs and the order of sources. A journal entry adopts them.
 
 use super::named::named;
 use super::rule::Rule;
@@ -19,7 +19,7 @@ pub enum Jurisdiction {
 }
 
 impl Jurisdiction {
-    /// Reads a country (as [`Country::parse`]) or else the name of a bloc, which is in capitals.
+    /// Reads a country (like [`Country::parse`]), or else the name of a bloc, which is in capitals.
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(country) = Country::parse(text) {
             return Some(Self::Country(country));
@@ -37,14 +37,14 @@ impl fmt::Display for Jurisdiction {
     }
 }
 
-/// The buyer's point of view. Destinations are never suppliers.
+/// The buyer for whom measures count. Destinations are never suppliers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Destination {
     /// Only measures that reach every destination count.
     All,
-    /// A measure that reaches anyone counts.
+    /// Measures that reach any destination count.
     Any,
-    /// A measure that reaches the country, or any member of the bloc, counts.
+    /// Measures that reach the country, or any member of the bloc, count.
     Jurisdiction(Jurisdiction),
 }
 
@@ -64,7 +64,7 @@ impl fmt::Display for Destination {
         match self {
             Self::All => f.write_str("all"),
             Self::Any => f.write_str("any"),
-            Self::Jurisdiction(place) => place.fmt(f),
+            Self::Jurisdiction(one) => one.fmt(f),
         }
     }
 }
@@ -74,7 +74,8 @@ impl fmt::Display for Destination {
 pub struct Blocs(pub BTreeMap<Slug, BTreeSet<Country>>);
 
 impl Blocs {
-    /// Whether a name can be a bloc's: capitals, digits, `_` and `-`, no country, not `ALL` or `ANY`.
+    /// Whether a name can be a bloc's: capitals, digits, `_` and `-`; not a country, `ALL` or
+    /// `ANY`.
     pub fn may_be_named(name: &Slug) -> bool {
         let text = name.as_str();
         let plain = text.bytes().all(|b| !b.is_ascii_lowercase() && b != b'.');
@@ -91,9 +92,9 @@ impl Blocs {
         self.0.get(name).into_iter().flatten().copied()
     }
 
-    /// Whether a place is the country or has it as member.
-    pub fn covers(&self, place: &Jurisdiction, country: Country) -> bool {
-        match place {
+    /// Whether a jurisdiction is the country or has it as a member.
+    pub fn covers(&self, jurisdiction: &Jurisdiction, country: Country) -> bool {
+        match jurisdiction {
             Jurisdiction::Country(one) => *one == country,
             Jurisdiction::Bloc(name) => {
                 self.0.get(name).is_some_and(|members| members.contains(&country))
@@ -102,34 +103,35 @@ impl Blocs {
     }
 }
 
-/// Everything that decides about alerts besides the facts. Persisted.
+/// Everything besides the facts that decides which alerts are emitted. Persisted.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Policy {
     /// The rules, by name; names are unique.
     pub rules: Vec<Rule>,
     /// Named groups of destinations.
     pub blocs: Blocs,
-    /// Which source's report is in force where several speak: the first listed. Unlisted ones come after; of those, and of
-    /// several reports of one source, the newest period is.
+    /// The order of sources. Of several sources' reports, that of the first source listed is in
+    /// force; unlisted sources rank last. Of equal rank, the newest period is in force.
     pub sources: Vec<Slug>,
-    /// The trade weight of every kind of measure that moves an index.
+    /// The trade weight t of every kind of measure that moves an index.
     pub weights: BTreeMap<Measure, Weight>,
-    /// Governance weights, for `hhi_wgi_t`; a country that is not here is unknown.
+    /// Governance weights, for `hhi_wgi_t`; a country that is missing is unknown.
     pub wgi: BTreeMap<Country, Wgi>,
-    /// A threat that moves no index is told on markets of which the imposing country holds at least this; `None`: never.
+    /// Threats that do not move an index emit notices for markets in which the imposing country
+    /// holds at least this share; `None` for no notices.
     pub notice_share_min: Option<Ppm>,
 }
 
 impl Policy {
-    /// What stands for the rule in notices; no rule can have this name.
+    /// The rule's name in notices; no rule can have it.
     pub const NOTICE: &str = "notice";
 
-    /// The trade weight of a kind of measure.
+    /// The trade weight of a kind of measure; 1 where none is set.
     pub fn weight(&self, measure: Measure) -> Weight {
         self.weights.get(&measure).copied().unwrap_or_default()
     }
 
-    /// The weights to use where none are configured, ours; the European Commission applied 1.0 to 1.5 in 2023.
+    /// The default trade weights (ours); the European Commission applied 1.0 to 1.5 in 2023.
     pub fn default_weights() -> BTreeMap<Measure, Weight> {
         let weigh = |permille| Weight::from_permille(permille).expect("between 1.0 and 3.0");
         Measure::ALL
@@ -152,16 +154,16 @@ impl Policy {
             .collect()
     }
 
-    /// Where a source stands in the order: smaller is preferred.
+    /// A source's rank in the order: lower is preferred.
     pub fn source_rank(&self, source: &Slug) -> usize {
         self.sources.iter().position(|one| one == source).unwrap_or(self.sources.len())
     }
 }
 
 named! {
-    /// How grave a crossing is.
+    /// The level of an alert, in increasing order.
     pub enum Level {
-        /// Look at it.
+        /// Observe.
         Watch = "watch",
         /// Prepare.
         Warning = "warning",

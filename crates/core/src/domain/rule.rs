@@ -1,4 +1,5 @@
-//! Rules: which metric, of which markets, for whom, and from which value on it is worth an alert.
+//! Rules: the metric, the markets and buyers it is computed for, and the values that raise an
+//! alert.
 
 use super::policy::{Destination, Level};
 use super::share::{Amount, Unit};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// A measure of concentration; see each variant for its definition and source.
+/// A measure of concentration or restriction; each variant states its definition and source.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Metric {
     /// The largest named share (OECD, IEA, BGS).
@@ -21,27 +22,29 @@ pub enum Metric {
     GroupShare(Vec<Country>),
     /// Herfindahl-Hirschman index, 10⁴·Σ s², as an interval (US DOJ/FTC merger guidelines).
     Hhi,
-    /// Trade-adjusted HHI, 10⁴·Σ s²·t, governance weight 1 (European Commission criticality method, 2017 onward).
+    /// Trade-adjusted HHI, 10⁴·Σ s²·t, with governance weight 1 (European Commission criticality
+    /// method, 2017 onward).
     HhiT,
-    /// The share of countries with a measure in force toward the destination (ours, from IEA and OECD usage).
+    /// The share of countries with a measure in force toward the destination (ours, from IEA and
+    /// OECD usage).
     RestrictedShare,
     /// 1 − restricted share.
     AvailableShare,
     /// 1 − largest named share (IEA); does not react to measures.
     NMinus1,
-    /// Governance- and trade-weighted HHI, Σ s²·WGI·t on the scale of 0 to 10 (European Commission criticality method). A
-    /// country without a governance weight in the policy is unknown: it counts with the best at the lower bound and with
-    /// the worst at the upper.
+    /// Governance- and trade-weighted HHI, Σ s²·WGI·t on the scale of 0 to 10 (European Commission
+    /// criticality method). A country without a governance weight in the policy is unknown: it
+    /// counts with the best weight at the lower bound and with the worst at the upper.
     HhiWgiT,
-    /// `hhi_t` once more, counting also measures that are announced and not yet in force, and suspended ones that come back
-    /// on a date (ours).
+    /// `hhi_t` counting also measures that are announced and not yet in force, and suspended ones
+    /// with a date of resumption (ours).
     AnnouncedHhiT,
-    /// `restricted_share` once more, counting as [`Self::AnnouncedHhiT`] does (ours).
+    /// `restricted_share` counting measures as [`Self::AnnouncedHhiT`] does (ours).
     AnnouncedRestrictedShare,
 }
 
 impl Metric {
-    /// The names that configuration takes.
+    /// The names that configuration accepts.
     pub const ALLOWED: &str = "top1_share, cr3, country_share, group_share, hhi, hhi_t, restricted_share, available_share, n_minus_1, hhi_wgi_t, announced_hhi_t, announced_restricted_share";
 
     /// The stable name, without the countries of `country_share` and `group_share`.
@@ -62,7 +65,7 @@ impl Metric {
         }
     }
 
-    /// What its amounts count.
+    /// The unit of its amounts.
     pub fn unit(&self) -> Unit {
         match self {
             Self::Hhi | Self::HhiT | Self::AnnouncedHhiT => Unit::Points,
@@ -101,12 +104,12 @@ impl Metric {
         }
     }
 
-    /// Whether it counts what is announced or comes back on a date as well.
+    /// Whether it also counts measures that are announced, or suspended until a known date.
     pub fn counts_announced(&self) -> bool {
         matches!(self, Self::AnnouncedHhiT | Self::AnnouncedRestrictedShare)
     }
 
-    /// The countries that it asks for by name.
+    /// The countries that it names.
     pub fn countries(&self) -> &[Country] {
         match self {
             Self::CountryShare(country) => std::slice::from_ref(country),
@@ -137,90 +140,94 @@ impl fmt::Display for Metric {
     }
 }
 
-/// From when on a level is up, and when it is down again.
+/// The values at which a level is raised and reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Threshold {
-    /// Which level.
+    /// The level.
     pub level: Level,
-    /// Raised when the certain bound of the value reaches this.
+    /// Raised when the lower bound of the value reaches this (the upper bound, for a falling
+    /// metric).
     pub raise: Amount,
-    /// Reset when the other bound has passed this; between the two the state stays as it was.
+    /// Reset when the other bound is past this. Between the two the level stays as it was.
     pub reset: Amount,
 }
 
-/// A configured threshold. Persisted.
+/// A rule: one metric and its thresholds. Persisted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// Unique in its policy.
     pub name: Slug,
-    /// What is measured.
+    /// The metric.
     pub metric: Metric,
-    /// Of which minerals and all parts of them; empty means all.
+    /// The minerals it covers, with all their parts; empty means all.
     pub minerals: Vec<Mineral>,
-    /// At which stages; empty means all.
+    /// The stages it covers; empty means all.
     pub stages: Vec<Stage>,
-    /// For whom, one alert each; exactly one, `all`, for a metric that does not react to measures.
+    /// The buyers, each evaluated separately; exactly one, `all`, for a metric that does not react
+    /// to measures.
     pub destinations: Vec<Destination>,
-    /// Which kinds of measures count; empty means every kind that moves an index.
+    /// The kinds of measures that count; empty means every kind that moves an index.
     pub measures: BTreeSet<Measure>,
     /// One to three, in order of their level.
     pub thresholds: Vec<Threshold>,
     /// How long a level must hold before it is raised, in milliseconds.
     pub for_ms: u64,
-    /// How long a level must be past its reset value before it is taken down, in milliseconds.
+    /// How long the value must be past the reset value before a level is cleared, in milliseconds.
     pub keep_ms: u64,
-    /// How sure publishers of threats must be to count; empty means any.
+    /// The confidences of threats that count; empty means all.
     pub confidence: BTreeSet<Confidence>,
     /// How long after its release a report is stale, in milliseconds; `None` for never.
     pub max_age_ms: Option<u64>,
-    /// When a level that comes and goes is told as flapping; `None` for never.
+    /// When a level counts as flapping; `None` for never.
     pub flapping: Option<Flapping>,
 }
 
-/// From when on a level that comes and goes is told once as flapping, and then held at the gravest level it had.
+/// When a level changes too often. One flapping alert is emitted, and the level is held at the
+/// highest it had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flapping {
-    /// More changes of the level than this are flapping, 1 to [`Self::CHANGES_MAX`].
+    /// More changes of the level than this are flapping; 1 to [`Self::CHANGES_MAX`].
     pub changes: u8,
-    /// Within this time, in milliseconds; as long without a change ends it.
+    /// The period in which they are counted, in milliseconds. A period of this length without a
+    /// change ends it.
     pub within_ms: u64,
 }
 
 impl Flapping {
-    /// The most changes that can be remembered.
+    /// The maximum number of changes that can be counted.
     pub const CHANGES_MAX: u8 = 32;
 }
 
-/// Why the thresholds of a rule do not fit each other.
+/// Why the thresholds of a rule contradict each other.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ThresholdFault {
     /// No level, or one twice, or out of order.
     #[error("levels must be one to three of watch, warning, critical, each once and in this order")]
     Levels,
-    /// A reset value on the wrong side.
+    /// A reset value on the wrong side of the raise value.
     #[error("{0}: the reset value must not be beyond the raise value")]
     ResetBeyondRaise(Level),
-    /// A graver level that is easier to reach.
+    /// A higher level that is easier to reach than a lower one.
     #[error(
-        "{0}: the raise and reset values of a graver level must not be easier to reach than those before"
+        "{0}: the raise and reset values must not be easier to reach than those of the level before"
     )]
     Unordered(Level),
 }
 
 impl Rule {
-    /// Whether the rule looks at a market.
+    /// Whether the rule covers a market.
     pub fn covers(&self, market: MarketKey) -> bool {
         let mineral = self.minerals.is_empty()
             || self.minerals.iter().any(|group| market.mineral.is_within(*group));
         mineral && (self.stages.is_empty() || self.stages.contains(&market.stage))
     }
 
-    /// When a report released on a day goes stale; `None` for never.
+    /// When a report released on a day becomes stale; `None` for never.
     pub fn stale_at(&self, vintage: Day) -> Option<Timestamp> {
         self.max_age_ms.map(|age| vintage.start().plus_millis(age))
     }
 
-    /// Every fault of the thresholds.
+    /// Every contradiction in the thresholds; empty where there is none.
     pub fn threshold_faults(&self) -> Vec<ThresholdFault> {
         let mut faults = Vec::new();
         let sign = if self.metric.is_falling() { -1 } else { 1 };

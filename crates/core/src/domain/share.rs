@@ -1,4 +1,4 @@
-//! Shares and the exact integers that metrics are made of.
+//! Shares, weights, and the exact integers that metrics are made of.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -10,9 +10,9 @@ use std::fmt;
 pub struct Ppm(u32);
 
 impl Ppm {
-    /// The whole.
+    /// The whole market.
     pub const ONE: Self = Self(1_000_000);
-    /// Nothing.
+    /// No share.
     pub const ZERO: Self = Self(0);
 
     /// From parts per million; `None` above 1,000,000.
@@ -25,7 +25,7 @@ impl Ppm {
         self.0
     }
 
-    /// What is missing to the whole.
+    /// The rest of the whole.
     #[must_use]
     pub fn complement(self) -> Self {
         Self(Self::ONE.0.saturating_sub(self.0))
@@ -40,7 +40,8 @@ impl fmt::Display for Ppm {
     }
 }
 
-/// A trade weight t in thousandths, 1,000 to 3,000: how much a country's measures weigh in `hhi_t`.
+/// A trade weight t in thousandths, 1,000 to 3,000: how much a country's measures increase its
+/// contribution to `hhi_t`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Weight(u16);
 
@@ -78,22 +79,22 @@ impl fmt::Display for Weight {
     }
 }
 
-/// What an [`Amount`] counts.
+/// The unit of an [`Amount`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Unit {
     /// Shares: one is 10⁻⁶ of the market.
     Share,
-    /// HHI points on the scale of 0 to 10,000 (and beyond, with trade weights): one is 10⁻¹¹ of a point,
-    /// which is what the square of one ppm times one thousandth of a weight amounts to.
+    /// HHI points on the scale of 0 to 10,000 (and beyond, with trade weights): one is 10⁻¹¹ of a
+    /// point, which is the square of one ppm times one thousandth of a trade weight.
     Points,
-    /// Governance-weighted concentration on the European Commission's scale of 0 to 10 (to 30, with trade weights): one is
-    /// 10⁻¹⁷, which is what the square of one ppm times one thousandth of a trade weight times one hundredth of a
-    /// governance weight amounts to.
+    /// Governance-weighted concentration on the European Commission's scale of 0 to 10 (to 30, with
+    /// trade weights): one is 10⁻¹⁷, which is the square of one ppm times one thousandth of a trade
+    /// weight times one hundredth of a governance weight.
     Governance,
 }
 
 impl Unit {
-    /// How many make one: one market, one HHI point, or one of the Commission's scale.
+    /// How many units make one market, one HHI point, or one on the Commission's scale.
     pub fn per_one(self) -> i64 {
         match self {
             Self::Share => 1_000_000,
@@ -103,15 +104,16 @@ impl Unit {
     }
 }
 
-/// A governance weight in hundredths, 0 (best) to 1,000 (worst): 2·(2.5 − m), m the mean of the World Bank's six Worldwide
-/// Governance Indicators of a country (European Commission criticality method).
+/// A governance weight in hundredths, 0 (best) to 1,000 (worst): 2·(2.5 − m), where m is the mean
+/// of the World Bank's six Worldwide Governance Indicators of a country (European Commission
+/// criticality method).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Wgi(u16);
 
 impl Wgi {
-    /// The best there can be.
+    /// The best weight.
     pub const BEST: Self = Self(0);
-    /// The worst there can be.
+    /// The worst weight.
     pub const WORST: Self = Self(1000);
 
     /// From the mean of the six estimates in hundredths; `None` outside −2.5 to 2.5.
@@ -120,7 +122,7 @@ impl Wgi {
         u16::try_from(500 - 2 * mean).ok().map(Self)
     }
 
-    /// From hundredths; `None` above 1,000 or where no mean in hundredths gives it.
+    /// From hundredths; `None` above 1,000, or where no mean in hundredths gives it.
     pub fn from_hundredths(hundredths: u16) -> Option<Self> {
         (hundredths <= 1000 && hundredths.is_multiple_of(2)).then_some(Self(hundredths))
     }
@@ -131,15 +133,16 @@ impl Wgi {
     }
 }
 
-/// The exact value of a metric in its [`Unit`]; all arithmetic and every comparison is on these integers.
+/// The exact value of a metric in its [`Unit`]; all arithmetic and every comparison use these
+/// integers.
 pub type Amount = i64;
 
-/// A metric's value: exact where both bounds agree, else what is certain lies between.
+/// A metric's value: exact where both bounds agree, else between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Interval {
-    /// The least it can be.
+    /// The lowest possible value.
     pub lower: Amount,
-    /// The most it can be.
+    /// The highest possible value.
     pub upper: Amount,
 }
 

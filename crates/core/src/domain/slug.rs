@@ -1,4 +1,4 @@
-//! Names that people choose: rules, blocs, sources, feeds, threats.
+//! Slugs: names that people choose for rules, blocs, sources, feeds and threats.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -6,18 +6,18 @@ use std::sync::Arc;
 
 /// A name of 1 to 64 characters out of `A-Z a-z 0-9 . _ -`, beginning with a letter or a digit.
 ///
-/// Used for rules, blocs, sources, feeds and threats. Cheap to clone; ordered by its bytes.
+/// Cheap to clone; ordered by its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Slug(Arc<str>);
 
-/// What a slug may be, for error messages.
+/// How a slug is written, for error messages.
 pub const ALLOWED: &str = "1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or digit";
 
 impl Slug {
     /// The longest slug, in bytes.
     pub const LEN_MAX: usize = 64;
 
-    /// Reads a name; `None` where it is not one, see [`ALLOWED`].
+    /// Reads a slug; `None` where the text is not one, see [`ALLOWED`].
     pub fn parse(text: &str) -> Option<Self> {
         let first = text.bytes().next()?;
         let fits = text.len() <= Self::LEN_MAX

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 named! {
-    /// The kind of a measure: the types of the OECD's inventory of export restrictions on industrial raw materials.
+    /// The kind of a measure: the types of the OECD's inventory of export restrictions on
+    /// industrial raw materials.
     ///
     /// | here | Global Trade Alert | WTO quantitative-restriction symbol |
     /// |---|---|---|
@@ -28,9 +29,9 @@ named! {
     pub enum Measure {
         /// No exports.
         Prohibition = "prohibition",
-        /// No exports but under stated conditions.
+        /// No exports, with stated exceptions.
         ConditionalProhibition = "conditional_prohibition",
-        /// At most a quantity.
+        /// A maximum quantity.
         Quota = "quota",
         /// A higher tax above a quantity.
         TariffQuota = "tariff_quota",
@@ -52,7 +53,7 @@ named! {
 }
 
 named! {
-    /// At which level the imposing authority stands.
+    /// The level of the imposing authority.
     pub enum Authority {
         /// Above countries, such as the European Union.
         Supranational = "supranational",
@@ -68,7 +69,7 @@ named! {
 }
 
 named! {
-    /// Which uses a measure is about. Only `any` moves an index.
+    /// The uses a measure covers. Only `any` moves an index.
     pub enum EndUse {
         /// Every use.
         Any = "any",
@@ -80,7 +81,7 @@ named! {
 }
 
 named! {
-    /// How sure the publisher is.
+    /// How certain the publisher is.
     pub enum Confidence {
         /// Published by the authority.
         Official = "official",
@@ -92,15 +93,15 @@ named! {
 }
 
 named! {
-    /// Where a threat stands on a day; derived from its calendar, never stored.
+    /// The status of a threat on a day; derived from its calendar, never stored.
     pub enum ThreatStatus {
-        /// Spoken of, not announced.
+        /// Expected, not announced.
         Threatened = "threatened",
         /// Announced, not yet effective.
         Announced = "announced",
         /// Effective.
         InForce = "in_force",
-        /// Set aside for a while; comes back by itself where an end is set.
+        /// Not applied for a while; resumes by date where an end is set.
         Suspended = "suspended",
         /// Ended after having been in force.
         Removed = "removed",
@@ -111,109 +112,111 @@ named! {
     }
 }
 
-/// Whom a measure is aimed at.
+/// The destinations a measure applies to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scope {
     /// Every destination.
     All,
-    /// These only.
+    /// Only these.
     Only(Vec<Jurisdiction>),
-    /// All but these.
+    /// All except these.
     Except(Vec<Jurisdiction>),
 }
 
 impl Scope {
-    /// The places named, if any.
-    pub fn places(&self) -> &[Jurisdiction] {
+    /// The jurisdictions it names.
+    pub fn jurisdictions(&self) -> &[Jurisdiction] {
         match self {
             Self::All => &[],
-            Self::Only(places) | Self::Except(places) => places,
+            Self::Only(jurisdictions) | Self::Except(jurisdictions) => jurisdictions,
         }
     }
 
     fn reaches_country(&self, country: Country, blocs: &Blocs) -> bool {
-        let named =
-            |places: &[Jurisdiction]| places.iter().any(|place| blocs.covers(place, country));
+        let named = |jurisdictions: &[Jurisdiction]| {
+            jurisdictions.iter().any(|one| blocs.covers(one, country))
+        };
         match self {
             Self::All => true,
-            Self::Only(places) => named(places),
-            Self::Except(places) => !named(places),
+            Self::Only(jurisdictions) => named(jurisdictions),
+            Self::Except(jurisdictions) => !named(jurisdictions),
         }
     }
 }
 
-/// Where a threat can be read about.
+/// A publication about a threat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// Its address; may be empty for what is only on paper.
     pub url: Arc<str>,
-    /// Who published it.
+    /// The publisher.
     pub publisher: Arc<str>,
-    /// When it was read.
+    /// The day it was read.
     pub retrieved: Option<Day>,
 }
 
-/// How much a quota allows.
+/// The quantity a quota allows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quota {
     /// In thousandths of the unit.
     pub value_milli: u64,
-    /// Such as `metric tons`.
+    /// The unit, such as `metric tons`.
     pub unit: Arc<str>,
-    /// Such as `2026`.
+    /// The period, such as `2026`.
     pub period: Arc<str>,
 }
 
-/// An export-control measure. Free text is data: never parsed for meaning. Persisted.
+/// An export-control measure, from first rumour to removal. Free text is data: never parsed for
+/// meaning. Persisted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Threat {
     /// The publisher's stable id, `CHN-GAGE-2023`; the key for every later revision.
     pub id: Slug,
     /// Groups the measures of one announcement.
     pub state_act: Option<Slug>,
-    /// What a person calls it.
+    /// A title for people.
     pub title: Arc<str>,
-    /// Where it can be read about.
+    /// Publications about it.
     pub evidence: Vec<Evidence>,
-    /// Whose exports it restricts.
+    /// The country whose exports it restricts.
     pub imposing: Country,
-    /// At which level the imposing authority stands.
+    /// The level of the imposing authority.
     pub authority: Authority,
-    /// Whom it is aimed at.
+    /// The destinations it applies to.
     pub scope: Scope,
-    /// Which uses it is about.
+    /// The uses it covers.
     pub end_use: EndUse,
-    /// What it is about; at least one.
+    /// The minerals it covers; at least one.
     pub minerals: Vec<Mineral>,
-    /// At which stages; empty means all.
+    /// The stages it covers; empty means all.
     pub stages: Vec<Stage>,
-    /// Of which kind.
+    /// The kind of measure.
     pub measure: Measure,
-    /// For quotas.
+    /// The quantity, for quotas.
     pub quota: Option<Quota>,
-    /// For taxes: part of the value, at most 1.
+    /// The tax rate as a part of the value, at most 1; for taxes.
     pub tax_rate: Option<Ppm>,
-    /// Its own trade weight, instead of the policy's for its kind.
+    /// Its own trade weight t, instead of the policy's for its kind.
     pub t_override: Option<Weight>,
     /// Its dates.
     pub calendar: Calendar,
-    /// The threat that takes its place: from the removal date, or at once where there is none.
+    /// The threat that supersedes it: from the removal date, or at once where there is none.
     pub superseded_by: Option<Slug>,
-    /// How sure the publisher is.
+    /// How certain the publisher is.
     pub confidence: Confidence,
-    /// The publisher's revision, from 1; a stale one is refused.
+    /// The publisher's revision, from 1; a stale one is rejected.
     pub revision: u64,
 }
 
 impl Threat {
-    /// The most evidence a threat can have.
+    /// The maximum number of publications.
     pub const EVIDENCE_MAX: usize = 16;
-    /// The most suspensions a threat can have.
+    /// The maximum number of suspensions.
     pub const SUSPENSIONS_MAX: usize = 32;
-    /// The longest text field, in bytes.
+    /// The maximum length of a text field, in bytes.
     pub const TEXT_MAX: usize = 1024;
 
-    /// Whether it is the same but for the revision.
+    /// Whether two threats differ in nothing but the revision.
     pub fn equals_ignoring_revision(&self, other: &Self) -> bool {
         let Self {
             id,
@@ -283,7 +286,7 @@ impl Threat {
         }
     }
 
-    /// Whether it is announced and not yet in force, or suspended up to a date.
+    /// Whether it is announced and not yet in force, or suspended until a known date.
     pub fn is_coming(&self, day: Day) -> bool {
         match self.status(day) {
             ThreatStatus::Announced => true,
@@ -296,15 +299,15 @@ impl Threat {
         }
     }
 
-    /// Whether it can ever move an index: it is about the material, and for every use.
+    /// Whether it can move an index: it covers the material itself, for every use.
     pub fn moves_indices(&self) -> bool {
         self.end_use == EndUse::Any && self.measure != Measure::TechnologyControl
     }
 
     /// Whether it reaches a buyer. A country is never restricted for itself.
     ///
-    /// A bloc is reached with any of its members; `all` only by what reaches every destination; `any` by whatever
-    /// reaches anyone.
+    /// A bloc is reached with any of its members; `all` only by a measure that reaches every
+    /// destination; `any` by every measure.
     pub fn reaches(&self, destination: &Destination, blocs: &Blocs) -> bool {
         let reaches = |country: Country| {
             country != self.imposing && self.scope.reaches_country(country, blocs)

@@ -1,11 +1,11 @@
-//! Positions and instants: where something stands in the journal, and when it was.
+//! Positions in the journal, instants and days.
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// The position of an entry in the journal: 1 for the first, without gaps. 0 means "before the first".
+/// The position of an entry in the journal: 1 for the first, without gaps. 0 is before the first.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -28,7 +28,8 @@ impl fmt::Display for Seq {
     }
 }
 
-/// The identity of one journal, drawn at random when it is created; cursors of another epoch are refused.
+/// The identity of one journal, drawn at random when it is created; cursors of another epoch are
+/// rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Epoch(pub u64);
 
@@ -44,16 +45,17 @@ impl fmt::Display for Epoch {
 )]
 pub struct Timestamp(i64);
 
-/// Milliseconds of a day; days are in UTC and have no leap seconds.
+/// Milliseconds of a day; days are in UTC, without leap seconds.
 const DAY_MS: i64 = 86_400_000;
 
 impl Timestamp {
-    /// The earliest instant there is: year 1.
+    /// The earliest instant: the beginning of the year 1.
     pub const MIN: Self = Self(-62_135_596_800_000);
-    /// The last instant there is: end of the year 9999.
+    /// The last instant: the end of the year 9999.
     pub const MAX: Self = Self(253_402_214_400_000);
 
-    /// From milliseconds since 1970; outside the years 1 to 9999 the nearest instant inside.
+    /// From milliseconds since 1970-01-01T00:00:00Z; outside the years 1 to 9999, the nearest
+    /// instant inside.
     pub fn from_millis(millis: i64) -> Self {
         Self(millis.clamp(Self::MIN.0, Self::MAX.0))
     }
@@ -63,7 +65,7 @@ impl Timestamp {
         self.0
     }
 
-    /// The day, in UTC, that this instant is part of.
+    /// The day in UTC that contains this instant.
     pub fn day(self) -> Day {
         Day(i32::try_from(self.0.div_euclid(DAY_MS)).expect("years 1 to 9999 fit"))
     }

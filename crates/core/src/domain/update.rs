@@ -1,46 +1,49 @@
-//! What feeds say, and what the journal holds of it.
+//! Updates: what feeds publish, what a journal entry holds, and what became of it.
 
 use super::{Epoch, Mineral, Policy, Report, Seq, Slug, Threat, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// One thing that a feed says.
+/// One update of a feed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Update {
-    /// A source's full distribution of a market for a period, in place of what it said before.
+    /// One source's full distribution of a market for one period. It replaces the source's earlier
+    /// report of that market and period.
     Report(Arc<Report>),
-    /// A threat, or a later revision of it.
+    /// A threat, or a later revision of one.
     Threat(Arc<Threat>),
-    /// A threat was published in error, or a drill is over: forget it.
+    /// The removal of a threat that was published in error, or of an exercise that is over.
     Removal(Removal),
 }
 
-/// The removal of a threat from the record. A measure that ends in law gets a revision with `date_removed` instead.
+/// The removal of a threat from the record. A measure that ends in law gets a revision with
+/// `date_removed` instead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removal {
-    /// Which threat.
+    /// The threat's id.
     pub threat: Slug,
-    /// The revision that is removed, so that a newer one is not removed unseen; `None` for whichever is in force.
+    /// The revision to remove, so that a newer one is not removed by mistake; `None` for the
+    /// current one.
     pub revision: Option<u64>,
 }
 
-/// The name a publisher gives to one batch, so that a retry gets the same answer: a UUID.
+/// The id a publisher gives to one batch, a UUID: a retry with the same id gets the same answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RequestId(pub u128);
 
 /// Updates that are applied together or not at all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
-    /// The publisher's name for it.
+    /// The publisher's id of the batch.
     pub request_id: RequestId,
-    /// A digest of everything else here, so that the same id with other content is noticed.
+    /// A digest of the content, so that the same id with other content is rejected.
     pub digest: u128,
-    /// Which feed sent it.
+    /// The feed that sent it.
     pub feed: Slug,
-    /// Whether it is a drill.
+    /// Whether it is an exercise.
     pub exercise: bool,
-    /// 1 to [`Batch::UPDATES_MAX`].
+    /// 1 to [`Batch::UPDATES_MAX`] updates.
     pub updates: Vec<Update>,
     /// Who sent it; `None` where the server identifies no callers. Not part of `digest`.
     pub sender: Option<Sender>,
@@ -49,28 +52,28 @@ pub struct Batch {
     pub trace: Option<TraceContext>,
 }
 
-/// A place in a trace that is told to somebody, by W3C Trace Context. Persisted.
+/// A span of a trace, as W3C Trace Context identifies it. Persisted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceContext {
-    /// The trace. Not 0.
+    /// The trace's id; not 0.
     pub id: u128,
-    /// The piece of work that what comes next is part of. Not 0.
+    /// The id of the parent of later spans; not 0.
     pub span: u64,
 }
 
 impl TraceContext {
-    /// The trace's id as people look for it: 32 hexadecimal digits.
+    /// The trace's id as tracing tools show it: 32 hexadecimal digits.
     pub fn id_text(self) -> String {
         format!("{:032x}", self.id)
     }
 }
 
-/// Who sent a batch, as the server knew it. Persisted.
+/// The authenticated sender of a batch. Persisted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sender {
-    /// Its identity: 1 to [`Sender::NAME_BYTES_MAX`] bytes.
+    /// The name of its identity: 1 to [`Sender::NAME_BYTES_MAX`] bytes.
     pub name: Arc<str>,
-    /// What the batch may change of the record; `None` for everything.
+    /// What the batch may change; `None` for everything.
     pub write_scope: Option<WriteScope>,
 }
 
@@ -79,25 +82,25 @@ impl Sender {
     pub const NAME_BYTES_MAX: usize = 320;
 }
 
-/// What a batch may change of the record: what its own feed has published, and nothing that another has. It is decided when the
-/// batch was sent, and so it stands in the journal with it: a replay decides as it was decided then.
+/// The write access of a batch: only what its own feed has published. Decided when the batch is
+/// received and kept in the journal, so that a replay decides the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriteScope {
-    /// Only threats about no other minerals than these; `None` for any.
+    /// The only minerals whose threats it may change; `None` for all.
     pub minerals: Option<BTreeSet<Mineral>>,
 }
 
 impl Batch {
-    /// The most updates of one batch.
+    /// The maximum number of updates in one batch.
     pub const UPDATES_MAX: usize = 1000;
 }
 
-/// What an entry of the journal says.
+/// The content of a journal entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Payload {
-    /// Updates of a feed.
+    /// A batch of updates from a feed.
     Batch(Batch),
-    /// From here on this policy is in force.
+    /// A policy that is in force from this entry on.
     PolicyAdopted {
         /// Orders policies: one with a lower revision than the policy in force changes nothing. 0
         /// where the settings have no revision.
@@ -105,153 +108,155 @@ pub enum Payload {
         /// The policy.
         policy: Arc<Policy>,
     },
-    /// Time has passed: something was due.
+    /// Time passed, and a deadline is due.
     Tick {
-        /// The deadline that had come; the tick's identity.
+        /// The deadline; the tick's identity.
         due: Timestamp,
     },
 }
 
-/// An entry of the journal. Persisted.
+/// A journal entry. Persisted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Its position.
+    /// Its position in the journal.
     pub seq: Seq,
-    /// When it was appended; never before the entry before it.
+    /// When it was appended; never before the previous entry.
     pub at: Timestamp,
-    /// What it says.
+    /// Its content.
     pub payload: Payload,
 }
 
-/// What became of one update.
+/// What became of one update of an accepted batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UpdateOutcome {
-    /// It is in the record now.
+    /// The record now holds it.
     Applied,
-    /// The record said so already.
+    /// The record already held the same.
     Unchanged,
-    /// A newer vintage of the same report is in the record; this one is not kept.
+    /// The record holds a newer vintage of the report, which stays in force.
     Superseded,
 }
 
-/// Why a batch as a whole was not applied; `update` counts from 0.
+/// Why a batch was rejected as a whole. `update` is the index of the update, from 0.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Rejection {
-    /// The id was used for another batch.
+    /// The request id belongs to another batch.
     #[error("request_id was used in entry {first} for a batch with other content; use a new one")]
     RequestIdReused {
-        /// The entry of the first use.
+        /// The entry that used it first.
         first: Seq,
     },
-    /// A revision that is not newer than the one in the record.
+    /// The revision is not newer than the one on record.
     #[error(
         "updates[{update}]: revision {sent} of {threat} is stale; the record has revision {current}"
     )]
     StaleRevision {
-        /// Which update.
+        /// Index of the update, from 0.
         update: usize,
-        /// Which threat.
+        /// The threat's id.
         threat: Slug,
-        /// As sent.
+        /// The revision sent.
         sent: u64,
-        /// As in the record.
+        /// The revision on record.
         current: u64,
     },
-    /// There is no such threat to remove.
+    /// The threat to remove is not on record.
     #[error("updates[{update}]: no threat {threat} is on record")]
     UnknownThreat {
-        /// Which update.
+        /// Index of the update, from 0.
         update: usize,
-        /// Which threat.
+        /// The threat's id.
         threat: Slug,
     },
-    /// The policy in force has no such bloc.
+    /// The policy in force has no bloc of this name.
     #[error("updates[{update}]: the policy in force has no bloc {bloc}")]
     UnknownBloc {
-        /// Which update.
+        /// Index of the update, from 0.
         update: usize,
-        /// Which bloc.
+        /// The bloc's name.
         bloc: Slug,
     },
-    /// A drill and the real record must not touch each other.
+    /// An exercise would change the real record, or the real record an exercise.
     #[error(
         "updates[{update}]: threat {threat} {}",
         if *.is_exercise { "is part of an exercise; only a batch with exercise = true can change it" }
         else { "is real; a batch with exercise = true cannot change it" }
     )]
     ExerciseMixed {
-        /// Which update.
+        /// Index of the update, from 0.
         update: usize,
-        /// Which threat.
+        /// The threat's id.
         threat: Slug,
-        /// Whether the threat in the record is part of a drill.
+        /// Whether the threat on record is part of an exercise.
         is_exercise: bool,
     },
-    /// Another feed has published the threat, and the sender may change only what its own has.
+    /// The sender may only change threats of its own feed, and the threat is of another.
     #[error("updates[{update}]: threat {threat} belongs to feed {feed}")]
     ThreatOwnedByOtherFeed {
-        /// Which update.
+        /// Index of the update, from 0.
         update: usize,
-        /// Which threat.
+        /// The threat's id.
         threat: Slug,
-        /// Whose it is.
+        /// The feed that published it.
         feed: Slug,
     },
-    /// The threat on record is about minerals that are not the sender's.
+    /// The threat on record covers a mineral that the sender may not publish.
     #[error(
         "updates[{update}]: threat {threat} also covers {mineral}, which the sender may not publish"
     )]
     ThreatCoversOtherMinerals {
-        /// Which update.
+        /// Index of the update, from 0.
         update: usize,
-        /// Which threat.
+        /// The threat's id.
         threat: Slug,
-        /// A mineral that is not the sender's.
+        /// The mineral.
         mineral: Mineral,
     },
-    /// Another feed publishes what this source says of the market.
+    /// The sender may only change reports of its own feed, and the source's reports of the market
+    /// are of another.
     #[error("updates[{update}]: reports of {source_name} on this market belong to feed {feed}")]
     ReportOwnedByOtherFeed {
-        /// Which update.
+        /// Index of the update, from 0.
         update: usize,
-        /// Which source.
+        /// The source of the report.
         source_name: Slug,
-        /// Whose its reports are.
+        /// The feed that published its reports.
         feed: Slug,
     },
 }
 
-/// What a batch came to.
+/// What became of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BatchOutcome {
-    /// One outcome an update.
+    /// All updates were accepted; one outcome per update, in order.
     Accepted(Vec<UpdateOutcome>),
-    /// Nothing was applied.
+    /// Nothing was applied; all reasons.
     Rejected(Vec<Rejection>),
 }
 
-/// How far somebody has read: everything up to and including `entry`, and the first `alerts` alerts of the entry after
-/// it. Ordered as the result is.
+/// A reader's position in the alerts: it has read everything up to and including `entry`, and the
+/// first `alerts` alerts of the next entry. Ordered like the alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Position {
-    /// The last entry that is wholly behind.
+    /// The last entry that was read completely.
     pub entry: Seq,
-    /// How many alerts of the next entry are behind; 0 but where one entry's alerts had to be split.
+    /// How many alerts of the next entry were read; above 0 only where one entry needed several
+    /// messages.
     pub alerts: u32,
 }
 
 impl Position {
-    /// Everything up to and including an entry.
+    /// After all alerts of an entry.
     pub fn at(entry: Seq) -> Self {
         Self { entry, alerts: 0 }
     }
 }
 
-/// A place in the result to read on from.
+/// A position to resume from, in one journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
-    /// Of which journal.
+    /// The identity of the journal.
     pub epoch: Epoch,
-    /// How far it was read.
+    /// The last position read.
     pub position: Position,
 }

@@ -1,4 +1,5 @@
-//! What a market's value is: every metric as an interval of exact integers, and the arithmetic behind it.
+//! Concentration: the value of a metric as an interval of exact integers, and the contributions to
+//! it.
 
 use super::exposure::Exposure;
 use crate::domain::alert::Contribution;
@@ -7,28 +8,29 @@ use crate::domain::share::{Amount, Interval, Ppm, Unit, Weight, Wgi};
 use crate::domain::{Country, Report};
 use std::collections::BTreeMap;
 
-/// What a value is made of.
+/// The inputs of a metric.
 #[derive(Debug, Clone, Copy)]
 pub struct MetricInputs<'a> {
-    /// Who holds how much.
+    /// The shares.
     pub report: &'a Report,
-    /// Whose measures reach the buyer.
+    /// The countries with measures that count for the buyer.
     pub exposure: &'a Exposure,
-    /// Governance weights, for `hhi_wgi_t` alone.
+    /// Governance weights, for `hhi_wgi_t` only.
     pub wgi: &'a BTreeMap<Country, Wgi>,
 }
 
 impl MetricInputs<'_> {
-    /// The value of a metric. Sources of the definitions stand at [`Metric`].
+    /// The value of a metric, in [`Metric::unit`]. The variants of [`Metric`] state the definitions
+    /// and their sources.
     ///
-    /// Bounds: what the source does not attribute, the residual, is spread over many at the lower bound and one holder's
-    /// at the upper, where that holder can matter to the metric. A restricted country is never removed and the rest
-    /// renormalised: the index would fall when a ban lands.
+    /// Bounds: the residual is spread over many suppliers at the lower bound, and held by one at
+    /// the upper, where that supplier can matter to the metric. A restricted country is never
+    /// removed and the rest renormalized: the index would fall when a ban takes effect.
     pub fn value(&self, metric: &Metric) -> Interval {
         self.value_from(metric, || self.squares())
     }
 
-    /// The same, where the sum of the squares is known already: it is that of the report, whoever asks.
+    /// The same with a given sum of squares, which depends only on the report.
     pub(super) fn value_from(&self, metric: &Metric, squares: impl Fn() -> Amount) -> Interval {
         match metric {
             Metric::Top1Share => self.largest(1),
@@ -46,8 +48,9 @@ impl MetricInputs<'_> {
         }
     }
 
-    /// The arithmetic of [`Self::value`]: the certain parts add up to the lower bound, all parts to the upper; for the
-    /// metrics that are the rest of a whole, to what is taken from it.
+    /// The contributions to [`Self::value`]: those that are not `upper_only` add up to the lower
+    /// bound, all of them to the upper. For `available_share` and `n_minus_1` they add up to what
+    /// is subtracted from the whole.
     pub fn contributions(&self, metric: &Metric) -> Vec<Contribution> {
         let mut contributions = Vec::new();
         match metric {
@@ -74,7 +77,8 @@ impl MetricInputs<'_> {
         named(self.report)
     }
 
-    /// The part of the residual that one country may hold that is not shown with a share of its own.
+    /// The share that one country without a share of its own may hold: the residual, where a figure
+    /// is withheld.
     fn hidden(&self) -> Option<Ppm> {
         let withheld = self.report.rows().iter().any(|row| row.share.is_none());
         (withheld && self.report.residual() > Ppm::ZERO).then(|| self.report.residual())
@@ -86,9 +90,9 @@ impl MetricInputs<'_> {
             let mut best = [0_u32; 3];
             for share in self.named().map(|(_, share)| share).chain(hidden) {
                 let mut carried = share.get();
-                for place in best.iter_mut().take(count) {
-                    if carried > *place {
-                        std::mem::swap(&mut carried, place);
+                for slot in best.iter_mut().take(count) {
+                    if carried > *slot {
+                        std::mem::swap(&mut carried, slot);
                     }
                 }
             }
@@ -114,8 +118,8 @@ impl MetricInputs<'_> {
         }
     }
 
-    /// The sum of the parts, by the shortest way: most markets are under few measures or none, and a rule may be instance
-    /// often. That it is the sum of the parts is a law, and tested as one.
+    /// The sum of the contributions, without computing each: most markets have few measures or
+    /// none, and rules are evaluated often. A property test checks that it is their sum.
     fn sum(&self, metric: &Metric, squares: impl Fn() -> Amount) -> Interval {
         let certain = match metric {
             Metric::Hhi => squares(),
@@ -138,13 +142,13 @@ impl MetricInputs<'_> {
         Interval { lower: certain, upper: certain.saturating_add(residual) }
     }
 
-    /// Of every named share, without weights.
+    /// The sum of the squares of all named shares, without weights.
     pub(super) fn squares(&self) -> Amount {
         let squares = self.named().map(|(_, share)| points(share, Weight::ONE));
         squares.fold(0, Amount::saturating_add)
     }
 
-    /// Over the named shares of restricted countries.
+    /// The sum of `amount` over the named shares of restricted countries.
     fn restricted(&self, amount: impl Fn(Ppm, Weight) -> Amount) -> Amount {
         let shares = self.exposure.iter().filter_map(|(country, weight)| {
             self.report.share(country).map(|share| amount(share, weight))
@@ -163,7 +167,8 @@ impl MetricInputs<'_> {
         interval
     }
 
-    /// Calls with every part that is not nil, by country, the residual last. Allocates nothing.
+    /// Calls `each` with every contribution that is not zero, by country, the residual last.
+    /// Allocates nothing.
     fn for_each_contribution(&self, metric: &Metric, mut each: impl FnMut(Contribution)) {
         for (country, share) in self.named() {
             if let Some(contribution) = self
@@ -180,7 +185,8 @@ impl MetricInputs<'_> {
         }
     }
 
-    /// What a country adds to a metric that is a sum over countries; `None` where it does not count.
+    /// The contribution of a country to a metric that is a sum over countries; `None` where it does
+    /// not count.
     fn contribution(&self, metric: &Metric, country: Country, share: Ppm) -> Option<Contribution> {
         let weight = || self.exposure.weight(country);
         match metric {
@@ -210,7 +216,8 @@ impl MetricInputs<'_> {
         }
     }
 
-    /// What the residual adds at the upper bound; `None` where it cannot add anything.
+    /// The weight and contribution of the residual at the upper bound; `None` where it cannot add
+    /// anything.
     fn residual_contribution(&self, metric: &Metric) -> Option<(Weight, Amount)> {
         let residual = self.report.residual();
         let unnamed = |country: &Country| self.report.share(*country).is_none();
@@ -243,7 +250,8 @@ impl MetricInputs<'_> {
     }
 }
 
-/// Who holds the largest named share: all of them at a tie, nobody where every share is withheld or nil.
+/// The countries with the largest named share: all of them at a tie, none where every share is
+/// withheld or zero.
 pub fn leaders(report: &Report) -> Vec<Country> {
     let top = named(report).map(|(_, share)| share).max().unwrap_or_default();
     named(report)
@@ -256,9 +264,9 @@ fn named(report: &Report) -> impl Iterator<Item = (Country, Ppm)> {
     report.rows().iter().filter_map(|row| Some((row.country, row.share?)))
 }
 
-fn rest_of_whole(taken: Interval) -> Interval {
+fn rest_of_whole(part: Interval) -> Interval {
     let whole = Unit::Share.per_one();
-    Interval { lower: whole.saturating_sub(taken.upper), upper: whole.saturating_sub(taken.lower) }
+    Interval { lower: whole.saturating_sub(part.upper), upper: whole.saturating_sub(part.lower) }
 }
 
 fn certain(country: Country, share: Ppm, weight: Weight, amount: Amount) -> Contribution {
@@ -275,7 +283,8 @@ fn points(share: Ppm, weight: Weight) -> Amount {
     share.saturating_mul(share).saturating_mul(i64::from(weight.permille()))
 }
 
-/// s²·WGI·t in units of 10⁻¹⁷: at most 3·10¹⁸ for one country; shares of up to 102 % stay below 2⁶³.
+/// s²·WGI·t in units of 10⁻¹⁷: at most 3·10¹⁸ for one country; shares of up to 102 % stay below
+/// 2⁶³.
 fn governed(share: Ppm, weight: Weight, wgi: Wgi) -> Amount {
     points(share, weight).saturating_mul(i64::from(wgi.hundredths()))
 }

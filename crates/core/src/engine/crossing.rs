@@ -1,4 +1,4 @@
-//! Which level a value is up to, with state: raise and reset values, `for` and `keep`.
+//! Crossings: the level a value reaches, by raise and reset values, `for` and `keep`.
 
 use crate::domain::Timestamp;
 use crate::domain::policy::Level;
@@ -6,45 +6,46 @@ use crate::domain::rule::{Metric, Rule, Threshold};
 use crate::domain::share::{Amount, Interval};
 use serde::{Deserialize, Serialize};
 
-/// The state of one rule on one market for one destination. Persisted.
+/// The levels of one rule instance. Persisted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LevelState {
-    /// The level that is up.
+    /// The active level.
     pub level: Option<Level>,
-    /// Per threshold: since when it has been reached (where it is not up) or left (where it is up).
+    /// Per threshold: since when its level is reached (where inactive) or left (where active).
     since: [Option<Timestamp>; 3],
-    /// Per threshold: whether it was told that its raise value lies inside the value's interval.
+    /// Per threshold: whether an alert said that its raise value lies inside the interval.
     inside: [bool; 3],
 }
 
-/// A level has changed.
+/// A change of the active level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LevelChange {
     /// The level before.
     pub from: Option<Level>,
     /// The level now.
     pub to: Option<Level>,
-    /// The value that was crossed: the new level's raise value going up; going down the reset value of the least level
-    /// that was left.
+    /// The value that was crossed: the raise value of the new level going up; the reset value of
+    /// the lowest level left going down.
     pub threshold: Amount,
 }
 
-/// Values of a metric, its sign turned where less is worse, within which no rule on it has anything to say.
+/// A range of values, with the sign turned for a falling metric, in which no rule on the metric
+/// reacts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct QuietRange {
-    /// The upper bound is at least this: no level that is up is reset.
+    /// The upper bound is at least this: no active level is reset.
     least: Amount,
-    /// The upper bound is below this: no other level is reached, nor may it be.
+    /// The upper bound is below this: no inactive level is reached or possibly reached.
     below: Amount,
 }
 
 impl QuietRange {
-    /// Every value.
+    /// All values.
     pub(super) const ALL: Self = Self { least: Amount::MIN, below: Amount::MAX };
-    /// No value: somebody has something to say of any.
+    /// No values: a rule may react to any.
     pub(super) const NONE: Self = Self { least: Amount::MAX, below: Amount::MIN };
 
-    /// Whether a value is within it.
+    /// Whether a value is in the range.
     pub(super) fn has(self, metric: &Metric, value: Interval) -> bool {
         let value = if metric.is_falling() { value.negated() } else { value };
         self.least <= value.upper && value.upper < self.below
@@ -52,12 +53,12 @@ impl QuietRange {
 }
 
 impl LevelState {
-    /// Takes the value at an instant.
+    /// Applies a value at an instant, and returns the change of the active level, if any.
     ///
-    /// A level is raised when the certain (lower) bound has reached its raise value for the rule's `for`, and taken down
-    /// when the other bound has been past its reset value for the rule's `keep`; between the two it stays as it was. For
-    /// a metric of which less is worse, all signs are turned.
-    pub fn step(&mut self, rule: &Rule, value: Interval, now: Timestamp) -> Option<LevelChange> {
+    /// A level is raised when the lower bound has reached its raise value for the rule's `for`, and
+    /// reset when the upper bound has been below its reset value for the rule's `keep`; between the
+    /// two it stays as it was. For a falling metric, bounds and signs are turned.
+    pub fn apply(&mut self, rule: &Rule, value: Interval, now: Timestamp) -> Option<LevelChange> {
         let falling = rule.metric.is_falling();
         let value = if falling { value.negated() } else { value };
         let signed = |amount: Amount| if falling { amount.saturating_neg() } else { amount };
@@ -88,7 +89,7 @@ impl LevelState {
                 threshold: threshold.raise,
             },
             (None, left) if stays < self.level => {
-                // Nothing was left where another policy has no threshold of the level any more.
+                // No threshold was left: another policy no longer has one for this level.
                 let least = left.map(|threshold| threshold.reset);
                 let threshold =
                     least.or(rule.thresholds.first().map(|threshold| threshold.raise))?;
@@ -101,27 +102,28 @@ impl LevelState {
         Some(change)
     }
 
-    /// The gravest threshold of which it is draft that its raise value lies inside the interval while it is not up: neither
-    /// reached nor missed for certain. Told once: only reaching or resetting the threshold makes it draft again.
-    pub fn indeterminate(&mut self, rule: &Rule, value: Interval) -> Option<Threshold> {
+    /// The highest threshold whose raise value newly lies inside the interval while its level is
+    /// inactive: the level is possibly reached. Returned once; only reaching or resetting the
+    /// threshold makes it new again.
+    pub fn take_indeterminate(&mut self, rule: &Rule, value: Interval) -> Option<Threshold> {
         let falling = rule.metric.is_falling();
         let value = if falling { value.negated() } else { value };
         let signed = |amount: Amount| if falling { amount.saturating_neg() } else { amount };
-        let mut draft = None;
-        for (threshold, told) in rule.thresholds.iter().zip(&mut self.inside) {
+        let mut newly_inside = None;
+        for (threshold, is_reported) in rule.thresholds.iter().zip(&mut self.inside) {
             let is_up = Some(threshold.level) <= self.level;
             let raise = signed(threshold.raise);
             if is_up || value.upper < signed(threshold.reset) {
-                *told = false;
-            } else if value.lower < raise && raise <= value.upper && !*told {
-                *told = true;
-                draft = Some(*threshold);
+                *is_reported = false;
+            } else if value.lower < raise && raise <= value.upper && !*is_reported {
+                *is_reported = true;
+                newly_inside = Some(*threshold);
             }
         }
-        draft
+        newly_inside
     }
 
-    /// The values within which nothing happens to this levels: it neither changes nor becomes indeterminate.
+    /// Narrows a range to the values to which these levels do not react.
     pub(super) fn narrow_quiet_range(&self, rule: &Rule, range: &mut QuietRange) {
         let falling = rule.metric.is_falling();
         let signed = |amount: Amount| if falling { amount.saturating_neg() } else { amount };
@@ -137,12 +139,12 @@ impl LevelState {
         }
     }
 
-    /// Whether a raise value is known to lie inside the interval.
+    /// Whether a raise value lies inside the interval.
     pub(super) fn is_indeterminate(&self) -> bool {
         self.inside.contains(&true)
     }
 
-    /// The instant at which a wait is over, if one is running.
+    /// The instant at which the first running wait ends, if any.
     pub fn next_deadline(&self, rule: &Rule) -> Option<Timestamp> {
         let waits = rule.thresholds.iter().zip(&self.since).filter_map(|(threshold, since)| {
             let is_up = Some(threshold.level) <= self.level;
@@ -151,18 +153,18 @@ impl LevelState {
         waits.min()
     }
 
-    /// Takes every level down without waiting.
+    /// Clears all levels without waiting.
     pub fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// Forgets how long thresholds have been reached or left: their values or waits have changed.
+    /// Restarts all waits: thresholds or waiting times have changed.
     pub(super) fn restart_waits(&mut self) {
         self.since = [None; 3];
         self.inside = [false; 3];
     }
 
-    /// A threshold whose side has changed starts a new wait.
+    /// Restarts the wait of every threshold whose level became active or inactive.
     fn forget_waits(&mut self, rule: &Rule, change: LevelChange) {
         for (threshold, since) in rule.thresholds.iter().zip(&mut self.since) {
             let level = Some(threshold.level);

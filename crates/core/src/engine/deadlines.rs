@@ -1,18 +1,18 @@
-//! What is due, and when: the next boundary of every threat, the next wait of every market.
+//! Deadlines: the next date of every threat, the next wait of every market.
 
 use crate::domain::{MarketKey, Slug, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a deadline is about.
+/// What a deadline is for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Due {
     /// The status of a threat may change.
     Threat(Slug),
-    /// A `for` or `keep` of a market is over.
+    /// Time alone may change what a rule of the market emits.
     Market(MarketKey),
 }
 
-/// At most one deadline for each thing, in order of time.
+/// At most one deadline per threat and market, in order of time.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Deadlines {
     by_time: BTreeSet<(Timestamp, Due)>,
@@ -20,7 +20,7 @@ pub(super) struct Deadlines {
 }
 
 impl Deadlines {
-    /// Sets, moves or, with `None`, takes away the deadline of something.
+    /// Sets or moves a deadline, or removes it with `None`.
     pub(super) fn schedule(&mut self, due: Due, at: Option<Timestamp>) {
         if self.by_what.get(&due).copied() == at {
             return;
@@ -39,7 +39,7 @@ impl Deadlines {
         self.by_time.first().map(|(at, _)| *at)
     }
 
-    /// Takes out everything due at the first deadline, if that is not after `until`.
+    /// Removes and returns everything due at the first deadline, if that is not after `until`.
     pub(super) fn pop_due(&mut self, until: Timestamp) -> Option<(Timestamp, Vec<Due>)> {
         let at = self.next().filter(|at| *at <= until)?;
         let mut due = Vec::new();

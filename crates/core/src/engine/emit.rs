@@ -1,4 +1,4 @@
-//! What is told: alerts put together.
+//! Emission: builds alerts from what the evaluation found.
 
 use super::concentration::{self, MetricInputs};
 use super::crossing::LevelChange;
@@ -13,7 +13,7 @@ use crate::domain::rule::{Metric, Threshold};
 use crate::domain::share::{Amount, Interval};
 use crate::domain::{Alert, Country, Ppm, Slug, Threat};
 
-/// What an alert says besides what every alert does.
+/// The fields of an alert that depend on its kind.
 pub(super) struct AlertDraft {
     pub(super) kind: Kind,
     pub(super) rule: Slug,
@@ -32,7 +32,7 @@ pub(super) struct AlertDraft {
 }
 
 impl Evaluation<'_> {
-    /// A level was crossed, or is held from now on.
+    /// Emits a change of level, and opens, continues or ends the episode.
     pub(super) fn emit_level_change(
         &mut self,
         evaluated: &Evaluated<'_>,
@@ -47,7 +47,7 @@ impl Evaluation<'_> {
         state.episode = change.to.map(|_| Episode { id, latest: sequence });
     }
 
-    /// A threshold lies inside the interval.
+    /// Emits that a level is possibly reached.
     pub(super) fn emit_indeterminate(
         &mut self,
         evaluated: &Evaluated<'_>,
@@ -59,13 +59,13 @@ impl Evaluation<'_> {
         self.emit_within_episode(evaluated.market, draft, state);
     }
 
-    /// The report is older than the rule allows.
+    /// Emits that the report is stale.
     pub(super) fn emit_stale(&mut self, evaluated: &Evaluated<'_>, state: &mut InstanceState) {
         let draft = self.draft_alert(evaluated, state, Kind::Stale, 0);
         self.emit_within_episode(evaluated.market, draft, state);
     }
 
-    /// What changes no level: part of the episode, where one is open.
+    /// Emits an alert that changes no level; it belongs to the episode, where one is open.
     fn emit_within_episode(
         &mut self,
         market: &Market,
@@ -98,14 +98,14 @@ impl Evaluation<'_> {
             value: evaluated.value,
             previous_value: evaluated.previous_value,
             threshold,
-            contributions: evaluated.basis.contributions(&rule.metric),
+            contributions: evaluated.inputs.contributions(&rule.metric),
             threat_effects: self.threat_effects(evaluated),
             stale: state.stale,
             exercise: evaluated.world == World::Exercise,
         }
     }
 
-    /// Puts an alert together and gives its sequence.
+    /// Emits an alert, and returns its sequence.
     pub(super) fn emit(
         &mut self,
         market: &Market,
@@ -150,7 +150,7 @@ impl Evaluation<'_> {
         sequence
     }
 
-    /// Whose share was the largest before, where data made it another's.
+    /// The leaders before, where data changed them.
     fn previous_leaders(&self, cause: &Cause, leaders: &[Country]) -> Vec<Country> {
         match (cause, self.trigger) {
             (Cause::Data { .. }, Trigger::Batch { data: Some(DataChange { before, .. }), .. }) => {
@@ -161,7 +161,7 @@ impl Evaluation<'_> {
         }
     }
 
-    /// The threats that count for what is instance.
+    /// The threats that count for the rule.
     fn threat_effects(&self, evaluated: &Evaluated<'_>) -> Vec<ThreatEffect> {
         let rule = &evaluated.instance.rule;
         if !rule.metric.reacts_to_measures() {
@@ -179,7 +179,7 @@ impl Evaluation<'_> {
         counting.map(|one| self.threat_effect(one, Some(destination))).collect()
     }
 
-    /// A threat as alerts name it; with a destination also the members that it reaches.
+    /// A threat as alerts show it; with a destination, also the members it reaches.
     pub(super) fn threat_effect(
         &self,
         one: &MarketThreat,
@@ -220,7 +220,7 @@ impl Evaluation<'_> {
         }
     }
 
-    /// A notice: what one country holds, and the threat of it.
+    /// The fields of a notice: the imposing country's share, and the threat.
     pub(super) fn draft_notice(
         &self,
         market: &Market,
@@ -231,7 +231,7 @@ impl Evaluation<'_> {
         let metric = Metric::CountryShare(effect.imposing);
         let exposure = const { &super::exposure::Exposure::NONE };
         let report = &market.report().report;
-        let basis = MetricInputs { report, exposure, wgi: &self.adopted.policy.wgi };
+        let inputs = MetricInputs { report, exposure, wgi: &self.adopted.policy.wgi };
         AlertDraft {
             kind: Kind::Notice,
             rule: Slug::parse(Policy::NOTICE).expect("a plain word is a name"),
@@ -239,10 +239,10 @@ impl Evaluation<'_> {
             previous_level: None,
             possible_level: None,
             destination: None,
-            value: basis.value(&metric),
+            value: inputs.value(&metric),
             previous_value: None,
             threshold: i64::from(threshold.get()),
-            contributions: basis.contributions(&metric),
+            contributions: inputs.contributions(&metric),
             metric,
             threat_effects: vec![effect],
             stale: false,

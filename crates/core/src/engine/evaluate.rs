@@ -1,7 +1,8 @@
-//! One market against its rules: values, crossings, states and notices.
+//! Evaluation: the values, levels and notices of one market.
 //!
-//! Only what the trigger touches is worked out anew: exposures where a threat or a date may have changed them, values where
-//! the report or the exposure did, rules where the value did or time alone may matter.
+//! Only what the trigger can change is computed again: exposures where a threat or a date may have
+//! changed them, values where the report or the exposure did, rules where the value did or time
+//! alone may matter.
 
 use super::concentration::MetricInputs;
 use super::crossing::LevelChange;
@@ -20,29 +21,29 @@ use std::sync::Arc;
 /// Why a market is evaluated.
 #[derive(Debug)]
 pub(super) enum Trigger<'a> {
-    /// An update of a feed.
+    /// A batch changed the market.
     Batch {
         batch: &'a Batch,
-        /// What changed in the figures in force, if anything did.
+        /// The change of the report in force, if any.
         data: Option<DataChange>,
-        /// The threats of the batch that bear on the market now, or did before.
+        /// The threats of the batch that concern the market now or did before.
         threats: Vec<ChangedThreat>,
-        /// Of these, those that were removed from the record.
+        /// Those of them that were removed from the record.
         retracted: Vec<Arc<ThreatRecord>>,
     },
-    /// A deadline.
+    /// A deadline came.
     Clock {
         /// The threats of which a date came.
         threats: Vec<ChangedThreat>,
     },
-    /// Other rules.
+    /// Another policy came into force.
     Policy,
 }
 
-/// What changed in the figures in force.
+/// A change of the report in force.
 #[derive(Debug, Default)]
 pub(super) struct DataChange {
-    /// The release that was in force, where the same source revised what it had said of the same period.
+    /// The vintage that was in force, where the same source revised the same period.
     pub(super) revised: Option<Day>,
     /// The report that was in force; `None` for the first.
     pub(super) before: Option<Arc<Report>>,
@@ -60,53 +61,58 @@ pub(super) struct Evaluation<'a> {
     pub(super) alerts: &'a mut Vec<Alert>,
 }
 
-/// Whose world a value is of.
+/// The two worlds in which every rule is evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum World {
-    /// Drills do not count.
+    /// Without exercises.
     Real,
-    /// Drills count as if they were real.
+    /// As if exercises were real.
     Exercise,
 }
 
-/// What is instance of a market in one world, and the value that answers it.
+/// A rule instance with its inputs and value in one world.
 pub(super) struct Evaluated<'a> {
     pub(super) market: &'a Market,
     pub(super) instance: &'a RuleInstance,
-    pub(super) basis: MetricInputs<'a>,
+    pub(super) inputs: MetricInputs<'a>,
     pub(super) world: World,
     pub(super) value: Interval,
     pub(super) previous_value: Option<Interval>,
 }
 
 impl Evaluation<'_> {
-    /// Evaluates every rule of the market that may have something to say, then the notices.
+    /// Evaluates every rule that may emit something, then the notices.
     pub(super) fn run(&mut self, market: &mut Market) {
         self.refresh(market);
         let plan = Arc::clone(&market.plan);
-        let moved = plan.is_timed || !is_quiet(market, &plan);
-        if moved {
+        if plan.is_timed || !is_quiet(market, &plan) {
             let mut states = std::mem::take(&mut market.states);
             for (instance, states) in plan.instances.iter().zip(&mut states) {
                 let value = value_of(&market.values, instance);
-                let before = market.before.get(instance.metric_index).copied();
+                let before = market.previous_values.get(instance.metric_index).copied();
                 if plan.is_timed || before != Some(value) {
-                    let step = ValueChange { world: World::Real, value, before };
-                    self.step(market, instance, &mut states.real, &market.exposures, &step);
+                    let change = ValueChange { world: World::Real, value, before };
+                    self.apply_value(
+                        market,
+                        instance,
+                        &mut states.real,
+                        &market.exposures,
+                        &change,
+                    );
                 }
             }
             market.states = states;
             market.compute_quiet_ranges();
         }
         self.run_exercises(market, &plan);
-        let by_report =
+        let is_report_only =
             matches!(self.trigger, Trigger::Batch { threats, .. } if threats.is_empty());
-        if !(by_report && market.notices_settled) {
-            self.notice(market);
+        if !(is_report_only && market.notices_settled) {
+            self.emit_notices(market);
         }
     }
 
-    /// Works out exposures and values anew where the trigger may have changed them.
+    /// Computes exposures and values again where the trigger may have changed them.
     fn refresh(&self, market: &mut Market) {
         let (data, measures) = match self.trigger {
             Trigger::Batch { data, threats, .. } => (data.is_some(), !threats.is_empty()),
@@ -117,20 +123,21 @@ impl Evaluation<'_> {
             market.exposures =
                 market.compute_exposures(&self.adopted.policy, self.now.day(), false);
         }
-        let mut values = std::mem::replace(&mut market.before, std::mem::take(&mut market.values));
+        let mut values =
+            std::mem::replace(&mut market.previous_values, std::mem::take(&mut market.values));
         values.clear();
         if data || measures {
             market.compute_values(&self.adopted.policy, &market.exposures, &mut values);
         } else {
-            values.extend_from_slice(&market.before);
+            values.extend_from_slice(&market.previous_values);
         }
         market.values = values;
     }
 
-    /// The same once more as if drills were real, where there are any.
+    /// Evaluates all rules as if exercises were real, where there are any.
     fn run_exercises(&mut self, market: &mut Market, plan: &EvaluationPlan) {
-        let exercises = market.threats.values().any(|one| one.record.exercise);
-        if !exercises && !market.has_exercise_states {
+        let has_exercises = market.threats.values().any(|one| one.record.exercise);
+        if !has_exercises && !market.has_exercise_states {
             return;
         }
         let exposures = market.compute_exposures(&self.adopted.policy, self.now.day(), true);
@@ -154,15 +161,16 @@ impl Evaluation<'_> {
             }
             let exercise = states.exercise.get_or_insert_default();
             let before = exercise.value.replace(value);
-            let step = ValueChange { world: World::Exercise, value, before };
-            self.step(market, instance, &mut exercise.state, &exposures, &step);
+            let change = ValueChange { world: World::Exercise, value, before };
+            self.apply_value(market, instance, &mut exercise.state, &exposures, &change);
         }
         market.has_exercise_states = states.iter().any(|states| states.exercise.is_some());
         market.states = states;
     }
 
-    /// Evaluates every rule of another policy. Each takes over the state of the rule before that instance the same of the
-    /// same, and starts its waits anew where thresholds or times changed; what has no successor is cleared.
+    /// Evaluates every rule of another policy. An instance takes over the state of the one it
+    /// succeeds, and restarts its waits where its thresholds or times changed. Instances without a
+    /// successor are cleared.
     pub(super) fn run_new_policy(&mut self, market: &mut Market, plan: &Arc<EvaluationPlan>) {
         let old_plan = std::mem::replace(&mut market.plan, Arc::clone(plan));
         let old_values = std::mem::take(&mut market.values);
@@ -171,62 +179,62 @@ impl Evaluation<'_> {
         let mut states: Vec<InstanceStates> = Vec::new();
         states.resize_with(plan.instances.len(), InstanceStates::default);
         let mut befores = vec![None; plan.instances.len()];
-        for (instance, mut remembered) in old_plan.instances.iter().zip(old) {
+        for (instance, mut inherited) in old_plan.instances.iter().zip(old) {
             let before = old_values.get(instance.metric_index).copied();
             let Some(at) = plan.instances.iter().position(|one| one.succeeds(instance)) else {
-                self.clear_removed_rule(market, instance, remembered, before.unwrap_or_default());
+                self.clear_removed_rule(market, instance, inherited, before.unwrap_or_default());
                 continue;
             };
             if plan.instances.get(at).is_some_and(|one| one.rule != instance.rule) {
-                remembered.real.levels.restart_waits();
-                remembered.exercise.iter_mut().for_each(|one| one.state.levels.restart_waits());
+                inherited.real.levels.restart_waits();
+                inherited.exercise.iter_mut().for_each(|one| one.state.levels.restart_waits());
             }
-            states.splice(at..=at, [remembered]);
+            states.splice(at..=at, [inherited]);
             befores.splice(at..=at, [before]);
         }
         for ((instance, states), before) in plan.instances.iter().zip(&mut states).zip(befores) {
-            let step = ValueChange {
+            let change = ValueChange {
                 world: World::Real,
                 value: value_of(&market.values, instance),
                 before,
             };
-            self.step(market, instance, &mut states.real, &market.exposures, &step);
+            self.apply_value(market, instance, &mut states.real, &market.exposures, &change);
         }
         market.has_exercise_states = states.iter().any(|states| states.exercise.is_some());
         market.states = states;
         market.compute_quiet_ranges();
         self.run_exercises(market, plan);
-        self.notice(market);
+        self.emit_notices(market);
     }
 
-    /// Clears what a rule that is gone remembers.
+    /// Clears the episodes of a rule instance that is gone.
     fn clear_removed_rule(
         &mut self,
         market: &Market,
         instance: &RuleInstance,
-        mut gone: InstanceStates,
+        mut removed: InstanceStates,
         before: Interval,
     ) {
-        if let Some(mut exercise) = gone.exercise.take() {
+        if let Some(mut exercise) = removed.exercise.take() {
             let before = exercise.value.unwrap_or(before);
             self.clear_episode(market, instance, &mut exercise.state, World::Exercise, before);
         }
-        self.clear_episode(market, instance, &mut gone.real, World::Real, before);
+        self.clear_episode(market, instance, &mut removed.real, World::Real, before);
     }
 
-    /// Takes a value to a rule's state, and tells what is draft.
-    fn step(
+    /// Applies a value to a rule instance, and emits what changed.
+    fn apply_value(
         &mut self,
         market: &Market,
         instance: &RuleInstance,
         state: &mut InstanceState,
         exposures: &[Exposure],
-        step: &ValueChange,
+        value_change: &ValueChange,
     ) {
-        let ValueChange { world, value, before: previous_value } = *step;
-        let change = state.step(&instance.rule, value, self.now);
-        let possible = state.levels.indeterminate(&instance.rule, value);
-        let stale = state.goes_stale(&instance.rule, market.report().report.vintage(), self.now);
+        let ValueChange { world, value, before: previous_value } = *value_change;
+        let change = state.apply(&instance.rule, value, self.now);
+        let possible = state.levels.take_indeterminate(&instance.rule, value);
+        let stale = state.becomes_stale(&instance.rule, market.report().report.vintage(), self.now);
         if change.is_none() && possible.is_none() && !stale {
             return;
         }
@@ -235,8 +243,8 @@ impl Evaluation<'_> {
             market.plan.metrics.get(instance.metric_index).and_then(|metric| metric.filter_index);
         let exposure = filter.and_then(|at| exposures.get(at)).unwrap_or(const { &Exposure::NONE });
         let report = &market.report().report;
-        let basis = MetricInputs { report, exposure, wgi: &adopted.policy.wgi };
-        let evaluated = Evaluated { market, instance, basis, world, value, previous_value };
+        let inputs = MetricInputs { report, exposure, wgi: &adopted.policy.wgi };
+        let evaluated = Evaluated { market, instance, inputs, world, value, previous_value };
         if let Some((kind, change)) = change {
             self.emit_level_change(&evaluated, state, kind, change);
         }
@@ -248,7 +256,7 @@ impl Evaluation<'_> {
         }
     }
 
-    /// Clears an episode at once, whatever its reset value and `keep` say.
+    /// Clears an episode at once, without regard to the reset value and `keep`.
     fn clear_episode(
         &mut self,
         market: &Market,
@@ -269,31 +277,31 @@ impl Evaluation<'_> {
             .filter(|threat| filter.counts(threat, self.now.day(), &adopted.policy));
         let exposure = Exposure::of(counting, &adopted.policy);
         let report = &market.report().report;
-        let basis = MetricInputs { report, exposure: &exposure, wgi: &adopted.policy.wgi };
-        // The rule may be gone, and its value was last worked out under the policy before: said as it is now.
-        let value = basis.value(&instance.rule.metric);
+        let inputs = MetricInputs { report, exposure: &exposure, wgi: &adopted.policy.wgi };
+        // The rule may be gone, and its last value belongs to the previous policy: computed as of
+        // now.
+        let value = inputs.value(&instance.rule.metric);
         let evaluated =
-            Evaluated { market, instance, basis, world, value, previous_value: Some(before) };
+            Evaluated { market, instance, inputs, world, value, previous_value: Some(before) };
         state.clear();
         self.emit_level_change(&evaluated, state, Kind::Cleared, change);
     }
 }
 
-/// A value, and the one before it.
 struct ValueChange {
     world: World,
     value: Interval,
     before: Option<Interval>,
 }
 
-/// Whether every value of a market is one that no rule has anything to say of.
+/// Whether no rule of the market reacts to its values.
 fn is_quiet(market: &Market, plan: &EvaluationPlan) -> bool {
     let values = plan.metrics.iter().zip(&market.values).zip(&market.quiet_ranges);
-    // A market that is new has no values from before, and every rule looks at it once.
-    market.before.len() == market.values.len()
+    // A new market has no previous values, and every rule evaluates it once.
+    market.previous_values.len() == market.values.len()
         && values.into_iter().all(|((metric, value), range)| range.has(&metric.metric, *value))
 }
 
 fn value_of(values: &[Interval], instance: &RuleInstance) -> Interval {
-    *values.get(instance.metric_index).expect("one value for each view of the plan")
+    *values.get(instance.metric_index).expect("one value per metric of the plan")
 }

@@ -1,4 +1,4 @@
-//! What a rule remembers of a market for one destination.
+//! The state of a rule instance in one market: levels, episode, flapping, staleness.
 
 use super::crossing::{LevelChange, LevelState, QuietRange};
 use crate::domain::alert::Kind;
@@ -8,7 +8,7 @@ use crate::domain::share::{Amount, Interval};
 use crate::domain::{Day, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// An alert that was raised and not cleared. Persisted in snapshots.
+/// An open episode: raised and not cleared. Persisted in snapshots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Episode {
     /// The sequence of the alert that raised it.
@@ -17,38 +17,39 @@ pub struct Episode {
     pub latest: u64,
 }
 
-/// The state of one rule on one market for one destination, in the real world or in a drill. Persisted in snapshots.
+/// The state of one rule instance in one market, really or in an exercise. Persisted in snapshots.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct InstanceState {
     pub(super) levels: LevelState,
     pub(super) episode: Option<Episode>,
-    /// Whether it was told that the report is stale.
+    /// Whether an alert said that the report is stale.
     pub(super) stale: bool,
-    /// How the level came and went; only for rules that ask for it.
+    /// The recent changes of the level; only for rules with `flapping`.
     flap: Option<Box<FlapHistory>>,
 }
 
-/// How a level came and went. Persisted in snapshots.
+/// The recent changes of a level. Persisted in snapshots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct FlapHistory {
-    /// The last changes, within the rule's time; at most one more than the rule allows.
+    /// The times of the last changes within the rule's period; at most one more than the rule
+    /// allows.
     changes: Vec<Timestamp>,
-    /// The gravest level of these changes.
+    /// The highest level of these changes.
     peak: Option<Level>,
     /// The value that was crossed last.
     threshold: Amount,
-    /// Whether it was told, and the level is held.
+    /// Whether a flapping alert was emitted and the level is held.
     held: bool,
 }
 
 impl InstanceState {
-    /// The level as it was told: the gravest while it is held.
+    /// The level in the latest alert: the highest while it is held.
     pub(super) fn reported_level(&self) -> Option<Level> {
         self.held().map_or(self.levels.level, |flap| flap.peak)
     }
 
-    /// Whether the level comes and goes and is held.
-    pub(super) fn is_held(&self) -> bool {
+    /// Whether the level is held for flapping.
+    pub(super) fn is_flapping(&self) -> bool {
         self.held().is_some()
     }
 
@@ -56,23 +57,24 @@ impl InstanceState {
         self.flap.as_deref().filter(|flap| flap.held)
     }
 
-    /// Takes a value, and gives the change that is to be told, if any.
-    pub(super) fn step(
+    /// Applies a value, and returns the change to emit, if any.
+    pub(super) fn apply(
         &mut self,
         rule: &Rule,
         value: Interval,
         now: Timestamp,
     ) -> Option<(Kind, LevelChange)> {
-        let change = self.levels.step(rule, value, now);
+        let change = self.levels.apply(rule, value, now);
         match (rule.flapping, change) {
-            (None, _) if self.flap.is_none() => change.map(|change| (kind(change), change)),
-            (Some(limit), Some(change)) => self.count(limit, change, now),
-            (limit, change) => self.calm_down(limit, change, now),
+            (None, _) if self.flap.is_none() => change.map(|change| (kind_of(change), change)),
+            (Some(limit), Some(change)) => self.count_change(limit, change, now),
+            (limit, change) => self.end_flapping(limit, change, now),
         }
     }
 
-    /// Counts a change: within the limit it is told; the one beyond is told as flapping; then only what is graver.
-    fn count(
+    /// Counts a change. Within the limit it is emitted; the one beyond is emitted as flapping;
+    /// after that, only changes to a higher level.
+    fn count_change(
         &mut self,
         limit: Flapping,
         change: LevelChange,
@@ -89,10 +91,10 @@ impl InstanceState {
         let before = flap.peak;
         flap.peak = flap.peak.max(change.from).max(change.to);
         if flap.held {
-            // What is kept is when it was last not quiet.
+            // Only the time of the last change matters now.
             flap.changes = vec![now];
-            let graver = LevelChange { from: before, to: flap.peak, threshold: change.threshold };
-            return (flap.peak > before).then_some((Kind::Escalated, graver));
+            let higher = LevelChange { from: before, to: flap.peak, threshold: change.threshold };
+            return (flap.peak > before).then_some((Kind::Escalated, higher));
         }
         if flap.changes.len() > usize::from(limit.changes) {
             flap.held = true;
@@ -100,11 +102,11 @@ impl InstanceState {
                 LevelChange { from: change.from, to: flap.peak, threshold: change.threshold };
             return Some((Kind::Flapping, held));
         }
-        Some((kind(change), change))
+        Some((kind_of(change), change))
     }
 
-    /// Ends what is held once it has been quiet, or once the rule asks for it no more.
-    fn calm_down(
+    /// Ends the holding once the level has been stable, or the rule no longer has `flapping`.
+    fn end_flapping(
         &mut self,
         limit: Option<Flapping>,
         change: Option<LevelChange>,
@@ -117,11 +119,11 @@ impl InstanceState {
         }
         let ended = self.flap.take()?;
         if !ended.held {
-            return change.map(|change| (kind(change), change));
+            return change.map(|change| (kind_of(change), change));
         }
         let change =
             LevelChange { from: ended.peak, to: self.levels.level, threshold: ended.threshold };
-        (change.from != change.to).then_some((kind(change), change))
+        (change.from != change.to).then_some((kind_of(change), change))
     }
 
     /// Narrows a range of values to those of which this has nothing to say.
@@ -132,14 +134,14 @@ impl InstanceState {
         self.levels.narrow_quiet_range(rule, range);
     }
 
-    /// Whether it is draft that the report is stale. A newer report makes it draft again.
-    pub(super) fn goes_stale(&mut self, rule: &Rule, vintage: Day, now: Timestamp) -> bool {
+    /// Whether the report has become stale since the last call. A newer report starts over.
+    pub(super) fn becomes_stale(&mut self, rule: &Rule, vintage: Day, now: Timestamp) -> bool {
         let was = self.stale;
         self.stale = rule.stale_at(vintage).is_some_and(|at| at <= now);
         self.stale && !was
     }
 
-    /// Takes every level down without waiting.
+    /// Clears all levels without waiting.
     pub(super) fn clear(&mut self) {
         self.levels.clear();
         self.flap = None;
@@ -160,8 +162,8 @@ impl InstanceState {
     }
 }
 
-/// How a change is told.
-fn kind(change: LevelChange) -> Kind {
+/// The kind of alert for a change.
+fn kind_of(change: LevelChange) -> Kind {
     match (change.from, change.to) {
         (None, _) => Kind::Raised,
         (Some(_), None) => Kind::Cleared,

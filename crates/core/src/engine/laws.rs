@@ -1,4 +1,4 @@
-//! The laws of the method, over generated markets and measures.
+//! The laws of the method, as property tests over generated markets and measures.
 
 use super::State;
 use super::concentration::MetricInputs;
@@ -26,22 +26,22 @@ const MINERALS: [&str; 4] = ["gallium", "graphite", "rare_earths", "rare_earths_
 
 proptest! {
     #[test]
-    fn more_of_a_measure_never_lowers_what_it_weighs_on(
+    fn more_measures_never_lower_the_metrics_that_rise_with_them(
         report in reports(), threats in vec(threats(), 0..6), more in threats(), heavier in 1000_u16..=3000,
     ) {
-        let before = weighed(&report, &threats);
-        let with = weighed(&report, &[&threats[..], std::slice::from_ref(&more)].concat());
+        let before = metrics_under_measures(&report, &threats);
+        let with = metrics_under_measures(&report, &[&threats[..], std::slice::from_ref(&more)].concat());
         let own = more.t_override.map_or(1000, Weight::permille).max(heavier);
         let heavy = Threat { t_override: Weight::from_permille(own), ..more.clone() };
         let wide = Threat { scope: Scope::All, t_override: heavy.t_override, ..more.clone() };
-        let heavy = weighed(&report, &[&threats[..], &[heavy]].concat());
-        let wide = weighed(&report, &[&threats[..], &[wide]].concat());
+        let heavy = metrics_under_measures(&report, &[&threats[..], &[heavy]].concat());
+        let wide = metrics_under_measures(&report, &[&threats[..], &[wide]].concat());
         for (metric, lower) in &before {
             prop_assert!(at_least(with[metric], *lower), "adding a measure lowers {}", metric);
             prop_assert!(!matches!(metric, Metric::HhiT | Metric::HhiWgiT) || more.t_override.is_none() || at_least(heavy[metric], with[metric]));
             prop_assert!(at_least(wide[metric], heavy[metric]), "a wider scope lowers {}", metric);
         }
-        prop_assert_eq!(weighed(&report, &threats), before, "without it all is as before");
+        prop_assert_eq!(metrics_under_measures(&report, &threats), before, "removing the measure restores the values");
     }
 
     #[test]
@@ -52,7 +52,7 @@ proptest! {
     }
 
     #[test]
-    fn what_measures_add_to_the_index_is_the_sum_of_its_countries(
+    fn measures_add_the_sum_over_their_countries_to_the_index(
         report in reports(), threats in vec(threats(), 0..6),
     ) {
         let exposure = Exposure::of(threats.iter(), &policy());
@@ -65,7 +65,7 @@ proptest! {
     }
 
     #[test]
-    fn the_parts_add_up_to_the_value(report in reports(), threats in vec(threats(), 0..6), metric in metrics()) {
+    fn contributions_add_up_to_the_value(report in reports(), threats in vec(threats(), 0..6), metric in metrics()) {
         let exposure = Exposure::of(threats.iter(), &policy());
         let value = value(&metric, &report, &exposure);
         let contributions = MetricInputs { report: &report, exposure: &exposure, wgi: &governance() }.contributions(&metric);
@@ -80,12 +80,12 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_updates_of_different_things_never_matters(
+    fn the_order_of_independent_updates_does_not_matter(
         (updates, shuffled) in updates().prop_flat_map(|updates| {
-            // One thing said twice is two updates of one thing, whose order does matter.
-            let mut said = BTreeMap::new();
-            for update in updates { said.insert(name(&update), update); }
-            let updates: Vec<Update> = said.into_values().collect();
+            // Two updates of the same thing depend on their order.
+            let mut unique = BTreeMap::new();
+            for update in updates { unique.insert(name(&update), update); }
+            let updates: Vec<Update> = unique.into_values().collect();
             (Just(updates.clone()), Just(updates).prop_shuffle())
         }),
     ) {
@@ -108,7 +108,8 @@ proptest! {
     }
 }
 
-/// Applies batches a day apart, after a policy; the state may go through its bytes after `cut` of them.
+/// Applies a policy and then batches, a day apart. The state passes through its snapshot after
+/// `cut` of them.
 fn play(batches: &[Vec<Update>], cut: Option<usize>) -> (State, Vec<Alert>) {
     let mut state = State::default();
     let mut alerts = Vec::new();
@@ -137,10 +138,10 @@ fn play(batches: &[Vec<Update>], cut: Option<usize>) -> (State, Vec<Alert>) {
     (state, alerts)
 }
 
-/// A market, the report in force and the threats that bear on it.
+/// A market, its report in force and the threats that concern it.
 type Figures = (MarketKey, Arc<Report>, Vec<(Slug, Arc<Threat>)>);
 
-/// Every figure that a state knows of its markets. Not the levels: they have state.
+/// The reports and threats of all markets. Not the levels, which depend on the order.
 fn figures(state: &State) -> Vec<Figures> {
     let figures = state.markets().iter().map(|(key, market)| {
         let threats = market
@@ -161,8 +162,8 @@ fn name(update: &Update) -> String {
     }
 }
 
-/// The metrics that react to measures and rise with them, for a buyer in Japan.
-fn weighed(report: &Report, threats: &[Threat]) -> BTreeMap<Metric, Interval> {
+/// The metrics that rise with measures, for a buyer in Japan.
+fn metrics_under_measures(report: &Report, threats: &[Threat]) -> BTreeMap<Metric, Interval> {
     let policy = policy();
     let destination = Destination::Jurisdiction(Jurisdiction::parse("JPN").unwrap());
     let filter = MeasureFilter::toward(destination);
@@ -212,7 +213,7 @@ fn governance() -> BTreeMap<Country, Wgi> {
     BTreeMap::from([(country("CHN"), weight(-31)), (country("USA"), weight(98))])
 }
 
-/// The value of a metric, with the governance of the test's policy.
+/// The value of a metric, with the test policy's governance weights.
 fn value(metric: &Metric, report: &Report, exposure: &Exposure) -> Interval {
     MetricInputs { report, exposure, wgi: &governance() }.value(metric)
 }

@@ -1,4 +1,4 @@
-//! A market: the reports of it, the threats that bear on it, and what every rule remembers of it.
+//! Markets: the reports and threats of a market, and the state of every rule on it.
 
 use super::concentration::MetricInputs;
 use super::crossing::QuietRange;
@@ -16,22 +16,23 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Which release of which report of a market: source, period, day of release. Of one source and period the last is newest.
+/// Identifies a release of a report: source, period, day of release. The last of a source and
+/// period is the newest.
 pub(super) type Release = (Slug, Period, Day);
 
 /// A report on record. Persisted in snapshots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportRecord {
-    /// As published.
+    /// The report as published.
     pub report: Arc<Report>,
-    /// When the journal took it.
+    /// When the journal accepted it.
     pub accepted_at: Timestamp,
-    /// Who published it; `None` where it was sent before senders were kept: it is nobody's.
+    /// The feed that published it; `None` where the batch had no sender, so that no feed owns it.
     pub feed: Option<Slug>,
 }
 
 impl ReportRecord {
-    /// How the report is named in alerts and answers.
+    /// The report as alerts and replies identify it.
     pub fn report_ref(&self) -> ReportRef {
         ReportRef {
             source: self.report.source().clone(),
@@ -46,79 +47,80 @@ impl ReportRecord {
     }
 }
 
-/// A threat on record that is about a market.
+/// A threat on record that concerns a market.
 #[derive(Debug, Clone)]
 pub struct MarketThreat {
-    /// How it is about it.
+    /// How its minerals match the market.
     pub scope_match: ScopeMatch,
     /// The threat.
     pub record: Arc<ThreatRecord>,
 }
 
-/// What a rule remembers, and what it would if a drill were real; the latter only while a drill makes a difference.
+/// The states of one rule instance. The exercise state exists only while an exercise makes a
+/// difference.
 #[derive(Debug, Clone, Default)]
 pub(super) struct InstanceStates {
     pub(super) real: InstanceState,
     pub(super) exercise: Option<Box<ExerciseState>>,
 }
 
-/// What a rule would remember if a drill were real, and the value then. Persisted in snapshots.
+/// The state as if exercises were real, and the last value. Persisted in snapshots.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct ExerciseState {
     pub(super) state: InstanceState,
     pub(super) value: Option<Interval>,
 }
 
-/// How a market stands with a rule, for one of its destinations.
+/// The status of a rule instance in a market.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "each is true or not, whatever the others are")]
 pub struct RuleStatus<'a> {
     /// The rule.
     pub rule: &'a Rule,
-    /// For whom; `None` where the metric does not react to measures.
+    /// The buyer; `None` where the metric does not react to measures.
     pub destination: Option<&'a Destination>,
-    /// The open episode, if a level is up.
+    /// The open episode, if a level is active.
     pub episode: Option<Episode>,
-    /// The level that is up, as it was told.
+    /// The active level, as emitted.
     pub level: Option<Level>,
-    /// Whether a graver level's raise value lies inside the value's interval.
+    /// Whether a higher level is possibly reached.
     pub indeterminate: bool,
-    /// Whether the level comes and goes and is held at its gravest.
+    /// Whether the level is held for flapping.
     pub flapping: bool,
     /// Whether the report is older than the rule allows.
     pub stale: bool,
-    /// Whether it is a drill's.
+    /// Whether it is the status in exercises.
     pub exercise: bool,
 }
 
-/// A market of which at least one report was made.
+/// A market with at least one report.
 #[derive(Debug, Clone)]
 pub struct Market {
     /// By source, period and release; of each source and period at most [`Market::RELEASES_MAX`].
     pub(super) reports: BTreeMap<Release, ReportRecord>,
     pub(super) in_force: Release,
     pub(super) threats: BTreeMap<Slug, MarketThreat>,
-    /// The status of every threat of which a notice was told.
+    /// The status in the last notice of each threat.
     pub(super) noticed: BTreeMap<Slug, ThreatStatus>,
     pub(super) plan: Arc<EvaluationPlan>,
-    /// One for each that is instance by the plan.
+    /// One per instance of the plan.
     pub(super) states: Vec<InstanceStates>,
-    /// One for each filter of the plan; derived.
+    /// One per filter of the plan; derived.
     pub(super) exposures: Vec<Exposure>,
-    /// One for each view of the plan; derived.
+    /// One per metric of the plan; derived.
     pub(super) values: Vec<Interval>,
-    /// What they were before the last evaluation.
-    pub(super) before: Vec<Interval>,
-    /// One for each view of the plan: values that no rule has anything to say of; derived.
+    /// The values before the last evaluation.
+    pub(super) previous_values: Vec<Interval>,
+    /// One per metric of the plan: the values to which no rule reacts; derived.
     pub(super) quiet_ranges: Vec<QuietRange>,
-    /// Whether no threat about it can be draft by a report alone; derived, false where not known.
+    /// Whether a report alone cannot cause a notice; derived, false where not known.
     pub(super) notices_settled: bool,
-    /// Whether a drill makes a difference to a rule; derived.
+    /// Whether any instance has an exercise state; derived.
     pub(super) has_exercise_states: bool,
 }
 
 impl Market {
-    /// How many releases of one source and period are kept; at the bound the oldest leaves.
+    /// How many releases of one source and period are kept; at the limit the oldest is dropped.
     pub const RELEASES_MAX: usize = 16;
 
     /// A market with its first report.
@@ -133,7 +135,7 @@ impl Market {
             states: Vec::new(),
             exposures: Vec::new(),
             values: Vec::new(),
-            before: Vec::new(),
+            previous_values: Vec::new(),
             quiet_ranges: Vec::new(),
             notices_settled: false,
             has_exercise_states: false,
@@ -145,8 +147,8 @@ impl Market {
         self.reports.get(&self.in_force).expect("the report in force is on record")
     }
 
-    /// Reports on record that are not in force, by source, period and release, and whether a newer release took their
-    /// place.
+    /// The reports on record that are not in force, by source, period and release, each with
+    /// whether a newer release replaced it.
     pub fn other_reports(&self) -> impl Iterator<Item = (&ReportRecord, bool)> {
         let others = self.reports.iter().filter(|(release, _)| **release != self.in_force);
         others.map(|((source, period, vintage), record)| {
@@ -155,18 +157,18 @@ impl Market {
         })
     }
 
-    /// The newest release of what a source says of a period.
+    /// The newest release of a source's report for a period.
     pub(super) fn newest(&self, source: &Slug, period: Period) -> Option<&ReportRecord> {
         self.releases(source, period).next_back()
     }
 
-    /// One release; at once where it is the one in force.
-    /// The feed, other than this one, that has published what a source says of the market.
-    pub(super) fn published_by_another(&self, source: &Slug, feed: &Slug) -> Option<&Slug> {
+    /// A feed other than this one that has published reports of the source on this market.
+    pub(super) fn owned_by_other_feed(&self, source: &Slug, feed: &Slug) -> Option<&Slug> {
         let of_source = self.reports.values().filter(|record| record.report.source() == source);
         of_source.filter_map(|record| record.feed.as_ref()).find(|owner| *owner != feed)
     }
 
+    /// The release of a report on record, if any.
     pub(super) fn release(&self, report: &Report) -> Option<&ReportRecord> {
         if self.is_in_force(report) {
             return Some(self.report());
@@ -185,13 +187,13 @@ impl Market {
         self.reports.range(range).map(|(_, record)| record)
     }
 
-    /// Whether a report is of the release in force.
+    /// Whether a report is the release in force.
     fn is_in_force(&self, report: &Report) -> bool {
         let (source, period, vintage) = &self.in_force;
         report.vintage() == *vintage && report.period() == *period && report.source() == source
     }
 
-    /// Records a release, and forgets the oldest of its source and period at the bound.
+    /// Records a release, and drops the oldest of its source and period at the limit.
     pub(super) fn record_release(&mut self, record: ReportRecord) {
         if self.is_in_force(&record.report)
             && let Some(known) = self.reports.get_mut(&self.in_force)
@@ -210,7 +212,7 @@ impl Market {
         }
     }
 
-    /// Threats about this market, whether they count or not, by id.
+    /// The threats that concern this market, whether they count or not, by id.
     pub fn threats(&self) -> impl Iterator<Item = &MarketThreat> {
         self.threats.values()
     }
@@ -220,7 +222,7 @@ impl Market {
         self.report().report.share(country)
     }
 
-    /// How the market stands with every rule, in the real world and in drills, by rule and destination.
+    /// The status of every rule instance, really and in exercises, by rule and destination.
     pub fn rule_statuses(&self) -> impl Iterator<Item = RuleStatus<'_>> {
         self.plan.instances.iter().zip(&self.states).flat_map(|(instance, states)| {
             let exercise = states.exercise.as_ref().map(|one| &one.state);
@@ -234,7 +236,7 @@ impl Market {
                     episode: state.episode,
                     level: state.reported_level(),
                     indeterminate: state.levels.is_indeterminate(),
-                    flapping: state.is_held(),
+                    flapping: state.is_flapping(),
                     stale: state.stale,
                     exercise,
                 })
@@ -242,7 +244,8 @@ impl Market {
         })
     }
 
-    /// Puts the report in force that the policy prefers: by source order, then the newest period, then the newest release.
+    /// Selects the report in force: by the rank of its source, then the newest period, then the
+    /// newest release.
     pub(super) fn select_report(&mut self, policy: Option<&Policy>) {
         let rank = |source: &Slug| policy.map_or(0, |policy| policy.source_rank(source));
         let best = self.reports.keys().min_by(|one, other| {
@@ -260,7 +263,7 @@ impl Market {
         }
     }
 
-    /// Works out what is derived: for a market that was read from a snapshot.
+    /// Computes everything derived, for a market that was read from a snapshot.
     pub(super) fn compute_derived(&mut self, policy: &Policy, day: Day) {
         self.exposures = self.compute_exposures(policy, day, false);
         let mut values = Vec::new();
@@ -270,7 +273,7 @@ impl Market {
         self.has_exercise_states = self.states.iter().any(|states| states.exercise.is_some());
     }
 
-    /// Works out the quiet_ranges from what the rules remember.
+    /// Computes the quiet ranges from the states.
     pub(super) fn compute_quiet_ranges(&mut self) {
         self.quiet_ranges.clear();
         self.quiet_ranges.resize(self.plan.metrics.len(), QuietRange::ALL);
@@ -281,7 +284,7 @@ impl Market {
         }
     }
 
-    /// Adds the value of every view of the plan.
+    /// Adds the value of every metric of the plan.
     pub(super) fn compute_values(
         &self,
         policy: &Policy,
@@ -302,7 +305,7 @@ impl Market {
         values.extend(self.plan.metrics.iter().map(value));
     }
 
-    /// The next instant after `now` at which time alone may change what a rule says.
+    /// The next instant after `now` at which time alone may change what a rule emits.
     pub(super) fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
         let vintage = self.report().report.vintage();
         let deadlines =
@@ -314,7 +317,7 @@ impl Market {
         deadlines.min()
     }
 
-    /// Whose measures reach whom on a day, one for each filter; `drills` says whether those count.
+    /// The exposures on a day, one per filter of the plan.
     pub(super) fn compute_exposures(
         &self,
         policy: &Policy,
@@ -331,7 +334,7 @@ impl Market {
         filters.map(exposure).collect()
     }
 
-    /// Threats about this market; `drills` says whether those of drills are among them.
+    /// The threats that concern this market.
     pub(super) fn threat_measures(&self, include_exercises: bool) -> impl Iterator<Item = &Threat> {
         let threats =
             self.threats.values().filter(move |one| include_exercises || !one.record.exercise);
@@ -339,7 +342,8 @@ impl Market {
     }
 }
 
-/// How a threat bears on a market, if it does: by stage, and by mineral through the catalogue's groups.
+/// How a threat's minerals match a market, by the catalogue's groups; `None` where its minerals or
+/// stages do not.
 pub fn scope_match(threat: &Threat, market: MarketKey) -> Option<ScopeMatch> {
     if !threat.stages.is_empty() && !threat.stages.contains(&market.stage) {
         return None;

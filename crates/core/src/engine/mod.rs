@@ -1,22 +1,27 @@
-//! What we decide: one entry applied to the state gives the alerts it causes.
+//! The engine: one journal entry applied to the state returns the alerts it causes.
 //!
 //! ```text
 //!             entry ──► State::apply ──► alerts
 //!                          │
-//!   record   what the entry puts in the record: reports, threats, answers
-//!   calendar what is due, and when                 ┐
-//!   exposure which measures reach which buyer      ├─► evaluate, for the markets that were touched only
-//!   concentration  what a market's value is        │
-//!   crossing which level that value is up to       │
-//!   state   what a rule remembers: levels, flapping, staleness
-//!   notice   threats that move no index            ┘
-//!   plan     what the policy asks of a market; tell puts alerts together
-//!   snapshot the state as bytes, and back
-//!   simulation  what a copy of the state would do: courses without consequences
+//!   state           applies entries; knows the policy in force, markets and threats
+//!   record          which updates of a batch change the record, which are rejected
+//!   deadlines       what is due, and when
+//!   market          the reports, threats and rule states of one market
+//!   plan            what the rules of a policy need from a market
+//!   evaluate        the rules of one market, after a batch, a deadline or a policy
+//!     exposure        which measures reach which buyer
+//!     concentration   the value of a metric
+//!     crossing        which level a value reaches
+//!     instance_state  what a rule remembers: levels, flapping, staleness
+//!     notice          threats that move no index
+//!     emit            builds the alerts
+//!   snapshot        the state as bytes and back
+//!   simulation      what would happen: entries applied to a copy
 //! ```
 //!
-//! Architecture invariant: nothing here knows a clock, randomness, floats, hash order, async or I/O, and `apply` cannot
-//! fail. The same entries give the same alerts on every replica, after every restart, from every snapshot.
+//! Architecture invariant: nothing here knows a clock, randomness, floats, hash order, async or
+//! I/O, and `apply` cannot fail. The same entries give the same alerts on every replica, after
+//! every restart, from every snapshot.
 
 pub mod concentration;
 pub mod crossing;

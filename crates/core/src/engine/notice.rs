@@ -1,4 +1,5 @@
-//! Notices: threats that move no index, told on every market in which the imposing country holds enough.
+//! Notices: threats that move no index, or not yet, in every market of which the imposing country
+//! holds enough.
 
 use super::evaluate::{Evaluation, Trigger};
 use super::market::{Market, MarketThreat, scope_match};
@@ -7,44 +8,45 @@ use crate::domain::{Ppm, Threat};
 use std::sync::Arc;
 
 impl Evaluation<'_> {
-    /// Tells of every threat whose status is draft.
+    /// Emits a notice for every threat with a new status.
     ///
-    /// A threat is told while it is spoken of or announced; one that never moves an index also when it comes into force
-    /// and is suspended. What was told of a threat that came to nothing, or ended, is told as well.
-    pub(super) fn notice(&mut self, market: &mut Market) {
-        let Some(least) = self.adopted.policy.notice_share_min else {
+    /// A threat is noticed while it is threatened or announced; one that never moves an index also
+    /// when it comes into force or is suspended. The end of a threat is noticed where it was
+    /// noticed before.
+    pub(super) fn emit_notices(&mut self, market: &mut Market) {
+        let Some(share_min) = self.adopted.policy.notice_share_min else {
             market.notices_settled = true;
             return;
         };
-        self.retract(market, least);
+        self.emit_withdrawals(market, share_min);
         market.notices_settled = true;
         let day = self.now.day();
         let mut noticed = std::mem::take(&mut market.noticed);
         for (id, one) in &market.threats {
             let threat = &one.record.threat;
             let status = threat.status(day);
-            let told = noticed.get(id).copied();
-            if told == Some(status) {
+            let before = noticed.get(id).copied();
+            if before == Some(status) {
                 continue;
             }
-            let draft = is_news(threat, status, told);
-            let matters = told.is_some() || market.share(threat.imposing) >= Some(least);
-            // It would be draft, were the country's share greater.
-            market.notices_settled &= matters || !draft;
-            if matters && draft {
+            let is_new = deserves_notice(threat, status, before);
+            let is_relevant = before.is_some() || market.share(threat.imposing) >= Some(share_min);
+            // It would be noticed, were the share of the country higher.
+            market.notices_settled &= is_relevant || !is_new;
+            if is_relevant && is_new {
                 let effect = self.threat_effect(one, None);
-                let draft = self.draft_notice(market, effect, least, one.record.exercise);
+                let draft = self.draft_notice(market, effect, share_min, one.record.exercise);
                 self.emit(market, draft, None);
                 noticed.insert(id.clone(), status);
-            } else if told.is_some() {
+            } else if before.is_some() {
                 noticed.insert(id.clone(), status);
             }
         }
         market.noticed = noticed;
     }
 
-    /// Takes back what was told of threats that are no longer in the record.
-    fn retract(&mut self, market: &mut Market, least: Ppm) {
+    /// Emits the withdrawal of noticed threats that were removed from the record.
+    fn emit_withdrawals(&mut self, market: &mut Market, share_min: Ppm) {
         let Trigger::Batch { retracted, .. } = self.trigger else { return };
         for record in retracted {
             if market.noticed.remove(&record.threat.id).is_none() {
@@ -54,21 +56,22 @@ impl Evaluation<'_> {
             let one = MarketThreat { scope_match, record: Arc::clone(record) };
             let mut effect = self.threat_effect(&one, None);
             effect.status = ThreatStatus::Withdrawn;
-            let draft = self.draft_notice(market, effect, least, record.exercise);
+            let draft = self.draft_notice(market, effect, share_min, record.exercise);
             self.emit(market, draft, None);
         }
     }
 }
 
-fn is_news(threat: &Threat, status: ThreatStatus, told: Option<ThreatStatus>) -> bool {
-    let moves = threat.moves_indices();
+/// Whether a status emits a notice; `before` is the status in the last notice.
+fn deserves_notice(threat: &Threat, status: ThreatStatus, before: Option<ThreatStatus>) -> bool {
+    let moves_indices = threat.moves_indices();
     match status {
         ThreatStatus::Threatened | ThreatStatus::Announced => true,
-        ThreatStatus::InForce | ThreatStatus::Suspended => !moves,
-        ThreatStatus::Removed => !moves && told.is_some(),
-        ThreatStatus::Withdrawn | ThreatStatus::Superseded => match told {
+        ThreatStatus::InForce | ThreatStatus::Suspended => !moves_indices,
+        ThreatStatus::Removed => !moves_indices && before.is_some(),
+        ThreatStatus::Withdrawn | ThreatStatus::Superseded => match before {
             Some(ThreatStatus::Threatened | ThreatStatus::Announced) => true,
-            Some(_) => !moves,
+            Some(_) => !moves_indices,
             None => false,
         },
     }

@@ -16,28 +16,28 @@ use std::sync::Arc;
 /// A threat on record. Persisted in snapshots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThreatRecord {
-    /// As published; the revision is never 0.
+    /// The threat as published; its revision is never 0.
     pub threat: Arc<Threat>,
-    /// Who published it.
+    /// The feed that published it.
     pub feed: Slug,
-    /// When the journal took this revision.
+    /// When the journal accepted this revision.
     pub accepted_at: Timestamp,
-    /// Whether it is part of a drill.
+    /// Whether it is part of an exercise.
     pub exercise: bool,
 }
 
-/// What a batch would change, if nothing in it is refused.
+/// What a batch changes, if none of its updates is rejected.
 #[derive(Debug, Default)]
 pub(super) struct BatchChanges {
     pub(super) outcomes: Vec<UpdateOutcome>,
     pub(super) rejections: Vec<Rejection>,
     /// By market, source, period and release.
     pub(super) reports: BTreeMap<(MarketKey, Slug, Period, Day), Arc<Report>>,
-    /// `None` takes the threat from the record.
+    /// `None` removes the threat from the record.
     pub(super) threats: BTreeMap<Slug, Option<Arc<ThreatRecord>>>,
 }
 
-/// The record as a batch finds it.
+/// Reviews a batch against the record.
 pub(super) struct BatchReviewer<'a> {
     pub(super) markets: &'a BTreeMap<MarketKey, Market>,
     pub(super) threats: &'a BTreeMap<Slug, Arc<ThreatRecord>>,
@@ -46,7 +46,7 @@ pub(super) struct BatchReviewer<'a> {
 }
 
 impl BatchReviewer<'_> {
-    /// Goes through a batch in order, each update on top of those before it.
+    /// Reviews the updates in order, each on top of those before it.
     pub(super) fn review(&self, batch: &Batch) -> BatchChanges {
         let outcomes = Vec::with_capacity(batch.updates.len());
         let mut changes = BatchChanges { outcomes, ..BatchChanges::default() };
@@ -64,8 +64,8 @@ impl BatchReviewer<'_> {
         changes
     }
 
-    /// A release that says what the record has of it already changes nothing; one older than the newest of its source
-    /// and period is kept, but superseded.
+    /// A release that equals the one on record changes nothing; one older than the newest of its
+    /// source and period is kept, but superseded.
     fn review_report(
         &self,
         update: usize,
@@ -84,7 +84,7 @@ impl BatchReviewer<'_> {
         }
         if confinement(batch).is_some()
             && let Some(feed) =
-                market.and_then(|market| market.published_by_another(source, &batch.feed))
+                market.and_then(|market| market.owned_by_other_feed(source, &batch.feed))
         {
             let (source_name, feed) = (source.clone(), feed.clone());
             return Err(Rejection::ReportOwnedByOtherFeed { update, source_name, feed });
@@ -171,8 +171,8 @@ impl BatchReviewer<'_> {
     }
 
     fn check_blocs(&self, update: usize, scope: &Scope) -> Result<(), Rejection> {
-        for place in scope.places() {
-            if let Jurisdiction::Bloc(bloc) = place
+        for jurisdiction in scope.jurisdictions() {
+            if let Jurisdiction::Bloc(bloc) = jurisdiction
                 && !self.blocs.is_some_and(|blocs| blocs.contains(bloc))
             {
                 return Err(Rejection::UnknownBloc { update, bloc: bloc.clone() });
@@ -182,12 +182,12 @@ impl BatchReviewer<'_> {
     }
 }
 
-/// What the batch may change, where that is not everything.
+/// What the batch may change, where that is limited.
 fn confinement(batch: &Batch) -> Option<&WriteScope> {
     batch.sender.as_ref()?.write_scope.as_ref()
 }
 
-/// Whether the batch may change a threat that is on record.
+/// Rejects a change of a threat that the sender may not change.
 fn check_confinement(
     update: usize,
     current: &ThreatRecord,

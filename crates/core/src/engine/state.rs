@@ -1,4 +1,4 @@
-//! The state, and the one way it changes.
+//! The state, and how entries change it.
 
 use super::deadlines::{Deadlines, Due};
 use super::evaluate::{DataChange, Evaluation, Trigger};
@@ -12,20 +12,20 @@ use crate::domain::{Alert, Day, Entry, MarketKey, Seq, Slug, Stage, Threat, Time
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// A policy and since when it is in force.
+/// The policy in force.
 #[derive(Debug, Clone)]
 pub struct AdoptedPolicy {
     /// The entry that adopted it.
     pub version: Seq,
-    /// When.
+    /// When it was adopted.
     pub at: Timestamp,
-    /// The number that orders it among others; 0 without one.
+    /// The number that orders it among other policies; 0 without one.
     pub revision: u64,
     /// The policy.
     pub policy: Arc<Policy>,
 }
 
-/// What applying an entry came to.
+/// The result of applying an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppliedEntry {
     /// The entry.
@@ -74,7 +74,7 @@ impl State {
         Self { adopted: Some(adopted), plans, ..Self::default() }
     }
 
-    /// A copy without the answers to batches, which are most of a state's bytes.
+    /// A copy without the results of batches, which are most of a state's bytes.
     pub(super) fn branch(&self) -> Self {
         Self {
             seq: self.seq,
@@ -89,7 +89,7 @@ impl State {
         }
     }
 
-    /// The last entry applied.
+    /// The position of the last entry applied.
     pub fn seq(&self) -> Seq {
         self.seq
     }
@@ -99,44 +99,45 @@ impl State {
         self.now
     }
 
-    /// The policy in force, once one was adopted.
+    /// The policy in force; `None` before the first was adopted.
     pub fn adopted(&self) -> Option<&AdoptedPolicy> {
         self.adopted.as_ref()
     }
 
-    /// Markets with at least one report.
+    /// All markets with at least one report.
     pub fn markets(&self) -> &BTreeMap<MarketKey, Market> {
         &self.markets
     }
 
-    /// Threats on record, by id.
+    /// All threats on record, by id.
     pub fn threats(&self) -> &BTreeMap<Slug, Arc<ThreatRecord>> {
         &self.threats
     }
 
-    /// The answers to the last batches.
+    /// The results of the last batches.
     pub fn recent_batches(&self) -> &RecentBatches {
         &self.recent_batches
     }
 
-    /// When something is due that no update announces: then a tick must be appended.
+    /// The next deadline, at which a tick must be appended; `None` where nothing is due.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.deadlines.next()
     }
 
     /// The sequences of the latest alerts of all open episodes.
     pub fn open_alerts(&self) -> BTreeSet<u64> {
-        let standings = self.markets.values().flat_map(Market::rule_statuses);
-        standings.filter_map(|levels| levels.episode).map(|episode| episode.latest).collect()
+        let statuses = self.markets.values().flat_map(Market::rule_statuses);
+        statuses.filter_map(|status| status.episode).map(|episode| episode.latest).collect()
     }
 
-    /// Applies the entry after the last one. What was due before its time happens first, in order of the deadlines.
+    /// Applies the next entry. What was due before its time happens first, in order of the
+    /// deadlines.
     ///
     /// # Panics
     ///
-    /// When the entry is not the next one: the journal promises order without gaps.
+    /// Where the entry is not the next one: the journal guarantees order without gaps.
     pub fn apply(&mut self, entry: &Entry) -> AppliedEntry {
-        assert_eq!(entry.seq, self.seq.next(), "entries come in order, without gaps");
+        assert_eq!(entry.seq, self.seq.next(), "entries arrive in order, without gaps");
         assert!(entry.at >= self.now, "the journal's time never goes back");
         self.seq = entry.seq;
         let mut alerts = Vec::new();
@@ -192,13 +193,13 @@ impl State {
             BatchOutcome::Rejected(changes.rejections)
         };
         let caused = self.last_alert.saturating_add(1).saturating_sub(first_alert);
-        let answered = BatchResult {
+        let result = BatchResult {
             digest: batch.digest,
             entry: self.seq,
             outcome,
             alerts: (first_alert, caused),
         };
-        self.recent_batches.insert(batch.request_id, Arc::new(answered));
+        self.recent_batches.insert(batch.request_id, Arc::new(result));
     }
 
     fn review(&self, batch: &Batch) -> BatchChanges {
@@ -218,7 +219,8 @@ impl State {
             let feed = batch.sender.is_some().then(|| batch.feed.clone());
             let record = ReportRecord { report, accepted_at: self.now, feed };
             if let Some(change) = self.record_report(key, record) {
-                // Of several releases in one batch, the first change has what was in force before.
+                // Of several releases in one batch, the first change holds what was in force
+                // before.
                 touched.entry(key).or_default().data.get_or_insert(change);
             }
         }
@@ -242,7 +244,7 @@ impl State {
         changes.outcomes
     }
 
-    /// Records a report; what changed, where the figures in force are others now.
+    /// Records a report, and returns the change of the report in force, if any.
     fn record_report(&mut self, key: MarketKey, record: ReportRecord) -> Option<DataChange> {
         let Some(market) = self.markets.get_mut(&key) else {
             let market = self.new_market(key, record);
@@ -276,7 +278,7 @@ impl State {
         market
     }
 
-    /// Records a threat or takes it from the record; gives the markets it touches now or did before.
+    /// Records a threat or removes it, and returns the markets it concerns now or did before.
     fn record_threat(
         &mut self,
         id: &Slug,
@@ -309,7 +311,7 @@ impl State {
         touched
     }
 
-    /// Markets of the record that a threat is about, by key.
+    /// The markets on record that a threat concerns.
     fn affected_markets(&self, threat: &Threat) -> BTreeSet<MarketKey> {
         let minerals = threat.minerals.iter().flat_map(|mineral| mineral.family());
         let markets = minerals.flat_map(|mineral| {
@@ -320,13 +322,13 @@ impl State {
         markets.filter(is_touched).collect()
     }
 
-    /// Markets of the record that a threat is about, and how; by key.
+    /// The markets on record that a threat concerns, and how its minerals match; by key.
     pub fn scope_of(&self, threat: &Threat) -> impl Iterator<Item = (MarketKey, ScopeMatch)> {
         let touched = self.affected_markets(threat).into_iter();
         touched.filter_map(move |key| Some((key, scope_match(threat, key)?)))
     }
 
-    /// Brings a policy into force, unless that in force is newer or says the same under the same number.
+    /// Adopts a policy, unless the one in force has a higher revision or is the same.
     fn adopt_policy(&mut self, revision: u64, policy: &Arc<Policy>, alerts: &mut Vec<Alert>) {
         if let Some(adopted) = &mut self.adopted {
             if revision < adopted.revision {
@@ -350,7 +352,7 @@ impl State {
         }
     }
 
-    /// Evaluates one market against every rule that looks at it.
+    /// Evaluates one market after a trigger.
     fn evaluate(
         &mut self,
         key: MarketKey,
@@ -386,7 +388,7 @@ impl State {
         self.deadlines.schedule(Due::Market(key), deadline);
     }
 
-    /// Schedules everything anew, for a state that was read from a snapshot.
+    /// Schedules everything, for a state that was read from a snapshot.
     pub(super) fn schedule_everything(&mut self) {
         let keys: Vec<MarketKey> = self.markets.keys().copied().collect();
         for key in keys {
@@ -399,7 +401,7 @@ impl State {
     }
 }
 
-/// What a batch changes about one market.
+/// What a batch changes in one market.
 #[derive(Debug, Default)]
 struct MarketChanges {
     data: Option<DataChange>,

@@ -120,7 +120,7 @@ impl Columns {
         let no_country = || {
             format!(
                 "a country, its alpha-3 code or name{}",
-                near(&Country::near(text(self.imposing)))
+                near(&Country::similar_names(text(self.imposing)))
             )
         };
         let no_level = "one of supranational, national, sub-national, non-state, firm";
@@ -168,7 +168,7 @@ impl Columns {
             let mineral = Mineral::parse(name).ok_or_else(|| {
                 let expected = format!(
                     "minerals of the catalogue: there is no {name}{}",
-                    near(&Mineral::near(name))
+                    near(&Mineral::similar_names(name))
                 );
                 wrong(record, self.minerals, expected)
             })?;

@@ -236,7 +236,7 @@ fn vintage(text: &str) -> Result<Day, String> {
 }
 
 fn mineral(text: &str) -> Result<Mineral, String> {
-    let unknown = || format!("a mineral of the catalogue{}", near(&Mineral::near(text)));
+    let unknown = || format!("a mineral of the catalogue{}", near(&Mineral::similar_names(text)));
     Mineral::parse(text).ok_or_else(unknown)
 }
 
@@ -250,7 +250,7 @@ fn period(text: &str) -> Result<Period, String> {
 
 fn country(text: &str) -> Result<Country, String> {
     let unknown = || {
-        let near = near(&Country::near(text));
+        let near = near(&Country::similar_names(text));
         format!("a country or one of country.other, total and ignore of the mapping{near}")
     };
     Country::parse(text).ok_or_else(unknown)

@@ -180,7 +180,7 @@ fn a_single_producer_is_the_whole_and_a_zero_total_is_no_report() {
     assert_eq!(share(&import.reports[0], "CHN"), Some(1_000_000));
     assert_eq!(import.reports[0].residual(), Ppm::ZERO);
     let error = read("gallium,Refinery,2024,China,-,\n").unwrap_err().to_string();
-    assert!(error.ends_with("the rows add up to nothing, so there are no shares"), "{error}");
+    assert!(error.ends_with("the rows add up to zero, so shares cannot be computed"), "{error}");
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn what_the_wide_release_does_not_say_is_told() {
     assert!(
         why(&import, "mercury mining 2023, United States and Canada").contains("other countries")
     );
-    assert!(why(&import, "germanium refining 2024").contains("add up to nothing"));
+    assert!(why(&import, "germanium refining 2024").contains("add up to zero"));
     assert!(why(&import, "zinc mining 2024").contains("cut short"));
     assert!(why(&import, "Unobtainium, Mine production").contains("not known"));
     assert!(why(&import, "Cement").contains("no table of its world production"));

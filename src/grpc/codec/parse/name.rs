@@ -12,7 +12,7 @@ pub(super) fn mineral(checks: &mut Checks, field: Path<'_>, text: &str) -> Optio
     checks.require(Mineral::parse(text), field, || {
         nearest(
             &format!("{} is not a mineral of the catalogue", quoted(text)),
-            &Mineral::near(text),
+            &Mineral::similar_names(text),
         )
     })
 }
@@ -24,7 +24,7 @@ pub(super) fn country(checks: &mut Checks, field: Path<'_>, text: &str) -> Optio
             "{} is not a country: ISO 3166-1 alpha-3, alpha-2 or an English name",
             quoted(text)
         );
-        nearest(&what, &Country::near(text))
+        nearest(&what, &Country::similar_names(text))
     })
 }
 
@@ -37,7 +37,7 @@ pub(super) fn jurisdiction(
     checks.require(Jurisdiction::parse(text), field, || {
         let what =
             format!("{} is neither a country nor the name of a bloc, such as EU", quoted(text));
-        nearest(&what, &Country::near(text))
+        nearest(&what, &Country::similar_names(text))
     })
 }
 
@@ -51,7 +51,7 @@ pub(super) fn destination(checks: &mut Checks, field: Path<'_>, text: &str) -> O
             "{} is not a destination: use all, any, a country or the name of a bloc, such as EU",
             quoted(text)
         );
-        nearest(&what, &Country::near(text))
+        nearest(&what, &Country::similar_names(text))
     })
 }
 

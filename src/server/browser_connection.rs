@@ -1,9 +1,10 @@
-//! Connections of browsers: HTTP/1.1 in the clear, HTTP/2 where encrypted; counted, bounded and cut like all others.
+//! Browser connections: HTTP/1.1, or HTTP/2 if encrypted; counted, limited and closed like all
+//! others.
 
-use super::connection::{CALLS_PER_CONNECTION, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
-use super::keys::ListenerSecurity;
-use super::port::{self, Error, ListenerConfig};
-use super::tls::Inside;
+use super::grpc_connection::{CALLS_PER_CONNECTION, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
+use super::listener::{self, ConnectionError, ListenerConfig};
+use super::security::ListenerSecurity;
+use super::tls::Protocols;
 use crate::grpc::Peer;
 use crate::metrics::Metrics;
 use axum::Router;
@@ -19,10 +20,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tower_service::Service;
 
-/// The most that is read ahead of a request of HTTP/1.1, its headers included, in bytes; one with more headers is refused with 431.
+/// How much of an HTTP/1.1 request is buffered, including its headers, in bytes; a request with
+/// more headers is rejected with 431.
 const HEADER_BYTES_MAX: usize = 64 * 1024;
 
-/// Serves connections until told to drain, and then until each of them has ended.
+/// Serves connections until the server drains and every connection has ended.
 pub(super) async fn serve(
     listener: TcpListener,
     config: ListenerConfig,
@@ -30,58 +32,66 @@ pub(super) async fn serve(
     router: Router,
     metrics: Arc<Metrics>,
 ) {
-    let begun = config.clone();
-    let each =
-        move |stream, peer| begin(stream, begun.clone(), security.clone(), router.clone(), peer);
-    port::serve(listener, config, &metrics, each).await;
+    let settings = config.clone();
+    let each = move |stream, peer| {
+        let (security, router) = (security.clone(), router.clone());
+        serve_connection(stream, settings.clone(), security, router, peer)
+    };
+    listener::serve(listener, config, &metrics, each).await;
 }
 
-/// Agrees on security, where connections are encrypted, and serves a connection to its end.
-async fn begin(
+/// Performs the TLS handshake, if connections are encrypted, and serves a connection to its end.
+async fn serve_connection(
     stream: TcpStream,
     config: ListenerConfig,
     security: ListenerSecurity,
     router: Router,
     peer: Peer,
-) -> Result<(), Error> {
+) -> Result<(), ConnectionError> {
     let Some(encryption) = security.encryption else {
-        return run(stream, config, router, peer).await;
+        return serve_http(stream, config, router, peer).await;
     };
-    let by = Instant::now() + config.handshake;
-    let encrypted = port::encrypt(stream, &encryption, Inside::Either, by, &config.drain, peer);
+    let deadline = Instant::now() + config.handshake_timeout;
+    let (drain, protocols) = (&config.drain, Protocols::Http2OrHttp1);
+    let encrypted = listener::encrypt(stream, &encryption, protocols, deadline, drain, peer);
     let (stream, peer) = encrypted.await?;
-    run(stream, config, router, peer).await
+    serve_http(stream, config, router, peer).await
 }
 
-async fn run<S>(stream: S, config: ListenerConfig, router: Router, peer: Peer) -> Result<(), Error>
+async fn serve_http<S>(
+    stream: S,
+    config: ListenerConfig,
+    router: Router,
+    peer: Peer,
+) -> Result<(), ConnectionError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let builder = builder(&config);
+    let builder = http_builder(&config);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
         let (mut router, should_close) = (router.clone(), peer.should_close());
         async move {
             if should_close {
-                return Err(Error::Wasteful);
+                return Err(ConnectionError::TooManyAbandonedCalls);
             }
             router.call(request).await.map_err(|never| match never {})
         }
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
-        ended = connection.as_mut() => return ended.map_err(Error::Browser),
+        ended = connection.as_mut() => return ended.map_err(ConnectionError::Browser),
         () = config.drain.cancelled() => connection.as_mut().graceful_shutdown(),
     }
-    connection.await.map_err(Error::Browser)
+    connection.await.map_err(ConnectionError::Browser)
 }
 
-fn builder(config: &ListenerConfig) -> Builder<TokioExecutor> {
+fn http_builder(config: &ListenerConfig) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(config.handshake)
+        .header_read_timeout(config.handshake_timeout)
         .max_buf_size(HEADER_BYTES_MAX);
     builder
         .http2()
