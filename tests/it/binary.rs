@@ -302,7 +302,7 @@ fn errors_say_what_was_tried_why_it_failed_and_what_to_do() {
     check(r#"{"removal":{"threat":"T"}}"#, &["line 1", "threat"]);
     let output = run(&["markets", "--address", "127.0.0.1:1"]);
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("no connection to 127.0.0.1:1: Connection refused"), "{said}");
+    assert!(said.contains("cannot connect to 127.0.0.1:1: Connection refused"), "{said}");
     let several = format!("127.0.0.1:1,{}", process.address);
     assert!(run(&["markets", "--address", &several]).status.success(), "the second one answers");
     assert_eq!(run(&["frobnicate"]).status.code(), Some(2));
@@ -326,6 +326,6 @@ fn a_second_server_on_one_directory_is_refused() {
     let output =
         run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", dir.path().to_str().unwrap()]);
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("held by another process"), "{said}");
+    assert!(said.contains("another process uses this data directory"), "{said}");
     assert_eq!(output.status.code(), Some(1));
 }
