@@ -1,24 +1,24 @@
-//! What fuzzing has found, and seeds, run through the same functions on every change; and all of it cut short and bent, in
-//! the same way each time. `fuzz/Cargo.toml` says how to look for more.
+//! Runs the fuzz targets over their corpora on every change: seeds, inputs that fuzzing found, and
+//! variants of both, truncated and with flipped bits. `fuzz/Cargo.toml` describes how to fuzz.
 
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test may fall over"
+    reason = "a failing test may panic"
 )]
 
 #[path = "../fuzz/src/lib.rs"]
-#[allow(unreachable_pub, reason = "it is the library of the package in fuzz/")]
+#[allow(unreachable_pub, reason = "the library of the package in fuzz/")]
 mod targets;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The most bytes of one file of a corpus, so that it stays small.
+/// The limit of a corpus file in bytes, so that corpora stay small.
 const FILE_BYTES_MAX: usize = 65_536;
 
-/// How many variants are made of each file.
+/// The variants of each file.
 const VARIANTS: usize = 64;
 
 fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
@@ -29,7 +29,7 @@ fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     paths.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
-/// The file cut off at places spread over it, and with bits flipped there.
+/// The file truncated at positions spread over it, and with a bit flipped there.
 fn variants(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let step = bytes.len().div_ceil(VARIANTS).max(1);
     (0..bytes.len()).step_by(step).flat_map(move |at| {
@@ -40,7 +40,7 @@ fn variants(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
 }
 
 #[test]
-fn no_bytes_make_a_parser_or_a_codec_fall_over() {
+fn no_bytes_make_a_parser_or_a_codec_panic() {
     for (name, target) in targets::ALL {
         let corpus = corpus(name);
         assert!(!corpus.is_empty(), "{name} has no corpus");

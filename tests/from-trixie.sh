@@ -2,8 +2,8 @@
 # Extracts one program from a Debian trixie package to target/tools/NAME:
 # bash tests/from-trixie.sh nats-server usr/sbin/nats-server
 #
-# For programs that this machine's release lacks, or has only in an older version. Uses this machine's
-# mirror and tests/unpack.sh.
+# For programs that this machine's release lacks, or has only in an older version. Uses this
+# machine's mirror and tests/unpack.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

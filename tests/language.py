@@ -1,7 +1,7 @@
 """Checks the language of everything that a person reads: python3 tests/language.py [PATH...]
 
 Fails on words and phrases that the glossary of CONTRIBUTING.md replaces by a standard term, in
-prose, comments, texts and names, and on prose and comments that are wider than 100 columns.
+prose, comments, texts, names and paths, and on prose and comments over 100 columns.
 PATHs limit the check to some files and folders. `--count` prints counts per word and kind of file
 instead of the findings; `--root DIR` checks another tree, for example an earlier commit.
 """
@@ -269,6 +269,10 @@ def prose_lines(path, text):
                 yield number, line
 
 
+# A string after these is a docstring.
+STATEMENT_ENDS = (tokenize.NEWLINE, tokenize.INDENT)
+
+
 def python_prose(text, lines):
     try:
         tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
@@ -276,15 +280,11 @@ def python_prose(text, lines):
         return
     before = tokenize.NEWLINE
     for token in tokens:
-        is_docstring = token.type == tokenize.STRING and before in (
-            tokenize.NEWLINE,
-            tokenize.INDENT,
-            tokenize.NL,
-        )
+        is_docstring = token.type == tokenize.STRING and before in STATEMENT_ENDS
         if token.type == tokenize.COMMENT or is_docstring:
             for number in range(token.start[0], token.end[0] + 1):
                 yield number, lines[number - 1]
-        if token.type != tokenize.COMMENT:
+        if token.type not in (tokenize.COMMENT, tokenize.NL):
             before = token.type
 
 
@@ -298,6 +298,8 @@ def find_wide_lines(path, text):
 
 def check(root, wanted):
     for path in selected(root, wanted):
+        for _, _, word, advice in find_phrases(path):
+            yield Finding(path, 0, word, path, f"rename the file: {advice}", kind_of(path))
         text = (root / path).read_text(encoding="utf-8", errors="replace")
         yield from find_words(path, text)
         yield from find_wide_lines(path, text)

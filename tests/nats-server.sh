@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Provides nats-server for the tests of replicas, at target/tools/nats-server: bash tests/nats-server.sh
+# Provides target/tools/nats-server for the tests of replicas: bash tests/nats-server.sh
 #
 # Uses the one on the PATH if it is new enough, else unpacks that of Debian trixie.
 set -euo pipefail

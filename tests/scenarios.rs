@@ -1,5 +1,6 @@
-//! Scenarios: which alerts the engine emits for a story. An analyst can read `tests/scenarios/*.txt`:
-//! settings above the first line, the story between the lines, the expected alerts below.
+//! Scenarios: which alerts the engine emits for a story. An analyst can read
+//! `tests/scenarios/*.txt`: settings above the first line, the story between the lines, the
+//! expected alerts below.
 //!
 //! ```text
 //! [[rules]] …                                     as in deploy/lodewatch.toml; they replace its rules
@@ -15,8 +16,9 @@
 //! 2024-12-04 rejected: why
 //! ```
 //!
-//! The story goes through the parser of the gRPC edge into the engine: no server, no clock, no disk.
-//! `UPDATE_SCENARIOS=1` writes the emitted alerts below the line; read the diff before you commit it.
+//! The story goes through the parser of the gRPC edge into the engine: no server, no clock, no
+//! disk. `UPDATE_SCENARIOS=1` writes the emitted alerts below the line; read the diff before you
+//! commit it.
 
 #![allow(
     clippy::unwrap_used,
@@ -67,8 +69,8 @@ fn every_scenario_emits_the_alerts_written_below_it() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// The result of a batch is kept, which takes a few allocations however many updates it has. Nothing
-/// else is allocated.
+/// The result of a batch is kept, which takes a few allocations however many updates it has.
+/// Nothing else is allocated.
 #[test]
 fn updates_that_change_nothing_allocate_nothing() {
     const UPDATES: usize = 1000;
@@ -258,8 +260,9 @@ fn number(text: &str) -> Value {
     number.into()
 }
 
-/// `CHN-1 imposing=CHN only=USA,JPN measure=tax minerals=gallium stages=refining announced=… effective=…
-/// suspended=2025-11-09..2026-11-27 removed=… t=1.2 end_use=military superseded_by=… revision=2`
+/// `CHN-1 imposing=CHN only=USA,JPN measure=tax minerals=gallium stages=refining announced=…
+/// effective=… suspended=2025-11-09..2026-11-27 removed=… t=1.2 end_use=military superseded_by=…
+/// revision=2`
 fn threat(text: &str) -> Value {
     let (id, rest) = text.split_once(' ').unwrap();
     let mut threat = Map::new();

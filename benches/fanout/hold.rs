@@ -3,11 +3,11 @@
 
 use crate::message::Message;
 use crate::run::{Mode, Plan};
-use crate::shared::process::memory_bytes;
 use crate::shared::report::{self, Row};
 use crate::system::System;
 use lodewatch::config::Config;
 use lodewatch_core::engine::RecentBatches;
+use lodewatch_testkit::process::memory_kb;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -45,8 +45,8 @@ pub(crate) async fn hold(seconds: u32, message: &Message) -> Row {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let mut server = plan.system.start(message, &dir).await;
     let subscribers = plan.subscribe(&server, message).await;
-    let id = server.process().child.id();
-    let idle = memory_bytes(id);
+    let id = server.process().id();
+    let idle = memory_kb(id) * 1024;
     let ring = Config::built_in().fanout.ring_bytes_max as u64;
     let each = SHUT_BYTES + CORKED_BYTES;
     let answers = RecentBatches::KEPT_MAX as u64 * ANSWER_BYTES;
@@ -77,7 +77,7 @@ async fn watch(id: u32, most: &mut u64) -> Infallible {
     let mut looks = tokio::time::interval(LOOKS_EVERY);
     for look in 0_u32.. {
         looks.tick().await;
-        let now = memory_bytes(id);
+        let now = memory_kb(id) * 1024;
         *most = now.max(*most);
         if look.is_multiple_of(SAYS_EVERY) {
             println!("{look:>5} s: {} MB, at most {} MB", mb(now), mb(*most));

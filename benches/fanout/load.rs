@@ -1,9 +1,9 @@
 //! Publishing: as fast as all subscribers read, or at a fixed rate.
 
 use crate::shared::lodewatch;
-use crate::shared::process::Process;
 use crate::subscribers::Subscribers;
 use crate::{etcd, orders, push};
+use lodewatch_testkit::process::Process;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 

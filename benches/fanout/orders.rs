@@ -1,7 +1,7 @@
 //! The control channel of this benchmark's own servers: numbers of messages to publish, on standard
 //! input, four bytes each.
 
-use crate::shared::process::Process;
+use lodewatch_testkit::process::Process;
 use std::io::{Read, Write};
 
 /// Requests messages.

@@ -1,7 +1,7 @@
 //! Third-party servers, if they are installed: found, started on a free port of this machine, and
 //! stopped like our own.
 
-use crate::shared::process::Process;
+use lodewatch_testkit::process::Process;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -30,7 +30,7 @@ pub(crate) fn free_port() -> u16 {
 pub(crate) fn start(mut command: Command, port: u16) -> Process {
     let child =
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let mut process = Process { child, address: format!("{HOST}:{port}") };
+    let mut process = Process::of(child, format!("{HOST}:{port}"));
     let begin = Instant::now();
     while TcpStream::connect(&process.address).is_err() {
         assert!(process.child.try_wait().unwrap().is_none(), "{command:?} has ended");

@@ -2,7 +2,6 @@
 
 use crate::load::{self, Measured, Server};
 use crate::message::Message;
-use crate::shared::process::memory_bytes;
 use crate::shared::report::{Row, percentiles};
 use crate::subscribers::{Subscribers, Windows};
 use crate::system::System;
@@ -134,10 +133,9 @@ impl Plan {
 pub(crate) async fn run(plan: &Plan, message: &Message) -> Row {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let mut server = plan.system.start(message, &dir).await;
-    let id = server.process().child.id();
-    let idle = memory_bytes(id);
+    let idle = server.process().memory_kb();
     let subscribers = plan.subscribe(&server, message).await;
-    let each = memory_bytes(id).saturating_sub(idle) / plan.subscribers as u64;
+    let each = server.process().memory_kb().saturating_sub(idle) * 1024 / plan.subscribers as u64;
     let measured = plan.load(&mut server, &subscribers, message).await;
     Row {
         bytes_per_idle_subscriber: Some(each).filter(|_| plan.subscribers >= SUBSCRIBERS_MIN),

@@ -4,10 +4,11 @@ use crate::frames::Wanted;
 use crate::load::Server;
 use crate::message::Message;
 use crate::run::Plan;
-use crate::shared::{lodewatch, process::Process};
+use crate::shared::lodewatch;
 use crate::subscribers::Subscribers;
 use crate::{etcd, peer, push};
 use ::lodewatch_proto::v1::Start;
+use lodewatch_testkit::process::Process;
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
@@ -74,7 +75,7 @@ impl System {
         match self {
             Self::Lodewatch => Server::Lodewatch(Box::new(lodewatch::Server::start().await)),
             Self::NaiveTonic | Self::RawTcp => {
-                Server::Own(Process::own(self.name(), &message.file))
+                Server::Own(crate::shared::process::start_own(self.name(), &message.file))
             }
             Self::Nats => push_server(self.launch(push::nats, dir), &push::NATS, message).await,
             Self::Redis => push_server(self.launch(push::redis, dir), &push::REDIS, message).await,

@@ -33,7 +33,6 @@ use pb::alert_service_client::AlertServiceClient;
 use pb::subscribe_response::Message;
 use shared::arguments::Arguments;
 use shared::lodewatch::Server;
-use shared::process::Process;
 use shared::report::{self, Row, percentiles};
 use std::fs::File;
 use std::io::Write;
@@ -56,7 +55,7 @@ async fn measure(arguments: &Arguments) {
         let server = Server::start().await;
         rows.push(throughput::measure("lodewatch", &server.process, way, seconds, "durable").await);
         drop(server);
-        let null = Process::own("null", std::path::Path::new(""));
+        let null = crate::shared::process::start_own("null", std::path::Path::new(""));
         rows.push(throughput::measure("naive_tonic", &null, way, seconds, "only decoded").await);
         rows.iter().rev().take(2).rev().for_each(report::line);
     }

@@ -2,9 +2,9 @@
 
 use crate::shared::batches::Batches;
 use crate::shared::lodewatch::{request, share_of, updates};
-use crate::shared::process::{Process, memory_bytes};
 use crate::shared::report::Row;
 use lodewatch_proto::v1 as pb;
+use lodewatch_testkit::process::Process;
 use pb::feed_service_client::FeedServiceClient;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -57,7 +57,7 @@ pub(crate) async fn measure(
     }
     let (before, cpu_s, since) = warm.unwrap();
     let updates = (done - before) as f64;
-    let memory = memory_bytes(process.child.id()) / 1_000_000;
+    let memory = process.memory_kb() * 1024 / 1_000_000;
     Row {
         system,
         mode: "throughput",

@@ -3,8 +3,8 @@
 use crate::servers::Servers;
 use crate::shared::batches::Batches;
 use crate::shared::lodewatch::{request, serve, share_of, updates};
-use crate::shared::process::Process;
 use lodewatch_proto::v1 as pb;
+use lodewatch_testkit::process::Process;
 use pb::alert_service_client::AlertServiceClient;
 use pb::feed_service_client::FeedServiceClient;
 use pb::subscribe_response::Message;

@@ -27,9 +27,6 @@
 
 mod beginning;
 mod deliveries;
-#[path = "../../tests/nats/mod.rs"]
-#[allow(dead_code, reason = "shared with tests")]
-mod nats;
 mod publishing;
 mod servers;
 #[path = "../shared/mod.rs"]

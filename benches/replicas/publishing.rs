@@ -2,12 +2,12 @@
 
 use crate::servers::Servers;
 use crate::shared::lodewatch::{request, serve, share_of, updates};
-use crate::shared::process::Process;
 use async_nats::jetstream::{self, stream};
 use bytes::Bytes;
 use lodewatch::grpc::{parse, pb};
 use lodewatch::journal::{JetStreamJournal, Journal, codec};
 use lodewatch_core::domain::{Payload, Timestamp};
+use lodewatch_testkit::process::Process;
 use pb::feed_service_client::FeedServiceClient;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

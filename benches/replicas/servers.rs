@@ -1,7 +1,7 @@
 //! NATS servers, one or three, and the settings of a replica over them.
 
-use crate::nats::{Cluster, Nats};
 use lodewatch::config::{Credentials, JetStream};
+use lodewatch_testkit::nats::{Cluster, Nats};
 use std::time::Duration;
 
 /// Servers that sync every write.

@@ -2,9 +2,10 @@
 //! delivered.
 
 use super::batches::Batches;
-use super::process::Process;
+use super::process;
 use lodewatch::grpc::json::from_json;
 use lodewatch_proto::v1 as pb;
+use lodewatch_testkit::process::Process;
 use pb::feed_service_client::FeedServiceClient;
 use std::path::Path;
 use std::process::Command;
@@ -204,7 +205,7 @@ pub(crate) fn serve(dir: &Path, more: &str) -> Process {
     std::fs::write(&settings, format!("{SETTINGS}{more}")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_lodewatch"));
     command.args(["serve", "--config"]).arg(&settings).arg("--data-dir").arg(dir);
-    Process::start(&mut command, "listening address=")
+    process::start(&mut command, "listening address=")
 }
 
 /// A batch without a name.

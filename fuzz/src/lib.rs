@@ -1,7 +1,7 @@
-//! What is fuzzed: every parser and codec, one function each, named as its target and its corpus.
+//! The fuzz targets: one function for every parser and codec, with the name of its corpus.
 //!
-//! A function takes any bytes. It must not panic, nor ask for memory without bound; where it reads them, what it writes must
-//! read the same.
+//! A function accepts any bytes. It must not panic or allocate memory without limit; a value that it
+//! can parse must survive a round trip.
 
 use lodewatch::clock::Clock;
 use lodewatch::config::{self, Config};
@@ -23,10 +23,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-/// A target by its name.
+/// The name of a target, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// All targets.
 pub const ALL: &[Target] = &[
     ("config", config),
     ("cursor", cursor),
@@ -40,7 +39,7 @@ pub const ALL: &[Target] = &[
     ("usgs", usgs),
 ];
 
-/// A request on the wire, as a batch; what is a batch is written as an entry and read again.
+/// An encoded `PublishRequest`; a valid batch is encoded as an entry and decoded again.
 pub fn publish(bytes: &[u8]) {
     let Ok(request) = PublishRequest::decode(bytes) else { return };
     let Ok(batch) = parse::publish(&request, Uuid::nil) else { return };
@@ -50,14 +49,14 @@ pub fn publish(bytes: &[u8]) {
         updates: batch.updates.iter().map(render::update).collect(),
         exercise: batch.exercise,
     };
-    let read = parse::publish(&again, Uuid::nil).expect("what was parsed can be sent again");
+    let read = parse::publish(&again, Uuid::nil).expect("a parsed batch can be sent again");
     assert_eq!(read.updates, batch.updates);
     let payload = Payload::Batch(batch);
     let bytes = codec::encode(&payload).expect("a request is smaller than an entry may be");
     assert_eq!(codec::decode(&bytes), Ok(payload));
 }
 
-/// The bytes of a journal's entry.
+/// The bytes of a journal entry.
 pub fn entry(bytes: &[u8]) {
     if let Ok(payload) = codec::decode(bytes)
         && let Ok(written) = codec::encode(&payload)
@@ -81,12 +80,12 @@ pub fn import(bytes: &[u8]) {
 /// The write-ahead log beside an empty journal.
 pub fn log(bytes: &[u8]) {
     static FILE: LazyLock<Vec<u8>> = LazyLock::new(|| {
-        let dir = tempfile::tempdir().expect("a directory can be made");
+        let dir = tempfile::tempdir().expect("a directory can be created");
         let none = std::iter::empty::<Result<_, journal::Error>>();
         write_journal(dir.path(), none).expect("a journal can be written");
         std::fs::read(dir.path().join("journal.db")).expect("it was written")
     });
-    let dir = tempfile::tempdir().expect("a directory can be made");
+    let dir = tempfile::tempdir().expect("a directory can be created");
     std::fs::write(dir.path().join("journal.db"), &*FILE).expect("it can be written");
     std::fs::write(dir.path().join("journal.db-wal"), bytes).expect("it can be written");
     if let Ok(reading) = JournalReader::open(dir.path()) {
@@ -106,12 +105,12 @@ pub fn events(bytes: &[u8]) {
 
 /// A file of settings.
 pub fn config(bytes: &[u8]) {
-    let file = tempfile::NamedTempFile::new().expect("a file can be made");
+    let file = tempfile::NamedTempFile::new().expect("a file can be created");
     std::fs::write(file.path(), bytes).expect("it can be written");
     let _ = config::check(Some(file.path()));
 }
 
-/// The text of a cursor, handed to a subscription.
+/// The text of a cursor, sent with a subscription.
 pub fn cursor(bytes: &[u8]) {
     let cursor = String::from_utf8_lossy(bytes).into_owned();
     let start = Start::Cursor.into();
@@ -119,7 +118,7 @@ pub fn cursor(bytes: &[u8]) {
     SERVER.runtime.block_on(async {
         let mut client = AlertServiceClient::new(SERVER.channel.clone());
         if let Ok(stream) = client.subscribe(request).await {
-            stream.into_inner().message().await.expect("a stream that opens says so");
+            stream.into_inner().message().await.expect("an open stream sends its first message");
         }
     });
 }
@@ -133,7 +132,7 @@ pub fn page_token(bytes: &[u8]) {
     });
 }
 
-/// Requests on the wire that ask for something: with filters, names and bounds.
+/// Encoded requests with filters, names and limits.
 pub fn filter(bytes: &[u8]) {
     SERVER.runtime.block_on(async {
         let mut alerts = AlertServiceClient::new(SERVER.channel.clone());
@@ -156,7 +155,7 @@ pub fn filter(bytes: &[u8]) {
     });
 }
 
-/// A real server with nothing in it, and a connection to it.
+/// A real server without data, and a connection to it.
 struct Server {
     runtime: Runtime,
     channel: Channel,
@@ -164,7 +163,7 @@ struct Server {
 }
 
 static SERVER: LazyLock<Server> = LazyLock::new(|| {
-    let dir = tempfile::tempdir().expect("a directory can be made");
+    let dir = tempfile::tempdir().expect("a directory can be created");
     let config = Config { data_dir: dir.path().to_owned(), ..Config::built_in() };
     let runtime = Runtime::new().expect("threads can be started");
     let channel = runtime.block_on(async {

@@ -14,8 +14,8 @@ pub(super) struct SqlConditions {
 }
 
 impl SqlConditions {
-    /// Conditions that every alert of the filter meets. An alert that meets them may still not pass the
-    /// filter, since they ignore the countries.
+    /// Conditions that every alert of the filter meets. An alert that meets them may still not pass
+    /// the filter, since they ignore the countries.
     pub(super) fn of(filter: &Filter) -> Self {
         let mut conditions = Self::default();
         if !filter.minerals.is_empty() {
@@ -46,7 +46,8 @@ impl SqlConditions {
         self.number(comparison, signed(number));
     }
 
-    /// The statement that selects the alerts that meet the conditions; all alerts where there are none.
+    /// The statement that selects the alerts that meet the conditions; all alerts where there are
+    /// none.
     pub(super) fn select(&self, columns: &str, order: &str) -> String {
         format!("SELECT {columns} FROM alerts WHERE TRUE{} ORDER BY {order}", self.sql)
     }
@@ -56,9 +57,9 @@ impl SqlConditions {
         self.values.push(Value::Integer(number));
     }
 
-    /// A single name uses the column's index, which yields sequences in order. For several names SQLite
-    /// would have to sort every match; a scan in order that skips the rest stops as soon as it has enough
-    /// (`+` keeps SQLite from using the index).
+    /// A single name uses the column's index, which yields sequences in order. For several names
+    /// SQLite would have to sort every match; a scan in order that skips the rest stops as soon as
+    /// it has enough (`+` keeps SQLite from using the index).
     fn one_of<T: Display>(&mut self, column: &str, names: impl IntoIterator<Item = T>) {
         let names: Vec<T> = names.into_iter().collect();
         let plus = match names.as_slice() {

@@ -21,13 +21,16 @@ pub enum Error {
     #[error("cannot write to {}: no space is left on the disk; free disk space", file.display())]
     Full { file: Arc<Path> },
     /// The file is damaged. Nothing is lost: a replay of the journal restores it.
-    #[error("cannot read {}: it is damaged; restart the server to rebuild it from the journal", file.display())]
+    #[error(
+        "cannot read {}: it is damaged; restart the server to rebuild it from the journal",
+        file.display()
+    )]
     Damaged { file: Arc<Path>, source: Arc<rusqlite::Error> },
     /// The journal has lost acknowledged entries, or was replaced by an older copy.
     #[error(
-        "cannot use {} with this journal: it has alerts up to entry {applied}, but the journal ends \
-         with entry {head}, so the journal has lost entries; restore the whole journal, or create a \
-         new one from what is left with: lodewatch journal salvage",
+        "cannot use {} with this journal: it has alerts up to entry {applied}, but the journal \
+         ends with entry {head}, so the journal has lost entries; restore the whole journal, or \
+         copy the entries that are left with: lodewatch journal salvage",
         file.display()
     )]
     JournalTooShort {

@@ -1,4 +1,5 @@
-//! The tables, and how the file is opened. Persisted; a file of another format is replaced, not converted.
+//! The tables, and how the file is opened. Persisted; a file of another format is replaced, not
+//! converted.
 
 use super::error::{Error, is_damage};
 use crate::sqlite;
@@ -10,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
 
-/// The version of the tables and of the bytes in them, stored in `user_version`. 0 is an empty file.
+/// The version of the tables and of the bytes in them, stored in `user_version`. 0 is an empty
+/// file.
 const FORMAT: i64 = 1;
 
 const PRAGMAS: &str = "
@@ -112,7 +114,8 @@ impl ArchiveMeta {
 
 /// Opens the file, or creates an empty one where it cannot be used.
 ///
-/// An intact archive that does not fit the journal stays: it is evidence that the journal has changed.
+/// An intact archive that does not fit the journal stays: it is evidence that the journal has
+/// changed.
 pub(super) fn open(path: &Arc<Path>, epoch: Epoch, head: Seq) -> Result<OpenedArchive, Error> {
     let cause = match connect(path, epoch) {
         Ok(Some(opened)) if opened.meta.epoch != epoch => {
@@ -128,7 +131,11 @@ pub(super) fn open(path: &Arc<Path>, epoch: Epoch, head: Seq) -> Result<OpenedAr
         Err(error) if is_damage(&error) => error.to_string(),
         Err(error) => return Err(Error::sqlite("open", path, error)),
     };
-    tracing::warn!(file = %path.display(), cause, "cannot use the archive; rebuilding it from the journal");
+    tracing::warn!(
+        file = %path.display(),
+        cause,
+        "cannot use the archive; rebuilding it from the journal"
+    );
     remove(path)?;
     connect(path, epoch)
         .and_then(|opened| opened.ok_or(rusqlite::Error::QueryReturnedNoRows))

@@ -11,14 +11,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::CancellationToken;
 
-/// The limit of the alerts that one [`ArchiveReader::read`] examines, whether they pass the filter or not.
+/// The limit of the alerts that one [`ArchiveReader::read`] examines, whether they pass the filter
+/// or not.
 pub const READ_ALERTS_MAX: u64 = 65_536;
 
 /// An alert's sequence and its entry.
 type AlertKey = (u64, Seq);
 
-/// Reads the archive; clones share a few connections. Every call blocks its thread, on the disk and on
-/// other readers: call it where blocking is allowed.
+/// Reads the archive; clones share a few connections. Every call blocks its thread, on the disk and
+/// on other readers: call it where blocking is allowed.
 #[derive(Clone)]
 pub struct ArchiveReader {
     pub(super) pool: Arc<ConnectionPool>,
@@ -26,8 +27,8 @@ pub struct ArchiveReader {
 }
 
 impl ArchiveReader {
-    /// The entry up to which alerts may have been deleted: a read after it, or after a later one, misses
-    /// nothing. 0 where nothing was deleted.
+    /// The entry up to which alerts may have been deleted: a read after it, or after a later one,
+    /// misses nothing. 0 where nothing was deleted.
     pub fn oldest(&self) -> Seq {
         Seq(self.oldest.load(Ordering::Acquire))
     }
@@ -37,12 +38,12 @@ impl ArchiveReader {
         &self.pool.damaged
     }
 
-    /// The alerts after a position, up to and including those of entry `until`, that pass the filter, in
-    /// order.
+    /// The alerts after a position, up to and including those of entry `until`, that pass the
+    /// filter, in order.
     ///
-    /// Stops early once it has found about `limit_bytes` of alerts or examined [`READ_ALERTS_MAX`]: at the
-    /// end of an entry, or inside one only if that entry alone has more. Every page advances the position,
-    /// but may be empty. `until` must not be past what was committed before the call.
+    /// Stops early once it has found about `limit_bytes` of alerts or examined [`READ_ALERTS_MAX`]:
+    /// at the end of an entry, or inside one only if that entry alone has more. Every page advances
+    /// the position, but may be empty. `until` must not be past what was committed before the call.
     ///
     /// # Errors
     ///
@@ -101,9 +102,9 @@ impl ArchiveReader {
         })
     }
 
-    /// Reads the whole archive and verifies it: the checksum of every alert, their order without gaps, the
-    /// pages, and that the indexes agree with the table. Takes about a second for a million alerts; its
-    /// memory does not grow with their number.
+    /// Reads the whole archive and verifies it: the checksum of every alert, their order without
+    /// gaps, the pages, and that the indexes agree with the table. Takes about a second for a
+    /// million alerts; its memory does not grow with their number.
     ///
     /// # Errors
     ///
@@ -154,13 +155,15 @@ impl HistoryScan<'_> {
         if entry > self.after.entry.next() {
             return Ok(Some(first));
         }
-        // The position may count more alerts than the entry has; it never skips alerts of later entries.
+        // The position may count more alerts than the entry has; it never skips alerts of later
+        // entries.
         let split = first.saturating_add(u64::from(self.after.alerts));
         let later = self.first_after(entry)?.map_or(split, |(later, _)| later);
         Ok(Some(split.min(later)))
     }
 
-    /// The alerts of a range of sequences that pass the filter, and the first one that exceeds the limit.
+    /// The alerts of a range of sequences that pass the filter, and the first one that exceeds the
+    /// limit.
     fn collect(
         &self,
         start: u64,
@@ -187,8 +190,8 @@ impl HistoryScan<'_> {
         Ok((records, None))
     }
 
-    /// The position just before an alert: the end of the entry before, or inside the entry if otherwise the
-    /// position would not advance.
+    /// The position just before an alert: the end of the entry before, or inside the entry if
+    /// otherwise the position would not advance.
     fn stop_before(&self, sequence: u64, entry: Seq) -> rusqlite::Result<Position> {
         let whole = Position { entry: Seq(entry.0.saturating_sub(1)), alerts: 0 };
         let first = self.first_after(whole.entry)?.map_or(sequence, |(first, _)| first);

@@ -17,8 +17,8 @@ pub(super) const COLUMNS: &str = "sequence, entry, episode, at, journal_time, ki
 const CONTENT: usize = 14;
 
 const INSERT: &str = "
-    INSERT INTO alerts (sequence, entry, episode, at, journal_time, kind, level, rule, mineral, stage,
-        destination, countries, exercise, bytes, checksum)
+    INSERT INTO alerts (sequence, entry, episode, at, journal_time, kind, level, rule, mineral,
+        stage, destination, countries, exercise, bytes, checksum)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
     ON CONFLICT DO NOTHING";
 
@@ -51,8 +51,8 @@ pub(super) fn insert(connection: &Connection, record: &AlertRecord) -> rusqlite:
     Ok(connection.prepare_cached(INSERT)?.execute(params_from_iter(values))? > 0)
 }
 
-/// The checksum of a row: xxh3 of its values in the order of [`COLUMNS`], each with its type and its
-/// length.
+/// The checksum of a row: xxh3 of its values in the order of [`COLUMNS`], each with its type and
+/// its length.
 fn checksum<'a>(content: impl IntoIterator<Item = ValueRef<'a>>) -> i64 {
     let mut hash = Xxh3::new();
     for value in content {

@@ -222,7 +222,9 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let mut archive = open(dir.path());
         let records: Vec<AlertRecord> = (1..).zip(facets)
-            .map(|(sequence, facets)| AlertRecord { facets, ..record(sequence, sequence.div_ceil(3)) })
+            .map(|(sequence, facets)| {
+                AlertRecord { facets, ..record(sequence, sequence.div_ceil(3)) }
+            })
             .collect();
         let head = records.last().unwrap().entry;
         archive.commit(head, &records).unwrap();

@@ -11,8 +11,8 @@ use tempfile::NamedTempFile;
 use xxhash_rust::xxh3::Xxh3;
 
 impl ArchiveReader {
-    /// A copy of the whole archive as it is now, in an unnamed file that is deleted when it is dropped.
-    /// Needs as much disk space as the archive.
+    /// A copy of the whole archive as it is now, in an unnamed file that is deleted when it is
+    /// dropped. Needs as much disk space as the archive.
     ///
     /// # Errors
     ///
@@ -69,8 +69,8 @@ impl IncomingArchive {
         format_digest(&self.hash)
     }
 
-    /// Moves the complete copy to the archive's path. The start that uses it checks to which journal it
-    /// belongs.
+    /// Moves the complete copy to the archive's path. The start that uses it checks to which
+    /// journal it belongs.
     ///
     /// # Errors
     ///

@@ -19,8 +19,8 @@ use xxhash_rust::xxh3::Xxh3;
 /// How many snapshots are kept, so that an older one replaces a damaged one.
 const SNAPSHOTS_KEPT: i64 = 2;
 
-/// The limit of the alerts that one [`Archive::prune`] newly finds too old, so that it ends soon; the next
-/// call continues.
+/// The limit of the alerts that one [`Archive::prune`] newly finds too old, so that it ends soon;
+/// the next call continues.
 const PRUNE_ALERTS_MAX: i64 = 65_536;
 
 /// The least that a commit writes: pages of the log for the rows, their indexes and the row `meta`.
@@ -40,13 +40,13 @@ pub struct Archive {
 impl Archive {
     /// Opens the archive of a directory that exists.
     ///
-    /// Creates an empty one where the file is missing; also, with a warning, where it is damaged or of another
-    /// version.
+    /// Creates an empty one where the file is missing; also, with a warning, where it is damaged or
+    /// of another version.
     ///
     /// # Errors
     ///
-    /// [`Error::OtherJournal`] and [`Error::JournalTooShort`] where it is intact but does not fit the
-    /// journal; [`Error::Full`] and [`Error::Io`] where not even an empty one can be created.
+    /// [`Error::OtherJournal`] and [`Error::JournalTooShort`] where it is intact but does not fit
+    /// the journal; [`Error::Full`] and [`Error::Io`] where not even an empty one can be created.
     pub fn open(dir: &Path, epoch: Epoch, head: Seq) -> Result<Self, Error> {
         let path: Arc<Path> = dir.join("archive.db").into();
         let OpenedArchive { connection, meta } = file::open(&path, epoch, head)?;
@@ -86,8 +86,8 @@ impl Archive {
 
     /// Stores the alerts of all entries up to `applied` that it does not have yet; all or none.
     ///
-    /// Alerts that it has already are ignored, as a replay from a snapshot repeats them; deleted alerts do
-    /// not come back.
+    /// Alerts that it has already are ignored, as a replay from a snapshot repeats them; deleted
+    /// alerts do not come back.
     pub fn commit(&mut self, applied: Seq, records: &[AlertRecord]) -> Result<(), Error> {
         let oldest = self.reader.oldest();
         let applied = applied.max(self.meta.applied);
@@ -109,8 +109,8 @@ impl Archive {
         self.count_written(bytes.saturating_add(records.len().saturating_mul(ROW_BYTES)))
     }
 
-    /// Stores the state after an entry that is not past [`Archive::applied`]; deletes all but the last two
-    /// snapshots.
+    /// Stores the state after an entry that is not past [`Archive::applied`]; deletes all but the
+    /// last two snapshots.
     pub fn save_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
         let Snapshot { seq, digest, bytes } = snapshot;
         assert!(
@@ -131,8 +131,8 @@ impl Archive {
         self.count_written(bytes.len())
     }
 
-    /// The newest snapshot that is intact and not past [`Archive::applied`]; logs a warning for each damaged
-    /// one that it skips.
+    /// The newest snapshot that is intact and not past [`Archive::applied`]; logs a warning for
+    /// each damaged one that it skips.
     pub fn latest_snapshot(&self) -> Result<Option<Snapshot>, Error> {
         let failed = |error| Error::sqlite("read", &self.reader.pool.path, error);
         for seq in self.snapshots().map_err(failed)? {
@@ -148,14 +148,15 @@ impl Archive {
         Ok(None)
     }
 
-    /// Deletes the alerts of entries before an instant, except the sequences in `keep`, the latest alerts of
-    /// open episodes. Moves [`ArchiveReader::oldest`]. Deletes at most 65,536 at a time; call it again.
+    /// Deletes the alerts of entries before an instant, except the sequences in `keep`, the latest
+    /// alerts of open episodes. Moves [`ArchiveReader::oldest`]. Deletes at most 65,536 at a time;
+    /// call it again.
     pub fn prune(&mut self, before: Timestamp, keep: &BTreeSet<u64>) -> Result<(), Error> {
         self.delete_up_to(keep, |connection, oldest| last_before(connection, before, oldest))
     }
 
-    /// Deletes the oldest alerts in the same way while the file uses more bytes than `bytes`. The file itself
-    /// does not shrink: new alerts reuse the space.
+    /// Deletes the oldest alerts in the same way while the file uses more bytes than `bytes`. The
+    /// file itself does not shrink: new alerts reuse the space.
     pub fn prune_to(&mut self, bytes: u64, keep: &BTreeSet<u64>) -> Result<(), Error> {
         self.delete_up_to(keep, |connection, oldest| last_of_surplus(connection, bytes, oldest))
     }
@@ -231,7 +232,8 @@ fn start(connection: Connection, path: &Arc<Path>) -> Result<Checkpointer, Error
         .map_err(|error| Error::io("start a thread for", path, error))
 }
 
-/// The checksum of a snapshot: xxh3 of its position, its digest and its bytes, numbers in little-endian.
+/// The checksum of a snapshot: xxh3 of its position, its digest and its bytes, numbers in
+/// little-endian.
 fn checksum(snapshot: &Snapshot) -> i64 {
     let mut hash = Xxh3::new();
     hash.update(&snapshot.seq.0.to_le_bytes());
@@ -264,7 +266,8 @@ fn last_before(connection: &Connection, before: Timestamp, oldest: Seq) -> rusql
     Ok(last)
 }
 
-/// The last entry to delete, so that about the surplus of bytes is freed; `oldest` where there is none.
+/// The last entry to delete, so that about the surplus of bytes is freed; `oldest` where there is
+/// none.
 fn last_of_surplus(connection: &Connection, bytes: u64, oldest: Seq) -> rusqlite::Result<Seq> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let pages = pragma("page_count")?.saturating_sub(pragma("freelist_count")?);

@@ -16,7 +16,8 @@ macro_rules! contract {
         mod memory {
             $(#[tokio::test]
             async fn $promise() {
-                super::$promise(std::sync::Arc::new(super::MemoryJournal::new(super::Epoch(7)))).await;
+                let journal = super::MemoryJournal::new(super::Epoch(7));
+                super::$promise(std::sync::Arc::new(journal)).await;
             })+
         }
         mod sqlite {
@@ -245,8 +246,8 @@ mod a_file {
         }
     }
 
-    /// Changes a file of five entries behind the journal's back; returns the error of a tail after all intact
-    /// entries.
+    /// Changes a file of five entries behind the journal's back; returns the error of a tail after
+    /// all intact entries.
     async fn damage(change: &str) -> (Seq, Damage) {
         let dir = tempfile::tempdir().unwrap();
         append(&SqliteJournal::open(dir.path()).unwrap(), 5).await;

@@ -1,4 +1,5 @@
-//! What every store of a journal needs: its data directory for one process at a time, and an identity.
+//! What every store of a journal needs: its data directory for one process at a time, and an
+//! identity.
 
 use super::error::Error;
 use lodewatch_core::domain::Epoch;

@@ -56,8 +56,8 @@ pub enum Error {
     #[error("cannot read {}{location}: {damage}", entry_of(*seq))]
     Damaged {
         location: JournalLocation,
-        /// The damaged entry; all entries before it are intact. 0 where the journal as a whole cannot
-        /// be read.
+        /// The damaged entry; all entries before it are intact. 0 where the journal as a whole
+        /// cannot be read.
         seq: Seq,
         damage: Damage,
     },
@@ -83,7 +83,10 @@ pub enum Error {
     )]
     Locked { file: Arc<Path> },
     /// A journal is never overwritten.
-    #[error("cannot create {}: it already exists; choose a directory without a journal", file.display())]
+    #[error(
+        "cannot create {}: it already exists; choose a directory without a journal",
+        file.display()
+    )]
     Exists { file: Arc<Path> },
     /// The entry is larger than [`ENTRY_BYTES_MAX`].
     #[error(
@@ -112,8 +115,8 @@ impl Error {
         Self::Io { action, file: file.into(), source: Arc::new(error) }
     }
 
-    /// An error of SQLite, sorted into damage, a full disk, and the rest; `seq` is the entry to name
-    /// where the file is damaged.
+    /// An error of SQLite, sorted into damage, a full disk, and the rest; `seq` is the entry to
+    /// name where the file is damaged.
     pub(super) fn sqlite(
         action: &'static str,
         file: &Arc<Path>,
@@ -151,7 +154,8 @@ pub enum Damage {
     /// The journal has later entries, but not this one.
     #[error("it is missing")]
     Missing,
-    /// The entry's bytes are those that were written, but this version does not know what they mean.
+    /// The entry's bytes are those that were written, but this version does not know what they
+    /// mean.
     #[error("it cannot be decoded: {0}")]
     Undecodable(String),
     /// SQLite finds its own pages damaged.

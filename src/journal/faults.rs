@@ -1,4 +1,5 @@
-//! Tests of a journal file under damage, flipped bits and truncation, and of how tools read and copy it.
+//! Tests of a journal file under damage, flipped bits and truncation, and of how tools read and
+//! copy it.
 
 use super::{Damage, Error, Journal, JournalReader, SqliteJournal, samples, write_journal};
 use lodewatch_core::domain::{Entry, Payload, Seq, Timestamp};

@@ -92,8 +92,8 @@ pub(super) struct AppendGroup {
 }
 
 impl QueueReceiver {
-    /// Waits for an entry and gathers all others that wait with it; `None` when every handle is gone.
-    /// Blocks the thread.
+    /// Waits for an entry and gathers all others that wait with it; `None` when every handle is
+    /// gone. Blocks the thread.
     ///
     /// Callers whose appends were answered together come back one by one. Without a little patience
     /// the first of them would get an fsync of its own, and the others would wait for it. So while

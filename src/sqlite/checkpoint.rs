@@ -1,12 +1,12 @@
 //! Keeps a write-ahead log short, off the commit path.
 //!
-//! A checkpoint moves pages from the log into the file and syncs it, which takes milliseconds. On the
-//! writer's thread every commit behind it would wait. So a thread with a connection of its own does it
-//! in SQLite's passive mode, which never blocks the writer. Once all pages are moved, the writer starts
-//! the log again from its beginning.
+//! A checkpoint moves pages from the log into the file and syncs it, which takes milliseconds. On
+//! the writer's thread every commit behind it would wait. So a thread with a connection of its own
+//! does it in SQLite's passive mode, which never blocks the writer. Once all pages are moved, the
+//! writer starts the log again from its beginning.
 //!
-//! A writer that never pauses is always some pages ahead, and the log would grow without limit. Above
-//! [`WAL_PAGES_MAX`] the writer itself moves the rest, which the thread has kept small.
+//! A writer that never pauses is always some pages ahead, and the log would grow without limit.
+//! Above [`WAL_PAGES_MAX`] the writer itself moves the rest, which the thread has kept small.
 
 use super::connection::is_transient;
 use super::thread::WorkerThread;
@@ -68,8 +68,8 @@ impl Checkpointer {
         }
     }
 
-    /// Moves the rest of a log that has grown too long, on the writer's connection. Ignores transient
-    /// errors.
+    /// Moves the rest of a log that has grown too long, on the writer's connection. Ignores
+    /// transient errors.
     ///
     /// # Errors
     ///
@@ -106,8 +106,8 @@ fn run_checkpoints(
     }
 }
 
-/// Moves pages of the write-ahead log into the file, as many as `mode` allows; returns the log's length
-/// in pages.
+/// Moves pages of the write-ahead log into the file, as many as `mode` allows; returns the log's
+/// length in pages.
 ///
 /// # Errors
 ///

@@ -10,8 +10,8 @@ const IOERR_SHORT_READ: i32 = rusqlite::ffi::SQLITE_IOERR_SHORT_READ;
 /// SQLite's code for a shared file that cannot grow.
 const IOERR_SHMSIZE: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 
-/// Opens a file for writing or for checkpoints; creates an empty one where there is none. `pragmas` are
-/// executed first.
+/// Opens a file for writing or for checkpoints; creates an empty one where there is none. `pragmas`
+/// are executed first.
 ///
 /// # Errors
 ///
@@ -38,7 +38,8 @@ fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Whether the file is not what was written: its pages, its tables, the type of a value, its length.
+/// Whether the file is not what was written: its pages, its tables, the type of a value, its
+/// length.
 pub fn is_damage(error: &rusqlite::Error) -> bool {
     let is_unreadable = matches!(
         error,
@@ -63,8 +64,8 @@ pub fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull) || code == Some(IOERR_SHMSIZE)
 }
 
-/// Whether a failed checkpoint may succeed later without loss: the disk was full, or another connection
-/// was busy.
+/// Whether a failed checkpoint may succeed later without loss: the disk was full, or another
+/// connection was busy.
 pub fn is_transient(error: &rusqlite::Error) -> bool {
     is_full(error) || error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }

@@ -1,7 +1,8 @@
 //! What the journal and the archive have in common as SQLite files.
 //!
 //! - [`open_writer`], [`open_reader`]: connections that plan each statement once
-//! - [`is_damage`], [`is_full`], [`is_transient`]: what an error means for the file, and for a retry
+//! - [`is_damage`], [`is_full`], [`is_transient`]: what an error means for the file, and for a
+//!   retry
 //! - [`Checkpointer`], [`checkpoint`]: keep the write-ahead log short, off the commit path
 //! - [`WorkerThread`]: a thread that is joined when its handle is dropped
 

@@ -3,8 +3,8 @@
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
-/// A named thread; dropping this waits until it has ended. Drop before it what makes the thread end,
-/// such as the sender of the channel that it reads.
+/// A named thread; dropping this waits until it has ended. Drop before it what makes the thread
+/// end, such as the sender of the channel that it reads.
 pub struct WorkerThread(Option<JoinHandle<()>>);
 
 impl WorkerThread {

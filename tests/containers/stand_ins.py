@@ -1,8 +1,9 @@
 """Stand-ins for public images, under the same names, because tests may have no registry.
 
 - `rust:…` is empty; this machine's own /usr, toolchain and fetched crates are mounted into it, so
-  that every line of the Dockerfile runs unchanged. The program is optimised less than for a release, in
-  half the time; with LODEWATCH_WHOLE_IMAGE=1 it is built as for a release, without cached layers.
+  that every line of the Dockerfile runs unchanged. The program is optimised less than for a
+  release, in half the time; with LODEWATCH_WHOLE_IMAGE=1 it is built as for a release, without
+  cached layers.
 - `distroless/static-…` has the content of the real image: authorities, users, /tmp and the order of
   name look-ups, without the time zones, which are most of its size.
 - `nats:…` is Debian's NATS server, an older version, with its libraries.

@@ -24,19 +24,6 @@
     reason = "a test may panic, and prints its results"
 )]
 
-mod check;
-mod oracle;
-mod process;
-mod proxy;
-#[path = "../it/samples.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
-mod samples;
 mod schedules;
-mod subscriber;
 mod words;
 mod world;
-
-use std::time::Duration;
-
-/// Time limit of every wait.
-const PATIENCE: Duration = Duration::from_secs(50);

@@ -1,17 +1,17 @@
 //! Random fault schedules, each from its seed, each followed by all checks.
 
-use crate::PATIENCE;
-use crate::check;
-use crate::oracle::Oracle;
-use crate::process::Process;
-use crate::samples::swing;
-use crate::subscriber::{Recording, Wish, by_client, by_hand, finish};
 use crate::world::World;
 use fastrand::Rng;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use lodewatch_client::{Publisher, Servers};
 use lodewatch_proto::v1::{PublishRequest, PublishResponse, Start, Update};
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::check;
+use lodewatch_testkit::oracle::Oracle;
+use lodewatch_testkit::process::Process;
+use lodewatch_testkit::recording::{Recording, Wish, by_client, by_hand, finish};
+use lodewatch_testkit::samples::swing;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -124,12 +124,12 @@ impl World {
                 self.run().await;
             }
             Fault::Restart => {
-                self.end(Process::terminate).await;
+                self.end(Process::stop).await;
                 self.run().await;
             }
             Fault::Pause(ms) => {
                 let process = self.process.as_ref().expect("it runs");
-                process.stop();
+                process.suspend();
                 let moment = Duration::from_millis(ms);
                 interval_at(Instant::now() + moment, moment).tick().await;
                 process.go_on();

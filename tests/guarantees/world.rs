@@ -1,7 +1,7 @@
 //! A server, and the network around it.
 
-use crate::process::Process;
-use crate::proxy::{Proxy, Weather};
+use lodewatch_testkit::process::Process;
+use lodewatch_testkit::proxy::{Proxy, Weather};
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
@@ -58,17 +58,20 @@ impl World {
     /// Starts or restarts the server.
     pub(crate) async fn run(&mut self) {
         let (dir, settings) = (self.dir.path().to_owned(), self.settings.clone());
-        let process = spawn_blocking(move || Process::start(&dir, &settings)).await.unwrap();
-        let address = process.address;
+        let process = spawn_blocking(move || {
+            Process::serve_with_environment(&dir, &dir.join(SETTINGS), &settings)
+        });
+        let process = process.await.unwrap();
+        let address = process.address.parse().unwrap();
         self.process = Some(process);
         self.proxies().for_each(|proxy| proxy.turn(|now| now.server = Some(address)));
     }
 
     /// Stops the server.
-    pub(crate) async fn end(&mut self, how: fn(Process)) {
+    pub(crate) async fn end(&mut self, how: fn(&mut Process)) {
         self.proxies().for_each(|proxy| proxy.turn(|now| now.server = None));
-        let process = self.process.take().expect("it runs");
-        spawn_blocking(move || how(process)).await.unwrap();
+        let mut process = self.process.take().expect("it runs");
+        spawn_blocking(move || how(&mut process)).await.unwrap();
     }
 
     /// Removes all faults of the network.

@@ -1,15 +1,16 @@
 //! Who may call what: every method that the server has, in every role.
 
-use crate::binary::{Process, command};
-use crate::certificates::Authority;
-use crate::harness::{PATIENCE, Server, batch};
-use crate::samples::{ban, removal, report};
 use lodewatch::access::token::TokenHash;
 use lodewatch::access::{Identities, METHODS, MethodAccess, Role};
 use lodewatch::config::Config;
 use lodewatch_client::{Bearer, Connection, Credentials, Servers};
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
 use lodewatch_proto::v1::{PublishRequest, PublishResponse, Update};
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::certificates::Authority;
+use lodewatch_testkit::process::{Process, command};
+use lodewatch_testkit::samples::{ban, removal, report};
+use lodewatch_testkit::server::{Server, batch};
 use prost::Message;
 use prost_types::FileDescriptorProto;
 use std::fmt::Write;
@@ -398,8 +399,8 @@ async fn no_secret_is_in_the_log_even_at_trace_nor_in_an_error() {
     assert!(said.contains("ROLE_REQUIRED") && said.contains("CREDENTIALS_REQUIRED"));
     process.stop();
     let (_, log) = process.ended();
-    assert!(log.contains("denied: no role for it"), "{log}");
-    assert!(log.contains("denied: no valid credentials"), "{log}");
+    assert!(log.contains("call denied: role missing"), "{log}");
+    assert!(log.contains("call denied: no valid credentials"), "{log}");
     // A token that was written into the file by mistake makes it faulty, and is not shown for it.
     let mistaken = format!("[[identities]]\nname = \"x\"\ntoken = \"{wrong}\"\n");
     std::fs::write(&file, mistaken).unwrap();

@@ -1,9 +1,7 @@
 //! What an identity has open: for how long, and how much.
 
 use crate::access::{ROLES, connect_as, identities, publish_as};
-use crate::harness::{PATIENCE, Server, Stream};
 use crate::limits::limit;
-use crate::samples::swing;
 use lodewatch::access::token::TokenHash;
 use lodewatch_client::Connection;
 use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
@@ -13,6 +11,9 @@ use lodewatch_proto::v1::subscribe_response::Message;
 use lodewatch_proto::v1::{
     GoAwayReason, PublishStreamRequest, Start, SubscribeRequest, WatchMarketsRequest,
 };
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::samples::swing;
+use lodewatch_testkit::server::{Server, Stream};
 use std::fs;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;

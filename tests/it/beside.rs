@@ -2,13 +2,14 @@
 //! nothing acknowledged is lost and that memory stays bounded; for longer by `tests/hostile.sh`, which
 //! prints a report.
 
-use crate::binary::{Process, json_lines, run};
-use crate::harness::{PATIENCE, batch};
 use crate::raw_http2::{
     CONTINUATION, END_HEADERS, HEADERS, PING, RST_STREAM, Raw, call, frame, header,
 };
-use crate::samples::swing;
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::process::{Process, json_lines, run};
+use lodewatch_testkit::samples::swing;
+use lodewatch_testkit::server::batch;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

@@ -1,11 +1,12 @@
 //! What the client does for those who use it.
 
-use crate::harness::{PATIENCE, Server, batch};
-use crate::samples::{removal, report, swing};
 use lodewatch_client::{MarketWatch, PublishStream, Publisher, Servers, StreamEvent, Subscription};
 use lodewatch_proto::v1::publish_stream_response::Answer;
 use lodewatch_proto::v1::subscribe_response::Message;
 use lodewatch_proto::v1::{Start, SubscribeRequest, SubscribeResponse, WatchMarketsRequest};
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::samples::{removal, report, swing};
+use lodewatch_testkit::server::{Server, batch};
 use tokio::io::{AsyncReadExt, copy, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tonic::{Code, Status};

@@ -1,8 +1,8 @@
 //! A wall clock that is set while the server runs: order and times hold, and what is due happens once.
 
-use crate::harness::Server;
-use crate::samples::{ban, swing};
 use lodewatch_proto::v1::{Alert, AlertKind};
+use lodewatch_testkit::samples::{ban, swing};
+use lodewatch_testkit::server::Server;
 use tonic::Code;
 use tonic_types::StatusExt;
 

@@ -3,11 +3,11 @@
 //! Two hundred kills, in twenty tests, each on one directory, under the load of `load`. The moment of each kill differs by how
 //! much was acknowledged before.
 
-use crate::binary::Process;
 use crate::load::{
     Acknowledged, Publisher, Record, Subscriber, assert_each_once_in_order, assert_same_answers,
     load,
 };
+use lodewatch_testkit::process::Process;
 
 const KILLS: usize = 10;
 const MINERALS: [&str; 4] = ["gallium", "indium", "bismuth", "arsenic"];

@@ -1,12 +1,13 @@
 //! Disks that are full, that fail, that cannot be written or are gone: what a client sees, and that nothing acknowledged is
 //! lost. Mounts a small file system of its own, which takes root.
 
-use crate::binary::{Process, run};
-use crate::harness::{PATIENCE, batch};
-use crate::samples::swing;
 use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
 use lodewatch_proto::v1::{ListAlertsRequest, PublishRequest, PublishResponse};
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::process::{Process, run};
+use lodewatch_testkit::samples::swing;
+use lodewatch_testkit::server::batch;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -78,7 +79,7 @@ async fn fill_and_free(ballast_bytes: usize, updates: usize) {
     let (mut feed, channel) = connect(&process).await;
     let (mut acknowledged, refused, status) = publish_until_refused(&mut feed, updates).await;
     assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
-    assert!(status.message().contains("no space is left on the disk for"), "{status}");
+    assert!(status.message().contains("no space is left on the disk"), "{status}");
     assert_eq!(status.get_details_error_info().unwrap().reason, "DISK_FULL");
     assert!(status.get_details_retry_info().is_some());
     assert!(!list(&channel).await.is_empty(), "reads go on");

@@ -1,9 +1,10 @@
 //! How connections end, whatever their clients do.
 
-use crate::harness::{PATIENCE, Server};
-use crate::samples::swing;
 use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
 use lodewatch_proto::v1::{Start, SubscribeRequest};
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::samples::swing;
+use lodewatch_testkit::server::Server;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -1,6 +1,6 @@
 //! What probes ask of the real binary.
 
-use crate::binary::{Process, run};
+use lodewatch_testkit::process::{Process, run};
 
 #[test]
 fn health_is_told_in_one_line_and_by_the_exit_code() {

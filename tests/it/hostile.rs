@@ -3,12 +3,12 @@
 //! The server is the real binary with the default settings, so that its memory can be read; it is a debug build, so the bounds are
 //! generous. Beside each attack somebody else is still answered.
 
-use crate::binary::Process;
-use crate::harness::PATIENCE;
 use crate::raw_http2::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, HEADERS, PING, RST_STREAM, Raw, call,
     frame, header,
 };
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::process::Process;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::BTreeMap;
 use tokio::net::TcpStream;

@@ -1,8 +1,9 @@
 //! Importing with the real binary into a real server: what it takes, what it leaves, and that a second time changes
 //! nothing.
 
-use crate::binary::{MCS_2025, MCS_2026, Process, json_lines, run, sample};
 use lodewatch_importers::bundled;
+use lodewatch_testkit::process::{Process, json_lines, run};
+use lodewatch_testkit::samples::{MCS_2025, MCS_2026, sample};
 use std::path::{Path, PathBuf};
 
 /// A file of the project.

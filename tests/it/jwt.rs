@@ -1,15 +1,15 @@
 //! JSON web tokens of an issuer that the test plays.
 
 use crate::access::identities;
-use crate::binary::Process;
-use crate::certificates::Authority;
-use crate::harness::Server;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use lodewatch::config::{Config, Jwt};
 use lodewatch_client::{Bearer, Credentials, Servers};
 use lodewatch_proto::v1::GetPolicyRequest;
 use lodewatch_proto::v1::policy_service_client::PolicyServiceClient;
+use lodewatch_testkit::certificates::Authority;
+use lodewatch_testkit::process::Process;
+use lodewatch_testkit::server::Server;
 use ring::rand::SystemRandom;
 use ring::rsa::PublicKeyComponents;
 use ring::signature::{

@@ -1,7 +1,5 @@
 //! Limits, each refused by its name.
 
-use crate::harness::{Server, batch};
-use crate::samples::{removal, swing};
 use futures_util::future::join_all;
 use lodewatch::config::Config;
 use lodewatch_client::Publisher;
@@ -9,6 +7,8 @@ use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
 use lodewatch_proto::v1::{
     PublishRequest, PublishStreamRequest, SubscribeRequest, SubscribeResponse,
 };
+use lodewatch_testkit::samples::{removal, swing};
+use lodewatch_testkit::server::{Server, batch};
 use std::collections::BTreeSet;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;

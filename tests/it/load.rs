@@ -1,9 +1,6 @@
 //! Load on a server that ends in the middle of it: publishers that send again what was not answered, by calls and by streams,
 //! and subscribers that resume where they were.
 
-use crate::binary::command;
-use crate::harness::{PATIENCE, batch};
-use crate::samples::swing;
 use lodewatch::grpc::json::from_json;
 use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
@@ -12,6 +9,10 @@ use lodewatch_proto::v1::subscribe_response::Message;
 use lodewatch_proto::v1::{
     Alert, PublishRequest, PublishResponse, PublishStreamRequest, Start, SubscribeRequest,
 };
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::process::command;
+use lodewatch_testkit::samples::swing;
+use lodewatch_testkit::server::batch;
 use prost::Message as _;
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};

@@ -14,14 +14,11 @@ mod access;
 mod admission;
 mod beside;
 mod binary;
-mod certificates;
 mod client;
 mod clock;
-mod collector;
 mod crash;
 mod disk;
 mod ends;
-mod harness;
 mod health;
 mod hostile;
 mod hostile_words;
@@ -36,8 +33,11 @@ mod publish_stream;
 mod raw_http2;
 mod rebuild;
 mod reload;
+<<<<<<< HEAD
 mod samples;
-mod simulate;
+=======
+mod simulation;
+>>>>>>> main
 mod soak;
 mod stream_end;
 mod subscribe;

@@ -1,13 +1,13 @@
 //! Twice the publishers that a server carries: the excess is refused at once, what is taken is answered, alerts go on, memory is
 //! bounded, and nothing is lost. Some seconds on every change, and for five minutes by `tests/overload.sh`, which prints the report.
 
-use crate::binary::Process;
-use crate::harness::{Stream, batch};
 use crate::limits::limit;
 use crate::load::{Record, Subscriber, assert_each_once_in_order};
-use crate::samples::{report, swing};
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
 use lodewatch_proto::v1::{PublishRequest, PublishResponse, Start, SubscribeRequest};
+use lodewatch_testkit::process::Process;
+use lodewatch_testkit::samples::{report, swing};
+use lodewatch_testkit::server::{Stream, batch};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;

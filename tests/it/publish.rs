@@ -1,8 +1,8 @@
 //! What a feed is promised.
 
-use crate::harness::{Server, batch};
-use crate::samples::{ban, removal, report, update};
 use lodewatch_proto::v1::{GetMarketRequest, ListMarketsRequest, Outcome, Stage, Update};
+use lodewatch_testkit::samples::{ban, removal, report, update};
+use lodewatch_testkit::server::{Server, batch};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 

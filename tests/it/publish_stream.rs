@@ -1,13 +1,14 @@
 //! What a feed is promised that publishes over one stream.
 
-use crate::binary::Process;
-use crate::harness::{PATIENCE, Server, batch};
-use crate::samples::{removal, report};
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
 use lodewatch_proto::v1::publish_stream_response::Answer;
 use lodewatch_proto::v1::{
     GetMarketRequest, PublishRequest, PublishStreamRequest, PublishStreamResponse, Stage,
 };
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::process::Process;
+use lodewatch_testkit::samples::{removal, report};
+use lodewatch_testkit::server::{Server, batch};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;

@@ -1,7 +1,7 @@
 //! Invariants 1 and 5: the journal is the only truth, and the same journal gives the same bytes.
 
-use crate::harness::Server;
-use crate::samples::{ban, swing};
+use lodewatch_testkit::samples::{ban, swing};
+use lodewatch_testkit::server::Server;
 
 #[tokio::test]
 async fn the_archive_may_be_deleted_and_comes_back_the_same() {
@@ -61,7 +61,7 @@ async fn another_policy_is_adopted_at_start_and_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_archive_is_found_discarded_and_made_anew() {
-    use crate::binary::Process;
+    use lodewatch_testkit::process::Process;
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2026-01-01").await;
     for turn in 0..8 {
@@ -77,7 +77,7 @@ async fn a_damaged_archive_is_found_discarded_and_made_anew() {
     let output = Process::run_to_its_end(dir.path());
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("is damaged; the next start makes it anew"), "{said}");
+    assert!(said.contains("it is damaged; restart the server to rebuild it"), "{said}");
     assert!(!dir.path().join("archive.db").exists());
     let server = Server::start(dir.path(), "2026-01-01").await;
     assert_eq!(server.all_alerts().await, alerts);

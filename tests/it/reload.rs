@@ -1,8 +1,5 @@
 //! Rules change while the server runs: by file, as a Kubernetes `ConfigMap` does it, and by SIGHUP.
 
-use crate::binary::Process;
-use crate::harness::PATIENCE;
-use crate::samples::report;
 use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
 use lodewatch_proto::v1::policy_service_client::PolicyServiceClient;
@@ -11,6 +8,9 @@ use lodewatch_proto::v1::{
     Alert, CauseKind, GetPolicyRequest, GetPolicyResponse, Start, SubscribeRequest,
     SubscribeResponse,
 };
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::process::Process;
+use lodewatch_testkit::samples::report;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -59,7 +59,8 @@ async fn subscribe(channel: &Channel) -> Streaming<SubscribeResponse> {
 }
 
 async fn publish_gallium(channel: &Channel) {
-    let mut request = crate::harness::batch(vec![report("gallium", "2024", &[("CHN", 0.9)])]);
+    let mut request =
+        lodewatch_testkit::server::batch(vec![report("gallium", "2024", &[("CHN", 0.9)])]);
     request.feed = "reload".into();
     FeedServiceClient::new(channel.clone()).publish(request).await.unwrap();
 }

@@ -1,11 +1,11 @@
 //! All of it mixed: load, kills, orderly stops, suspended servers, slow readers, backups and deleted archives, for some seconds
 //! on every change and for an hour by `tests/soak.sh`, which prints the report.
 
-use crate::binary::{Process, run};
 use crate::load::{
     Acknowledged, Answers, Publisher, Record, Subscriber, assert_each_once_in_order,
     assert_same_answers, load,
 };
+use lodewatch_testkit::process::{Process, run};
 use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,9 @@
 //! How streams end, and that nothing is lost by it.
 
-use crate::harness::Server;
-use crate::samples::swing;
 use lodewatch_proto::v1::subscribe_response::Message;
 use lodewatch_proto::v1::{GoAwayReason, Start, SubscribeRequest};
+use lodewatch_testkit::samples::swing;
+use lodewatch_testkit::server::Server;
 use std::time::Duration;
 use tonic::{Code, Request};
 

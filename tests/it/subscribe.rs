@@ -1,12 +1,13 @@
 //! What a subscriber is promised.
 
-use crate::harness::{PATIENCE, Server, batch};
-use crate::samples::{ban, removal, report, swing};
 use lodewatch_client::{StreamEvent, Subscription};
 use lodewatch_proto::v1::subscribe_response::Message;
 use lodewatch_proto::v1::{
     Alert, AlertFilter, AlertKind, Exercises, Level, OnGap, Start, SubscribeRequest,
 };
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::samples::{ban, removal, report, swing};
+use lodewatch_testkit::server::{Server, batch};
 use tonic::Code;
 use tonic_types::StatusExt;
 

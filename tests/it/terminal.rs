@@ -1,10 +1,10 @@
 //! The command line in daily use: lists for spreadsheets, a market as a page, what shells complete, and how it ends.
 
 use crate::access::identities;
-use crate::binary::{Process, command, run};
-use crate::certificates::Authority;
 use clap::CommandFactory;
 use lodewatch::cli::CommandLine;
+use lodewatch_testkit::certificates::Authority;
+use lodewatch_testkit::process::{Process, command, run};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

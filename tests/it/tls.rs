@@ -1,15 +1,16 @@
 //! Encrypted connections: who is at either end, and certificates that change meanwhile.
 
 use crate::access::identities;
-use crate::certificates::{Authority, Pair};
-use crate::harness::{PATIENCE, Server, Stream, batch};
-use crate::samples::swing;
 use lodewatch::config::{Config, Tls};
 use lodewatch_client::{Bearer, Connection, Credentials, Servers};
 use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
 use lodewatch_proto::v1::policy_service_client::PolicyServiceClient;
 use lodewatch_proto::v1::{GetPolicyRequest, Start, SubscribeRequest};
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::certificates::{Authority, Pair};
+use lodewatch_testkit::samples::swing;
+use lodewatch_testkit::server::{Server, Stream, batch};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;

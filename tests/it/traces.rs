@@ -1,13 +1,13 @@
 //! What whoever follows a trace is promised: from the update to the alert, in one trace.
 
-use crate::binary::{Process, command, json_lines};
-use crate::certificates::Authority;
-use crate::collector::Collector;
-use crate::harness::{Server, batch};
-use crate::samples::{report, swing};
 use lodewatch::config::Config;
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
 use lodewatch_proto::v1::{PublishStreamRequest, Start, SubscribeRequest};
+use lodewatch_testkit::certificates::Authority;
+use lodewatch_testkit::collector::Collector;
+use lodewatch_testkit::process::{Process, command, json_lines};
+use lodewatch_testkit::samples::{report, swing};
+use lodewatch_testkit::server::{Server, batch};
 use std::path::Path;
 use tokio::task::spawn_blocking;
 use tonic::{Code, Request};

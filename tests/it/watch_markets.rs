@@ -1,11 +1,12 @@
 //! What is promised to those who watch markets.
 
-use crate::harness::{PATIENCE, Server};
-use crate::samples::{ban, removal, report, update};
 use lodewatch_proto::v1::market_service_client::MarketServiceClient;
 use lodewatch_proto::v1::{
     ListMarketsRequest, Market, MarketState, WatchMarketsRequest, WatchMarketsResponse,
 };
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::samples::{ban, removal, report, update};
+use lodewatch_testkit::server::Server;
 use std::collections::BTreeMap;
 use tonic::transport::Endpoint;
 use tonic::{Code, Request, Status, Streaming};

@@ -1,9 +1,10 @@
 //! The figures: what they are called, what they say, and that nothing makes more of them.
 
 use crate::tools::promtool;
-use crate::world::{PUBLISHED, World, swing};
+use crate::world::{PUBLISHED, World};
 use lodewatch::access::token::TokenHash;
 use lodewatch::metrics::FeedMetrics;
+use lodewatch_testkit::samples::swing;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -75,7 +76,7 @@ fn named(query: &str) -> Vec<&str> {
 async fn promtool_has_nothing_to_say_against_them() {
     let (world, _stream) = World::busy().await;
     promtool(["check", "metrics"], &world.text().await);
-    world.stop().await;
+    world.server.stop().await;
 }
 
 #[tokio::test]
@@ -133,7 +134,7 @@ async fn they_say_what_was_done() {
         assert!(value(&text, series) > 0.0, "{series} is 0");
     }
     drop(stream);
-    world.stop().await;
+    world.server.stop().await;
 }
 
 #[tokio::test]
@@ -161,7 +162,7 @@ async fn rules_and_dashboard_ask_for_what_there_is_in_words_that_prometheus_unde
     std::fs::write(&file, rules).unwrap();
     let arguments = ["check".as_ref(), "rules".as_ref(), file.as_os_str()];
     promtool(arguments, "");
-    world.stop().await;
+    world.server.stop().await;
 }
 
 #[tokio::test]
@@ -181,7 +182,7 @@ async fn every_rule_has_its_page_in_the_runbook() {
 async fn methods_that_are_made_up_are_one_series() {
     let world = World::start(|_| {}).await;
     let call = async |number: usize| {
-        let mut client = tonic::client::Grpc::new(world.channel.clone());
+        let mut client = tonic::client::Grpc::new(world.server.channel.clone());
         client.ready().await.unwrap();
         let path = format!("/made.up.Service{number}/Method{number}").parse().unwrap();
         let codec = tonic_prost::ProstCodec::<(), ()>::default();
@@ -198,7 +199,7 @@ async fn methods_that_are_made_up_are_one_series() {
     let unknown = "grpc_type=\"unary\",grpc_service=\"unknown\",grpc_method=\"unknown\"";
     let value = value(&text, &format!("grpc_server_started_total{{{unknown}}}"));
     assert!((value - 1000.0).abs() < f64::EPSILON, "{value}");
-    world.stop().await;
+    world.server.stop().await;
 }
 
 #[tokio::test]
@@ -213,7 +214,7 @@ async fn no_secret_and_nobody_s_name_is_among_them() {
     std::fs::write(&file, entry).unwrap();
     let world = World::start(|config| config.access.identities = Some(file)).await;
     let publish = async |token: &str| {
-        let update = swing(0);
+        let update = swing("gallium", 0);
         let batch = lodewatch_proto::v1::PublishRequest {
             request_id: uuid::Uuid::new_v4().to_string(),
             feed: "test".to_owned(),
@@ -223,7 +224,7 @@ async fn no_secret_and_nobody_s_name_is_among_them() {
         let mut request = Request::new(batch);
         let bearer = format!("Bearer {token}").parse().unwrap();
         request.metadata_mut().insert("authorization", bearer);
-        let channel = world.channel.clone();
+        let channel = world.server.channel.clone();
         lodewatch_proto::v1::feed_service_client::FeedServiceClient::new(channel)
             .publish(request)
             .await
@@ -236,5 +237,5 @@ async fn no_secret_and_nobody_s_name_is_among_them() {
     for secret in [TOKEN, "wrong", "somebody", &hash.to_string(), "gallium", "127.0.0.1"] {
         assert!(!text.contains(secret), "{secret} is in {text}");
     }
-    world.stop().await;
+    world.server.stop().await;
 }

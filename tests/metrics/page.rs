@@ -1,6 +1,7 @@
 //! The port: what is served there, to whom, and for how long.
 
-use crate::world::{PATIENCE, World};
+use crate::world::World;
+use lodewatch_testkit::PATIENCE;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -42,7 +43,7 @@ async fn metrics_are_read_and_nothing_else_is_there() {
         let answer = say(&world, &request(method, path)).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{method} {path}: {answer}");
     }
-    world.stop().await;
+    world.server.stop().await;
 }
 
 #[tokio::test]
@@ -55,7 +56,7 @@ async fn who_says_nothing_or_does_not_come_to_an_end_is_let_go() {
     }
     let long = format!("GET /metrics HTTP/1.1\r\nhost: {}\r\n\r\n", "x".repeat(20_000));
     assert!(say(&world, &long).await.starts_with("HTTP/1.1 431 "));
-    world.stop().await;
+    world.server.stop().await;
 }
 
 #[tokio::test]
@@ -70,7 +71,7 @@ async fn one_connection_more_than_there_may_be_is_closed_at_once() {
     drop(open.pop());
     // Waits for the server to hear that one is gone.
     while !say(&world, &request("GET", "/metrics")).await.starts_with("HTTP/1.1 200") {}
-    world.stop().await;
+    world.server.stop().await;
 }
 
 #[tokio::test]
@@ -83,7 +84,7 @@ async fn a_connection_that_is_kept_does_not_hold_up_the_drain() {
     let mut first = [0; 15];
     timeout(PATIENCE, kept.read_exact(&mut first)).await.unwrap().unwrap();
     assert_eq!(&first, b"HTTP/1.1 200 OK");
-    world.stop().await;
+    world.server.stop().await;
     heard(&mut kept).await;
     assert_eq!(heard(&mut silent).await, "");
 }

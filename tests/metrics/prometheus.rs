@@ -1,8 +1,10 @@
 //! A real Prometheus, with the configuration and the rules that are shipped.
 
 use crate::tools::program;
-use crate::world::{PATIENCE, PUBLISHED, World, free};
+use crate::world::{PUBLISHED, World, free};
 use lodewatch::fetch::{self, Bounds};
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::samples::swing;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -96,8 +98,8 @@ async fn a_real_prometheus_gets_the_numbers_and_takes_the_rules() {
     let data = prometheus.wait_for("/api/v1/rules", all_healthy).await;
     let text = data.to_string();
     assert!(!text.contains("\"state\":\"firing\""), "{text}");
-    world.publish(vec![crate::world::swing(PUBLISHED)]).await.unwrap();
+    world.server.publish(vec![swing("gallium", PUBLISHED)]).await.unwrap();
     prometheus.wait_until("sum(lodewatch_updates_total)", PUBLISHED + 1).await;
-    world.stop().await;
+    world.server.stop().await;
     prometheus.wait_until("sum(up)", 0).await;
 }

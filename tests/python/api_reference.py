@@ -16,6 +16,8 @@ import harness
 PAGE = harness.ROOT / "deploy/docs/API.md"
 # The module that documents the error table.
 STATUS = harness.ROOT / "src/grpc/status.rs"
+# Lines of prose wrap here.
+COLUMNS_MAX = 100
 # In reading order.
 FILES = {
     "feed": "Publishing updates",
@@ -97,7 +99,8 @@ class Chapter:
             request = stream(method.client_streaming) + link(method.input_type)
             response = stream(method.server_streaming) + link(method.output_type)
             self.add_heading(f"#### {method.name}", (*place, METHODS, index))
-            self.lines += ["", f"{request} → {response}"]
+            is_short = len(f"{request} → {response}") <= COLUMNS_MAX
+            self.lines += ["", f"{request} → {response}"] if is_short else ["", f"{request} →", response]
 
     def add_message(self, message, place):
         self.add_heading(f"### {message.name}", place)
@@ -127,7 +130,7 @@ def stream(streams):
 
 
 def wrap(paragraph):
-    return textwrap.wrap(paragraph, 100, break_long_words=False, break_on_hyphens=False)
+    return textwrap.wrap(paragraph, COLUMNS_MAX, break_long_words=False, break_on_hyphens=False)
 
 
 def link(name):

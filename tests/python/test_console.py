@@ -140,15 +140,15 @@ class Views(InBrowser):
 
     def test_a_simulation_shows_before_and_after_and_changes_nothing(self):
         before = self.alerts()
-        self.live("what-if")
+        self.live("simulation")
         self.browser.fill("input[name=minerals]", "niobium")
         self.browser.run("const one = document.querySelector('[name=imposing]'); one.value = 'BRA'")
         self.browser.press("button.primary")
-        self.browser.until_text(".answer", "would be sent")
+        self.browser.until_text(".result", "would be emitted")
         change = self.browser.text('[data-market="niobium/mining"]')
         self.assertIn("→", change)
-        self.assertIn("Niobium mining, buyers in the United States", self.browser.text(".answer"))
-        self.assertIn("Rule: prohibited-share.", self.browser.text(".answer"))
+        self.assertIn("Niobium mining, buyers in the United States", self.browser.text(".result"))
+        self.assertIn("Rule: prohibited-share.", self.browser.text(".result"))
         self.assertEqual(self.alerts(), before)
         self.browser.fill("input[name=minerals]", "unobtainium")
         self.browser.press("button.primary")
@@ -163,14 +163,14 @@ class Views(InBrowser):
 
     def test_an_exercise_is_marked(self):
         threat = types_pb2.Threat(
-            id="DRILL-1", title="A drill", imposing="BRA", minerals=["niobium"], measure=1,
+            id="EXERCISE-1", title="An exercise", imposing="BRA", minerals=["niobium"], measure=1,
             date_announced="2026-01-01", date_effective="2026-01-01",
         )
         self.live("alerts")
         sequence = self.publish(feed_pb2.Update(threat=threat), exercise=True).alert_sequences[-1]
         self.see(sequence)
-        self.assertIn("drill", self.browser.text(f'[data-sequence="{sequence}"]'))
-        self.publish(feed_pb2.Update(removal=feed_pb2.ThreatRemoval(threat_id="DRILL-1")), exercise=True)
+        self.assertIn("exercise", self.browser.text(f'[data-sequence="{sequence}"]'))
+        self.publish(feed_pb2.Update(removal=feed_pb2.ThreatRemoval(threat_id="EXERCISE-1")), exercise=True)
 
     def test_published_text_is_displayed_as_text_only(self):
         title = "<img src=x onerror=document.body.remove()>"
@@ -182,7 +182,7 @@ class Views(InBrowser):
 
     def test_nothing_is_wider_than_a_phone_and_dark_is_dark(self):
         self.browser.width(360, 780)
-        ready = {"": ".square", "markets/gallium/refining": ".uplot", "alerts": ".alert", "threats": "[data-threat]", "what-if": "form"}
+        ready = {"": ".square", "markets/gallium/refining": ".uplot", "alerts": ".alert", "threats": "[data-threat]", "simulation": "form"}
         for view, selector in ready.items():
             self.live(view)
             self.browser.find(selector)
@@ -266,11 +266,11 @@ class Access(InBrowser):
 
     def test_an_unauthenticated_user_sees_nothing_and_a_subscriber_what_its_role_permits(self):
         self.sign_in("guessed")
-        self.browser.until_text(".fault", "not known")
+        self.browser.until_text(".fault", "not valid")
         self.assertEqual(self.browser.count("nav"), 0)
         self.sign_in("reader")
         self.browser.until_text(".link", "Live")
-        self.browser.until_text("main", "Nothing is known of any market yet")
+        self.browser.until_text("main", "No markets yet")
         self.assertEqual(self.browser.count("nav a"), 4)
         kept = self.browser.run("return [localStorage, document.cookie].map((one) => JSON.stringify(one)).join()")
         self.assertNotIn("reader", kept)
@@ -282,7 +282,7 @@ class Access(InBrowser):
         self.browser.until_text("main", "may not read markets")
         self.assertEqual(self.browser.text("nav").split(), ["Threats"])
         self.browser.press("nav a")
-        self.browser.until_text("main", "No threat is on record.")
+        self.browser.until_text("main", "No threats yet.")
 
 
 class Encrypted(InBrowser):
@@ -304,7 +304,7 @@ class Encrypted(InBrowser):
 
     def test_the_console_is_encrypted_like_all_ports(self):
         self.live("")
-        self.browser.until_text("main", "Nothing is known of any market yet")
+        self.browser.until_text("main", "No markets yet")
         protocols = "return [...new Set(performance.getEntriesByType('resource').map((one) => one.nextHopProtocol))]"
         self.assertEqual(self.browser.run(protocols), ["h2"])
 

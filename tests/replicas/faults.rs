@@ -1,16 +1,16 @@
 //! The faults, one after the other, each under load and followed by all checks.
 
-use crate::PATIENCE;
-use crate::check;
 use crate::load::{Answered, Load, Outcome, publish_last, request};
-use crate::oracle::{Oracle, position};
-use crate::process::Process;
-use crate::subscriber::{Recording, Wish, by_hand, finish};
 use crate::world::{STREAM, World};
 use lodewatch_client::connect;
 use lodewatch_proto::v1::Alert;
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
 use lodewatch_proto::v1::subscribe_response::Message;
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::check;
+use lodewatch_testkit::oracle::{Oracle, position};
+use lodewatch_testkit::process::Process;
+use lodewatch_testkit::recording::{Recording, Wish, by_hand, finish};
 use prost::Message as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -79,7 +79,7 @@ impl Fault {
                 world.replicas[replica].run().await;
             }
             Self::StopReplica => {
-                world.replicas[replica].process().stop();
+                world.replicas[replica].process().suspend();
                 load.go_on(ANSWERS).await;
                 world.replicas[replica].process().go_on();
             }
@@ -89,9 +89,9 @@ impl Fault {
                 world.replicas[replica].partition(false);
             }
             Self::AllNatsGone => {
-                world.cluster.servers.iter_mut().for_each(crate::nats::Nats::kill);
+                world.cluster.servers.iter_mut().for_each(lodewatch_testkit::nats::Nats::kill);
                 until_unreachable(world, replica).await;
-                world.cluster.servers.iter_mut().for_each(crate::nats::Nats::run);
+                world.cluster.servers.iter_mut().for_each(lodewatch_testkit::nats::Nats::run);
             }
             Self::RollingRestart => restart_everything(world, load).await,
         }
@@ -127,7 +127,7 @@ async fn restart_everything(world: &mut World, load: &mut Load) {
         world.cluster.until_healthy(STREAM).await;
     }
     for replica in &mut world.replicas {
-        replica.end(Process::terminate).await;
+        replica.end(Process::stop).await;
         replica.run().await;
         load.go_on(1).await;
     }

@@ -1,11 +1,11 @@
 //! Publishers and subscribers that continue across all faults.
 
-use crate::PATIENCE;
-use crate::samples::swing;
-use crate::subscriber::{Recording, Wish, by_client, finish};
 use crate::world::World;
 use lodewatch_client::Publisher;
 use lodewatch_proto::v1::{PublishRequest, PublishResponse, Start};
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::recording::{Recording, Wish, by_client, finish};
+use lodewatch_testkit::samples::swing;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::watch;

@@ -23,38 +23,9 @@
     reason = "a test may panic, and prints its results"
 )]
 
-#[path = "../guarantees/check.rs"]
-mod check;
-#[path = "../it/collector.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
-mod collector;
 mod faults;
-#[path = "../it/harness.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
-mod harness;
 mod load;
 mod majority;
-#[path = "../nats/mod.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
-mod nats;
-#[path = "../guarantees/oracle.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
-mod oracle;
-#[path = "../guarantees/process.rs"]
-mod process;
-#[path = "../guarantees/proxy.rs"]
-mod proxy;
-#[path = "../it/samples.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
-mod samples;
 mod servers;
-#[path = "../guarantees/subscriber.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
-mod subscriber;
 mod together;
 mod world;
-
-use std::time::Duration;
-
-/// Time limit of every wait.
-const PATIENCE: Duration = Duration::from_mins(1);

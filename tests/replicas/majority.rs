@@ -1,12 +1,12 @@
 //! While a majority of the NATS servers is gone, the remaining one answers reads and rejects
 //! writes.
 
-use crate::PATIENCE;
 use crate::load::request;
 use crate::together::until_ready;
 use crate::world::{STREAM, World};
 use lodewatch_client::connect;
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
+use lodewatch_testkit::PATIENCE;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tonic::Code;

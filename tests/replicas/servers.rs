@@ -1,11 +1,11 @@
 //! Prerequisites of the other tests: servers and proxies behave as instructed.
 
-use crate::nats::{Cluster, Nats};
-use crate::proxy::{Proxy, Weather};
 use async_nats::ConnectOptions;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::jetstream::stream::Config;
+use lodewatch_testkit::nats::{Cluster, Nats};
+use lodewatch_testkit::proxy::{Proxy, Weather};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{interval, timeout};

@@ -1,11 +1,5 @@
 //! Replicas act as one. In one process, with manual clocks.
 
-use crate::PATIENCE;
-use crate::collector::Collector;
-use crate::harness::{Server, batch};
-use crate::nats::Nats;
-use crate::process::program;
-use crate::samples::{ban, swing};
 use lodewatch::archive::Archive;
 use lodewatch::config::{Config, Credentials, JetStream as Settings, Store};
 use lodewatch::journal::{JetStreamJournal, Journal, StateDigest};
@@ -14,6 +8,12 @@ use lodewatch_core::domain::{Entry, Payload, Policy, Seq};
 use lodewatch_proto::v1::policy_service_client::PolicyServiceClient;
 use lodewatch_proto::v1::subscribe_response::Message;
 use lodewatch_proto::v1::{GetPolicyRequest, ListAlertsRequest, Order, Start, SubscribeRequest};
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::collector::Collector;
+use lodewatch_testkit::nats::Nats;
+use lodewatch_testkit::process::command;
+use lodewatch_testkit::samples::{ban, swing};
+use lodewatch_testkit::server::{Server, batch};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -248,7 +248,7 @@ async fn a_new_replica_starts_from_the_archive_of_another() {
 
 /// Runs `archive fetch`; returns its output.
 async fn fetch(from: &Server, dir: &Path) -> String {
-    let mut command = program();
+    let mut command = command();
     command.args(["--address", &from.address, "archive", "fetch", "--data-dir"]).arg(dir);
     let output = spawn_blocking(move || command.output().unwrap()).await.unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -264,7 +264,7 @@ async fn a_replica_that_another_contradicts_stops_serving_and_names_the_entry() 
     let dir = tempfile::tempdir().unwrap();
     let wrong = all.journal(dir.path()).await;
     wrong.share_digest(StateDigest { entry: at, digest: 1 });
-    let now = crate::harness::instant(BEGIN);
+    let now = lodewatch_testkit::server::instant(BEGIN);
     wrong.append(now, Payload::Tick { due: now }).await.unwrap();
     for server in &all.servers {
         let stall = timeout(PATIENCE, server.view.stopped()).await.unwrap();

@@ -1,12 +1,12 @@
 //! Three replicas over three NATS servers, and the network between all of them and their clients.
 
-use crate::nats::Cluster;
-use crate::oracle::Oracle;
-use crate::process::Process;
-use crate::proxy::{Proxy, Weather};
 use lodewatch::config;
 use lodewatch::journal::JetStreamJournal;
 use lodewatch_client::Servers;
+use lodewatch_testkit::nats::Cluster;
+use lodewatch_testkit::oracle::Oracle;
+use lodewatch_testkit::process::Process;
+use lodewatch_testkit::proxy::{Proxy, Weather};
 use std::fmt::Write as _;
 use std::path::Path;
 use tempfile::TempDir;
@@ -63,16 +63,17 @@ impl Replica {
     /// Starts or restarts it, and waits until it listens.
     pub(crate) async fn run(&mut self) {
         let dir = self.dir.path().to_owned();
-        let process = spawn_blocking(move || Process::start(&dir, &[])).await.unwrap();
-        let address = process.address;
+        let process = spawn_blocking(move || Process::serve_with(&dir, &dir.join(SETTINGS)));
+        let process = process.await.unwrap();
+        let address = process.address.parse().unwrap();
         self.process = Some(process);
         self.front.turn(|now| now.server = Some(address));
     }
 
     /// Stops it.
-    pub(crate) async fn end(&mut self, how: fn(Process)) {
-        let process = self.process.take().expect("it runs");
-        spawn_blocking(move || how(process)).await.unwrap();
+    pub(crate) async fn end(&mut self, how: fn(&mut Process)) {
+        let mut process = self.process.take().expect("it runs");
+        spawn_blocking(move || how(&mut process)).await.unwrap();
         self.front.turn(|now| now.server = None);
     }
 
@@ -133,7 +134,8 @@ impl World {
 }
 
 fn write_settings(dir: &Path, cluster: &Cluster, servers: &[String]) {
-    let monitors: Vec<String> = cluster.servers.iter().map(crate::nats::Nats::monitor).collect();
+    let monitors: Vec<String> =
+        cluster.servers.iter().map(lodewatch_testkit::nats::Nats::monitor).collect();
     let mut text = String::new();
     writeln!(
         text,

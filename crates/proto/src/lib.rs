@@ -1,9 +1,12 @@
-//! The protocol of Lodewatch, as Rust types: the messages of `lodewatch.v1` and stubs to call its services.
+//! The protocol of Lodewatch, as Rust types: the messages of `lodewatch.v1` and stubs to call its
+//! services.
 //!
-//! The code in [`v1`] is generated from the repository's `proto` folder and checked in, so that building this crate
-//! needs neither `protoc` nor a build script. [`v1`] also documents the guarantees of each service.
+//! The code in [`v1`] is generated from the repository's `proto` folder and checked in, so that
+//! building this crate needs neither `protoc` nor a build script. [`v1`] also documents the
+//! guarantees of each service.
 //!
-//! For a subscription that resumes by itself and a publisher that retries safely, see the crate `lodewatch-client`.
+//! For a subscription that resumes by itself and a publisher that retries safely, see the crate
+//! `lodewatch-client`.
 
 #![warn(missing_docs)]
 

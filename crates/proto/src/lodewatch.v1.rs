@@ -1453,7 +1453,7 @@ pub struct Alert {
     #[prost(message, optional, tag = "17")]
     pub cause: ::core::option::Option<Cause>,
     /// The calculation: the share, weight and points of each country. Countries that contribute
-    /// nothing are left out.
+    /// nothing are omitted.
     #[prost(message, repeated, tag = "18")]
     pub contributions: ::prost::alloc::vec::Vec<Contribution>,
     /// The countries with the largest share; several if they are tied.

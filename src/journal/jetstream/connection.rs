@@ -23,8 +23,8 @@ const RECONNECT_DELAY_MS_MAX: u64 = 1000;
 ///
 /// # Errors
 ///
-/// [`Error::Unsuitable`] where a retry cannot help: a secret that cannot be read, or credentials that the
-/// servers reject. [`Error::Unreachable`] where no server answers.
+/// [`Error::Unsuitable`] where a retry cannot help: a secret that cannot be read, or credentials
+/// that the servers reject. [`Error::Unreachable`] where no server answers.
 pub(super) async fn connect(settings: &Settings) -> Result<Client, Error> {
     let options = options(settings).await?;
     options.connect(settings.servers.clone()).await.map_err(|error| match error.kind() {
@@ -49,8 +49,8 @@ async fn options(settings: &Settings) -> Result<ConnectOptions, Error> {
         .ping_interval(PING_INTERVAL)
         .connection_timeout(CONNECTION_TIMEOUT)
         .request_timeout(Some(REQUEST_TIMEOUT))
-        // The addresses that a server announces need not be reachable from here; the settings name all
-        // servers.
+        // The addresses that a server announces need not be reachable from here; the settings name
+        // all servers.
         .ignore_discovered_servers()
         .reconnect_delay_callback(|attempts| {
             let attempts = u64::try_from(attempts).unwrap_or(u64::MAX);

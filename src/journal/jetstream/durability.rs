@@ -1,8 +1,8 @@
-//! Verifies that acknowledged messages are durable: every server that stores the stream must report that
-//! it syncs every write.
+//! Verifies that acknowledged messages are durable: every server that stores the stream must report
+//! that it syncs every write.
 //!
-//! By default NATS acknowledges first and syncs up to two minutes later, so that acknowledged messages
-//! are lost on a power failure. Only a server's monitoring endpoint shows its setting.
+//! By default NATS acknowledges first and syncs up to two minutes later, so that acknowledged
+//! messages are lost on a power failure. Only a server's monitoring endpoint shows its setting.
 
 use super::stream::StreamClient;
 use crate::fetch::{self, Bounds};
@@ -35,8 +35,8 @@ struct VarzConfig {
     sync_always: bool,
 }
 
-/// Why the durability of the stream is not verified; empty where it is. Servers that are down are not
-/// asked; the monitor asks them when they are back.
+/// Why the durability of the stream is not verified; empty where it is. Servers that are down are
+/// not asked; the monitor asks them when they are back.
 pub(super) async fn find_faults(
     client: &StreamClient,
     info: &Info,
@@ -58,12 +58,12 @@ pub(super) async fn find_faults(
         match syncs.get(&server) {
             Some(true) => {}
             Some(false) => faults.push(format!(
-                "server {server} does not sync every write; set jetstream {{ sync_interval: always }} in \
-                 its configuration"
+                "server {server} does not sync every write; set \
+                 jetstream {{ sync_interval: always }} in its configuration"
             )),
             None => faults.push(format!(
-                "cannot verify that server {server} syncs every write; add its monitoring endpoint to \
-                 journal.jetstream.monitors"
+                "cannot verify that server {server} syncs every write; add its monitoring endpoint \
+                 to journal.jetstream.monitors"
             )),
         }
     }

@@ -42,8 +42,8 @@ pub struct JetStreamJournal {
 }
 
 impl JetStreamJournal {
-    /// Opens the stream, creates it where it is missing, and locks the directory for this process. Waits
-    /// for servers that do not answer yet, and logs that it waits.
+    /// Opens the stream, creates it where it is missing, and locks the directory for this process.
+    /// Waits for servers that do not answer yet, and logs that it waits.
     ///
     /// # Errors
     ///
@@ -212,7 +212,8 @@ impl Journal for JetStreamJournal {
     }
 
     fn append(&self, at: Timestamp, payload: Payload) -> BoxFuture<'_, Result<Seq, Error>> {
-        // Unconstrained, as for a file: else a task that polls many appends would see them out of order.
+        // Unconstrained, as for a file: else a task that polls many appends would see them out of
+        // order.
         Box::pin(unconstrained(async move { self.queue.append(at, &payload).await }))
     }
 

@@ -6,9 +6,10 @@
 //! bytes 9 …     postcard: the first message is the journal's epoch, every other a group of entries
 //! ```
 //!
-//! Positions count entries, not messages, and an appender does not know what others append at the same
-//! moment. So a group does not contain the positions of its entries: they follow from the groups before
-//! it. It contains how far its appender had read, so that a reader can begin anywhere.
+//! Positions count entries, not messages, and an appender does not know what others append at the
+//! same moment. So a group does not contain the positions of its entries: they follow from the
+//! groups before it. It contains how far its appender had read, so that a reader can begin
+//! anywhere.
 
 use super::super::contract::StateDigest;
 use bytes::Bytes;
@@ -49,8 +50,8 @@ pub(super) enum Message {
 pub(super) struct EntryGroup {
     /// The process that appended it: a random number.
     pub(super) appender: u64,
-    /// The number of the group among those of its appender, from 1; 0 for an entry that several replicas
-    /// append under one name.
+    /// The number of the group among those of its appender, from 1; 0 for an entry that several
+    /// replicas append under one name.
     pub(super) number: u64,
     /// How far the appender had read.
     pub(super) read_to: StreamPosition,
@@ -106,7 +107,8 @@ impl Message {
         bytes.into()
     }
 
-    /// Reads bytes that [`Message::encode`] made, in this version or an earlier one; entries share them.
+    /// Reads bytes that [`Message::encode`] made, in this version or an earlier one; entries share
+    /// them.
     pub(super) fn decode(bytes: &Bytes) -> Result<Self, MessageError> {
         let Some((header, content)) = bytes.split_at_checked(HEADER_BYTES) else {
             return Err(MessageError::TooShort);

@@ -1,16 +1,17 @@
 //! The journal in a stream of NATS JetStreamJournal, which many replicas share.
 //!
 //! ```text
-//!            ┌ many entries, one message, one PubAck ┐
-//! append ──► writer ──────────────────────────────► stream ──► reader ──► recent groups ──► tail, at the head
-//!              ▲                                       │          │
-//!              └── positions of the writer's group ────┼──────────┘       head ──► answers
-//!                                                      └──────────────────────────► tail, further back
+//!            ┌ many entries, one PubAck ┐
+//! append ──► writer ────────────────► stream ──► reader ──► recent groups ──► tail at the head
+//!              ▲                         │          │
+//!              └─ positions of its group ┼──────────┘       head ──► answers
+//!                                        └──────────────────────────► tail, further back
 //! ```
 //!
-//! Every replica reads the same messages in the same order and counts the entries in them, so positions
-//! are the same everywhere without a coordinator. A replica answers an append when the stream has
-//! acknowledged the message **and** the reader has read it back: only then is its position known.
+//! Every replica reads the same messages in the same order and counts the entries in them, so
+//! positions are the same everywhere without a coordinator. A replica answers an append when the
+//! stream has acknowledged the message **and** the reader has read it back: only then is its
+//! position known.
 //!
 //! A message may be in the stream twice, when its first copy arrived so late that the stream had
 //! forgotten its name. That does no harm: the engine applies a batch, a tick and a policy once.

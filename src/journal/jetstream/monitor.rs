@@ -1,8 +1,9 @@
 //! Watches whether the stream answers, and whether it is still the stream that was read.
 //!
-//! A consumer can live on, silent for ever, on a server that is cut off from the others. So this task
-//! asks the stream's leader every second, which alone knows where the stream ends. A server that has lost
-//! the others still answers although it can store nothing; what it reports of its peers reveals that.
+//! A consumer can live on, silent for ever, on a server that is cut off from the others. So this
+//! task asks the stream's leader every second, which alone knows where the stream ends. A server
+//! that has lost the others still answers although it can store nothing; what it reports of its
+//! peers reveals that.
 
 use super::super::error::{Damage, Error};
 use super::durability;
@@ -19,7 +20,8 @@ use tokio::time::MissedTickBehavior;
 /// How often the leader is asked.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many answers in a row must show lost messages: a new leader may answer before it has caught up.
+/// How many answers in a row must show lost messages: a new leader may answer before it has caught
+/// up.
 const LOSS_ANSWERS_MIN: u32 = 10;
 
 /// A server that the leader has not heard of for this long, five heartbeats, stores nothing.
@@ -51,7 +53,10 @@ impl StreamMonitor {
                 Ok(info) => info,
                 Err(error) => {
                     if self.reachable_tx.send_replace(false) {
-                        tracing::error!(%error, "the journal is unreachable; still serving what was read");
+                        tracing::error!(
+                            %error,
+                            "the journal is unreachable; still serving what was read"
+                        );
                     }
                     continue;
                 }
@@ -81,8 +86,8 @@ impl StreamMonitor {
         }
     }
 
-    /// The leader's report, where a majority of the servers that store the stream are connected, so that
-    /// something can be appended.
+    /// The leader's report, where a majority of the servers that store the stream are connected, so
+    /// that something can be appended.
     fn require_majority(&self, info: Info) -> Result<Info, Error> {
         // A server without a cluster reports none.
         let Some(cluster) = &info.cluster else { return Ok(info) };
@@ -97,7 +102,8 @@ impl StreamMonitor {
             .unreachable(&"no majority of the servers that store the stream is connected"))
     }
 
-    /// Ends the journal: nothing that is read from now on would belong to the journal that was read.
+    /// Ends the journal: nothing that is read from now on would belong to the journal that was
+    /// read.
     fn end(&self, position: StreamPosition, cause: String) {
         tracing::error!(cause, "the journal's stream was replaced or has lost messages");
         self.reachable_tx.send_replace(false);

@@ -14,8 +14,8 @@ use futures_util::StreamExt;
 use lodewatch_core::domain::Seq;
 use std::time::Duration;
 
-/// How often the server shows at least that a consumer is alive; after two missed heartbeats the reader
-/// creates another consumer.
+/// How often the server shows at least that a consumer is alive; after two missed heartbeats the
+/// reader creates another consumer.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
 /// How long one request for messages stays open.
@@ -50,14 +50,15 @@ impl StreamReader {
         self.position
     }
 
-    /// The next group; waits at the end of the stream, and for as long as the stream is unreachable.
+    /// The next group; waits at the end of the stream, and for as long as the stream is
+    /// unreachable.
     ///
     /// Cancel safe: a dropped future loses no message.
     ///
     /// # Errors
     ///
-    /// [`Error::Damaged`] for a message that is missing or not what was written: nothing after it is
-    /// ever read.
+    /// [`Error::Damaged`] for a message that is missing or not what was written: nothing after it
+    /// is ever read.
     pub(super) async fn next(&mut self) -> Result<PositionedGroup, Error> {
         loop {
             match self.receive().await {
@@ -69,7 +70,8 @@ impl StreamReader {
                 Ok((number, _)) => {
                     let last = self.position.message;
                     let cause = format!("message {number} follows message {last}");
-                    // A consumer may begin late while servers change roles; the stream itself decides.
+                    // A consumer may begin late while servers change roles; the stream itself
+                    // decides.
                     if self.is_next_missing().await {
                         tracing::error!(cause, "the journal's stream has a gap");
                         let next = self.position.entry.next();
@@ -170,7 +172,8 @@ fn assign_positions(group: EntryGroup, before: StreamPosition, message: u64) -> 
     PositionedGroup { appender, number, digest, before, after, entries }
 }
 
-/// The position of a group's entry, by its index in the group; `before` is the position before the group.
+/// The position of a group's entry, by its index in the group; `before` is the position before the
+/// group.
 pub(super) fn seq_at(before: StreamPosition, index: usize) -> Seq {
     let index = u64::try_from(index).expect("a length fits in 64 bits");
     Seq(before.entry.0.saturating_add(index)).next()
@@ -178,9 +181,9 @@ pub(super) fn seq_at(before: StreamPosition, index: usize) -> Seq {
 
 /// A position at or before an entry, and near it; `last` is the last message that may be read.
 ///
-/// Every group contains how far its appender had read: its message and its entry. A bisection finds the
-/// last group whose appender had not yet read past the wanted entry; the position is where that appender
-/// was.
+/// Every group contains how far its appender had read: its message and its entry. A bisection finds
+/// the last group whose appender had not yet read past the wanted entry; the position is where that
+/// appender was.
 pub(super) async fn position_before(
     client: &StreamClient,
     entry: Seq,

@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
-/// Above this many bytes, 32 MiB, the oldest groups are dropped. A reader that lags further reads the
-/// stream.
+/// Above this many bytes, 32 MiB, the oldest groups are dropped. A reader that lags further reads
+/// the stream.
 const BYTES_MAX: usize = 32 << 20;
 
 /// A group that was read, with the positions of its entries.
@@ -104,7 +104,8 @@ impl RecentGroups {
         self.position_tx.subscribe()
     }
 
-    /// The group that contains the entry after this one; `None` where it is not in memory, or not read yet.
+    /// The group that contains the entry after this one; `None` where it is not in memory, or not
+    /// read yet.
     pub(super) fn after(&self, entry: Seq) -> Option<Arc<PositionedGroup>> {
         let kept = self.lock();
         let at = kept.groups.partition_point(|group| group.after.entry <= entry);

@@ -16,8 +16,8 @@ use lodewatch_core::domain::{Epoch, Seq};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// An encoded message of the stream fits in this many bytes: the largest entry with its envelope, in the
-/// base64 of NATS's answers to single reads.
+/// An encoded message of the stream fits in this many bytes: the largest entry with its envelope,
+/// in the base64 of NATS's answers to single reads.
 const PAYLOAD_BYTES_MIN: usize = 12 << 20;
 
 /// How long the stream must remember the names of messages, to recognize duplicates.
@@ -58,8 +58,8 @@ impl StreamClient {
         let allowed = context.client().server_info().max_payload;
         if allowed < PAYLOAD_BYTES_MIN {
             faults.push(format!(
-                "the servers' max_payload must be at least {PAYLOAD_BYTES_MIN} bytes, and is {allowed}; set \
-                 max_payload: 16777216 in their configuration"
+                "the servers' max_payload must be at least {PAYLOAD_BYTES_MIN} bytes, and is \
+                 {allowed}; set max_payload: 16777216 in their configuration"
             ));
         }
         if !faults.is_empty() {
@@ -243,7 +243,8 @@ fn differences(info: &Info, settings: &Settings) -> Vec<String> {
     if config.num_replicas != settings.replicas {
         let (found, needed) = (config.num_replicas, settings.replicas);
         faults.push(format!(
-            "num_replicas is {found}, but journal.jetstream.replicas is {needed}; set both to the same number"
+            "num_replicas is {found}, but journal.jetstream.replicas is {needed}; set both to the \
+             same number"
         ));
     }
     if config.duplicate_window < DUPLICATE_WINDOW_MIN {

@@ -39,7 +39,9 @@ impl StreamTail {
             tokio::select! {
                 biased;
                 // Everything that was read comes before the error that ended reading.
-                risen = head.wait_for(|head| *head > after) => { risen.map_err(|_| Error::Closed)?; }
+                risen = head.wait_for(|head| *head > after) => {
+                    risen.map_err(|_| Error::Closed)?;
+                }
                 end = ended.wait_for(Option::is_some) => {
                     let error = end.ok().and_then(|end| end.clone());
                     return Err(error.unwrap_or(Error::Closed));
@@ -82,8 +84,8 @@ impl StreamTail {
         self.history.as_mut().expect("it was just created").next().await
     }
 
-    /// Decodes entries of the kept group, up to the limits; entries before one that cannot be decoded come
-    /// first.
+    /// Decodes entries of the kept group, up to the limits; entries before one that cannot be
+    /// decoded come first.
     fn decode_kept(&mut self, entries: &mut Vec<Entry>, bytes: &mut usize) -> Result<(), Error> {
         let Some(group) = &self.group else { return Ok(()) };
         let yielded = self.after.0.saturating_sub(group.before.entry.0);

@@ -6,17 +6,11 @@ use super::message::{EntryGroup, Message, StreamPosition};
 use crate::config::{Credentials, JetStream as Settings};
 use async_nats::jetstream::{Context, stream};
 use bytes::Bytes;
-use certificates::Authority;
 use lodewatch_core::domain::{Entry, Payload, Seq, Timestamp};
-use nats::Nats;
+use lodewatch_testkit::certificates::Authority;
+use lodewatch_testkit::nats::Nats;
 use std::time::Duration;
 use tempfile::TempDir;
-
-#[path = "../../../tests/it/certificates.rs"]
-mod certificates;
-#[path = "../../../tests/nats/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "clusters are for the tests of replicas")]
-mod nats;
 
 /// A server by itself, and a journal on it.
 pub(in crate::journal) async fn alone() -> (Nats, TempDir, JetStreamJournal) {

@@ -1,8 +1,8 @@
-//! The only task that appends batches: all waiting entries in one message, one acknowledgement, then the
-//! next.
+//! The only task that appends batches: all waiting entries in one message, one acknowledgement,
+//! then the next.
 //!
-//! One message at a time keeps the order of appends even when a message is sent again. Meanwhile further
-//! entries gather.
+//! One message at a time keeps the order of appends even when a message is sent again. Meanwhile
+//! further entries gather.
 
 use super::super::contract::StateDigest;
 use super::super::error::Error;
@@ -22,8 +22,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-/// The limits of one message: 4,096 entries, and no further entry from 4 MiB on. Even with the largest
-/// entry, 8 MiB, on top the servers accept it.
+/// The limits of one message: 4,096 entries, and no further entry from 4 MiB on. Even with the
+/// largest entry, 8 MiB, on top the servers accept it.
 pub(super) const GROUP_LIMITS: GroupLimits =
     GroupLimits { entries_max: 4096, bytes_max: 4 << 20, yields_max: 16 };
 
@@ -48,13 +48,13 @@ pub(super) struct Appender {
 impl Appender {
     /// Appends entries as one message, and returns the group as it was read back.
     ///
-    /// Sends the message again under the same name until it is known to be in the stream: the stream has
-    /// acknowledged it, or it was read.
+    /// Sends the message again under the same name until it is known to be in the stream: the
+    /// stream has acknowledged it, or it was read.
     ///
     /// # Errors
     ///
-    /// [`Error::Full`]; [`Error::Unreachable`] after the timeout where the message was not read: it may
-    /// still arrive.
+    /// [`Error::Full`]; [`Error::Unreachable`] after the timeout where the message was not read: it
+    /// may still arrive.
     pub(super) async fn append(
         &self,
         name: &str,
@@ -101,8 +101,8 @@ impl Appender {
         })
     }
 
-    /// Waits until this process's group is read from the stream, after a message; for ever where its
-    /// number is 0, because several replicas append it.
+    /// Waits until this process's group is read from the stream, after a message; for ever where
+    /// its number is 0, because several replicas append it.
     async fn read_back(&self, number: u64, mut from: u64) -> Result<Arc<PositionedGroup>, Error> {
         let (mut position, mut ended) = (self.recent.position(), self.recent.ended());
         let is_ours = |group: &PositionedGroup| group.appender == self.id && group.number == number;
@@ -132,9 +132,10 @@ impl Appender {
         let (mut position, mut ended) = (self.recent.position(), self.recent.ended());
         tokio::select! {
             biased;
-            risen = timeout_at(until, position.wait_for(|position| position.message >= message)) => {
+            risen = timeout_at(until, position.wait_for(|at| at.message >= message)) => {
                 let Ok(risen) = risen else {
-                    return Err(self.client.unreachable(&"the appended message was not read back in time"));
+                    let cause = "the appended message was not read back in time";
+                    return Err(self.client.unreachable(&cause));
                 };
                 risen.map_err(|_| Error::Closed)?;
             }

@@ -57,9 +57,9 @@ pub(super) fn open(path: &Arc<Path>) -> Result<OpenedJournal, Error> {
 /// Opens a file as the writer does; creates an empty one where there is none.
 pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = sqlite::open_writer(path, WRITER_PRAGMAS)?;
-    // A process that was killed between a write and its fsync leaves entries that can be read but are
-    // not durable. A checkpoint syncs the log and the file, so they are durable before anyone reads
-    // them.
+    // A process that was killed between a write and its fsync leaves entries that can be read but
+    // are not durable. A checkpoint syncs the log and the file, so they are durable before anyone
+    // reads them.
     checkpoint(&connection, "TRUNCATE")?;
     Ok(connection)
 }
@@ -76,8 +76,8 @@ pub(super) fn open_checkpointer(path: &Arc<Path>) -> Result<Connection, Error> {
 
 /// The journal's file and its log, as they were when they were opened.
 ///
-/// A file that was removed can still be written and synced for as long as it is open; afterwards it is
-/// gone with every acknowledged entry.
+/// A file that was removed can still be written and synced for as long as it is open; afterwards it
+/// is gone with every acknowledged entry.
 pub(super) struct FileIds {
     files: [(Arc<Path>, FileId); 2],
 }

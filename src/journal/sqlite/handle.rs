@@ -20,8 +20,8 @@ use tokio::task::unconstrained;
 ///
 /// Dropping it waits until every accepted entry is durable and the file is closed.
 pub struct SqliteJournal {
-    // In the order in which they are dropped: the writer ends when nothing can append, then the lock is
-    // released.
+    // In the order in which they are dropped: the writer ends when nothing can append, then the
+    // lock is released.
     queue: AppendQueue,
     _writer: WorkerThread,
     head: watch::Receiver<Seq>,
@@ -106,7 +106,8 @@ impl Journal for SqliteJournal {
 
     fn append(&self, at: Timestamp, payload: Payload) -> BoxFuture<'_, Result<Seq, Error>> {
         // Unconstrained: tokio makes a task that has used up its budget wait here, and wakes such
-        // waiters last come, first served. A task that polls many appends would see them out of order.
+        // waiters last come, first served. A task that polls many appends would see them out of
+        // order.
         Box::pin(unconstrained(async move { self.queue.append(at, &payload).await }))
     }
 

@@ -1,10 +1,10 @@
 //! The journal in a SQLite file of its own, `journal.db`: the default store.
 //!
 //! ```text
-//! append ─encode─→ bounded queue ─→ thread "journal": one transaction, one fsync a group ─→ head, answers
+//! append ─encode─→ bounded queue ─→ thread "journal": one fsync for a group ─→ head, answers
 //!                                     │ every 4 MiB
 //!                                     ▼
-//!                                   thread "journal checkpoint": moves the write-ahead log into the file
+//!                                   thread "journal checkpoint": moves the log into the file
 //! tail ──── a read-only connection of its own, up to the head
 //! ```
 //!

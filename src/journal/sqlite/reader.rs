@@ -11,8 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::vec;
 
-/// The entries of a journal file up to the head that it had when it was opened, in order. Every entry is
-/// verified by its checksum; the iterator ends with the first error.
+/// The entries of a journal file up to the head that it had when it was opened, in order. Every
+/// entry is verified by its checksum; the iterator ends with the first error.
 ///
 /// Changes nothing in the file. Blocks on the disk.
 pub struct JournalReader {
@@ -28,8 +28,9 @@ impl JournalReader {
     ///
     /// # Errors
     ///
-    /// [`Error::Damaged`] and [`Error::Format`] for a file that this version cannot read; [`Error::Io`]
-    /// where there is none, or where SQLite cannot create the small file that readers share.
+    /// [`Error::Damaged`] and [`Error::Format`] for a file that this version cannot read;
+    /// [`Error::Io`] where there is none, or where SQLite cannot create the small file that readers
+    /// share.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let path: Arc<Path> = dir.join("journal.db").into();
         inspect_if_idle(dir, &path)?;

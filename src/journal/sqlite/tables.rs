@@ -1,13 +1,14 @@
 //! The tables of a journal file, and how they are verified. Persisted.
 //!
 //! ```text
-//! meta(epoch, format, head, checksum)      one row, written anew by every commit
+//! meta(epoch, format, head, checksum)      one row, replaced by every commit
 //! entries(seq, at, payload, checksum)      one row for each entry, never changed
 //! ```
 //!
-//! Every byte that can change an answer is verified: an entry and the row `meta` by their checksums,
-//! missing or swapped pages by positions without gaps up to `head`, the write-ahead log by SQLite's
-//! checksums and by `wal`, and the file's header by the few values that it may have here.
+//! Every byte that can change an answer is verified: an entry and the row `meta` by their
+//! checksums, missing or swapped pages by positions without gaps up to `head`, the write-ahead log
+//! by SQLite's checksums and by `wal`, and the file's header by the few values that it may have
+//! here.
 
 use super::super::error::{Damage, Error};
 use lodewatch_core::domain::{Epoch, Seq, Timestamp};
@@ -144,8 +145,8 @@ pub(super) fn last_time(
     if last == head { Ok(at) } else { Err(Error::damaged_file(path, head, Damage::Missing)) }
 }
 
-/// Checks what SQLite relies on without a checksum: the text of the tables, and values for writers. A
-/// journal never frees a page.
+/// Checks what SQLite relies on without a checksum: the text of the tables, and values for writers.
+/// A journal never frees a page.
 fn check_header(path: &Arc<Path>, connection: &Connection) -> Result<(), Error> {
     for (name, expected) in [("freelist_count", 0), ("auto_vacuum", 0), ("page_size", 4096)] {
         let found: i64 = connection

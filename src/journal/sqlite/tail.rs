@@ -39,8 +39,8 @@ pub(super) struct ChunkReader {
 }
 
 impl ChunkReader {
-    /// The next entries up to `head`, which is after `self.after`, as many as fit in one chunk; at least
-    /// one. Entries before a damaged one come first.
+    /// The next entries up to `head`, which is after `self.after`, as many as fit in one chunk; at
+    /// least one. Entries before a damaged one come first.
     pub(super) fn read(&mut self, head: Seq) -> Result<Vec<Entry>, Error> {
         let mut entries = Vec::new();
         let read = self.read_into(&mut entries, head);

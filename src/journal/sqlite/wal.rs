@@ -1,14 +1,14 @@
 //! Inspects the write-ahead log that a crash left, before SQLite opens the file: intact, torn, or
 //! damaged.
 //!
-//! SQLite stops reading the log at the first frame whose checksum does not match, and silently drops the
-//! rest. For a write that a power failure tore that is right: it was never acknowledged. For damage it is
-//! wrong: the frames after it were acknowledged. What follows the bad frame tells the two apart, because
-//! one group is synced before the next is written:
+//! SQLite stops reading the log at the first frame whose checksum does not match, and silently
+//! drops the rest. For a write that a power failure tore that is right: it was never acknowledged.
+//! For damage it is wrong: the frames after it were acknowledged. What follows the bad frame tells
+//! the two apart, because one group is synced before the next is written:
 //!
 //! ```text
-//!  ✓ ✓ commit │ ✓ commit │ ✗ ✓ commit                    torn: at most one group follows
-//!  ✓ ✓ commit │ ✗ commit │ ✓ ✓ commit │ ✓ commit         damaged: later groups were synced, so was it
+//!  ✓ ✓ commit │ ✓ commit │ ✗ ✓ commit               torn: at most one group follows
+//!  ✓ ✓ commit │ ✗ commit │ ✓ ✓ commit │ ✓ commit    damaged: later groups were synced, so was it
 //! ```
 //!
 //! The layout is SQLite's and fixed (sqlite.org/fileformat2.html, section 4).

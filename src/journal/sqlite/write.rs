@@ -14,8 +14,8 @@ use std::sync::Arc;
 /// Entries of one transaction.
 const GROUP_ENTRIES: usize = 4096;
 
-/// Writes a journal with an epoch of its own into a directory that has none; returns its epoch and its
-/// head.
+/// Writes a journal with an epoch of its own into a directory that has none; returns its epoch and
+/// its head.
 ///
 /// The file gets its name once everything in it is durable. A write that is interrupted leaves
 /// `journal.partial.db` behind, which nothing reads and the next write replaces.

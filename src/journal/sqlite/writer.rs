@@ -12,12 +12,13 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// The limits of one transaction: 4,096 entries, and no further entry from 8 MiB on. A hundred yields are
-/// some tens of microseconds on an idle machine.
+/// The limits of one transaction: 4,096 entries, and no further entry from 8 MiB on. A hundred
+/// yields are some tens of microseconds on an idle machine.
 pub(super) const GROUP_LIMITS: GroupLimits =
     GroupLimits { entries_max: 4096, bytes_max: 8 << 20, yields_max: 100 };
 
-/// The least that a commit writes: two pages of the log, for the last entries and for the row `meta`.
+/// The least that a commit writes: two pages of the log, for the last entries and for the row
+/// `meta`.
 const COMMIT_BYTES: usize = 2 * 4096;
 
 /// The state of the thread "journal", the only one that moves the head.
@@ -36,9 +37,10 @@ pub(super) struct Writer {
 impl Writer {
     /// Runs until every handle is gone and every accepted entry is durable, or until a write fails.
     ///
-    /// It does not retry a failed write: once an fsync has failed, the kernel may have dropped the pages,
-    /// and the next fsync would succeed without them. A full disk is different: nothing was committed.
-    /// Once the files are gone it rejects every append but keeps running, so that readers can go on.
+    /// It does not retry a failed write: once an fsync has failed, the kernel may have dropped the
+    /// pages, and the next fsync would succeed without them. A full disk is different: nothing was
+    /// committed. Once the files are gone it rejects every append but keeps running, so that
+    /// readers can go on.
     pub(super) fn run(mut self) {
         while let Some(group) = self.queue_rx.next_blocking() {
             let bytes = group.bytes;

@@ -8,17 +8,17 @@ mod patience;
 mod place;
 mod truth;
 
-use crate::PATIENCE;
-use crate::check;
-use crate::oracle::Oracle;
-use crate::process::Process;
-use crate::samples::swing;
-use crate::subscriber::{End, Recording, Wish, by_hand};
 use crate::world::World;
 use lodewatch_client::{Publisher, Servers};
 use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
 use lodewatch_proto::v1::subscribe_response::Message;
 use lodewatch_proto::v1::{PublishRequest, PublishResponse, Start, SubscribeResponse, Update};
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::check;
+use lodewatch_testkit::oracle::Oracle;
+use lodewatch_testkit::process::Process;
+use lodewatch_testkit::recording::{End, Recording, Wish, by_hand};
+use lodewatch_testkit::samples::swing;
 use std::fmt::Write as _;
 use tokio::time::timeout;
 use tonic::Streaming;
@@ -142,7 +142,7 @@ pub(super) async fn until(mut stream: Streaming<SubscribeResponse>, last: &str) 
     while messages.last().is_none_or(|one| one.cursor != last) {
         messages.push(timeout(PATIENCE, stream.message()).await.unwrap().unwrap().unwrap());
     }
-    let stream = crate::subscriber::Stream { messages, ..Default::default() };
+    let stream = lodewatch_testkit::recording::Stream { messages, ..Default::default() };
     Recording { minerals: Vec::new(), start: Start::Oldest, streams: vec![stream] }
 }
 

@@ -1,12 +1,12 @@
 //! Which alerts arrive, and in which order.
 
 use super::{Feed, MINERALS, busy_world, check_all, messages, reads, sequences, world};
-use crate::oracle::position;
-use crate::process::Process;
-use crate::samples::swing;
-use crate::subscriber::{Recording, Wish, by_client, finish};
 use lodewatch_proto::v1::Start;
 use lodewatch_proto::v1::subscribe_response::Message;
+use lodewatch_testkit::oracle::position;
+use lodewatch_testkit::process::Process;
+use lodewatch_testkit::recording::{Recording, Wish, by_client, finish};
+use lodewatch_testkit::samples::swing;
 use tokio::sync::watch;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

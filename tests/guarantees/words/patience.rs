@@ -3,12 +3,12 @@
 use super::{
     Feed, busy_world, catch_up_slowly, check_all, heartbeats, reads, sequences, until, world,
 };
-use crate::PATIENCE;
-use crate::process::{self};
-use crate::subscriber::{Wish, by_client, finish};
 use lodewatch_client::Servers;
 use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
 use lodewatch_proto::v1::subscribe_response::Message;
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::process::{self};
+use lodewatch_testkit::recording::{Wish, by_client, finish};
 use rustix::process::Signal;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -25,7 +25,7 @@ async fn bounded_silence_a_stopped_server_is_noticed_and_nothing_is_lost() {
     let servers = Servers::parse([address.as_str()]).unwrap();
     let mut watching = lodewatch_client::Subscription::new(servers, Wish::all().request());
     feed.swing_all(0).await;
-    world.process.as_ref().unwrap().stop();
+    world.process.as_ref().unwrap().suspend();
     let lost = loop {
         match timeout(PATIENCE, watching.next()).await.unwrap().unwrap() {
             lodewatch_client::StreamEvent::Message(_) => {}

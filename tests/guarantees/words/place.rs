@@ -1,11 +1,11 @@
 //! The cursors from which a stream can resume.
 
 use super::{Feed, busy_world, catch_up_slowly, check_all, heartbeats, messages, reads, world};
-use crate::PATIENCE;
-use crate::process::Process;
-use crate::subscriber::{Recording, Wish, finish};
 use lodewatch_client::Servers;
 use lodewatch_proto::v1::Start;
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::process::Process;
+use lodewatch_testkit::recording::{Recording, Wish, finish};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -54,7 +54,7 @@ async fn resumable_an_interrupted_snapshot_is_sent_again_as_a_whole() {
         });
     };
     let reading = async {
-        let mut streams = vec![crate::subscriber::Stream::default()];
+        let mut streams = vec![lodewatch_testkit::recording::Stream::default()];
         loop {
             match timeout(PATIENCE, watching.next()).await.unwrap().unwrap() {
                 lodewatch_client::StreamEvent::Message(message) => {
@@ -66,7 +66,7 @@ async fn resumable_an_interrupted_snapshot_is_sent_again_as_a_whole() {
                     }
                 }
                 lodewatch_client::StreamEvent::Disconnected(_) => {
-                    streams.push(crate::subscriber::Stream::default())
+                    streams.push(lodewatch_testkit::recording::Stream::default())
                 }
             }
         }

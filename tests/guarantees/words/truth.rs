@@ -1,15 +1,15 @@
 //! Subscribers see what follows from the journal.
 
 use super::{Feed, MINERALS, check_all, reads, sequences, world};
-use crate::PATIENCE;
-use crate::oracle::Oracle;
-use crate::process::Process;
-use crate::samples::swing;
-use crate::subscriber::{Wish, finish};
 use lodewatch_client::{Publisher, Servers};
 use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
 use lodewatch_proto::v1::subscribe_response::Message;
 use lodewatch_proto::v1::{GetAlertRequest, PublishRequest, Start, SubscribeRequest};
+use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::oracle::Oracle;
+use lodewatch_testkit::process::Process;
+use lodewatch_testkit::recording::{Wish, finish};
+use lodewatch_testkit::samples::swing;
 use tokio::sync::watch;
 use tokio::time::timeout;
 

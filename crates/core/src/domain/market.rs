@@ -303,7 +303,7 @@ impl Report {
     }
 
     fn find_flags(&self, sum_ppm: u64, sum_milli: u64) -> Vec<Flag> {
-        // Rounding every row to whole ppm may add up to one ppm a row.
+        // Rounding to whole ppm may add up to one ppm per row.
         let rounding = u64::try_from(self.rows.len()).unwrap_or(u64::MAX);
         let mut flags = Vec::new();
         if self.rows.iter().any(|row| row.estimated) {

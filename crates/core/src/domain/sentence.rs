@@ -84,8 +84,8 @@ fn crossing(alert: &Alert) -> String {
     }
 }
 
-/// `below 63 %, ` where the value is past the reset value. It need not be: the rule may have changed
-/// or ended, or a flapping level may have been held.
+/// `below 63 %, ` where the value is past the reset value. It need not be: the rule may have
+/// changed or ended, or a flapping level may have been held.
 fn reset(alert: &Alert) -> String {
     let threshold = threshold(alert.metric.unit(), alert.threshold);
     if matches!(alert.cause, Cause::Policy) {
@@ -239,8 +239,8 @@ fn sign(unit: Unit) -> &'static str {
     }
 }
 
-/// Per cent with one decimal, whole points with thousands separators, or a governance-weighted value
-/// with two decimals; rounded half up.
+/// Per cent with one decimal, whole points with thousands separators, or a governance-weighted
+/// value with two decimals; rounded half up.
 fn figure(unit: Unit, amount: Amount) -> String {
     match unit {
         Unit::Share => {

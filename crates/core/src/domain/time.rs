@@ -18,7 +18,7 @@ impl Seq {
     /// The position after this one.
     #[must_use]
     pub fn next(self) -> Self {
-        Self(self.0.checked_add(1).expect("a journal of 2^64 entries cannot be written"))
+        Self(self.0.checked_add(1).expect("a journal has fewer than 2^64 entries"))
     }
 }
 

@@ -211,7 +211,7 @@ impl MetricInputs<'_> {
                 counts.then(|| certain(country, share, Weight::ONE, amount))
             }
             Metric::Top1Share | Metric::Cr3 | Metric::NMinus1 => {
-                unreachable!("the largest shares are no sum over all countries")
+                unreachable!("the largest shares are not a sum over all countries")
             }
         }
     }
@@ -244,7 +244,7 @@ impl MetricInputs<'_> {
                 .any(unnamed)
                 .then(|| (Weight::ONE, i64::from(residual.get()))),
             Metric::Top1Share | Metric::Cr3 | Metric::NMinus1 => {
-                unreachable!("the largest shares are no sum over all countries")
+                unreachable!("the largest shares are not a sum over all countries")
             }
         }
     }

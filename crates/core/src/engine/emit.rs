@@ -112,7 +112,8 @@ impl Evaluation<'_> {
         draft: AlertDraft,
         episode: Option<Episode>,
     ) -> u64 {
-        *self.last_alert = self.last_alert.checked_add(1).expect("2^64 alerts cannot be sent");
+        *self.last_alert =
+            self.last_alert.checked_add(1).expect("fewer than 2^64 alerts are emitted");
         let sequence = *self.last_alert;
         let record = market.report();
         let mut flags = record.report.flags().to_vec();
@@ -234,7 +235,7 @@ impl Evaluation<'_> {
         let inputs = MetricInputs { report, exposure, wgi: &self.adopted.policy.wgi };
         AlertDraft {
             kind: Kind::Notice,
-            rule: Slug::parse(Policy::NOTICE).expect("a plain word is a name"),
+            rule: Slug::parse(Policy::NOTICE).expect("the name of notices is a slug"),
             level: None,
             previous_level: None,
             possible_level: None,

@@ -73,7 +73,7 @@ pub(super) struct ExerciseState {
 
 /// The status of a rule instance in a market.
 #[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "each is true or not, whatever the others are")]
+#[expect(clippy::struct_excessive_bools, reason = "the flags are independent of each other")]
 pub struct RuleStatus<'a> {
     /// The rule.
     pub rule: &'a Rule,

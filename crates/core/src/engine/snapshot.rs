@@ -107,7 +107,8 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`SnapshotError::Format`] for bytes of another format, [`SnapshotError::Decode`] for damaged bytes.
+    /// [`SnapshotError::Format`] for bytes of another format, [`SnapshotError::Decode`] for damaged
+    /// bytes.
     pub fn from_snapshot(bytes: &[u8]) -> Result<Self, SnapshotError> {
         match bytes.split_first() {
             Some((&FORMAT, bytes)) => Ok(Self::restore(postcard::from_bytes(bytes)?)),

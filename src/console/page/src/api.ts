@@ -1,4 +1,4 @@
-// The services, called as whoever is signed in.
+// The services, called with the token of the signed-in user.
 
 import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
@@ -7,17 +7,19 @@ import { MarketService } from "../generated/lodewatch/v1/market_pb";
 import { PolicyService } from "../generated/lodewatch/v1/policy_pb";
 import { Cell } from "./store";
 
-/** Where the token is kept: until the tab is closed, and for this origin alone. */
+/**
+ * The key of the token in the session storage, which is for this origin and until the tab closes.
+ */
 const TOKEN = "lodewatch.token";
 
-/** How long an answer may take; streams have no end. */
+/** How long a call may take. Streams have no limit. */
 const CALL_MS_MAX = 20_000;
-/** How often a call is tried, and how long it waits in between, times the turn. */
-const TURNS_MAX = 4;
-const AGAIN_MS = 250;
+/** The limit of attempts of a call, and the wait after an attempt times its number. */
+const ATTEMPTS_MAX = 4;
+const RETRY_MS = 250;
 
-/** Whether somebody is let in: `out` asks for a token. */
-export type Session = { state: "in" } | { state: "out"; why: string };
+/** Whether a user is signed in. `out` displays the sign-in page, with the error if there is one. */
+export type Session = { state: "in" } | { state: "out"; error: string };
 
 export const session = new Cell<Session>({ state: "in" });
 
@@ -30,54 +32,63 @@ export function keepToken(value: string): void {
   else sessionStorage.setItem(TOKEN, value);
 }
 
-const signed: Interceptor = (next) => (request) => {
+const authorize: Interceptor = (next) => (request) => {
   const value = token();
   if (value !== "") request.header.set("authorization", `Bearer ${value}`);
   return next(request);
 };
 
-/** Asks again where the way to the server failed: every call of the console only reads. Streams come again by themselves. */
-const again: Interceptor = (next) => async (request) => {
-  for (let turn = 1; ; turn += 1) {
+/**
+ * Retries a call if the connection failed; calls of the console only read. Streams reconnect by
+ * themselves.
+ */
+const retry: Interceptor = (next) => async (request) => {
+  for (let attempt = 1; ; attempt += 1) {
     try {
       return await next(request);
     } catch (error) {
-      if (request.stream || turn >= TURNS_MAX || !isPassing(error)) throw error;
-      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS * turn));
+      if (request.stream || attempt >= ATTEMPTS_MAX || !isTransient(error)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS * attempt));
     }
   }
 };
 
-/** Whether it is about the way to the server, and not about what was asked. */
-function isPassing(error: unknown): boolean {
+/** Whether an error is about the connection, not about the request. */
+function isTransient(error: unknown): boolean {
   return [Code.Unknown, Code.Internal, Code.Unavailable].includes(ConnectError.from(error).code);
 }
 
 const transport = createGrpcWebTransport({
   baseUrl: location.origin,
-  interceptors: [again, signed],
+  interceptors: [retry, authorize],
 });
 
 export const alertService = createClient(AlertService, transport);
 export const marketService = createClient(MarketService, transport);
 export const policyService = createClient(PolicyService, transport);
 
-/** Options of a call that is answered once. */
-export const once = { timeoutMs: CALL_MS_MAX };
+/** Options of a unary call. */
+export const unary = { timeoutMs: CALL_MS_MAX };
 
-/** What went wrong, in the server's own words. */
-export function told(error: unknown): string {
-  const known = ConnectError.from(error);
-  const isUnreached = known.code === Code.Unknown || known.code === Code.Internal;
-  return isUnreached ? "The server cannot be reached." : known.rawMessage;
+/** The text of an error: the server's message, if it sent one. */
+export function errorText(error: unknown): string {
+  const { code, rawMessage } = ConnectError.from(error);
+  const isUnreachable = code === Code.Unknown || code === Code.Internal;
+  return isUnreachable ? "Cannot reach the server; the console retries." : rawMessage;
 }
 
-/** Whether it is about who is asking. Nobody known is asked to sign in. */
-export function isRefused(error: unknown): "no" | "unknown" | "role" {
+/**
+ * Whether an error is about the caller's credentials or role. Without valid credentials, displays
+ * the sign-in page.
+ */
+export function authFailure(error: unknown): "none" | "credentials" | "role" {
   const code = ConnectError.from(error).code;
   if (code === Code.Unauthenticated) {
-    session.set({ state: "out", why: token() === "" ? "" : "This token is not known, or no longer." });
-    return "unknown";
+    session.set({
+      state: "out",
+      error: token() === "" ? "" : "The token is not valid, or was revoked.",
+    });
+    return "credentials";
   }
-  return code === Code.PermissionDenied ? "role" : "no";
+  return code === Code.PermissionDenied ? "role" : "none";
 }

@@ -1,22 +1,29 @@
-// Where one is: the part of the address behind the #.
+// The current view: the part of the address after the #.
 
 import { useEffect, useState } from "preact/hooks";
 import { Stage } from "../generated/lodewatch/v1/types_pb";
 
 export type Route = { path: string } & (
-  | { place: "board" | "alerts" | "threats" | "what-if" | "nowhere" }
-  | { place: "market"; mineral: string; stage: Stage }
-  | { place: "alert"; sequence: bigint }
+  | { view: "board" | "alerts" | "threats" | "simulation" | "unknown" }
+  | { view: "market"; mineral: string; stage: Stage }
+  | { view: "alert"; sequence: bigint }
 );
 
 function parse(path: string): Route {
-  const [place = "", first = "", second = ""] = path.replace(/^#?\/?/, "").split("/").map(decode);
-  if (place === "" && first === "") return { path, place: "board" };
-  if (place === "alerts" && /^\d{1,18}$/.test(first)) return { path, place: "alert", sequence: BigInt(first) };
-  if ((place === "alerts" || place === "threats" || place === "what-if") && first === "") return { path, place };
-  if (place === "markets" && second === "mining") return { path, place: "market", mineral: first, stage: Stage.MINING };
-  if (place === "markets" && second === "refining") return { path, place: "market", mineral: first, stage: Stage.REFINING };
-  return { path, place: "nowhere" };
+  const [name = "", first = "", second = ""] = path
+    .replace(/^#?\/?/, "")
+    .split("/")
+    .map(decode);
+  if (name === "" && first === "") return { path, view: "board" };
+  if (name === "alerts" && /^\d{1,18}$/.test(first))
+    return { path, view: "alert", sequence: BigInt(first) };
+  if ((name === "alerts" || name === "threats" || name === "simulation") && first === "")
+    return { path, view: name };
+  if (name === "markets" && second === "mining")
+    return { path, view: "market", mineral: first, stage: Stage.MINING };
+  if (name === "markets" && second === "refining")
+    return { path, view: "market", mineral: first, stage: Stage.REFINING };
+  return { path, view: "unknown" };
 }
 
 function decode(part: string): string {
@@ -28,11 +35,11 @@ function decode(part: string): string {
 }
 
 export function useRoute(): Route {
-  const [path, turn] = useState(location.hash);
+  const [path, setPath] = useState(location.hash);
   useEffect(() => {
-    const turned = () => (turn(location.hash), scrollTo(0, 0));
-    addEventListener("hashchange", turned);
-    return () => removeEventListener("hashchange", turned);
+    const changed = () => (setPath(location.hash), scrollTo(0, 0));
+    addEventListener("hashchange", changed);
+    return () => removeEventListener("hashchange", changed);
   }, []);
   return parse(path);
 }

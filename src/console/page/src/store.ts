@@ -1,4 +1,4 @@
-// Values that views read and draw anew when they change.
+// Values that views read; a view renders again when a value changes.
 
 import { useEffect, useReducer } from "preact/hooks";
 
@@ -16,19 +16,19 @@ export class Cell<T> {
     for (const reader of this.readers) reader();
   }
 
-  /** Calls after every change, until what it gives is called. */
+  /** Calls the reader after every change, until the returned function is called. */
   listen(reader: () => void): () => void {
     this.readers.add(reader);
     return () => void this.readers.delete(reader);
   }
 }
 
-/** The value, and a new drawing whenever it changes. */
+/** The value; the view renders again whenever it changes. */
 export function use<T>(cell: Cell<T>): T {
   const [, draw] = useReducer((turn: number) => turn + 1, 0);
   const drawn = cell.get();
   useEffect(() => {
-    // It may have changed since it was drawn.
+    // It may have changed since it was rendered.
     if (cell.get() !== drawn) draw(undefined as never);
     return cell.listen(() => draw(undefined as never));
   }, [cell]);

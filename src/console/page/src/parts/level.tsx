@@ -8,13 +8,30 @@ const symbols: Record<Level, string> = {
   [Level.CRITICAL]: "◆",
 };
 
-/** A level by colour, by shape and by word; faint where it is over. */
-export function LevelBadge({ level, unknown, isOver }: { level: Level; unknown?: boolean; isOver?: boolean }) {
+/** A level by colour, shape and word; faint if it is no longer active. */
+export function LevelBadge({
+  level,
+  unknown,
+  isOver,
+}: {
+  level: Level;
+  unknown?: boolean;
+  isOver?: boolean;
+}) {
   const name = unknown === true ? "unknown" : levelName(level);
-  return <span class={`level ${name} ${isOver === true ? "over" : ""}`}><span aria-hidden="true">{unknown === true ? "?" : symbols[level]}</span>{name}</span>;
+  return (
+    <span class={`level ${name} ${isOver === true ? "over" : ""}`}>
+      <span aria-hidden="true">{unknown === true ? "?" : symbols[level]}</span>
+      {name}
+    </span>
+  );
 }
 
-/** The mark of a drill: not meant. */
-export function Drill() {
-  return <span class="drill" title="An exercise: not meant">drill</span>;
+/** The mark of an exercise. */
+export function ExerciseTag() {
+  return (
+    <span class="exercise" title="A test, not a real event">
+      exercise
+    </span>
+  );
 }

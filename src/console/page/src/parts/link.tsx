@@ -3,10 +3,10 @@ import { links, type Link } from "../live";
 import { use } from "../store";
 import { clock } from "../text";
 
-/** So long after the last word it is said since when nothing is known. */
+/** How long after the last message the page shows since when it is stale. */
 const STALE_MS = 10_000;
 
-/** How the connection is. */
+/** The state of the connection. */
 export function LinkState() {
   const [alerts, markets] = [use(links.alerts), use(links.markets)];
   const [now, tick] = useState(Date.now());
@@ -14,17 +14,21 @@ export function LinkState() {
     const timer = setInterval(() => tick(Date.now()), 1000);
     return () => clearInterval(timer);
   }, []);
-  const [symbol, words, state] = said([alerts, markets], now);
-  return <span class={`link ${state}`} role="status"><span aria-hidden="true">{symbol}</span> {words}</span>;
+  const [symbol, words, state] = describe([alerts, markets], now);
+  return (
+    <span class={`link ${state}`} role="status">
+      <span aria-hidden="true">{symbol}</span> {words}
+    </span>
+  );
 }
 
-function said(all: Link[], now: number): [string, string, string] {
+function describe(all: Link[], now: number): [string, string, string] {
   const is = (state: Link["state"]) => all.some((link) => link.state === state);
-  if (is("denied")) return ["○", "Read on demand", "idle"];
+  if (is("denied")) return ["○", "Loaded on demand", "idle"];
   if (is("paused")) return ["○", "Paused", "idle"];
   if (is("reconnecting")) {
-    const heard = Math.min(...all.map((link) => link.heard));
-    if (now - heard > STALE_MS) return ["▲", `Stale since ${clock(heard)} UTC`, "stale"];
+    const receivedAt = Math.min(...all.map((link) => link.receivedAt));
+    if (now - receivedAt > STALE_MS) return ["▲", `Stale since ${clock(receivedAt)} UTC`, "stale"];
     return ["◌", "Reconnecting", "again"];
   }
   if (is("connecting")) return ["◌", "Connecting", "again"];

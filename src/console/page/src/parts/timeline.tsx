@@ -1,19 +1,27 @@
 import type { ThreatRecord } from "../../generated/lodewatch/v1/market_pb";
 import { country, fromToday, measureName, statusName } from "../text";
-import { Drill } from "./level";
+import { ExerciseTag } from "./level";
 
-type Band = { from: number; to: number; kind: "announced" | "in-force" | "suspended"; words: string };
+type Band = {
+  from: number;
+  to: number;
+  kind: "announced" | "in-force" | "suspended";
+  words: string;
+};
 
 const DAY_MS = 86_400_000;
 
-/** Measures on one time line: when each was announced, in force and suspended, and what comes next. */
+/** Measures on a time line: when each was announced, in force and suspended, and its next date. */
 export function Timeline({ records, today }: { records: readonly ThreatRecord[]; today: string }) {
   const now = Date.parse(today);
-  const dates = records.flatMap((record) => bands(record, Infinity).flatMap((band) => [band.from, band.to])).filter(Number.isFinite);
+  const dates = records
+    .flatMap((record) => bands(record, Infinity).flatMap((band) => [band.from, band.to]))
+    .filter(Number.isFinite);
   const next = records.map((record) => Date.parse(record.nextBoundary)).filter(Number.isFinite);
   const start = Math.min(now - 365 * DAY_MS, ...dates);
   const end = Math.max(now + 180 * DAY_MS, ...dates, ...next.map((date) => date + 60 * DAY_MS));
-  const at = (date: number) => ((Math.min(Math.max(date, start), end) - start) / (end - start)) * 100;
+  const at = (date: number) =>
+    ((Math.min(Math.max(date, start), end) - start) / (end - start)) * 100;
   const first = new Date(start).getUTCFullYear() + 1;
   const step = Math.max(1, Math.ceil((new Date(end).getUTCFullYear() - first) / 8));
   const years: number[] = [];
@@ -21,21 +29,34 @@ export function Timeline({ records, today }: { records: readonly ThreatRecord[];
   return (
     <div class="timeline">
       <div class="axis" aria-hidden="true">
-        {years.map((year) => <span style={{ left: `${at(Date.UTC(year))}%` }}>{year}</span>)}
+        {years.map((year) => (
+          <span style={{ left: `${at(Date.UTC(year))}%` }}>{year}</span>
+        ))}
       </div>
       <ul>
         {records.map((record) => (
           <li key={record.threat?.id}>
             <p class="title">
               <strong>{record.threat?.title || record.threat?.id}</strong>{" "}
-              <span class={`status ${statusName(record.status).replace(" ", "-")}`}>{statusName(record.status)}</span>
-              {record.exercise && <Drill />}
+              <span class={`status ${statusName(record.status).replace(" ", "-")}`}>
+                {statusName(record.status)}
+              </span>
+              {record.exercise && <ExerciseTag />}
             </p>
             <div class="track" aria-hidden="true">
               {bands(record, end).map((band) => (
-                <i class={band.kind} title={band.words} style={{ left: `${at(band.from)}%`, width: `${Math.max(0.4, at(band.to) - at(band.from))}%` }} />
+                <i
+                  class={band.kind}
+                  title={band.words}
+                  style={{
+                    left: `${at(band.from)}%`,
+                    width: `${Math.max(0.4, at(band.to) - at(band.from))}%`,
+                  }}
+                />
               ))}
-              {record.nextBoundary !== "" && <b class="next" style={{ left: `${at(Date.parse(record.nextBoundary))}%` }} />}
+              {record.nextBoundary !== "" && (
+                <b class="next" style={{ left: `${at(Date.parse(record.nextBoundary))}%` }} />
+              )}
               <b class="now" style={{ left: `${at(now)}%` }} />
             </div>
             <p class="words">{words(record, today)}</p>
@@ -43,14 +64,30 @@ export function Timeline({ records, today }: { records: readonly ThreatRecord[];
         ))}
       </ul>
       <p class="legend" aria-hidden="true">
-        <span><i class="announced" /> announced</span><span><i class="in-force" /> in force</span><span><i class="suspended" /> suspended</span>
-        <span><b class="now" /> today</span><span><b class="next" /> next date</span>
+        <span>
+          <i class="announced" /> announced
+        </span>
+        <span>
+          <i class="in-force" /> in force
+        </span>
+        <span>
+          <i class="suspended" /> suspended
+        </span>
+        <span>
+          <b class="now" /> today
+        </span>
+        <span>
+          <b class="next" /> next date
+        </span>
       </p>
     </div>
   );
 }
 
-/** From announcement to end, by its dates; what has no end goes on to `open`. */
+/**
+ * The periods of a measure, from its announcement to its end. A period without an end lasts until
+ * `open`.
+ */
 function bands(record: ThreatRecord, open: number): Band[] {
   const threat = record.threat;
   if (threat === undefined) return [];
@@ -62,12 +99,20 @@ function bands(record: ThreatRecord, open: number): Band[] {
     if (to > from) all.push({ kind, from, to, words });
   };
   if (threat.dateAnnounced !== "") {
-    add("announced", Date.parse(threat.dateAnnounced), Math.min(effective, removed), `announced ${threat.dateAnnounced}`);
+    add(
+      "announced",
+      Date.parse(threat.dateAnnounced),
+      Math.min(effective, removed),
+      `announced ${threat.dateAnnounced}`,
+    );
   }
   if (threat.dateEffective === "") return all;
   let from = effective;
   for (const one of threat.suspensions) {
-    const [begin, end] = [Math.max(effective, read(one.from, effective)), Math.min(removed, read(one.until, open))];
+    const [begin, end] = [
+      Math.max(effective, read(one.from, effective)),
+      Math.min(removed, read(one.until, open)),
+    ];
     add("in-force", from, begin, "in force");
     add("suspended", begin, end, `suspended ${one.from} to ${one.until || "no date"}`);
     from = Math.max(from, end);
@@ -76,18 +121,23 @@ function bands(record: ThreatRecord, open: number): Band[] {
   return all;
 }
 
-/** The same in words. */
+/** The same as text. */
 function words(record: ThreatRecord, today: string): string {
   const threat = record.threat;
   if (threat === undefined) return "";
-  const to = threat.destination?.only.length ? `toward ${threat.destination.only.map(country).join(", ")}`
-    : threat.destination?.except.length ? `toward all but ${threat.destination.except.map(country).join(", ")}` : "toward everyone";
+  const to = threat.destination?.only.length
+    ? `toward ${threat.destination.only.map(country).join(", ")}`
+    : threat.destination?.except.length
+      ? `toward all except ${threat.destination.except.map(country).join(", ")}`
+      : "toward all buyers";
   const parts = [`${country(threat.imposing)}: ${measureName(threat.measure)} ${to}`];
   if (threat.dateAnnounced !== "") parts.push(`announced ${threat.dateAnnounced}`);
   if (threat.dateEffective !== "") parts.push(`in force from ${threat.dateEffective}`);
-  for (const one of threat.suspensions) parts.push(`suspended ${one.from} to ${one.until === "" ? "no date" : one.until}`);
+  for (const one of threat.suspensions)
+    parts.push(`suspended ${one.from} to ${one.until === "" ? "no date" : one.until}`);
   if (threat.dateRemoved !== "") parts.push(`ends ${threat.dateRemoved}`);
-  if (record.nextBoundary !== "") parts.push(`next date ${record.nextBoundary}, ${fromToday(record.nextBoundary, today)}`);
-  if (!record.movesIndices) parts.push("moves no index");
+  if (record.nextBoundary !== "")
+    parts.push(`next date ${record.nextBoundary}, ${fromToday(record.nextBoundary, today)}`);
+  if (!record.movesIndices) parts.push("changes no metric");
   return parts.join(" · ");
 }

@@ -1,27 +1,28 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { keepToken, policyService, once, session, told, isRefused } from "../api";
+import { authFailure, errorText, keepToken, policyService, session, unary } from "../api";
 import { start } from "../live";
 
-/** Asks for a token, and tries it. */
-export function SignInView({ why }: { why: string }) {
+/** Asks for a token and verifies it. */
+export function SignInView({ error }: { error: string }) {
   const field = useRef<HTMLInputElement>(null);
-  const [fault, tell] = useState(why);
+  const [shown, setShown] = useState(error);
   const [isBusy, setBusy] = useState(false);
   useEffect(() => field.current?.focus(), []);
   const signIn = async (event: Event) => {
     event.preventDefault();
     const value = field.current?.value.trim() ?? "";
-    if (!/^[\x21-\x7e]+$/.test(value)) return tell("A token is one line of letters, digits and signs, without spaces.");
+    if (!/^[\x21-\x7e]+$/.test(value))
+      return setShown("A token is one line of letters, digits and signs, without spaces.");
     setBusy(true);
     keepToken(value);
     try {
-      await policyService.getPolicy({}, once);
-    } catch (error) {
-      const refused = isRefused(error);
-      if (refused !== "role") {
+      await policyService.getPolicy({}, unary);
+    } catch (failure) {
+      const kind = authFailure(failure);
+      if (kind !== "role") {
         keepToken("");
         setBusy(false);
-        return tell(refused === "unknown" ? "This token is not known." : told(error));
+        return setShown(kind === "credentials" ? "The token is not valid." : errorText(failure));
       }
     }
     session.set({ state: "in" });
@@ -33,10 +34,25 @@ export function SignInView({ why }: { why: string }) {
       <h1 tabIndex={-1}>Lodewatch</h1>
       <form onSubmit={signIn}>
         <label for="token">Token</label>
-        <input id="token" ref={field} type="password" autocomplete="off" spellcheck={false} required aria-describedby="token-hint" />
-        <p id="token-hint" class="hint">From whoever runs this server: <code>lodewatch token new</code>. It is kept until this tab is closed.</p>
-        <p class="fault" role="alert">{fault}</p>
-        <button class="primary" disabled={isBusy}>Sign in</button>
+        <input
+          id="token"
+          ref={field}
+          type="password"
+          autocomplete="off"
+          spellcheck={false}
+          required
+          aria-describedby="token-hint"
+        />
+        <p id="token-hint" class="hint">
+          The operator of this server creates tokens with <code>lodewatch token new</code>. The
+          browser keeps the token until this tab is closed.
+        </p>
+        <p class="fault" role="alert">
+          {shown}
+        </p>
+        <button class="primary" disabled={isBusy}>
+          Sign in
+        </button>
       </form>
     </main>
   );

@@ -2,36 +2,57 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import type { ThreatRecord } from "../../generated/lodewatch/v1/market_pb";
 import { ThreatStatus } from "../../generated/lodewatch/v1/types_pb";
 import { marketName, threats, today } from "../live";
-import { Drill } from "../parts/level";
+import { ExerciseTag } from "../parts/level";
 import { use } from "../store";
 import * as text from "../text";
 
 const over = [ThreatStatus.REMOVED, ThreatStatus.WITHDRAWN, ThreatStatus.SUPERSEDED];
 
-/** Threats by what comes next. */
+/** Threats in order of the next date on which their status may change. */
 export function ThreatsView() {
   const all = use(threats);
   const day = use(today);
-  const [search, find] = useState("");
-  const [isPastShown, showPast] = useState(false);
+  const [search, setSearch] = useState("");
+  const [isPastShown, setPastShown] = useState(false);
   useEffect(() => void (document.title = "Threats – Lodewatch"), []);
   const rows = useMemo(() => {
     const wanted = search.trim().toLowerCase();
-    const rows = (all ?? []).filter((record) => (isPastShown || !over.includes(record.status)) && words(record).includes(wanted));
-    const next = (record: ThreatRecord) => (record.nextBoundary === "" ? `9${record.threat?.id}` : record.nextBoundary);
+    const rows = (all ?? []).filter(
+      (record) => (isPastShown || !over.includes(record.status)) && words(record).includes(wanted),
+    );
+    const next = (record: ThreatRecord) =>
+      record.nextBoundary === "" ? `9${record.threat?.id}` : record.nextBoundary;
     return rows.sort((one, other) => next(one).localeCompare(next(other)));
   }, [all, search, isPastShown]);
   return (
     <>
       <div class="head">
-        <h1 tabIndex={-1}>Threats <small>by their next date</small></h1>
+        <h1 tabIndex={-1}>
+          Threats <small>by next date</small>
+        </h1>
         <div class="tools">
-          <input type="search" placeholder="Country, mineral or title" aria-label="Search threats" value={search} onInput={(event) => find(event.currentTarget.value)} />
-          <button aria-pressed={isPastShown} onClick={() => showPast(!isPastShown)}>Ended ones too</button>
+          <input
+            type="search"
+            placeholder="Country, mineral or title"
+            aria-label="Search threats"
+            value={search}
+            onInput={(event) => setSearch(event.currentTarget.value)}
+          />
+          <button aria-pressed={isPastShown} onClick={() => setPastShown(!isPastShown)}>
+            Show ended
+          </button>
         </div>
       </div>
-      {all === undefined ? <p class="wait">Reading threats …</p> : rows.length === 0 ? <p class="wait">{all.length === 0 ? "No threat is on record." : "No threat is like this."}</p> : (
-        <ul class="threats">{rows.map((record) => <Entry key={record.threat?.id} record={record} day={day} />)}</ul>
+      {all === undefined ? (
+        <p class="wait">Loading threats …</p>
+      ) : rows.length === 0 ? (
+        <p class="wait">{all.length === 0 ? "No threats yet." : "No threats match."}</p>
+      ) : (
+        <ul class="threats">
+          {rows.map((record) => (
+            <Entry key={record.threat?.id} record={record} day={day} />
+          ))}
+        </ul>
       )}
     </>
   );
@@ -40,26 +61,47 @@ export function ThreatsView() {
 function Entry({ record, day }: { record: ThreatRecord; day: string }) {
   const threat = record.threat;
   if (threat === undefined) return null;
-  const to = threat.destination?.only.length ? `toward ${threat.destination.only.map(text.country).join(", ")}`
-    : threat.destination?.except.length ? `toward all but ${threat.destination.except.map(text.country).join(", ")}` : "toward everyone";
+  const to = threat.destination?.only.length
+    ? `toward ${threat.destination.only.map(text.country).join(", ")}`
+    : threat.destination?.except.length
+      ? `toward all except ${threat.destination.except.map(text.country).join(", ")}`
+      : "toward all buyers";
   return (
     <li data-threat={threat.id}>
       <p class="next">
-        {record.nextBoundary === "" ? <span class="hint">no date set</span> : <><time dateTime={record.nextBoundary}>{record.nextBoundary}</time> <small>{text.fromToday(record.nextBoundary, day)}</small></>}
+        {record.nextBoundary === "" ? (
+          <span class="hint">no date set</span>
+        ) : (
+          <>
+            <time dateTime={record.nextBoundary}>{record.nextBoundary}</time>{" "}
+            <small>{text.fromToday(record.nextBoundary, day)}</small>
+          </>
+        )}
       </p>
       <div>
-        <p class="title"><strong>{threat.title || threat.id}</strong> {record.exercise && <Drill />}</p>
-        <p class="words">{text.country(threat.imposing)}: {text.measureName(threat.measure)} {to}</p>
-        <p class="touches">
+        <p class="title">
+          <strong>{threat.title || threat.id}</strong> {record.exercise && <ExerciseTag />}
+        </p>
+        <p class="words">
+          {text.country(threat.imposing)}: {text.measureName(threat.measure)} {to}
+        </p>
+        <p class="affected">
           {record.markets.map((one) => (
             <a key={one.mineral + one.stage} href={text.marketPath(one.mineral, one.stage)}>
-              {marketName(one.mineral, one.stage)}{one.imposingShare !== undefined && <small> {text.percent(one.imposingShare)}</small>}
+              {marketName(one.mineral, one.stage)}
+              {one.imposingShare !== undefined && <small> {text.percent(one.imposingShare)}</small>}
             </a>
           ))}
-          {record.markets.length === 0 && threat.minerals.map((mineral) => <span>{mineral.replaceAll("_", " ")}</span>)}
+          {record.markets.length === 0 &&
+            threat.minerals.map((mineral) => <span>{mineral.replaceAll("_", " ")}</span>)}
         </p>
       </div>
-      <p class="where"><span class={`status ${text.statusName(record.status).replace(" ", "-")}`}>{text.statusName(record.status)}</span>{!record.movesIndices && <small>moves no index</small>}</p>
+      <p class="where">
+        <span class={`status ${text.statusName(record.status).replace(" ", "-")}`}>
+          {text.statusName(record.status)}
+        </span>
+        {!record.movesIndices && <small>changes no metric</small>}
+      </p>
     </li>
   );
 }

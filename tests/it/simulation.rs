@@ -1,7 +1,5 @@
 //! Simulation, backtest, and markets of the past.
 
-use crate::harness::Server;
-use crate::samples::{ban, report, swing};
 use lodewatch::config::Config;
 use lodewatch::grpc::render;
 use lodewatch_core::domain::{Seq, Timestamp};
@@ -11,6 +9,8 @@ use lodewatch_proto::v1::{
     Alert, AlertKind, BacktestProgress, BacktestRequest, CauseKind, GetMarketRequest, Metric,
     Policy, SimulateRequest, Stage,
 };
+use lodewatch_testkit::samples::{ban, report, swing};
+use lodewatch_testkit::server::Server;
 use tonic::Code;
 use tonic::transport::Channel;
 

@@ -5,16 +5,16 @@ use std::fs;
 use std::path::Path;
 
 /// An authority that everybody in a test trusts.
-pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key, in PEM.
-pub(crate) struct Pair {
-    pub(crate) certificate: String,
-    pub(crate) key: String,
+pub struct Pair {
+    pub certificate: String,
+    pub key: String,
 }
 
 impl Authority {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -22,12 +22,12 @@ impl Authority {
     }
 
     /// Its own certificate, in PEM.
-    pub(crate) fn pem(&self) -> String {
+    pub fn pem(&self) -> String {
         self.0.pem()
     }
 
     /// A certificate for DNS names or addresses, and for URIs, which have a scheme.
-    pub(crate) fn issue(&self, names: &[&str]) -> Pair {
+    pub fn issue(&self, names: &[&str]) -> Pair {
         let all = names.iter().map(|name| (*name).to_owned());
         let (uris, names): (Vec<String>, Vec<String>) = all.partition(|name| name.contains("://"));
         let mut params = CertificateParams::new(names).unwrap();
@@ -42,7 +42,7 @@ impl Authority {
 
 impl Pair {
     /// Writes `tls.crt` and `tls.key`, as a Kubernetes Secret has them.
-    pub(crate) fn write(&self, dir: &Path) {
+    pub fn write(&self, dir: &Path) {
         fs::write(dir.join("tls.crt"), &self.certificate).unwrap();
         fs::write(dir.join("tls.key"), &self.key).unwrap();
     }

@@ -22,33 +22,33 @@ const AGAIN_AFTER: Duration = Duration::from_millis(10);
 
 /// The messages of one stream.
 #[derive(Debug, Default)]
-pub(crate) struct Stream {
+pub struct Stream {
     /// The cursor it resumed from; empty: the start that the subscriber chose.
-    pub(crate) from: String,
-    pub(crate) messages: Vec<SubscribeResponse>,
+    pub from: String,
+    pub messages: Vec<SubscribeResponse>,
     /// The arrival time of each.
-    pub(crate) arrivals: Vec<Instant>,
+    pub arrivals: Vec<Instant>,
     /// Its final status; `None` if the subscriber left.
-    pub(crate) end: Option<Status>,
+    pub end: Option<Status>,
 }
 
 /// A subscriber's request, and everything that it received.
 #[derive(Debug)]
-pub(crate) struct Recording {
-    pub(crate) minerals: Vec<&'static str>,
-    pub(crate) start: Start,
-    pub(crate) streams: Vec<Stream>,
+pub struct Recording {
+    pub minerals: Vec<&'static str>,
+    pub start: Start,
+    pub streams: Vec<Stream>,
 }
 
 impl Recording {
     /// The filter as the engine knows it.
-    pub(crate) fn filter(&self) -> Filter {
+    pub fn filter(&self) -> Filter {
         let minerals = self.minerals.iter().map(|name| Mineral::parse(name).unwrap()).collect();
         Filter { minerals, ..Filter::default() }
     }
 
     /// The longest time between two messages, across all streams.
-    pub(crate) fn silence(&self) -> Duration {
+    pub fn silence(&self) -> Duration {
         let arrivals: Vec<Instant> =
             self.streams.iter().flat_map(|stream| &stream.arrivals).copied().collect();
         arrivals.windows(2).map(|two| two[1] - two[0]).max().unwrap_or_default()
@@ -57,19 +57,19 @@ impl Recording {
 
 /// A subscriber's filter and start.
 #[derive(Debug, Clone)]
-pub(crate) struct Wish {
-    pub(crate) minerals: Vec<&'static str>,
-    pub(crate) start: Start,
+pub struct Wish {
+    pub minerals: Vec<&'static str>,
+    pub start: Start,
     /// For `Start::Cursor`.
-    pub(crate) cursor: String,
+    pub cursor: String,
 }
 
 impl Wish {
-    pub(crate) fn all() -> Self {
+    pub fn all() -> Self {
         Self { minerals: Vec::new(), start: Start::Oldest, cursor: String::new() }
     }
 
-    pub(crate) fn request(&self) -> SubscribeRequest {
+    pub fn request(&self) -> SubscribeRequest {
         SubscribeRequest {
             filter: Some(AlertFilter {
                 minerals: self.minerals.iter().map(ToString::to_string).collect(),
@@ -88,10 +88,10 @@ impl Wish {
 }
 
 /// The cursor at which all may leave; empty until it is known.
-pub(crate) type End = watch::Receiver<String>;
+pub type End = watch::Receiver<String>;
 
 /// The contract's loop, written by hand. Ends at the cursor `end`.
-pub(crate) async fn by_hand(address: String, wish: Wish, mut end: End) -> Recording {
+pub async fn by_hand(address: String, wish: Wish, mut end: End) -> Recording {
     let mut recording = wish.recording();
     let mut request = wish.request();
     let mut pace = interval(AGAIN_AFTER);
@@ -157,7 +157,7 @@ async fn read(
 }
 
 /// The library's subscription. Ends at the cursor `end`.
-pub(crate) async fn by_client(address: String, wish: Wish, mut end: End) -> Recording {
+pub async fn by_client(address: String, wish: Wish, mut end: End) -> Recording {
     let mut recording = wish.recording();
     let servers = Servers::parse([address.as_str()]).unwrap();
     let mut subscription = Subscription::new(servers, wish.request());
@@ -194,6 +194,6 @@ pub(crate) async fn by_client(address: String, wish: Wish, mut end: End) -> Reco
 }
 
 /// Waits for a recording, with a time limit.
-pub(crate) async fn finish(reader: tokio::task::JoinHandle<Recording>) -> Recording {
+pub async fn finish(reader: tokio::task::JoinHandle<Recording>) -> Recording {
     timeout(PATIENCE, reader).await.expect("a subscriber gets to the end in time").unwrap()
 }

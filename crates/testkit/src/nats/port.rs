@@ -9,15 +9,15 @@ const NUMBERS: Range<u16> = 20_000..32_000;
 const TRIES_MAX: usize = 1000;
 
 /// A TCP port of this machine that no other test uses.
-pub(super) struct Port {
-    pub(super) number: u16,
+pub struct Port {
+    pub number: u16,
     /// The UDP port of the same number, which reserves this one among tests.
     _reservation: UdpSocket,
 }
 
 impl Port {
     /// Reserves an unused port.
-    pub(super) fn take() -> Self {
+    pub fn take() -> Self {
         let host = Ipv4Addr::LOCALHOST;
         let mut numbers = std::iter::repeat_with(|| fastrand::u16(NUMBERS)).take(TRIES_MAX);
         let port = numbers.find_map(|number| {

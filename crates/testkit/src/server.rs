@@ -1,5 +1,6 @@
 //! A server of its own for every test, on a port of its own, with a clock that is driven by hand.
 
+use crate::PATIENCE;
 use lodewatch::clock::{Clock, ManualClock};
 use lodewatch::config::Config;
 use lodewatch::pipeline::PipelineView;
@@ -15,7 +16,6 @@ use lodewatch_proto::v1::{
     SubscribeResponse, Update,
 };
 use std::path::Path;
-use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -23,14 +23,11 @@ use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 use uuid::Uuid;
 
-/// Longer than anything here takes: a test that hangs fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-
 /// A running server and a connection to it.
-pub(crate) struct Server {
-    pub(crate) address: String,
-    pub(crate) channel: Channel,
-    pub(crate) view: PipelineView,
+pub struct Server {
+    pub address: String,
+    pub channel: Channel,
+    pub view: PipelineView,
     hand: ManualClock,
     drain: CancellationToken,
     serving: JoinHandle<Result<(), Error>>,
@@ -38,21 +35,17 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts on a directory with the default settings, at an instant.
-    pub(crate) async fn start(dir: &Path, now: &str) -> Self {
+    pub async fn start(dir: &Path, now: &str) -> Self {
         Self::start_with(dir, now, |_| {}).await
     }
 
     /// Starts with other settings.
-    pub(crate) async fn start_with(
-        dir: &Path,
-        now: &str,
-        change: impl FnOnce(&mut Config),
-    ) -> Self {
+    pub async fn start_with(dir: &Path, now: &str, change: impl FnOnce(&mut Config)) -> Self {
         Self::start_for(dir, now, Credentials::default(), change).await
     }
 
     /// Starts with other settings, for connections that show or trust something.
-    pub(crate) async fn start_for(
+    pub async fn start_for(
         dir: &Path,
         now: &str,
         credentials: Credentials,
@@ -74,52 +67,52 @@ impl Server {
     }
 
     /// Turns the clock, and waits until everything due by then has happened.
-    pub(crate) async fn turn_to(&self, now: &str) {
+    pub async fn turn_to(&self, now: &str) {
         self.hand.set(instant(now));
         let done = self.view.wait_for_due(instant(now));
         tokio::time::timeout(PATIENCE, done).await.unwrap();
     }
 
     /// Sets the clock without any time passing, as an operator or a broken machine does.
-    pub(crate) fn jump_clock(&self, to: &str) {
+    pub fn jump_clock(&self, to: &str) {
         self.hand.jump(instant(to));
     }
 
     /// Shuts down as SIGTERM does, and waits for the end.
-    pub(crate) async fn stop(self) {
+    pub async fn stop(self) {
         drop(self.channel);
         self.drain.cancel();
         tokio::time::timeout(PATIENCE, self.serving).await.unwrap().unwrap().unwrap();
     }
 
     /// Tells the server to shut down.
-    pub(crate) fn drain(&self) {
+    pub fn drain(&self) {
         self.drain.cancel();
     }
 
-    pub(crate) fn servers(&self) -> Servers {
+    pub fn servers(&self) -> Servers {
         Servers::parse([self.address.as_str()]).unwrap()
     }
 
-    pub(crate) fn feed(&self) -> FeedServiceClient<Channel> {
+    pub fn feed(&self) -> FeedServiceClient<Channel> {
         FeedServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn alerts(&self) -> AlertServiceClient<Channel> {
+    pub fn alerts(&self) -> AlertServiceClient<Channel> {
         AlertServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn markets(&self) -> MarketServiceClient<Channel> {
+    pub fn markets(&self) -> MarketServiceClient<Channel> {
         MarketServiceClient::new(self.channel.clone())
     }
 
     /// Publishes one batch under a new request id.
-    pub(crate) async fn publish(&self, updates: Vec<Update>) -> Result<PublishResponse, Status> {
+    pub async fn publish(&self, updates: Vec<Update>) -> Result<PublishResponse, Status> {
         self.feed().publish(batch(updates)).await.map(tonic::Response::into_inner)
     }
 
     /// All alerts of the history, drills as well, oldest first.
-    pub(crate) async fn all_alerts(&self) -> Vec<Alert> {
+    pub async fn all_alerts(&self) -> Vec<Alert> {
         use lodewatch_proto::v1::{AlertFilter, Exercises};
         let filter = AlertFilter { exercises: Exercises::Include.into(), ..AlertFilter::default() };
         let request = ListAlertsRequest {
@@ -134,34 +127,34 @@ impl Server {
     }
 
     /// Opens a subscription.
-    pub(crate) async fn subscribe(&self, request: SubscribeRequest) -> Result<Stream, Status> {
+    pub async fn subscribe(&self, request: SubscribeRequest) -> Result<Stream, Status> {
         Stream::on(self.channel.clone(), request).await
     }
 }
 
 /// A subscription as a test reads it.
-pub(crate) struct Stream(Streaming<SubscribeResponse>);
+pub struct Stream(Streaming<SubscribeResponse>);
 
 impl Stream {
     /// Opens one.
-    pub(crate) async fn on(channel: Channel, request: SubscribeRequest) -> Result<Self, Status> {
+    pub async fn on(channel: Channel, request: SubscribeRequest) -> Result<Self, Status> {
         let response = AlertServiceClient::new(channel).subscribe(request).await?;
         Ok(Self(response.into_inner()))
     }
 
     /// One that is open.
-    pub(crate) fn of(stream: Streaming<SubscribeResponse>) -> Self {
+    pub fn of(stream: Streaming<SubscribeResponse>) -> Self {
         Self(stream)
     }
 
     /// The next message.
-    pub(crate) async fn next(&mut self) -> Result<SubscribeResponse, Status> {
+    pub async fn next(&mut self) -> Result<SubscribeResponse, Status> {
         let message = tokio::time::timeout(PATIENCE, self.0.message()).await;
         message.expect("a message in time")?.ok_or_else(|| Status::ok("the stream has ended"))
     }
 
     /// Reads until a message of the wanted kind; gives the alerts on the way, and that message.
-    pub(crate) async fn until(
+    pub async fn until(
         &mut self,
         wanted: impl Fn(&Message) -> bool,
     ) -> (Vec<Alert>, SubscribeResponse) {
@@ -178,13 +171,13 @@ impl Stream {
     }
 
     /// Reads until everything up to the head was sent.
-    pub(crate) async fn until_caught_up(&mut self) -> (Vec<Alert>, String) {
+    pub async fn until_caught_up(&mut self) -> (Vec<Alert>, String) {
         let (alerts, last) = self.until(|message| matches!(message, Message::CaughtUp(_))).await;
         (alerts, last.cursor)
     }
 
     /// Reads on until an alert of this sequence came.
-    pub(crate) async fn until_alert(&mut self, sequence: u64) -> (Vec<Alert>, String) {
+    pub async fn until_alert(&mut self, sequence: u64) -> (Vec<Alert>, String) {
         let last =
             |alerts: &lodewatch_proto::v1::Alerts| alerts.alerts.last().map(|alert| alert.sequence);
         let reached = |message: &Message| match message {
@@ -197,7 +190,7 @@ impl Stream {
 }
 
 /// One batch under a new request id.
-pub(crate) fn batch(updates: Vec<Update>) -> PublishRequest {
+pub fn batch(updates: Vec<Update>) -> PublishRequest {
     PublishRequest {
         request_id: Uuid::new_v4().to_string(),
         feed: "test".to_owned(),
@@ -206,7 +199,7 @@ pub(crate) fn batch(updates: Vec<Update>) -> PublishRequest {
     }
 }
 
-pub(crate) fn instant(text: &str) -> Timestamp {
+pub fn instant(text: &str) -> Timestamp {
     if text.contains('T') {
         text.parse().unwrap()
     } else {

@@ -7,13 +7,13 @@ use std::process::Command;
 /// Names the program; `tests/all.sh` sets it.
 const VARIABLE: &str = "LODEWATCH_NATS_SERVER";
 /// The path at which `tests/nats-server.sh` installs it.
-const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/nats-server");
+const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/tools/nats-server");
 /// The oldest version that can sync every write.
 const OLDEST: (u32, u32) = (2, 10);
 
 /// The `nats-server` to start: the one that the environment names, else the one that the tests
 /// installed, else that of the `PATH`.
-pub(super) fn find() -> PathBuf {
+pub fn find() -> PathBuf {
     let given = std::env::var_os(VARIABLE);
     let installed = Some(INSTALLED).filter(|path| Path::new(path).exists()).map(OsString::from);
     let program = PathBuf::from(given.or(installed).unwrap_or_else(|| "nats-server".into()));

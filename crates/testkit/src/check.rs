@@ -2,7 +2,7 @@
 //! contract.
 
 use crate::oracle::{Expected, Oracle, position};
-use crate::subscriber::{Recording, Stream};
+use crate::recording::{Recording, Stream};
 use lodewatch_proto::v1::subscribe_response::Message;
 use lodewatch_proto::v1::{Alerts, PublishRequest, PublishResponse, Start};
 use prost::Message as _;
@@ -13,7 +13,7 @@ use prost::Message as _;
 /// # Errors
 ///
 /// The violated word, where and how.
-pub(crate) fn recording(recording: &Recording, oracle: &Oracle) -> Result<(), String> {
+pub fn recording(recording: &Recording, oracle: &Oracle) -> Result<(), String> {
     let filter = recording.filter();
     let wanted = oracle.alerts.iter().filter(|alert| filter.wants(&alert.facets)).collect();
     let snapshot_due = recording.start == Start::Snapshot;
@@ -176,7 +176,7 @@ impl Check<'_> {
 /// # Errors
 ///
 /// The batch that is missing or differs.
-pub(crate) fn acknowledged(
+pub fn acknowledged(
     batches: &[(PublishRequest, PublishResponse)],
     oracle: &Oracle,
 ) -> Result<(), String> {

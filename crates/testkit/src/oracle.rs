@@ -12,34 +12,34 @@ use std::path::Path;
 
 /// An alert as every subscriber must see it.
 #[derive(Debug)]
-pub(crate) struct Expected {
-    pub(crate) sequence: u64,
-    pub(crate) entry: Seq,
+pub struct Expected {
+    pub sequence: u64,
+    pub entry: Seq,
     /// Its index among its entry's alerts, from 0.
-    pub(crate) nth: u32,
-    pub(crate) facets: Facets,
-    pub(crate) bytes: Vec<u8>,
+    pub nth: u32,
+    pub facets: Facets,
+    pub bytes: Vec<u8>,
 }
 
 impl Expected {
     /// Whether it is at or before a position.
-    pub(crate) fn is_behind(&self, position: Position) -> bool {
+    pub fn is_behind(&self, position: Position) -> bool {
         self.entry <= position.entry
             || (self.entry == position.entry.next() && self.nth < position.alerts)
     }
 }
 
 /// Everything that follows from a journal.
-pub(crate) struct Oracle {
-    pub(crate) alerts: Vec<Expected>,
+pub struct Oracle {
+    pub alerts: Vec<Expected>,
     /// The active alerts after each entry, from entry 0 on.
-    pub(crate) open: Vec<BTreeSet<u64>>,
+    pub open: Vec<BTreeSet<u64>>,
     state: State,
 }
 
 impl Oracle {
     /// Replays a copy of the journal in a directory whose server has stopped.
-    pub(crate) async fn replay(dir: &Path) -> Self {
+    pub async fn replay(dir: &Path) -> Self {
         let copy = tempfile::tempdir().unwrap();
         for file in ["journal.db", "journal.db-wal"] {
             if dir.join(file).exists() {
@@ -50,7 +50,7 @@ impl Oracle {
     }
 
     /// Replays a journal up to its current end.
-    pub(crate) async fn of(journal: &dyn Journal) -> Self {
+    pub async fn of(journal: &dyn Journal) -> Self {
         let encode = grpc::encoding(journal.epoch()).alert;
         let head = *journal.head().borrow();
         let mut tail = journal.tail(Seq::ZERO).unwrap();
@@ -75,7 +75,7 @@ impl Oracle {
     }
 
     /// The entry of a batch, and the alerts it caused: the first, and their number.
-    pub(crate) fn batch(&self, request_id: &str) -> Option<(Seq, (u64, u64))> {
+    pub fn batch(&self, request_id: &str) -> Option<(Seq, (u64, u64))> {
         let id = uuid::Uuid::parse_str(request_id).unwrap();
         let answered = self.state.recent_batches().get(RequestId(id.as_u128()))?;
         Some((answered.entry, answered.alerts))
@@ -83,7 +83,7 @@ impl Oracle {
 }
 
 /// The position in a cursor. Opaque to clients; a test may look inside.
-pub(crate) fn position(cursor: &str) -> Position {
+pub fn position(cursor: &str) -> Position {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).unwrap();
     let entry = Seq(u64::from_be_bytes(bytes[9..17].try_into().unwrap()));
     Position { entry, alerts: u32::from_be_bytes(bytes[17..21].try_into().unwrap()) }

@@ -18,21 +18,21 @@ use tonic::{Request, Response, Status};
 
 /// A span, as far as tests look at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Told {
-    pub(crate) trace: String,
-    pub(crate) span: String,
-    pub(crate) parent: String,
-    pub(crate) name: String,
-    pub(crate) attributes: BTreeMap<String, String>,
+pub struct Told {
+    pub trace: String,
+    pub span: String,
+    pub parent: String,
+    pub name: String,
+    pub attributes: BTreeMap<String, String>,
     /// From when to when, in nanoseconds.
-    pub(crate) time: (u64, u64),
+    pub time: (u64, u64),
     /// Which process told it.
-    pub(crate) instance: String,
+    pub instance: String,
 }
 
 /// A running collector, and what it was told.
-pub(crate) struct Collector {
-    pub(crate) endpoint: String,
+pub struct Collector {
+    pub endpoint: String,
     told: Arc<Mutex<Vec<Told>>>,
 }
 
@@ -56,12 +56,12 @@ impl TraceService for Receiver {
 }
 
 impl Collector {
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::start_on("http", Server::builder()).await
     }
 
     /// The same over TLS, with a certificate and its key, in PEM.
-    pub(crate) async fn start_encrypted(certificate: &str, key: &str) -> Self {
+    pub async fn start_encrypted(certificate: &str, key: &str) -> Self {
         let tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
         Self::start_on("https", Server::builder().tls_config(tls).unwrap()).await
     }
@@ -77,14 +77,14 @@ impl Collector {
     }
 
     /// What it was told so far, in the order in which it began. A server that has stopped has told everything.
-    pub(crate) fn told(&self) -> Vec<Told> {
+    pub fn told(&self) -> Vec<Told> {
         let mut told = self.told.lock().unwrap().clone();
         told.sort_by_key(|span| span.time);
         told
     }
 
     /// The only span of a name.
-    pub(crate) fn only(&self, name: &str) -> Told {
+    pub fn only(&self, name: &str) -> Told {
         let mut spans = self.told();
         spans.retain(|span| span.name == name);
         assert_eq!(spans.len(), 1, "{name}: {spans:?}");

@@ -10,5 +10,5 @@ mod port;
 mod program;
 mod server;
 
-pub(crate) use cluster::Cluster;
-pub(crate) use server::Nats;
+pub use cluster::Cluster;
+pub use server::Nats;

@@ -22,15 +22,15 @@ const BEHIND: Duration = Duration::from_secs(20);
 const STARTS_MAX: usize = 3;
 
 /// A NATS cluster of three; killed when dropped.
-pub(crate) struct Cluster {
-    pub(crate) servers: Vec<Nats>,
+pub struct Cluster {
+    pub servers: Vec<Nats>,
     /// Held while the servers need them.
     _routes: Vec<Port>,
 }
 
 impl Cluster {
     /// Starts three servers, and waits until they have elected a leader.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         let routes: Vec<Port> = std::iter::repeat_with(Port::take).take(SERVERS).collect();
         let name = |number| format!("n{number}");
         let members =
@@ -44,12 +44,12 @@ impl Cluster {
     }
 
     /// The addresses of all servers, for a client.
-    pub(crate) fn urls(&self) -> Vec<String> {
+    pub fn urls(&self) -> Vec<String> {
         self.servers.iter().map(Nats::url).collect()
     }
 
     /// The leader of a stream; waits until there is one.
-    pub(crate) async fn leader(&self, stream: &str) -> usize {
+    pub async fn leader(&self, stream: &str) -> usize {
         let name = self.until(async |jetstream| info(&jetstream, stream).await?.leader).await;
         self.servers.iter().position(|server| server.name() == name).expect("it is one of ours")
     }
@@ -57,7 +57,7 @@ impl Cluster {
     /// Waits until a stream has a leader, and the others have all its messages. A server that stays
     /// behind is restarted, as an operator would do, with a message: once, a server restarted under
     /// load was still behind after a minute.
-    pub(crate) async fn until_healthy(&mut self, stream: &str) {
+    pub async fn until_healthy(&mut self, stream: &str) {
         let known = async |jetstream| info(&jetstream, stream).await;
         let is_whole = |info: &ClusterInfo| info.leader.is_some() && behind(info).is_empty();
         let whole = async |jetstream| info(&jetstream, stream).await.filter(|info| is_whole(info));

@@ -12,30 +12,30 @@ use tokio_util::sync::CancellationToken;
 
 /// The current state of the network.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Weather {
+pub struct Weather {
     /// The server's address; `None`: no server.
-    pub(crate) server: Option<SocketAddr>,
+    pub server: Option<SocketAddr>,
     /// Bytes from the server that pass per millisecond; `None`: no limit. 0: silence.
-    pub(crate) bytes_per_ms: Option<usize>,
+    pub bytes_per_ms: Option<usize>,
     /// Nothing passes either way, and no connection ends: data in flight waits.
-    pub(crate) partition: bool,
+    pub partition: bool,
     /// Connections made before this count are cut.
-    pub(crate) cuts: u64,
+    pub cuts: u64,
     /// One in this number of connections is cut at random, within its first 16 KiB from the server;
     /// 0: none.
-    pub(crate) frail_one_in: u32,
+    pub frail_one_in: u32,
 }
 
 /// A port that leads to the server through the network. Ends with its last handle.
-pub(crate) struct Proxy {
-    pub(crate) address: String,
+pub struct Proxy {
+    pub address: String,
     weather: watch::Sender<Weather>,
     end: CancellationToken,
 }
 
 impl Proxy {
     /// Opens a port. All randomness follows from the seed.
-    pub(crate) async fn open(seed: u64, weather: Weather) -> Self {
+    pub async fn open(seed: u64, weather: Weather) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (hand, sky) = watch::channel(weather);
@@ -50,7 +50,7 @@ impl Proxy {
     }
 
     /// Changes the state of the network.
-    pub(crate) fn turn(&self, change: impl FnOnce(&mut Weather)) {
+    pub fn turn(&self, change: impl FnOnce(&mut Weather)) {
         self.weather.send_modify(change);
     }
 }

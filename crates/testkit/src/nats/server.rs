@@ -17,7 +17,7 @@ const MESSAGE_BYTES_MAX: usize = 16_777_216;
 const SYNC_ALWAYS: &str = "sync_interval: always";
 
 /// A NATS server with JetStream, its ports and its store; killed when dropped.
-pub(crate) struct Nats {
+pub struct Nats {
     name: String,
     client: Port,
     monitor: Port,
@@ -28,20 +28,20 @@ pub(crate) struct Nats {
 
 impl Nats {
     /// Starts a single server, and waits until it listens.
-    pub(crate) fn alone() -> Self {
+    pub fn alone() -> Self {
         Self::alone_with(SYNC_ALWAYS, "")
     }
 
     /// The same with other JetStream settings and additional server settings, in NATS's
     /// configuration language.
-    pub(crate) fn alone_with(jetstream: &str, more: &str) -> Self {
+    pub fn alone_with(jetstream: &str, more: &str) -> Self {
         let mut nats = Self::prepare("alone", jetstream, more);
         nats.run();
         nats
     }
 
     /// Prepares a server of a cluster, with routes to all servers.
-    pub(super) fn member(name: &str, cluster: &Port, routes: &[Port]) -> Self {
+    pub fn member(name: &str, cluster: &Port, routes: &[Port]) -> Self {
         let mut more = format!(
             "cluster {{\n  name: lodewatch\n  listen: \"{}\"\n  no_advertise: true\n  routes: [\n",
             address(cluster)
@@ -67,7 +67,7 @@ impl Nats {
     }
 
     /// Starts or restarts it on the same ports and store. Waits until it listens.
-    pub(crate) fn run(&mut self) {
+    pub fn run(&mut self) {
         assert!(self.child.is_none(), "{} runs", self.name);
         let mut command = Command::new(&self.program);
         command.arg("--config").arg(self.dir.path().join("settings.conf"));
@@ -90,25 +90,25 @@ impl Nats {
     }
 
     /// `kill -9`.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         let mut child = self.child.take().expect("it runs");
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
     /// SIGTERM; waits for the end.
-    pub(crate) fn terminate(&mut self) {
+    pub fn terminate(&mut self) {
         self.signal(Signal::TERM);
         self.child.take().expect("it runs").wait().unwrap();
     }
 
     /// SIGSTOP: suspended until [`Nats::go_on`]; connections stay open.
-    pub(crate) fn stop(&self) {
+    pub fn stop(&self) {
         self.signal(Signal::STOP);
     }
 
     /// SIGCONT.
-    pub(crate) fn go_on(&self) {
+    pub fn go_on(&self) {
         self.signal(Signal::CONT);
     }
 
@@ -117,27 +117,27 @@ impl Nats {
     }
 
     /// Its name in the cluster.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
     /// The address for clients.
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         address(&self.client)
     }
 
     /// The same as a URL.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("nats://{}", self.address())
     }
 
     /// The URL of its monitoring endpoint, without a path.
-    pub(crate) fn monitor(&self) -> String {
+    pub fn monitor(&self) -> String {
         format!("http://{}", address(&self.monitor))
     }
 
     /// The log file.
-    pub(crate) fn log(&self) -> PathBuf {
+    pub fn log(&self) -> PathBuf {
         self.dir.path().join("log")
     }
 }
@@ -152,6 +152,6 @@ impl Drop for Nats {
     }
 }
 
-pub(super) fn address(port: &Port) -> SocketAddr {
+pub fn address(port: &Port) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port.number).into()
 }
