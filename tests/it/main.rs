@@ -33,11 +33,8 @@ mod publish_stream;
 mod raw_http2;
 mod rebuild;
 mod reload;
-<<<<<<< HEAD
 mod samples;
-=======
 mod simulation;
->>>>>>> main
 mod soak;
 mod stream_end;
 mod subscribe;
