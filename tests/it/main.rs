@@ -33,7 +33,6 @@ mod publish_stream;
 mod raw_http2;
 mod rebuild;
 mod reload;
-mod samples;
 mod simulation;
 mod soak;
 mod stream_end;
