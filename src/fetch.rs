@@ -1,11 +1,11 @@
-//! A small answer over HTTP, as a whole: bounded in bytes and in time.
+//! Small HTTP requests, whole answers, limited in bytes and in time.
 //!
-//! [`get`] fetches what somebody has, a [`Poller`] what has changed since it was there last; a [`Sender`] posts to somebody again
-//! and again, over connections that it keeps.
+//! [`get`] fetches an address once, a [`Poller`] fetches what has changed, an [`HttpSender`] posts
+//! again and again over connections that it keeps.
 
 mod poller;
 
-pub use poller::{Failure, Poller, Validators};
+pub use poller::{FetchError, Poller, Validators};
 
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
@@ -19,36 +19,37 @@ use std::error::Error;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// The longest that somebody may ask to wait; what is longer is taken for this.
+/// The longest delay that a server may ask for; a longer one is shortened to this.
 const RETRY_AFTER_MAX: Duration = Duration::from_mins(5);
-/// Who asks: some servers refuse whoever does not say.
+/// The user agent: some servers reject requests without one.
 pub const AGENT: &str = concat!("lodewatch/", env!("CARGO_PKG_VERSION"));
 
-/// How much of an answer is read, and how long it may take.
+/// The limits of an answer.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    /// The largest answer, in bytes.
-    pub bytes: usize,
-    /// The longest that all of it may take.
-    pub time: Duration,
+pub struct AnswerLimits {
+    pub bytes_max: usize,
+    /// For the request and the whole answer.
+    pub timeout: Duration,
 }
 
-/// Makes connections, encrypted where an address begins with `https`; trusts the system's authorities.
+/// A connector of `http` and `https` addresses that trusts the certificate authorities of the
+/// system.
 ///
 /// # Errors
 ///
-/// Where they cannot be read.
+/// Where the authorities cannot be read.
 pub fn connector() -> Result<HttpsConnector<HttpConnector>, std::io::Error> {
     let connector = HttpsConnectorBuilder::new().with_native_roots()?;
     Ok(connector.https_or_http().enable_http1().build())
 }
 
-/// What an address answers to `GET`, by connections of a kind: in the clear, or encrypted.
+/// Fetches an address.
 ///
 /// # Errors
 ///
-/// In words: where it cannot be reached, answers with something else than success, with too much, or too late.
-pub async fn get<C>(connector: C, from: Uri, bounds: Bounds) -> Result<Bytes, String>
+/// Why the request failed: the address cannot be reached, or answers with an error, too much or too
+/// late.
+pub async fn get<C>(connector: C, from: Uri, limits: AnswerLimits) -> Result<Bytes, String>
 where
     C: Connect + Clone + Send + Sync + 'static,
 {
@@ -61,62 +62,65 @@ where
         if !answer.status().is_success() {
             return Err(answer.status().to_string());
         }
-        let body = Limited::new(answer.into_body(), bounds.bytes).collect().await;
+        let body = Limited::new(answer.into_body(), limits.bytes_max).collect().await;
         body.map(http_body_util::Collected::to_bytes).map_err(|error| text(&*error))
     };
-    timeout(bounds.time, fetch).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
+    timeout(limits.timeout, fetch).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
 }
 
-/// The one line of a file, as the value of an `authorization` header; `None` where it cannot be one.
-pub fn authorization(file: &str) -> Option<HeaderValue> {
+/// Parses the one line of a file as the value of an `authorization` header.
+pub fn parse_authorization(file: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(file.trim()).ok().filter(|value| !value.is_empty())?;
     value.set_sensitive(true);
     Some(value)
 }
 
-/// How long an answer asks to wait, in seconds as nearly everybody writes it; at most five minutes.
+/// The delay that an answer asks for, in seconds, as nearly every server writes it; at most five
+/// minutes.
 pub fn retry_after(headers: &HeaderMap) -> Duration {
     let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     Duration::from_secs(seconds.unwrap_or(0)).min(RETRY_AFTER_MAX)
 }
 
-/// Connections over which requests are sent, encrypted where an address begins with `https`. Cheap to clone; clones share them.
+/// Sends requests over connections that it keeps. Cheap to clone; clones share the connections.
 #[derive(Debug, Clone)]
-pub struct Sender(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+pub struct HttpSender(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
 
-impl Sender {
-    /// Trusts the system's authorities.
+impl HttpSender {
+    /// Trusts the certificate authorities of the system.
     ///
     /// # Errors
     ///
-    /// Where they cannot be read.
+    /// Where the authorities cannot be read.
     pub fn new() -> Result<Self, std::io::Error> {
         Ok(Self(Client::builder(TokioExecutor::new()).build(connector()?)))
     }
 
-    /// What is answered to a request, whatever its status; redirects are not followed. An answer of too many bytes is taken
-    /// without them.
+    /// Sends a request and returns the answer, whatever its status. Redirects are not followed. The
+    /// body of an answer of too many bytes is dropped.
     ///
     /// # Errors
     ///
-    /// In words: where nobody can be reached, or nobody answers in time. Whether the request was heard is then not known.
+    /// Why there is no answer. Whether the request arrived is unknown then.
     pub async fn send(
         &self,
         request: Request<Bytes>,
-        bounds: Bounds,
+        limits: AnswerLimits,
     ) -> Result<Response<Bytes>, String> {
         let exchange = async {
             let answer = self.0.request(request.map(Full::new)).await;
             let (head, body) = answer.map_err(|error| with_causes(&error))?.into_parts();
-            let body = Limited::new(body, bounds.bytes).collect().await;
+            let body = Limited::new(body, limits.bytes_max).collect().await;
             let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
             Ok(Response::from_parts(head, body))
         };
-        timeout(bounds.time, exchange).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
+        timeout(limits.timeout, exchange)
+            .await
+            .unwrap_or_else(|_| Err("no answer in time".to_owned()))
     }
 }
 
-/// The library's own words do not say why.
+/// An error with its causes: the text of the outermost one does not say why.
 fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -132,11 +136,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn somebody_may_ask_to_wait_within_bounds() {
-        let asks = |value: &str| {
+    fn the_delay_that_a_server_asks_for_is_limited() {
+        let delay = |value: &str| {
             let value = value.parse().unwrap();
             retry_after(&HeaderMap::from_iter([(RETRY_AFTER, value)])).as_secs()
         };
-        assert_eq!((asks("7"), asks("86400"), asks("tomorrow")), (7, 300, 0));
+        assert_eq!((delay("7"), delay("86400"), delay("tomorrow")), (7, 300, 0));
     }
 }

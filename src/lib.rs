@@ -1,44 +1,48 @@
-//! Lodewatch: alerts the moment the supply of a critical mineral becomes too concentrated.
+//! The Lodewatch server, its console and its command line: alerts the moment the supply of a
+//! critical mineral becomes too concentrated.
 //!
-//! Modules in reading order, one sentence each.
+//! ```text
+//! grpc ─ append ─► journal ─ tail ─► pipeline { engine } ─► archive ─► fanout ─ cursor ─► grpc
+//! ```
+//!
+//! In reading order:
+//!
+//! - [`domain`], [`engine`]: what an entry is, and the alerts that it causes (crate `lodewatch-core`)
+//! - [`journal`]: the durable, ordered record of inputs
+//! - [`archive`]: alerts by sequence, and snapshots of the state
+//! - [`fanout`]: recent alerts in memory, and one reader per subscriber
+//! - [`pipeline`]: the one loop: tail, apply, archive, fan out
+//! - [`access`]: identities, their roles, and the table of methods
+//! - [`grpc`]: the edge: requests in, replies and streams out; limits
+//! - [`server`]: open, recover, listen, drain
+//! - [`reload`]: new settings, identities and certificates while running
+//! - [`console`]: the web console, and gRPC-Web for browsers
+//! - [`feed_sync`]: publishes what changes in files and addresses
+//! - [`sinks`]: forwards alerts to Alertmanager and webhooks
+//! - [`cli`]: the command line, one file per command
+//!
+//! Used by many: [`config`] reads settings, [`clock`] reads the time, [`metrics`], [`traces`] and
+//! [`telemetry`] report, [`sqlite`] is shared by journal and archive, [`fetch`] gets small documents
+//! by HTTP.
 
-// Who may do what: identities, their roles, and one table of methods.
 pub mod access;
-// What was said: alerts by sequence, and snapshots of the state.
 pub mod archive;
-// The command line: one file per sub-command.
 pub mod cli;
-// The only place that reads the time.
 pub mod clock;
-// Settings: defaults, file, environment, flags.
 pub mod config;
-// The page for people, and gRPC-Web for what runs in a browser.
 pub mod console;
-// Who is listening: recent alerts in memory, and cursors over them.
 pub mod fanout;
-// A small answer over HTTP, bounded in bytes and in time.
-pub mod fetch;
-// Alerts handed on to what speaks HTTP: Alertmanager, and webhooks.
-pub mod sinks;
-// The edge: the only place that knows protobuf and gRPC.
-pub mod grpc;
-// Files and addresses kept in sync with a server: what they say is published when it changes.
 pub mod feed_sync;
-// What is true: the durable, ordered record of inputs.
+pub mod fetch;
+pub mod grpc;
 pub mod journal;
-// How it is, in numbers: what Prometheus reads.
 pub mod metrics;
-// The one loop: tail, apply, archive, fan out.
 pub mod pipeline;
-// Other rules while running.
 pub mod reload;
-// Assembly: open, recover, spawn, serve, drain.
 pub mod server;
-// What the two stores have in common.
+pub mod sinks;
 pub mod sqlite;
-// Logs.
 pub mod telemetry;
-// What became of a batch, told to a collector of traces.
 pub mod traces;
 
 // Until every module names the crate itself.

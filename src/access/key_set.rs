@@ -1,7 +1,7 @@
 //! The keys of an issuer of JSON web tokens: cached, and read again when they are old or a token
 //! names one that is not among them.
 
-use crate::fetch::{self, Bounds};
+use crate::fetch::{self, AnswerLimits};
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{JwkSet, PublicKeyUse};
 use std::sync::Arc;
@@ -95,8 +95,8 @@ impl KeySet {
         let connector = connector.map_err(|error| {
             format!("cannot load the system's certificate authorities: {error}")
         })?;
-        let bounds = Bounds { bytes: BYTES_MAX, time: FETCH_TIMEOUT };
-        let fetched = fetch::get(connector, uri, bounds).await;
+        let limits = AnswerLimits { bytes_max: BYTES_MAX, timeout: FETCH_TIMEOUT };
+        let fetched = fetch::get(connector, uri, limits).await;
         parse(&self.from, &fetched.map_err(|why| format!("{}: {why}", self.from))?)
     }
 }

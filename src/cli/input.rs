@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use crate::config::{self, Config, Flags};
-use crate::feed_sync::{BYTES_MAX, json_lines};
+use crate::feed_sync::{BYTES_MAX, parse_json_lines};
 use crate::grpc::pb::Update;
 use clap::Args;
 use std::fs::File;
@@ -64,5 +64,5 @@ pub(super) fn read_import(path: &Path) -> Result<Vec<u8>, Error> {
 
 /// The updates of a JSON Lines file, each with its line number.
 pub(super) fn read_updates(path: &Path) -> Result<Vec<(usize, Update)>, Error> {
-    json_lines(&read(path)?).map_err(Error::import(path))
+    parse_json_lines(&read(path)?).map_err(Error::import(path))
 }

@@ -1,7 +1,7 @@
 //! The console: a page for people, and the services by gRPC-Web for what runs in a browser.
 //!
 //! ```text
-//! browser ─► site: host, origin ─┬─ GET / ─► files (compiled in)
+//! browser ─► site: host, origin ─┬─ GET / ─► page (compiled in)
 //!                                └─ POST /service/method ─► gRPC-Web ─► gate ─► service
 //! ```
 //!
@@ -9,11 +9,9 @@
 //! allows. Its sources are in `page/`, and `page/dist` is built from them by `npm run build`, which
 //! `tests/all.sh` repeats and compares.
 //!
-//! - [`router`]: all routes
+//! - [`router`]: the page, and the services
 //! - `site`: which hosts and origins are accepted
-//! - `files`: the page
 
-mod files;
 mod router;
 mod site;
 

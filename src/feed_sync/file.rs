@@ -1,4 +1,4 @@
-//! Looking at files: which are there, which have changed, and whether somebody is still writing.
+//! Files: which exist, which have changed, and which are still being written.
 
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, Metadata};
@@ -6,24 +6,26 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The largest source, in bytes: several times the largest one known, all of Global Trade Alert. A larger one is refused.
+/// The largest source: several times the largest known one, all of Global Trade Alert. A larger
+/// file is rejected.
 pub const BYTES_MAX: u64 = 1 << 30;
-/// The most files of a folder.
+/// Files of one folder.
 const FILES_MAX: usize = 10_000;
 
-/// What changes whenever a file does: also where it is replaced by one of the same size and time. Persisted.
+/// Differs whenever a file does, also where it is replaced by one of the same size and time.
+/// Persisted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Stamp {
+pub(super) struct FileStamp {
     inode: u64,
     bytes: u64,
     /// Seconds and nanoseconds.
     modified: (i64, i64),
-    /// When anything of it was changed, the name and the rights included; nobody can set it.
+    /// When its content, name or rights changed; no program can set it.
     changed: (i64, i64),
 }
 
-impl Stamp {
+impl FileStamp {
     fn of(metadata: &Metadata) -> Self {
         Self {
             inode: metadata.ino(),
@@ -34,24 +36,25 @@ impl Stamp {
     }
 }
 
-/// A file that is there.
+/// A file of a source.
 #[derive(Debug)]
-pub(super) struct Found {
-    /// Its name in its folder; empty where the source is the file itself.
+pub(super) struct SourceFile {
+    /// Its name in the folder; empty where the source is the file itself.
     pub(super) name: String,
     pub(super) path: PathBuf,
-    pub(super) stamp: Stamp,
+    pub(super) stamp: FileStamp,
 }
 
-/// The file, or every file of the folder in the order of their names. What begins with a point is nobody's but its writer's.
-pub(super) fn list(source: &Path) -> Result<Vec<Found>, String> {
+/// Lists the file, or every file of the folder by name. Names that begin with a dot are ignored:
+/// their files are still being written.
+pub(super) fn list(source: &Path) -> Result<Vec<SourceFile>, String> {
     let metadata = fs::metadata(source).map_err(|error| unreadable(source, &error))?;
     if metadata.is_file() {
         let (name, path) = (String::new(), source.to_owned());
-        return Ok(vec![Found { name, path, stamp: Stamp::of(&metadata) }]);
+        return Ok(vec![SourceFile { name, path, stamp: FileStamp::of(&metadata) }]);
     }
     if !metadata.is_dir() {
-        return Err(format!("{} is neither a file nor a folder", source.display()));
+        return Err(format!("cannot read {}: neither a file nor a folder", source.display()));
     }
     let mut files = Vec::new();
     for entry in fs::read_dir(source).map_err(|error| unreadable(source, &error))? {
@@ -63,37 +66,44 @@ pub(super) fn list(source: &Path) -> Result<Vec<Found>, String> {
         // Through links, as Kubernetes mounts files.
         match fs::metadata(entry.path()) {
             Ok(metadata) if metadata.is_file() => {
-                files.push(Found { name, path: entry.path(), stamp: Stamp::of(&metadata) });
+                files.push(SourceFile {
+                    name,
+                    path: entry.path(),
+                    stamp: FileStamp::of(&metadata),
+                });
             }
             Ok(_) => {}
-            // Gone since the folder was read.
+            // Deleted since the folder was read.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(unreadable(&entry.path(), &error)),
         }
         if files.len() > FILES_MAX {
-            return Err(format!("{} has more than {FILES_MAX} files", source.display()));
+            return Err(format!("cannot read {}: more than {FILES_MAX} files", source.display()));
         }
     }
     files.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(files)
 }
 
-/// The whole file, if it is still the one of this stamp after it was read.
-pub(super) fn read(path: &Path, stamp: &Stamp) -> Result<Option<Vec<u8>>, String> {
+/// Reads the whole file, if it still has this stamp afterwards.
+pub(super) fn read(path: &Path, stamp: &FileStamp) -> Result<Option<Vec<u8>>, String> {
     if stamp.bytes > BYTES_MAX {
-        return Err(format!("has {} bytes; at most {BYTES_MAX} are read", stamp.bytes));
+        return Err(format!(
+            "cannot read a file of {} bytes; the limit is {BYTES_MAX}",
+            stamp.bytes
+        ));
     }
     let read = || -> io::Result<Option<Vec<u8>>> {
         let file = File::open(path)?;
         let mut bytes = Vec::new();
         (&file).take(stamp.bytes).read_to_end(&mut bytes)?;
-        Ok((Stamp::of(&file.metadata()?) == *stamp).then_some(bytes))
+        Ok((FileStamp::of(&file.metadata()?) == *stamp).then_some(bytes))
     };
     read().map_err(|error| unreadable(path, &error))
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> String {
-    format!("{} cannot be read: {error}", path.display())
+    format!("cannot read {}: {error}", path.display())
 }
 
 #[cfg(test)]
@@ -101,7 +111,7 @@ mod tests {
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
-        list(folder).unwrap().into_iter().map(|found| found.name).collect()
+        list(folder).unwrap().into_iter().map(|file| file.name).collect()
     }
 
     #[test]
@@ -115,14 +125,12 @@ mod tests {
         std::os::unix::fs::symlink("a", dir.path().join("f")).unwrap();
         assert_eq!(names(dir.path()), ["a", "b", "f"]);
         assert_eq!(names(&dir.path().join("a")), [""]);
-        assert!(
-            list(&dir.path().join("g")).unwrap_err().contains("/g cannot be read: No such file")
-        );
+        assert!(list(&dir.path().join("g")).unwrap_err().contains("/g: No such file"));
         assert!(list(Path::new("/dev/null")).unwrap_err().contains("neither a file nor a folder"));
     }
 
     #[test]
-    fn a_file_that_was_written_or_replaced_since_it_was_looked_at_is_not_read() {
+    fn a_file_that_was_written_or_replaced_since_it_was_listed_is_not_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         fs::write(&path, "1").unwrap();
@@ -134,12 +142,12 @@ mod tests {
         fs::write(&other, "2").unwrap();
         File::options().write(true).open(&other).unwrap().set_modified(modified).unwrap();
         fs::rename(&other, &path).unwrap();
-        assert_eq!(read(&path, &stamp), Ok(None), "of the same size and time, and another one");
+        assert_eq!(read(&path, &stamp), Ok(None), "another file of the same size and time");
         let stamp = look();
         fs::write(&path, "23").unwrap();
         assert_eq!(read(&path, &stamp), Ok(None));
-        let large = Stamp { bytes: BYTES_MAX + 1, ..stamp };
-        let refused = "has 1073741825 bytes; at most 1073741824 are read";
-        assert_eq!(read(&path, &large), Err(refused.to_owned()));
+        let large = FileStamp { bytes: BYTES_MAX + 1, ..stamp };
+        let rejected = "cannot read a file of 1073741825 bytes; the limit is 1073741824";
+        assert_eq!(read(&path, &large), Err(rejected.to_owned()));
     }
 }

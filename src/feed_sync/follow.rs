@@ -1,11 +1,11 @@
-//! One source, looked at for as long as it runs.
+//! Follows one source: checks it again and again for changes.
 
 use super::checkpoints::Version;
-use super::file::{self, Found, Stamp};
+use super::file::{self, FileStamp, SourceFile};
 use super::publishing::{Publishing, blocking};
 use super::{Error, Rounds};
 use crate::config::{Feed, FeedSource};
-use crate::fetch::{self, Bounds, Poller, Validators};
+use crate::fetch::{self, AnswerLimits, Poller, Validators};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use http::{HeaderValue, Uri};
 use std::collections::BTreeMap;
@@ -13,14 +13,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// How much of an answer is read, and how long all of it may take.
-const BOUNDS: Bounds = Bounds { bytes: 1 << 30, time: Duration::from_mins(10) };
-/// A file is read once two looks in a row found it the same; the second comes this soon, or with the next round where that is sooner.
+/// The limits of one answer.
+const LIMITS: AnswerLimits = AnswerLimits { bytes_max: 1 << 30, timeout: Duration::from_mins(10) };
+/// A file is read once two checks in a row find it the same. The second check comes after this
+/// time, or with the next round where that is sooner.
 const SETTLE: Duration = Duration::from_secs(10);
-/// A file that was another one at so many looks in a row is in trouble.
+/// A file that differs at so many checks in a row is reported.
 const UNSETTLED_MAX: u32 = 12;
-/// The wait after a first failure to fetch; it doubles up to the time between two rounds.
-const FETCH_AGAIN: Duration = Duration::from_secs(10);
+/// The delay after the first failure to fetch; it doubles up to the time between two rounds.
+const FETCH_RETRY_DELAY: Duration = Duration::from_secs(10);
 
 /// Keeps one source in sync.
 pub(super) struct Follower {
@@ -28,18 +29,16 @@ pub(super) struct Follower {
     /// The time between two rounds.
     every: Duration,
     publishing: Publishing,
-    /// What was there at the last look, by name.
-    seen: BTreeMap<String, Seen>,
+    /// The files that the last check found, by name.
+    known: BTreeMap<String, KnownFile>,
 }
 
-/// Where it is.
 #[derive(Clone)]
 enum Source {
     Address(Box<Address>),
     Path(PathBuf),
 }
 
-/// Where somebody serves it, with what it takes to ask.
 #[derive(Clone)]
 struct Address {
     url: Uri,
@@ -47,30 +46,30 @@ struct Address {
     poller: Poller,
 }
 
-/// What was there at the last look.
-struct Seen {
+/// A file or address as the last check found it.
+struct KnownFile {
     version: Version,
-    /// How many looks in a row found another one.
+    /// How many checks in a row found another version.
     unsettled: u32,
-    /// Whether nothing more is to be done about it.
+    /// Whether it needs no work until it changes.
     is_done: bool,
 }
 
-/// When to look again.
-enum Next {
-    /// After the usual time.
+/// When to check again.
+enum NextCheck {
+    /// After the usual interval.
     Round,
-    /// Soon, to see whether a file has settled.
+    /// Soon, to see whether a file is complete.
     Settle,
-    /// After a failure: at least so long, and longer after each.
+    /// After a failure: at least so long, and longer after each failure.
     Failed(Duration),
 }
 
 impl Follower {
     pub(super) fn new(feed: Feed, publishing: Publishing) -> Result<Self, Error> {
-        let seen = |version| Seen { version, unsettled: 0, is_done: true };
-        let known = publishing.in_sync().into_iter();
-        let seen = known.map(|(name, version)| (name, seen(version))).collect();
+        let file = |version| KnownFile { version, unsettled: 0, is_done: true };
+        let versions = publishing.synced_versions().into_iter();
+        let known = versions.map(|(name, version)| (name, file(version))).collect();
         let source = match feed.source {
             FeedSource::Url { url, authorization } => {
                 let poller = Poller::new().map_err(Error::Authorities)?;
@@ -78,152 +77,168 @@ impl Follower {
             }
             FeedSource::Path(path) => Source::Path(path),
         };
-        Ok(Self { source, every: feed.every, publishing, seen })
+        Ok(Self { source, every: feed.every, publishing, known })
     }
 
-    /// Goes on until everything was looked at once, or something ends it.
+    /// Checks the source until the process ends, or once where there is one round.
     pub(super) async fn run(mut self, rounds: Rounds) -> Result<(), Error> {
         let every = self.every;
-        let waits = ExponentialBuilder::new()
-            .with_min_delay(FETCH_AGAIN.min(every))
+        let delays = ExponentialBuilder::new()
+            .with_min_delay(FETCH_RETRY_DELAY.min(every))
             .with_max_delay(every)
             .with_jitter()
             .without_max_times();
-        let mut failures = waits.build();
+        let mut failures = delays.build();
         let source = self.source.clone();
         if let Source::Address(_) = source {
-            // A folder, before.
-            self.publishing.forget(str::is_empty)?;
+            // Checkpoints of files from when the source was a folder.
+            self.publishing.forget_deleted(str::is_empty)?;
         }
         loop {
             let next = match &source {
-                Source::Address(address) => self.look_at_address(address).await?,
-                Source::Path(path) => self.look_at_files(path).await?,
+                Source::Address(address) => self.check_address(address).await?,
+                Source::Path(path) => self.check_files(path).await?,
             };
-            if !matches!(next, Next::Settle) {
-                self.publishing.looked();
+            if !matches!(next, NextCheck::Settle) {
+                self.publishing.report_status();
             }
             let wait = match next {
-                Next::Round => every,
-                Next::Settle => SETTLE.min(every),
-                Next::Failed(least) => failures.next().expect("the waits never end").max(least),
+                NextCheck::Round => every,
+                NextCheck::Settle => SETTLE.min(every),
+                NextCheck::Failed(at_least) => {
+                    failures.next().expect("the delays never end").max(at_least)
+                }
             };
-            if matches!(next, Next::Round | Next::Settle) {
-                failures = waits.build();
+            if matches!(next, NextCheck::Round | NextCheck::Settle) {
+                failures = delays.build();
             }
-            if rounds == Rounds::One && !matches!(next, Next::Settle) {
+            if rounds == Rounds::One && !matches!(next, NextCheck::Settle) {
                 return Ok(());
             }
             sleep(wait).await;
         }
     }
 
-    async fn look_at_address(&mut self, address: &Address) -> Result<Next, Error> {
+    async fn check_address(&mut self, address: &Address) -> Result<NextCheck, Error> {
         let Address { url, authorization, poller } = address;
-        // Every time, so that it may be renewed.
+        // Read for every request, so that it may be renewed.
         let authorization = match authorization.as_deref().map(read_authorization).transpose() {
             Ok(authorization) => authorization,
             Err(why) => {
-                self.publishing.trouble("", why)?;
-                return Ok(Next::Round);
+                self.publishing.report_failure("", why)?;
+                return Ok(NextCheck::Round);
             }
         };
-        let known = match self.seen.get("") {
-            Some(Seen { version: Version::Url(validators), is_done: true, .. }) => {
+        let known = match self.known.get("") {
+            Some(KnownFile { version: Version::Url(validators), is_done: true, .. }) => {
                 validators.clone()
             }
             Some(_) | None => Validators::default(),
         };
-        match poller.get(url, &known, authorization, BOUNDS).await {
+        match poller.get(url, &known, authorization, LIMITS).await {
             Ok(None) => {
-                self.publishing.stands("")?;
-                Ok(Next::Round)
+                self.publishing.report_unchanged("")?;
+                Ok(NextCheck::Round)
             }
             Ok(Some((bytes, validators))) => {
                 let version = Version::Url(validators);
-                let is_done = self.publishing.take("", bytes, version.clone()).await?;
-                self.seen.insert(String::new(), Seen { version, unsettled: 0, is_done });
-                Ok(Next::Round)
+                let is_done = self.publishing.publish("", bytes, version.clone()).await?;
+                self.known.insert(String::new(), KnownFile { version, unsettled: 0, is_done });
+                Ok(NextCheck::Round)
             }
             Err(failure) => {
-                // Without the address: what follows its path may be a secret.
-                self.publishing.trouble("", format!("it cannot be fetched: {}", failure.why))?;
-                Ok(Next::Failed(failure.retry_after))
+                // Without the address, whose query may hold a secret.
+                self.publishing
+                    .report_failure("", format!("cannot fetch the source: {}", failure.why))?;
+                Ok(NextCheck::Failed(failure.retry_after))
             }
         }
     }
 
-    async fn look_at_files(&mut self, source: &Path) -> Result<Next, Error> {
+    async fn check_files(&mut self, source: &Path) -> Result<NextCheck, Error> {
         let path = source.to_owned();
-        let found = match blocking(move || file::list(&path)).await {
-            Ok(found) => found,
+        let files = match blocking(move || file::list(&path)).await {
+            Ok(files) => files,
             Err(why) => {
-                self.publishing.trouble("", why)?;
-                return Ok(Next::Round);
+                self.publishing.report_failure("", why)?;
+                return Ok(NextCheck::Round);
             }
         };
-        if !found.iter().any(|found| found.name.is_empty()) {
-            self.publishing.well("")?;
+        if !files.iter().any(|file| file.name.is_empty()) {
+            self.publishing.report_in_sync("")?;
         }
-        let is_there = |name: &str| found.iter().any(|found| found.name == name);
-        self.seen.retain(|name, _| is_there(name));
-        self.publishing.forget(is_there)?;
-        let mut next = Next::Round;
-        for found in found {
-            if !self.look_at_file(found).await? {
-                next = Next::Settle;
+        let exists = |name: &str| files.iter().any(|file| file.name == name);
+        self.known.retain(|name, _| exists(name));
+        self.publishing.forget_deleted(exists)?;
+        let mut next = NextCheck::Round;
+        for file in files {
+            if !self.check_file(file).await? {
+                next = NextCheck::Settle;
             }
         }
         Ok(next)
     }
 
-    /// Whether it has settled.
-    async fn look_at_file(&mut self, found: Found) -> Result<bool, Error> {
-        let Found { name, path, stamp } = found;
+    /// Checks a file; returns whether it is complete.
+    async fn check_file(&mut self, file: SourceFile) -> Result<bool, Error> {
+        let SourceFile { name, path, stamp } = file;
         let version = Version::File(stamp.clone());
-        let unsettled = match self.seen.get(&name) {
-            Some(seen) if seen.version == version => {
-                if seen.is_done {
-                    self.publishing.stands(&name)?;
+        let unsettled = match self.known.get(&name) {
+            Some(known) if known.version == version => {
+                if known.is_done {
+                    self.publishing.report_unchanged(&name)?;
                     return Ok(true);
                 }
                 return self.read_file(name, &path, stamp).await;
             }
-            Some(seen) => seen.unsettled.saturating_add(1),
+            Some(known) => known.unsettled.saturating_add(1),
             None => 0,
         };
-        self.seen.insert(name.clone(), Seen { version, unsettled, is_done: false });
+        self.known.insert(name.clone(), KnownFile { version, unsettled, is_done: false });
         if unsettled == UNSETTLED_MAX {
             let why = format!(
-                "it was another one at {UNSETTLED_MAX} looks in a row: it is still being written"
+                "the file is still being written: it differed at {UNSETTLED_MAX} checks in a row"
             );
-            self.publishing.trouble(&name, why)?;
+            self.publishing.report_failure(&name, why)?;
         }
         Ok(unsettled >= UNSETTLED_MAX)
     }
 
-    /// Reads what two looks have found the same; whether it has settled.
-    async fn read_file(&mut self, name: String, path: &Path, stamp: Stamp) -> Result<bool, Error> {
+    /// Reads a file that two checks found the same; returns whether it is complete.
+    async fn read_file(
+        &mut self,
+        name: String,
+        path: &Path,
+        stamp: FileStamp,
+    ) -> Result<bool, Error> {
         let (at, of) = (path.to_owned(), stamp.clone());
         let version = Version::File(stamp);
         let is_done = match blocking(move || file::read(&at, &of)).await {
-            Ok(Some(bytes)) => self.publishing.take(&name, bytes.into(), version.clone()).await?,
+            Ok(Some(bytes)) => {
+                self.publishing.publish(&name, bytes.into(), version.clone()).await?
+            }
             Ok(None) => return Ok(false),
             Err(why) => {
-                self.publishing.trouble(&name, why)?;
+                self.publishing.report_failure(&name, why)?;
                 false
             }
         };
-        self.seen.insert(name, Seen { version, unsettled: 0, is_done });
+        self.known.insert(name, KnownFile { version, unsettled: 0, is_done });
         Ok(true)
     }
 }
 
 fn read_authorization(path: &Path) -> Result<HeaderValue, String> {
-    let file = std::fs::read_to_string(path)
-        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    let wants = || format!("{} has one line, such as `Bearer TOKEN`", path.display());
-    fetch::authorization(&file).ok_or_else(wants)
+    let file = std::fs::read_to_string(path).map_err(|error| {
+        format!("cannot read the authorization from {}: {error}", path.display())
+    })?;
+    let invalid = || {
+        format!(
+            "cannot use the authorization in {}; write one line, such as `Bearer TOKEN`",
+            path.display()
+        )
+    };
+    fetch::parse_authorization(&file).ok_or_else(invalid)
 }
 
 #[cfg(test)]
@@ -239,14 +254,14 @@ mod tests {
     use std::fs;
     use std::sync::Arc;
 
-    /// A source of JSON lines, of which none is ever sent: nobody is there.
-    struct Looking {
+    /// A follower of JSON lines without a server, so that none is ever sent.
+    struct TestFollower {
         dir: tempfile::TempDir,
         follower: Follower,
         checkpoints: Arc<Checkpoints>,
     }
 
-    impl Looking {
+    impl TestFollower {
         fn at(name: &str) -> Self {
             let dir = tempfile::tempdir().unwrap();
             let source = FeedSource::Path(dir.path().join(name));
@@ -268,48 +283,51 @@ mod tests {
             fs::write(self.dir.path().join(name), content).unwrap();
         }
 
-        /// Looks once; gives what is in trouble then, as `name: why`.
-        async fn look(&mut self) -> Vec<String> {
+        /// Checks once; returns the failures, as `name: why`.
+        async fn check(&mut self) -> Vec<String> {
             let Source::Path(path) = self.follower.source.clone() else { panic!("it is a path") };
-            self.follower.look_at_files(&path).await.unwrap();
-            let entries = self.checkpoints.entries(&Slug::parse("test").unwrap());
-            let why = |(name, entry): (String, super::super::Entry)| {
-                entry.trouble.map(|trouble| format!("{name}: {}", trouble.why))
+            self.follower.check_files(&path).await.unwrap();
+            let entries = self.checkpoints.of_feed(&Slug::parse("test").unwrap());
+            let why = |(name, entry): (String, super::super::Checkpoint)| {
+                entry.failure.map(|failure| format!("{name}: {}", failure.why))
             };
             entries.into_iter().filter_map(why).collect()
         }
     }
 
-    const FAULTY: &str = ": it cannot be read: line 1, column";
+    const INVALID: &str = ": cannot import the file: line 1, column";
 
     #[tokio::test]
-    async fn a_file_is_read_once_two_looks_in_a_row_have_found_it_the_same() {
-        let mut looking = Looking::at("a");
+    async fn a_file_is_read_once_two_checks_in_a_row_find_it_the_same() {
+        let mut test = TestFollower::at("a");
         for length in 1..=UNSETTLED_MAX {
-            looking.write("a", &"x".repeat(length.try_into().unwrap()));
-            assert!(looking.look().await.is_empty(), "at look {length}");
+            test.write("a", &"x".repeat(length.try_into().unwrap()));
+            assert!(test.check().await.is_empty(), "at check {length}");
         }
-        looking.write("a", "");
-        assert!(looking.look().await[0].contains("it is still being written"));
-        looking.write("a", "x");
-        assert!(looking.look().await[0].contains("it is still being written"));
-        assert!(looking.look().await[0].contains(FAULTY));
-        assert!(looking.look().await[0].contains(FAULTY), "for as long as it is the same");
-        fs::remove_file(looking.dir.path().join("a")).unwrap();
-        assert!(looking.look().await[0].contains("No such file"));
+        test.write("a", "");
+        assert!(test.check().await[0].contains("the file is still being written"));
+        test.write("a", "x");
+        assert!(test.check().await[0].contains("the file is still being written"));
+        assert!(test.check().await[0].contains(INVALID));
+        assert!(test.check().await[0].contains(INVALID), "as long as it is the same");
+        fs::remove_file(test.dir.path().join("a")).unwrap();
+        assert!(test.check().await[0].contains("No such file"));
     }
 
     #[tokio::test]
-    async fn files_of_a_folder_come_and_go_each_on_its_own() {
-        let mut looking = Looking::at(".");
-        looking.write("a", "x");
-        assert!(looking.look().await.is_empty());
-        looking.write("b", "x");
-        assert_eq!(looking.look().await.len(), 1, "a has settled");
-        let said = looking.look().await;
-        assert!(said.len() == 2 && said.iter().all(|said| said.contains(FAULTY)), "{said:?}");
-        fs::remove_file(looking.dir.path().join("a")).unwrap();
-        let said = looking.look().await;
-        assert!(said.len() == 1 && said[0].starts_with("b: "), "{said:?}");
+    async fn files_of_a_folder_are_independent() {
+        let mut test = TestFollower::at(".");
+        test.write("a", "x");
+        assert!(test.check().await.is_empty());
+        test.write("b", "x");
+        assert_eq!(test.check().await.len(), 1, "a is complete");
+        let failures = test.check().await;
+        assert!(
+            failures.len() == 2 && failures.iter().all(|failure| failure.contains(INVALID)),
+            "{failures:?}"
+        );
+        fs::remove_file(test.dir.path().join("a")).unwrap();
+        let failures = test.check().await;
+        assert!(failures.len() == 1 && failures[0].starts_with("b: "), "{failures:?}");
     }
 }

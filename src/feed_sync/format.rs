@@ -1,61 +1,61 @@
-//! How bytes become updates: by the importers of `feeds`, or as they are.
+//! Reads the bytes of a file into updates: by an importer, or JSON lines as they are.
 
 use super::Error;
 use crate::config::FeedFormat;
-use crate::domain::{MarketKey, Update as Said};
+use crate::domain::{self, MarketKey};
 use crate::grpc;
 use crate::grpc::json;
 use crate::grpc::pb::Update;
 use lodewatch_importers::table::Mapping;
-use lodewatch_importers::{self, Faults, Reports, Skipped, Threats, utf8};
+use lodewatch_importers::{
+    self, ErrorCollector, ImportedReports, ImportedThreats, SkippedItem, utf8,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A kind of file, with what it takes to read it.
+/// The format of a file, with the mapping of a table.
 #[derive(Debug)]
 pub enum Format {
     /// A release of the USGS.
     Usgs,
-    /// A table.
+    /// A table in CSV.
     Csv(Box<Mapping>),
     /// Global Trade Alert's export.
     Gta,
     /// A list of measures.
     Events,
-    /// Updates, one a line.
+    /// Updates, one per line.
     Jsonl,
 }
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Debug)]
-pub struct Read {
-    /// What the numbers of the updates count.
+pub struct FileContent {
+    /// What the numbers of the updates count: `line` or `update`.
     pub unit: &'static str,
-    /// The updates, each with its number.
+    /// The updates, each with its number, from 1.
     pub updates: Vec<(usize, Update)>,
-    /// What was taken.
-    pub taken: ImportSummary,
-    /// What was left out.
-    pub skipped: Vec<Skipped>,
-    /// Whether its threats come without a revision of their own.
-    pub numbers_revisions: bool,
+    pub imported: ImportSummary,
+    pub skipped: Vec<SkippedItem>,
+    /// Whether the format has no revisions, so that threats get theirs from the server.
+    pub needs_revisions: bool,
 }
 
-/// What was taken of a file, for people.
+/// What was imported from a file, for people.
 #[derive(Debug)]
 pub struct ImportSummary {
-    /// How much: `158 reports of 79 markets`.
+    /// `158 reports of 79 markets`
     pub count: String,
-    /// Everything by name: markets with their periods, or ids.
+    /// Markets with their periods, or ids of threats.
     pub names: Vec<String>,
 }
 
 impl Format {
-    /// What settings name, and the bytes of the mapping that they name.
+    /// The format that settings name, and the bytes of its mapping.
     ///
     /// # Errors
     ///
-    /// Where the mapping cannot be read or used.
+    /// Where the mapping cannot be read or is invalid.
     pub fn open(format: &FeedFormat) -> Result<(Self, Vec<u8>), Error> {
         let format = match format {
             FeedFormat::Usgs => Self::Usgs,
@@ -63,17 +63,17 @@ impl Format {
             FeedFormat::Events => Self::Events,
             FeedFormat::Jsonl => Self::Jsonl,
             FeedFormat::Csv { mapping: path } => {
-                let unreadable = |source| Error::File { path: path.clone(), source };
+                let unreadable = |source| Error::ReadMapping { path: path.clone(), source };
                 let bytes = std::fs::read(path).map_err(unreadable)?;
-                let unusable = |source| Error::Mapping { path: path.clone(), source };
-                let mapping = Mapping::parse(&bytes).map_err(unusable)?;
+                let invalid = |source| Error::InvalidMapping { path: path.clone(), source };
+                let mapping = Mapping::parse(&bytes).map_err(invalid)?;
                 return Ok((Self::Csv(Box::new(mapping)), bytes));
             }
         };
         Ok((format, Vec::new()))
     }
 
-    /// As settings and the command line call it.
+    /// The name in settings and on the command line.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Usgs => "usgs",
@@ -88,31 +88,33 @@ impl Format {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with it, each fault with its line; then nothing is taken.
-    pub fn read(&self, bytes: &[u8]) -> Result<Read, lodewatch_importers::Error> {
+    /// Every error of the file, each with its line; then nothing of it is imported.
+    pub fn read(&self, bytes: &[u8]) -> Result<FileContent, lodewatch_importers::Error> {
         match self {
-            Self::Usgs => lodewatch_importers::usgs::read(bytes).map(of_reports),
-            Self::Csv(mapping) => lodewatch_importers::table::read(bytes, mapping).map(of_reports),
-            Self::Gta => lodewatch_importers::gta::read(bytes).map(of_threats),
-            Self::Events => lodewatch_importers::events::read(bytes).map(of_threats),
+            Self::Usgs => lodewatch_importers::usgs::read(bytes).map(report_content),
+            Self::Csv(mapping) => {
+                lodewatch_importers::table::read(bytes, mapping).map(report_content)
+            }
+            Self::Gta => lodewatch_importers::gta::read(bytes).map(threat_content),
+            Self::Events => lodewatch_importers::events::read(bytes).map(threat_content),
             Self::Jsonl => {
-                let updates = json_lines(bytes)?;
-                let taken =
-                    ImportSummary { count: counted(updates.len(), "update"), names: Vec::new() };
+                let updates = parse_json_lines(bytes)?;
+                let count = counted(updates.len(), "update");
+                let imported = ImportSummary { count, names: Vec::new() };
                 let (unit, skipped) = ("line", Vec::new());
-                Ok(Read { unit, updates, taken, skipped, numbers_revisions: false })
+                Ok(FileContent { unit, updates, imported, skipped, needs_revisions: false })
             }
         }
     }
 }
 
-/// Updates in the project's own form, each with its line; lines with nothing in them are none.
+/// Parses updates in the project's own format, each with its line; blank lines are ignored.
 ///
 /// # Errors
 ///
 /// Every line that is not the JSON of an update.
-pub fn json_lines(bytes: &[u8]) -> Result<Vec<(usize, Update)>, lodewatch_importers::Error> {
-    let mut faults = Faults::default();
+pub fn parse_json_lines(bytes: &[u8]) -> Result<Vec<(usize, Update)>, lodewatch_importers::Error> {
+    let mut errors = ErrorCollector::default();
     let lines = (1..).zip(utf8(bytes)?.lines()).filter(|(_, line)| !line.trim().is_empty());
     let updates = lines.filter_map(|(line, text)| {
         let update = json::from_json::<Update>(text).map_err(|error| {
@@ -123,20 +125,20 @@ pub fn json_lines(bytes: &[u8]) -> Result<Vec<(usize, Update)>, lodewatch_import
                 why,
             }
         });
-        faults.take(update).map(|update| (line, update))
+        errors.check(update).map(|update| (line, update))
     });
     let updates = updates.collect();
-    faults.finish(updates)
+    errors.finish(updates)
 }
 
-fn of_reports(import: Reports) -> Read {
+fn report_content(import: ImportedReports) -> FileContent {
     let mut markets: BTreeMap<MarketKey, Vec<String>> = BTreeMap::new();
     for report in &import.reports {
         markets.entry(report.market()).or_default().push(report.period().to_string());
     }
     let name =
         |(market, periods): (&MarketKey, &Vec<String>)| format!("{market}: {}", periods.join(", "));
-    let taken = ImportSummary {
+    let imported = ImportSummary {
         count: format!(
             "{} of {}",
             counted(import.reports.len(), "report"),
@@ -144,18 +146,21 @@ fn of_reports(import: Reports) -> Read {
         ),
         names: markets.iter().map(name).collect(),
     };
-    let said = import.reports.into_iter().map(|report| Said::Report(Arc::new(report)));
-    let updates = numbered(said);
-    Read { unit: "update", updates, taken, skipped: import.skipped, numbers_revisions: false }
+    let reports = import.reports.into_iter();
+    let updates = numbered(reports.map(|report| domain::Update::Report(Arc::new(report))));
+    let skipped = import.skipped;
+    FileContent { unit: "update", updates, imported, skipped, needs_revisions: false }
 }
 
-fn of_threats(import: Threats) -> Read {
-    let taken = ImportSummary {
+fn threat_content(import: ImportedThreats) -> FileContent {
+    let imported = ImportSummary {
         count: counted(import.threats.len(), "threat"),
         names: import.threats.iter().map(|threat| threat.id.to_string()).collect(),
     };
-    let updates = numbered(import.threats.into_iter().map(|threat| Said::Threat(Arc::new(threat))));
-    Read { unit: "update", updates, taken, skipped: import.skipped, numbers_revisions: true }
+    let threats = import.threats.into_iter();
+    let updates = numbered(threats.map(|threat| domain::Update::Threat(Arc::new(threat))));
+    let skipped = import.skipped;
+    FileContent { unit: "update", updates, imported, skipped, needs_revisions: true }
 }
 
 /// `1 market`, `2 markets`.
@@ -163,8 +168,8 @@ fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-fn numbered(said: impl Iterator<Item = Said>) -> Vec<(usize, Update)> {
-    (1..).zip(said.map(|one| grpc::render::update(&one))).collect()
+fn numbered(updates: impl Iterator<Item = domain::Update>) -> Vec<(usize, Update)> {
+    (1..).zip(updates.map(|update| grpc::render::update(&update))).collect()
 }
 
 #[cfg(test)]
@@ -172,14 +177,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_line_that_is_no_update_is_named_with_its_column() {
+    fn every_line_that_is_not_an_update_is_reported_with_its_column() {
         let lines = "{\"removal\":{\"threatId\":\"A\"}}\n\n{\"removal\":{\"threadId\":\"A\"}}\n{\"removal\":";
-        let error = json_lines(lines.as_bytes()).unwrap_err().to_string();
+        let error = parse_json_lines(lines.as_bytes()).unwrap_err().to_string();
         insta::assert_snapshot!(error);
-        let good = json_lines(lines.lines().next().unwrap().as_bytes()).unwrap();
+        let good = parse_json_lines(lines.lines().next().unwrap().as_bytes()).unwrap();
         assert_eq!(good.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1]);
         assert_eq!(
-            json_lines(b"a\nb\xff").unwrap_err(),
+            parse_json_lines(b"a\nb\xff").unwrap_err(),
             lodewatch_importers::Error::NotUtf8 { line: 2 }
         );
     }

@@ -1,38 +1,38 @@
-//! Files and addresses kept in sync with a server: a publisher that looks again and again, and publishes what has changed.
+//! Feed sync: a publisher that reads files and addresses again and again, and publishes their
+//! changes.
 //!
 //! ```text
-//! file, folder ─ look twice ─┐                        ┌─ unchanged: nothing
-//!                            ├─ bytes ─ digest known? ┤
-//! http, https ─ GET, ETag ───┘                        └─ Format ─ updates ─Publish→ server
-//!                                                                   └─ key before, content after ─→ its state file
+//! file, folder ─ check twice ─┐                        ┌─ unchanged: nothing
+//!                             ├─ bytes ─ digest known? ┤
+//! http, https ─ GET, ETag ────┘                        └─ Format ─ updates ─Publish→ server
+//!                                                                     └─ checkpoint before and after
 //! ```
 //!
-//! Before anything of a content is sent, the key under which it is sent is kept; the ids of its batches are made of that key. So
-//! whatever dies on the way, the next try gets the same answers, and nothing is applied twice. After it, the content is kept by its
-//! digest, and the same content publishes nothing.
+//! Before the first batch of a content is sent, its key is saved in the state file; the ids of its
+//! batches are made of that key. So even if the process crashes, the next attempt gets the same
+//! answers, and no batch is applied twice. After the last batch the digest of the content is saved,
+//! and the same content is not published again.
 //!
-//! A source says what is so, not what happened: what a newer content no longer names stays as it is, and so does all that a file
-//! said that is gone. Each source goes its own way; one that is in trouble holds up no other.
+//! A file states facts, not events. What a newer content no longer names stays in the record, and
+//! so does all that a deleted file stated. Sources are independent: a failure of one does not delay
+//! the others.
 //!
-//! - [`Format`]: how bytes become updates · [`revisions`]: which revision a threat of a list is
-//! - `follow`: one source, looked at for as long as it runs · `file`: looking at files
-//! - `publishing`: what a source says, made the server's · `send`: one content
-//! - [`Checkpoints`]: what is known of each source
+//! - [`Format`]: bytes → updates
+//! - `follow`: one source, read again and again · `file`: reading files
+//! - `publishing`: a content → the server · `send`: its batches, and the revisions of its threats
+//! - [`Checkpoints`]: how far each source is
 
 mod checkpoints;
 mod file;
 mod follow;
 mod format;
-mod outcomes;
 mod publishing;
-pub mod revisions;
 mod send;
 
-pub use checkpoints::{Checkpoints, Entry, Sources};
+pub use checkpoints::{Checkpoint, Checkpoints, Sources};
 pub use file::BYTES_MAX;
-pub use format::{Format, ImportSummary, Read, json_lines};
-pub use outcomes::Outcomes;
-pub use send::{BATCH, numbers};
+pub use format::{FileContent, Format, ImportSummary, parse_json_lines};
+pub use send::{BATCH_UPDATES, Outcomes, number_revisions, numbers};
 
 use crate::clock::Clock;
 use crate::config::Feed;
@@ -46,42 +46,28 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
-/// Why nothing more is published.
+/// Feed sync cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// What is known of the sources cannot be kept.
     #[error(transparent)]
     StateFile(#[from] StateFileError),
-    /// A mapping cannot be read.
-    #[error("{} cannot be read", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A mapping cannot be used.
-    #[error("{} cannot be used", path.display())]
-    Mapping {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: lodewatch_importers::Error,
-    },
-    /// No encrypted connection can be made.
-    #[error("the system's authorities cannot be read")]
+    #[error("cannot read the mapping {}", path.display())]
+    ReadMapping { path: PathBuf, source: std::io::Error },
+    #[error("cannot use the mapping {}", path.display())]
+    InvalidMapping { path: PathBuf, source: lodewatch_importers::Error },
+    #[error("cannot read the certificate authorities of the system")]
     Authorities(#[source] std::io::Error),
-    /// After one round, not everything is in sync.
-    #[error("{0} of {1} feeds are not in sync")]
-    Trouble(usize, usize),
+    /// After one round, this many feeds are not in sync, of this many.
+    #[error("{0} of {1} feeds are not in sync; the log and --status say why")]
+    NotInSync(usize, usize),
 }
 
-/// Whether to go on.
+/// How often sources are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rounds {
-    /// Until every source was looked at once; what does not work is told and not tried again.
+    /// Once; a failure is reported and not retried.
     One,
-    /// For as long as the process lives; what may work later is tried until it does.
+    /// Until the process ends; a failure that may pass is retried.
     Endless,
 }
 
@@ -89,7 +75,7 @@ pub enum Rounds {
 ///
 /// # Errors
 ///
-/// Where the state cannot be saved; after one round, also where anything is not in sync.
+/// Where the state cannot be saved; after one round, also where a feed is not in sync.
 pub async fn run(
     servers: Servers,
     clock: &Clock,
@@ -108,7 +94,7 @@ pub async fn run(
             Publishing::new(&feed, servers, clock.clone(), checkpoints, rounds, metrics.clone())?;
         Follower::new(feed, publishing)
     };
-    // All of them before the first begins.
+    // Every mapping is read before the first source.
     let ready = feeds.into_iter().map(follower).collect::<Result<Vec<_>, Error>>()?;
     if rounds == Rounds::Endless {
         tracing::info!(feeds = ready.len(), "keeping feeds in sync");
@@ -118,8 +104,8 @@ pub async fn run(
     while let Some(ended) = followers.join_next().await {
         ended.expect("no follower panics or is cancelled")?;
     }
-    match names.iter().filter(|name| checkpoints.troubles(name) > 0).count() {
+    match names.iter().filter(|name| checkpoints.count_failures(name) > 0).count() {
         0 => Ok(()),
-        troubled => Err(Error::Trouble(troubled, names.len())),
+        count => Err(Error::NotInSync(count, names.len())),
     }
 }

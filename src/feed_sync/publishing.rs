@@ -1,10 +1,10 @@
-//! What one source says, made the server's: read, published, kept; and how the source stands.
+//! Publishes the contents of one source, and reports whether the source is in sync.
 
 use super::checkpoints::{
-    Checkpoints, Content, Entry, Published, Sending, Trouble, Version, digest,
+    Checkpoint, Checkpoints, Content, Published, Sending, SyncFailure, Version, digest,
 };
-use super::send::{Refusal, send};
-use super::{Error, Format, Outcomes, Read, Rounds};
+use super::send::{Outcomes, SendError, send};
+use super::{Error, FileContent, Format, Rounds};
 use crate::clock::Clock;
 use crate::config::{Feed, FeedSource};
 use crate::domain::Slug;
@@ -19,7 +19,8 @@ use tokio::time::sleep;
 use tonic::Code;
 use uuid::Uuid;
 
-/// Where the contents of one source go. Of a folder, each file has its name; everywhere else the name is empty.
+/// Publishes the contents of one source. A file of a folder is known by its name; for every other
+/// source the name is empty.
 pub(super) struct Publishing {
     feed: Slug,
     format: Arc<Format>,
@@ -31,13 +32,13 @@ pub(super) struct Publishing {
     checkpoints: Arc<Checkpoints>,
     rounds: Rounds,
     metrics: metrics::FeedMetrics,
-    /// The trouble that was told last, by name.
-    told: BTreeMap<String, String>,
-    /// What cannot be read or is refused for what it says, by name: not tried again before it changes.
-    useless: BTreeMap<String, Useless>,
+    /// The failure that was logged last, by name.
+    logged: BTreeMap<String, String>,
+    /// Contents that cannot be read or were rejected, by name: not retried before they change.
+    invalid: BTreeMap<String, InvalidContent>,
 }
 
-struct Useless {
+struct InvalidContent {
     content: Content,
     why: String,
 }
@@ -62,63 +63,66 @@ impl Publishing {
             checkpoints,
             rounds,
             metrics,
-            told: BTreeMap::new(),
-            useless: BTreeMap::new(),
+            logged: BTreeMap::new(),
+            invalid: BTreeMap::new(),
         })
     }
 
-    /// By what it can be known, without reading it, that a name still says what was published; of all names of which it can.
-    pub(super) fn in_sync(&self) -> BTreeMap<String, Version> {
-        let entries = self.checkpoints.entries(&self.feed);
-        let is_in_sync = |entry: &Entry| entry.sending.is_none() && entry.trouble.is_none();
-        let version = |(name, entry): (String, Entry)| {
+    /// The versions of all contents that are in sync: a content of the same version need not be
+    /// read.
+    pub(super) fn synced_versions(&self) -> BTreeMap<String, Version> {
+        let entries = self.checkpoints.of_feed(&self.feed);
+        let is_in_sync = |entry: &Checkpoint| entry.sending.is_none() && entry.failure.is_none();
+        let version = |(name, entry): (String, Checkpoint)| {
             let published = entry.published.clone().filter(|_| is_in_sync(&entry))?;
             (published.content.read_as == self.read_as).then_some((name, published.version))
         };
         entries.into_iter().filter_map(version).collect()
     }
 
-    /// Forgets names that are no longer there. What they said stays: nobody has said that it is not so.
-    pub(super) fn forget(&mut self, is_there: impl Fn(&str) -> bool) -> Result<(), Error> {
-        self.useless.retain(|name, _| is_there(name));
-        self.told.retain(|name, _| is_there(name));
-        for file in self.checkpoints.forget(&self.feed, is_there)? {
-            tracing::info!(feed = %self.feed, file, "a file is gone; what it said stays");
+    /// Deletes the checkpoints of files that do not exist any more. Their updates stay in the
+    /// record, because a deleted file withdraws nothing.
+    pub(super) fn forget_deleted(&mut self, exists: impl Fn(&str) -> bool) -> Result<(), Error> {
+        self.invalid.retain(|name, _| exists(name));
+        self.logged.retain(|name, _| exists(name));
+        for file in self.checkpoints.remove_deleted(&self.feed, exists)? {
+            tracing::info!(feed = %self.feed, file, "file deleted; its updates stay in the record");
         }
         Ok(())
     }
 
-    /// Publishes a content unless it was; whether nothing more is to be done about it before it changes.
-    pub(super) async fn take(
+    /// Publishes a content unless it was published before; returns whether it is done with until it
+    /// changes.
+    pub(super) async fn publish(
         &mut self,
         name: &str,
         bytes: Bytes,
         version: Version,
     ) -> Result<bool, Error> {
         let content = Content::new(&self.read_as, &bytes);
-        let entry = self.checkpoints.entry(&self.feed, name);
+        let entry = self.checkpoints.get(&self.feed, name);
         if let (Some(published), None) = (&entry.published, &entry.sending)
             && published.content == content
         {
-            self.useless.remove(name);
-            self.checkpoints.change(&self.feed, name, |entry| {
+            self.invalid.remove(name);
+            self.checkpoints.update(&self.feed, name, |entry| {
                 entry.published = Some(Published { version, ..published.clone() });
             })?;
-            self.stands(name)?;
+            self.report_unchanged(name)?;
             return Ok(true);
         }
-        if self.useless.get(name).is_some_and(|useless| useless.content == content) {
-            self.stands(name)?;
+        if self.invalid.get(name).is_some_and(|invalid| invalid.content == content) {
+            self.report_unchanged(name)?;
             return Ok(true);
         }
-        self.useless.remove(name);
+        self.invalid.remove(name);
         let format = Arc::clone(&self.format);
-        let mut read = match blocking(move || format.read(&bytes)).await {
-            Ok(read) => read,
+        let mut file = match blocking(move || format.read(&bytes)).await {
+            Ok(file) => file,
             Err(error) => {
-                let why = format!("it cannot be read: {error}");
-                self.useless.insert(name.to_owned(), Useless { content, why });
-                self.stands(name)?;
+                let why = format!("cannot import the file: {error}");
+                self.invalid.insert(name.to_owned(), InvalidContent { content, why });
+                self.report_unchanged(name)?;
                 return Ok(true);
             }
         };
@@ -127,67 +131,66 @@ impl Publishing {
             Some(_) | None => Uuid::new_v4(),
         };
         let sending = Some(Sending { content: content.clone(), key });
-        self.checkpoints.change(&self.feed, name, |entry| entry.sending = sending)?;
-        match self.send(name, key, &mut read).await? {
+        self.checkpoints.update(&self.feed, name, |entry| entry.sending = sending)?;
+        match self.send(name, key, &mut file).await? {
             Ok(outcomes) => {
                 let at_ms = self.clock.now();
-                let (taken, left_out) = (read.taken.count, read.skipped.len());
-                self.published(
-                    name,
-                    Published { at_ms, taken, left_out, outcomes, content, version },
-                )?;
+                let (imported, skipped) = (file.imported.count, file.skipped.len());
+                let published = Published { at_ms, imported, skipped, outcomes, content, version };
+                self.report_published(name, published)?;
                 Ok(true)
             }
-            Err(refusal) if refusal.status.code() == Code::InvalidArgument => {
-                let why = refusal.why();
-                self.useless.insert(name.to_owned(), Useless { content, why });
-                self.stands(name)?;
+            Err(error) if error.status.code() == Code::InvalidArgument => {
+                let why = error.explain();
+                self.invalid.insert(name.to_owned(), InvalidContent { content, why });
+                self.report_unchanged(name)?;
                 Ok(true)
             }
-            // Rights, a limit or another publisher: tried again with the next round.
-            Err(refusal) => {
-                self.trouble(name, refusal.why())?;
+            // Rights, a limit or another publisher: retried in the next round.
+            Err(error) => {
+                self.report_failure(name, error.explain())?;
                 Ok(false)
             }
         }
     }
 
-    /// Tries until the server takes it or refuses it for good; once, where there is one round.
+    /// Sends until the server accepts or rejects the content; once, where there is one round.
     async fn send(
         &mut self,
         name: &str,
         key: Uuid,
-        read: &mut Read,
-    ) -> Result<Result<Outcomes, Refusal>, Error> {
+        content: &mut FileContent,
+    ) -> Result<Result<Outcomes, SendError>, Error> {
         let mut backoff = Backoff::new();
         loop {
-            let sent = send(&self.servers, &mut self.publisher, &self.feed, key, read).await;
-            let Err(refusal) = sent else { return Ok(sent) };
+            let sent = send(&self.servers, &mut self.publisher, &self.feed, key, content).await;
+            let Err(error) = sent else { return Ok(sent) };
             let is_endless = self.rounds == Rounds::Endless;
-            let Some(least) = lodewatch_client::retry_delay(&refusal.status).filter(|_| is_endless)
+            let Some(at_least) =
+                lodewatch_client::retry_delay(&error.status).filter(|_| is_endless)
             else {
-                return Ok(Err(refusal));
+                return Ok(Err(error));
             };
-            self.trouble(name, refusal.why())?;
-            sleep(backoff.next_delay(least)).await;
+            self.report_failure(name, error.explain())?;
+            sleep(backoff.next_delay(at_least)).await;
         }
     }
 
-    /// Kept before it is told.
-    fn published(&self, name: &str, published: Published) -> Result<(), Error> {
-        self.checkpoints.change(&self.feed, name, |entry| {
+    /// Saves the checkpoint of a published content, then logs it.
+    fn report_published(&self, name: &str, published: Published) -> Result<(), Error> {
+        self.checkpoints.update(&self.feed, name, |entry| {
             let published = Some(published.clone());
-            *entry = Entry { published, sending: None, trouble: None };
+            *entry = Checkpoint { published, sending: None, failure: None };
         })?;
-        let Published { taken, left_out, outcomes, at_ms, .. } = published;
+        let Published { imported, skipped, outcomes, at_ms, .. } = published;
         let Outcomes { applied, unchanged, superseded, alerts } = outcomes;
         let outcomes = [("applied", applied), ("unchanged", unchanged), ("superseded", superseded)];
         self.metrics.count_published(self.feed.as_str(), outcomes, at_ms.millis());
         tracing::info!(
             feed = %self.feed,
             file = shown(name),
-            taken,
-            left_out,
+            imported,
+            skipped,
             applied,
             unchanged,
             superseded,
@@ -197,59 +200,59 @@ impl Publishing {
         Ok(())
     }
 
-    /// All of it was looked at.
-    pub(super) fn looked(&self) {
-        let troubled = self.checkpoints.troubles(&self.feed);
-        self.metrics.set_failing(self.feed.as_str(), troubled, self.clock.now().millis());
+    /// Updates the metrics of the feed.
+    pub(super) fn report_status(&self) {
+        let failing = self.checkpoints.count_failures(&self.feed);
+        self.metrics.set_failing(self.feed.as_str(), failing, self.clock.now().millis());
     }
 
-    /// Nothing has changed: it is as well, or in as much trouble, as what it says allows.
-    pub(super) fn stands(&mut self, name: &str) -> Result<(), Error> {
-        match self.useless.get(name) {
-            Some(Useless { why, .. }) => {
+    /// The content is unchanged: it is in sync, or still invalid.
+    pub(super) fn report_unchanged(&mut self, name: &str) -> Result<(), Error> {
+        match self.invalid.get(name) {
+            Some(InvalidContent { why, .. }) => {
                 let why = why.clone();
-                self.trouble(name, why)
+                self.report_failure(name, why)
             }
-            None => self.well(name),
+            None => self.report_in_sync(name),
         }
     }
 
-    pub(super) fn well(&mut self, name: &str) -> Result<(), Error> {
-        let mut was_troubled = false;
-        self.told.remove(name);
-        self.checkpoints.change(&self.feed, name, |entry| {
-            was_troubled = entry.trouble.take().is_some();
+    pub(super) fn report_in_sync(&mut self, name: &str) -> Result<(), Error> {
+        let mut was_failing = false;
+        self.logged.remove(name);
+        self.checkpoints.update(&self.feed, name, |entry| {
+            was_failing = entry.failure.take().is_some();
         })?;
-        if was_troubled {
+        if was_failing {
             tracing::info!(feed = %self.feed, file = shown(name), "in sync again");
         }
         Ok(())
     }
 
-    /// Told once, for as long as it is the same.
-    pub(super) fn trouble(&mut self, name: &str, why: String) -> Result<(), Error> {
+    /// Saves a failure, and logs it once as long as it stays the same.
+    pub(super) fn report_failure(&mut self, name: &str, why: String) -> Result<(), Error> {
         let since_ms = self.clock.now();
-        self.checkpoints.change(&self.feed, name, |entry| {
-            if entry.trouble.as_ref().is_none_or(|trouble| trouble.why != why) {
-                entry.trouble = Some(Trouble { since_ms, why: why.clone() });
+        self.checkpoints.update(&self.feed, name, |entry| {
+            if entry.failure.as_ref().is_none_or(|failure| failure.why != why) {
+                entry.failure = Some(SyncFailure { since_ms, why: why.clone() });
             }
         })?;
-        // Before the round has ended: a server that takes nothing holds it up.
-        self.looked();
-        if self.told.get(name) != Some(&why) {
+        // Not at the end of the round, which an unavailable server delays.
+        self.report_status();
+        if self.logged.get(name) != Some(&why) {
             tracing::warn!(feed = %self.feed, file = shown(name), why, "not in sync");
-            self.told.insert(name.to_owned(), why);
+            self.logged.insert(name.to_owned(), why);
         }
         Ok(())
     }
 }
 
-/// The file of a folder; there is none where the source is one content.
+/// The file of a folder; `None` where the source is one content.
 fn shown(name: &str) -> Option<&str> {
     Some(name).filter(|name| !name.is_empty())
 }
 
-/// Of everything but the bytes that decides what is published.
+/// The digest of everything but the bytes that decides what is published.
 fn read_as(feed: &Feed, format: &Format, mapping: &[u8]) -> String {
     let source = match &feed.source {
         FeedSource::Url { url, .. } => url.to_string(),
@@ -259,7 +262,7 @@ fn read_as(feed: &Feed, format: &Format, mapping: &[u8]) -> String {
     digest(format!("{AGENT} {} {} {mapping} {source}", feed.name, format.name()).as_bytes())
 }
 
-/// Runs what reads files or takes long.
+/// Runs work that reads files or takes long on a thread of its own.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     spawn_blocking(work).await.expect("it neither panics nor is cancelled")
 }

@@ -1,44 +1,49 @@
-//! One content, published: all of it, under ids that are made of its key.
+//! Publishes one content in batches, under ids that are made of its key.
 
-use super::{Outcomes, Read, revisions};
+use super::FileContent;
 use crate::domain::Slug;
 use crate::grpc::json;
-use crate::grpc::pb::{PublishRequest, Update};
-use lodewatch_client::{Publisher, Servers};
+use crate::grpc::pb::update::Update as Kind;
+use crate::grpc::pb::{
+    ListThreatsRequest, Outcome, PublishRequest, PublishResponse, Threat, Update,
+};
+use lodewatch_client::{Connection, Publisher, Servers, list_all_threats};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
 use tonic::Status;
 use tonic_types::StatusExt;
 use uuid::{Builder, Uuid};
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Updates in one batch.
-pub const BATCH: usize = 100;
+pub const BATCH_UPDATES: usize = 100;
 
-/// Why a content was not published, or not all of it.
+/// A call failed, so that a content was not published, or only in part.
 #[derive(Debug)]
-pub(super) struct Refusal {
-    /// What the server said.
+pub(super) struct SendError {
     pub(super) status: Box<Status>,
-    /// Which updates of the content it is about; empty where it is about none.
-    pub(super) of: String,
+    /// Which updates were sent, such as `lines 1 to 100 (updates[0] is line 1)`; empty for a call
+    /// without updates.
+    pub(super) updates: String,
 }
 
-/// Publishes batch by batch. Whoever does that again under the same key gets the same answers, for as long as the server keeps
-/// them: the last 65,536 batches.
+/// Publishes batch by batch. The same content under the same key gets the same answers again, as
+/// long as the server keeps them: for the last 65,536 batches.
 pub(super) async fn send(
     servers: &Servers,
     publisher: &mut Publisher,
     feed: &Slug,
     key: Uuid,
-    read: &mut Read,
-) -> Result<Outcomes, Refusal> {
-    if read.numbers_revisions {
-        let refusal = |status| Refusal { status: Box::new(status), of: String::new() };
+    content: &mut FileContent,
+) -> Result<Outcomes, SendError> {
+    if content.needs_revisions {
+        let error = |status| SendError { status: Box::new(status), updates: String::new() };
         let connected = servers.connect().await;
-        let channel = connected.map_err(|error| refusal(Status::unavailable(error.to_string())))?;
-        revisions::number(channel, &mut read.updates).await.map_err(refusal)?;
+        let channel = connected.map_err(|why| error(Status::unavailable(why.to_string())))?;
+        number_revisions(channel, &mut content.updates).await.map_err(error)?;
     }
     let mut outcomes = Outcomes::default();
-    for (at, batch) in read.updates.chunks(BATCH).enumerate() {
+    for (at, batch) in content.updates.chunks(BATCH_UPDATES).enumerate() {
         let mut request = PublishRequest {
             request_id: String::new(),
             feed: feed.to_string(),
@@ -47,16 +52,17 @@ pub(super) async fn send(
         };
         request.request_id = request_id(key, at, &request).to_string();
         let response = publisher.publish(request).await.map_err(|status| {
-            let (unit, (first, last)) = (read.unit, numbers(batch));
-            let of = format!("{unit}s {first} to {last} (updates[0] is {unit} {first}): ");
-            Refusal { status: Box::new(status), of }
+            let (unit, (first, last)) = (content.unit, numbers(batch));
+            let updates = format!("{unit}s {first} to {last} (updates[0] is {unit} {first})");
+            SendError { status: Box::new(status), updates }
         })?;
         outcomes.add(&response);
     }
     Ok(outcomes)
 }
 
-/// The same for the same, and no other: what a batch says is part of it, because revisions depend on the record.
+/// The same id for the same batch only. The updates are part of it, because their revisions depend
+/// on the record.
 fn request_id(key: Uuid, at: usize, request: &PublishRequest) -> Uuid {
     let text = format!("{key} {at} {}", json::to_json(request));
     Builder::from_custom_bytes(xxh3_128(text.as_bytes()).to_be_bytes()).into_uuid()
@@ -68,21 +74,89 @@ pub fn numbers(batch: &[(usize, Update)]) -> (usize, usize) {
     (number(batch.first()), number(batch.last()))
 }
 
-impl Refusal {
-    /// In words, every bad field among them.
-    pub(super) fn why(&self) -> String {
-        if lodewatch_client::retry_delay(&self.status).is_some() {
-            return format!("the server takes nothing: {}", self.status.message());
+impl SendError {
+    /// What failed and why, with every invalid field.
+    pub(super) fn explain(&self) -> String {
+        let Self { status, updates } = self;
+        if lodewatch_client::retry_delay(status).is_some() {
+            return format!("the server is unavailable: {}", status.message());
         }
-        let fields = self.status.get_details_bad_request();
+        let fields = status.get_details_bad_request();
         let fields = fields.map(|bad| bad.field_violations).unwrap_or_default();
-        let said: Vec<String> = if fields.is_empty() {
-            vec![self.status.message().to_owned()]
-        } else {
-            fields.iter().map(|bad| format!("{}: {}", bad.field, bad.description)).collect()
-        };
-        format!("the server refuses {}{}", self.of, said.join("; "))
+        let mut why: Vec<String> =
+            fields.iter().map(|bad| format!("{}: {}", bad.field, bad.description)).collect();
+        if why.is_empty() {
+            why.push(status.message().to_owned());
+        }
+        let what = if updates.is_empty() { "the call" } else { updates };
+        format!("the server rejected {what}: {}", why.join("; "))
     }
+}
+
+/// How many updates had which outcome, and how many alerts they caused. Persisted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outcomes {
+    /// Changed the record.
+    pub applied: usize,
+    /// Were in the record already.
+    pub unchanged: usize,
+    /// Were older than the record.
+    pub superseded: usize,
+    pub alerts: usize,
+}
+
+impl Outcomes {
+    /// Adds the outcomes of a batch.
+    pub fn add(&mut self, response: &PublishResponse) {
+        for result in &response.results {
+            match result.outcome() {
+                Outcome::Applied => self.applied += 1,
+                Outcome::Superseded => self.superseded += 1,
+                Outcome::Unchanged | Outcome::Unspecified => self.unchanged += 1,
+            }
+        }
+        self.alerts += response.alert_sequences.len();
+    }
+}
+
+impl fmt::Display for Outcomes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { applied, unchanged, superseded, alerts } = self;
+        write!(
+            f,
+            "{applied} applied, {unchanged} unchanged, {superseded} superseded; {alerts} alerts"
+        )
+    }
+}
+
+/// Numbers the revisions of threats: a changed threat gets the revision after the one in the
+/// record, an unchanged one the revision that is there. So a list may be published again and again,
+/// and only its changes are applied.
+///
+/// # Errors
+///
+/// The status of a request for the record.
+pub async fn number_revisions(
+    channel: Connection,
+    updates: &mut [(usize, Update)],
+) -> Result<(), Status> {
+    let request = ListThreatsRequest { page_size: 1000, ..ListThreatsRequest::default() };
+    let records = list_all_threats(channel, request).await?;
+    let recorded: BTreeMap<String, Threat> = records
+        .into_iter()
+        .filter_map(|record| record.threat)
+        .map(|threat| (threat.id.clone(), threat))
+        .collect();
+    for (_, update) in updates {
+        let Some(Kind::Threat(threat)) = &mut update.update else { continue };
+        let Some(known) = recorded.get(&threat.id) else { continue };
+        threat.revision = known.revision;
+        if threat != known {
+            threat.revision = known.revision.saturating_add(1);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -92,13 +166,15 @@ mod tests {
     use tonic_types::ErrorDetails;
 
     #[test]
-    fn what_passes_is_told_apart_from_what_is_refused() {
-        let why = |status| Refusal { status: Box::new(status), of: "lines 1 to 2: ".into() }.why();
-        assert_eq!(why(Status::unavailable("gone")), "the server takes nothing: gone");
-        assert_eq!(why(Status::permission_denied("no")), "the server refuses lines 1 to 2: no");
+    fn an_unavailable_server_and_a_rejected_batch_are_told_apart() {
+        let why = |status| {
+            SendError { status: Box::new(status), updates: "lines 1 to 2".into() }.explain()
+        };
+        assert_eq!(why(Status::unavailable("gone")), "the server is unavailable: gone");
+        assert_eq!(why(Status::permission_denied("no")), "the server rejected lines 1 to 2: no");
         let details = ErrorDetails::with_bad_request_violation("feed", "is none");
         let bad = Status::with_error_details(Code::InvalidArgument, "1 field", details);
-        assert_eq!(why(bad), "the server refuses lines 1 to 2: feed: is none");
+        assert_eq!(why(bad), "the server rejected lines 1 to 2: feed: is none");
     }
 
     #[test]
@@ -107,7 +183,7 @@ mod tests {
         let batch = |feed: &str| PublishRequest { feed: feed.to_owned(), ..Default::default() };
         let id = request_id(one, 0, &batch("a"));
         assert_eq!(id, request_id(one, 0, &batch("a")));
-        assert_eq!(id.get_version_num(), 8, "made by whoever uses it: RFC 9562");
+        assert_eq!(id.get_version_num(), 8, "a version for uses of one's own: RFC 9562");
         for differs in [
             request_id(other, 0, &batch("a")),
             request_id(one, 1, &batch("a")),

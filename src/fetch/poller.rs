@@ -1,6 +1,6 @@
-//! What has changed since it was asked for last.
+//! Fetches an address if it has changed since the last request.
 
-use super::{AGENT, Bounds, connector, retry_after, with_causes};
+use super::{AGENT, AnswerLimits, connector, retry_after, with_causes};
 use bytes::Bytes;
 use http::header::{
     AUTHORIZATION, ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION,
@@ -22,10 +22,10 @@ use tower_http::follow_redirect::policy::{
 };
 use tower_service::Service;
 
-/// How often one request is sent elsewhere.
+/// Redirects that one request follows.
 const REDIRECTS_MAX: usize = 5;
 
-/// What a server calls the version that it has answered with. Kept by whoever asks again. Persisted.
+/// How a server names the version of its answer, for the next request. Persisted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Validators {
     /// `etag`.
@@ -43,76 +43,76 @@ impl Validators {
     }
 }
 
-/// Why nothing was fetched.
+/// An address could not be fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// In words.
+pub struct FetchError {
     pub why: String,
-    /// How long somebody asks to wait before the next try.
+    /// The delay that the server asks for before the next attempt.
     pub retry_after: Duration,
 }
 
-/// Asks what has changed, again and again; redirects are followed. Cheap to clone.
+/// Fetches an address again and again, and follows redirects. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Poller(FollowRedirect<Client<HttpsConnector<HttpConnector>, Empty<Bytes>>, Redirects>);
 
-/// An authorization goes to nobody else.
-type Redirects = And<FilterCredentials, Onward>;
+/// An authorization is not sent to another host.
+type Redirects = And<FilterCredentials, RedirectLimits>;
 
 impl Poller {
-    /// Trusts the system's authorities.
+    /// Trusts the certificate authorities of the system.
     ///
     /// # Errors
     ///
-    /// Where they cannot be read.
+    /// Where the authorities cannot be read.
     pub fn new() -> Result<Self, std::io::Error> {
-        let onward = Onward { left: REDIRECTS_MAX };
-        let redirects = FilterCredentials::new().and::<_, Empty<Bytes>, ()>(onward);
-        // Between two polls nobody keeps a connection open.
+        let limits = RedirectLimits { left: REDIRECTS_MAX };
+        let redirects = FilterCredentials::new().and::<_, Empty<Bytes>, ()>(limits);
+        // No connection stays open between two requests.
         let client =
             Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector()?);
         Ok(Self(FollowRedirect::with_policy(client, redirects)))
     }
 
-    /// What is there, whole, with what it is called; `None` where that is still what `known` names. An `authorization` is
-    /// shown to this address alone, wherever it redirects to.
+    /// Fetches the whole answer with its version; `None` where the version is still `known`. The
+    /// `authorization` is sent to this host only, wherever it redirects to.
     ///
     /// # Errors
     ///
-    /// Where it cannot be reached, answers with something else than success, with too much, too little, or too late.
+    /// The address cannot be reached, or answers with an error, too much, too little or too late.
     pub async fn get(
         &self,
         from: &Uri,
         known: &Validators,
         authorization: Option<HeaderValue>,
-        bounds: Bounds,
-    ) -> Result<Option<(Bytes, Validators)>, Failure> {
-        let failure = |why| Failure { why, retry_after: Duration::ZERO };
+        limits: AnswerLimits,
+    ) -> Result<Option<(Bytes, Validators)>, FetchError> {
+        let failure = |why| FetchError { why, retry_after: Duration::ZERO };
         let fetch = async {
-            let answer = self.0.clone().call(question(from, known, authorization)).await;
+            let answer = self.0.clone().call(conditional_request(from, known, authorization)).await;
             let answer = answer.map_err(|error| failure(with_causes(&error)))?;
             if answer.status() == StatusCode::NOT_MODIFIED {
                 return Ok(None);
             }
             if !answer.status().is_success() {
                 let retry_after = retry_after(answer.headers());
-                return Err(Failure { why: refusal(&answer), retry_after });
+                return Err(FetchError { why: explain(&answer), retry_after });
             }
             let validators = Validators::of(answer.headers());
-            let body = Limited::new(answer.into_body(), bounds.bytes).collect().await;
+            let body = Limited::new(answer.into_body(), limits.bytes_max).collect().await;
             let body = body.map_err(|error| {
                 let is_too_much = error.is::<LengthLimitError>();
-                let too_much = || format!("more than {} bytes, which are the most", bounds.bytes);
+                let too_much =
+                    || format!("more than {} bytes, which is the limit", limits.bytes_max);
                 failure(if is_too_much { too_much() } else { with_causes(&*error) })
             });
             Ok(Some((body?.to_bytes(), validators)))
         };
-        let late = || failure(format!("no whole answer in {} s", bounds.time.as_secs()));
-        timeout(bounds.time, fetch).await.unwrap_or_else(|_| Err(late()))
+        let late = || failure(format!("no complete answer within {} s", limits.timeout.as_secs()));
+        timeout(limits.timeout, fetch).await.unwrap_or_else(|_| Err(late()))
     }
 }
 
-fn question(
+fn conditional_request(
     from: &Uri,
     known: &Validators,
     authorization: Option<HeaderValue>,
@@ -131,34 +131,35 @@ fn question(
     request
 }
 
-/// `503 Service Unavailable`, and of a redirect that was not followed also where to, without what may be a secret.
-fn refusal<B>(answer: &Response<B>) -> String {
+/// `503 Service Unavailable`; of a redirect that was not followed also the target, without its
+/// query, which may hold a secret.
+fn explain<B>(answer: &Response<B>) -> String {
     let location =
         answer.headers().get(LOCATION).and_then(|to| to.to_str().ok()?.split('?').next());
     match location.filter(|_| answer.status().is_redirection()) {
-        Some(to) => format!("{}, to {to}, where it is not followed", answer.status()),
+        Some(to) => format!("{}, a redirect to {to} that is not followed", answer.status()),
         None => answer.status().to_string(),
     }
 }
 
-/// Follows a few redirects, and none that leads from an encrypted address to one in the clear.
+/// Follows a few redirects, and none from `https` to `http`.
 #[derive(Debug, Clone)]
-struct Onward {
+struct RedirectLimits {
     left: usize,
 }
 
-impl<B, E> Policy<B, E> for Onward {
+impl<B, E> Policy<B, E> for RedirectLimits {
     fn redirect(&mut self, attempt: &Attempt<'_>) -> Result<Action, E> {
         let follows = self.may_follow(attempt.previous(), attempt.location());
         Ok(if follows { Action::Follow } else { Action::Stop })
     }
 }
 
-impl Onward {
+impl RedirectLimits {
     fn may_follow(&mut self, from: &Uri, to: &Uri) -> bool {
         let is_encrypted = |uri: &Uri| uri.scheme() == Some(&Scheme::HTTPS);
-        let lays_open = is_encrypted(from) && !is_encrypted(to);
-        let left = self.left.checked_sub(1).filter(|_| !lays_open);
+        let is_downgrade = is_encrypted(from) && !is_encrypted(to);
+        let left = self.left.checked_sub(1).filter(|_| !is_downgrade);
         self.left = left.unwrap_or(self.left);
         left.is_some()
     }
@@ -166,14 +167,15 @@ impl Onward {
 
 #[cfg(test)]
 mod tests {
-    use super::super::authorization;
+    use super::super::parse_authorization;
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    const BOUNDS: Bounds = Bounds { bytes: 10, time: Duration::from_mins(1) };
+    const LIMITS: AnswerLimits = AnswerLimits { bytes_max: 10, timeout: Duration::from_mins(1) };
 
-    /// A server that answers each connection with the next of these, and then nobody; gives where it is, and what it was asked.
+    /// A server that answers each connection with the next of these; returns its address and the
+    /// requests.
     async fn server(answers: &'static [&str]) -> (Uri, tokio::task::JoinHandle<Vec<String>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = format!("http://{}/a/b", listener.local_addr().unwrap()).parse().unwrap();
@@ -181,11 +183,11 @@ mod tests {
             let mut asked = Vec::new();
             for answer in answers {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                let mut question = Vec::new();
-                while !question.ends_with(b"\r\n\r\n") {
-                    question.push(stream.read_u8().await.unwrap());
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    request.push(stream.read_u8().await.unwrap());
                 }
-                asked.push(String::from_utf8(question).unwrap().to_lowercase());
+                asked.push(String::from_utf8(request).unwrap().to_lowercase());
                 let _ = stream.write_all(answer.replace('\n', "\r\n").as_bytes()).await;
             }
             asked
@@ -193,13 +195,16 @@ mod tests {
         (at, tokio::spawn(asked))
     }
 
-    async fn get(from: &Uri, known: &Validators) -> Result<Option<(Bytes, Validators)>, Failure> {
-        let secret = authorization("Bearer secret\n");
-        Poller::new().unwrap().get(from, known, secret, BOUNDS).await
+    async fn get(
+        from: &Uri,
+        known: &Validators,
+    ) -> Result<Option<(Bytes, Validators)>, FetchError> {
+        let secret = parse_authorization("Bearer secret\n");
+        Poller::new().unwrap().get(from, known, secret, LIMITS).await
     }
 
     #[tokio::test]
-    async fn what_has_not_changed_is_not_sent_again() {
+    async fn an_unchanged_answer_is_not_sent_again() {
         let answers = &[
             "HTTP/1.1 200 OK\netag: W/\"1\"\nlast-modified: Sat, 28 Nov 2026 07:00:00 GMT\ncontent-length: 3\n\nabc",
             "HTTP/1.1 304 Not Modified\n\n",
@@ -209,16 +214,16 @@ mod tests {
         assert_eq!(bytes, "abc");
         assert_eq!(get(&at, &validators).await, Ok(None));
         let asked = asked.await.unwrap();
-        let is_conditional = asked.iter().map(|question| {
-            question.contains("if-none-match: w/\"1\"\r\n")
-                && question.contains("if-modified-since: sat, 28 nov 2026 07:00:00 gmt\r\n")
+        let is_conditional = asked.iter().map(|request| {
+            request.contains("if-none-match: w/\"1\"\r\n")
+                && request.contains("if-modified-since: sat, 28 nov 2026 07:00:00 gmt\r\n")
         });
         assert_eq!(is_conditional.collect::<Vec<_>>(), [false, true]);
         assert!(asked[0].contains("user-agent: lodewatch/"), "{asked:?}");
     }
 
     #[tokio::test]
-    async fn redirects_are_followed_with_the_question_and_not_for_ever() {
+    async fn redirects_are_followed_with_all_headers_and_up_to_a_limit() {
         const ON: &str = "HTTP/1.1 302 Found\nlocation: ../c\ncontent-length: 0\n\n";
         let known = Validators { etag: Some("\"1\"".to_owned()), last_modified: None };
         let (at, asked) = server(&[ON, "HTTP/1.1 200 OK\ncontent-length: 1\n\nx"]).await;
@@ -229,12 +234,12 @@ mod tests {
         assert!(asked[1].contains("authorization: bearer secret"), "{asked:?}");
         let (at, asked) = server(&[ON; 1 + REDIRECTS_MAX]).await;
         let failure = get(&at, &known).await.unwrap_err();
-        assert_eq!(failure.why, "302 Found, to ../c, where it is not followed");
+        assert_eq!(failure.why, "302 Found, a redirect to ../c that is not followed");
         assert_eq!(asked.await.unwrap().len(), 1 + REDIRECTS_MAX);
     }
 
     #[tokio::test]
-    async fn an_authorization_is_shown_to_nobody_else() {
+    async fn an_authorization_is_sent_to_no_other_host() {
         let (elsewhere, asked_elsewhere) =
             server(&["HTTP/1.1 200 OK\ncontent-length: 1\n\nx"]).await;
         let on = format!("HTTP/1.1 307 On\nlocation: {elsewhere}\ncontent-length: 0\n\n");
@@ -245,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_too_much_too_little_too_late_or_no_success_is_a_failure() {
+    async fn an_answer_that_is_too_large_truncated_late_or_an_error_is_not_accepted() {
         for (answer, why, seconds) in [
             ("HTTP/1.1 200 OK\ncontent-length: 11\n\n0123456789a", "more than 10 bytes", 0),
             ("HTTP/1.1 200 OK\ncontent-length: 9\n\n0123", "body", 0),
@@ -261,15 +266,15 @@ mod tests {
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = format!("http://{}", silent.local_addr().unwrap()).parse().unwrap();
         let failure = get(&at, &Validators::default()).await.unwrap_err();
-        assert_eq!(failure.why, "no whole answer in 60 s");
+        assert_eq!(failure.why, "no complete answer within 60 s");
     }
 
     #[test]
-    fn an_encrypted_address_leads_to_none_in_the_clear() {
-        let mut onward = Onward { left: 9 };
+    fn no_redirect_leads_from_https_to_http() {
+        let mut limits = RedirectLimits { left: 9 };
         let mut follows = |from: &str, to: &str| {
             let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
-            onward.may_follow(&from, &to)
+            limits.may_follow(&from, &to)
         };
         assert!(follows("http://a", "http://b") && follows("http://a", "https://b"));
         assert!(follows("https://a", "https://b") && !follows("https://a", "http://a"));

@@ -10,13 +10,29 @@
 //!
 //! Modules in reading order. Architecture invariant: each uses only those before it.
 //!
-//! - [`codec`](codec): messages ↔ domain values; cursors, JSON, encoded alerts
+//! - [`pb`]: generated messages and services
+//! - `codec`: messages ↔ domain values; cursors, JSON, encoded alerts
 //! - `status`: errors as gRPC statuses
 //! - `admission`: limits on connections, streams, batches and rates
 //! - `transport`: credentials, deadlines and counts of every call
 //! - `backend`: the handle to journal, state and archive
 //! - `streams`: `Subscribe`, `PublishStream`, `WatchMarkets`, `Backtest`
 //! - `services`: one file per service, and the routes to them
+
+/// The generated messages, of `lodewatch_proto`, and the generated services.
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::pedantic,
+    clippy::allow_attributes_without_reason,
+    clippy::as_conversions,
+    clippy::wildcard_enum_match_arm,
+    clippy::disallowed_types,
+    clippy::indexing_slicing,
+    reason = "generated code"
+)]
+pub mod pb;
 
 mod codec;
 mod status;
@@ -37,25 +53,3 @@ pub use codec::frames::{decode, encoding};
 pub use codec::{json, parse, render};
 pub use services::routes;
 pub use transport::{GatedServices, handle_call, methods};
-
-/// The generated messages and services of `proto/lodewatch/v1`.
-#[allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::all,
-    clippy::pedantic,
-    clippy::allow_attributes_without_reason,
-    clippy::as_conversions,
-    clippy::wildcard_enum_match_arm,
-    clippy::disallowed_types,
-    clippy::indexing_slicing,
-    reason = "generated code"
-)]
-pub mod pb {
-    pub use lodewatch_proto::v1::*;
-
-    tonic::include_proto!("lodewatch.v1");
-
-    /// The descriptors of the messages and services, with everything they import.
-    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/lodewatch.v1.bin"));
-}

@@ -1,15 +1,17 @@
-//! Alertmanager's API, version 2: what is open fires, and is repeated while it does, since Alertmanager takes for resolved what it
-//! has not heard of for its `resolve_timeout`.
+//! Alertmanager's API, version 2: an active alert fires, and is repeated while it is active,
+//! because Alertmanager resolves an alert that is not repeated within its `resolve_timeout`.
 //!
-//! Several Alertmanagers of one cluster are all told everything, as Prometheus does it: they share silences and what was sent, not
-//! alerts. It counts as handed over once one of them has taken it; the others hear of it with the next repeat.
+//! All Alertmanagers of a cluster get every alert, as from Prometheus: they share silences and
+//! notifications, not alerts. An alert counts as delivered once one of them accepts it; the others
+//! get it with the next repeat.
 //!
-//! An episode that opened and closed while no Alertmanager could be reached is sent, and mostly pages nobody: Alertmanager sends
-//! only what still fires when its `group_wait` is over. `lodewatch alerts` has it all.
+//! An episode that opened and closed while no Alertmanager was available is sent, and mostly
+//! notifies nobody: Alertmanager only sends what still fires after its `group_wait`. `lodewatch
+//! alerts` lists every episode.
 
 use super::Error;
-use super::firing::{Fire, Firing};
-use super::receiver::{Failure, Receiver, wait};
+use super::firing::{FiringAlert, FiringAlerts};
+use super::receiver::{PostError, Receiver, wait};
 use crate::clock::Clock;
 use crate::grpc::pb::subscribe_response::Message;
 use crate::grpc::pb::{Alert, AlertFilter, OnGap, Start, SubscribeRequest, SubscribeResponse};
@@ -23,134 +25,133 @@ use std::pin::pin;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// Below the URL of an Alertmanager.
+/// The path below the URL of an Alertmanager.
 const PATH: &str = "/api/v2/alerts";
-/// Alerts in one request.
-const ALERTS_MAX: usize = 64;
+const REQUEST_ALERTS_MAX: usize = 64;
 
-/// What to hand on, and where to.
+/// The alerts to forward, and where to.
 #[derive(Debug)]
 pub struct Alertmanager {
-    /// At least one; all of them are told.
+    /// At least one; all of them get every alert.
     pub receivers: Vec<Receiver>,
-    /// How far we are.
     pub state_file: StateFile,
-    /// Which alerts: by what does not change while an episode is open, so that its end is heard.
+    /// Only fields that stay the same during an episode, so that the end of every episode arrives.
     pub filter: AlertFilter,
-    /// How often what fires is told again: shorter than Alertmanager's `resolve_timeout`.
+    /// How often firing alerts are sent again: shorter than Alertmanager's `resolve_timeout`.
     pub repeat: Duration,
-    /// Where an alert's link leads to, `{sequence}` standing for the alert's; `None` gives it none.
+    /// The link of an alert, in which `{sequence}` stands for its sequence; `None` for no link.
     pub link: Option<String>,
 }
 
-/// How far it is. Persisted.
+/// How far forwarding got. Persisted.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Held {
-    /// Everything up to here was handed on.
+struct ForwardState {
+    /// Every alert up to here was delivered.
     cursor: String,
-    /// What fires after it.
-    firing: Firing,
-    /// A snapshot that is not complete yet.
+    firing: FiringAlerts,
+    /// The alerts of a snapshot that is not complete yet.
     #[serde(skip)]
-    open: Vec<Alert>,
+    snapshot: Vec<Alert>,
 }
 
-/// Hands alerts on until something ends it.
+/// Forwards alerts until an error ends it.
 ///
 /// # Errors
 ///
-/// Where the server or all receivers refuse for good, or the state cannot be saved.
-pub async fn run(servers: Servers, clock: &Clock, mut to: Alertmanager) -> Result<(), Error> {
-    let mut held: Held = to.state_file.load()?;
-    // Where the state cannot be saved, nothing is sent.
-    to.state_file.save(&held)?;
-    let start = if held.cursor.is_empty() { Start::Snapshot } else { Start::Cursor };
+/// Where the server rejects the subscription, all receivers reject an alert, or the state cannot be
+/// saved.
+pub async fn run(servers: Servers, clock: &Clock, mut sink: Alertmanager) -> Result<(), Error> {
+    let mut state: ForwardState = sink.state_file.load()?;
+    // Fails here, before anything is sent, where the state file cannot be written.
+    sink.state_file.save(&state)?;
+    let start = if state.cursor.is_empty() { Start::Snapshot } else { Start::Cursor };
     let request = SubscribeRequest {
-        filter: Some(std::mem::take(&mut to.filter)),
+        filter: Some(std::mem::take(&mut sink.filter)),
         start: start.into(),
-        cursor: held.cursor.clone(),
-        // What fires now is told in any case; what came and went is in no snapshot, and said to be missing.
+        cursor: state.cursor.clone(),
+        // A snapshot has every active alert. Alerts that cleared before it are missing, which is
+        // logged.
         on_gap: OnGap::Reset.into(),
         ..SubscribeRequest::default()
     };
     let mut subscription = Subscription::new(servers, request);
-    let mut repeat = interval(to.repeat);
+    let mut repeat = interval(sink.repeat);
     repeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let next = {
-            // One future over all repeats, so that it sees how long the server has been silent.
+            // One future for all repeats, so that it notices a silent server.
             let mut next = pin!(subscription.next());
             loop {
                 tokio::select! {
                     next = &mut next => break next,
                     _ = repeat.tick() => {
-                        let all = held.firing.all(clock.now());
-                        to.tell(&all).await?;
+                        let all = state.firing.all(clock.now());
+                        sink.send(&all).await?;
                     }
                 }
             }
         };
         match next.map_err(|status| Error::Subscription(Box::new(status)))? {
-            StreamEvent::Message(response) => to.take(&mut held, clock, *response).await?,
+            StreamEvent::Message(response) => sink.handle(&mut state, clock, *response).await?,
             StreamEvent::Disconnected(status) => {
-                tracing::warn!(%status, "the server is lost; trying again")
+                tracing::warn!(%status, "disconnected from the server, reconnecting")
             }
         }
     }
 }
 
 impl Alertmanager {
-    async fn take(
+    async fn handle(
         &mut self,
-        held: &mut Held,
+        state: &mut ForwardState,
         clock: &Clock,
         response: SubscribeResponse,
     ) -> Result<(), Error> {
         let now = clock.now();
-        let told = match response.message {
+        let changed = match response.message {
             Some(Message::Opened(_)) => {
-                held.open.clear();
+                state.snapshot.clear();
                 Vec::new()
             }
             Some(Message::Reset(_)) => {
                 tracing::warn!(
-                    "the server no longer has all since the last run; notices may be missing"
+                    "the server pruned alerts since the last run, notices may be missing"
                 );
                 Vec::new()
             }
             Some(Message::Alerts(alerts)) if alerts.snapshot => {
-                held.open.extend(alerts.alerts);
+                state.snapshot.extend(alerts.alerts);
                 Vec::new()
             }
             Some(Message::Alerts(alerts)) => {
                 let alerts = alerts.alerts.iter();
-                alerts.flat_map(|alert| held.firing.take(alert, now)).collect()
+                alerts.flat_map(|alert| state.firing.apply(alert, now)).collect()
             }
             Some(Message::SnapshotEnd(_)) => {
-                held.firing.replace(&std::mem::take(&mut held.open), now)
+                state.firing.replace(&std::mem::take(&mut state.snapshot), now)
             }
             Some(Message::FellBehind(behind)) => {
-                tracing::warn!(entries = behind.entries, "behind; reading history");
+                tracing::warn!(entries = behind.entries, "lagging, reading history");
                 Vec::new()
             }
             Some(Message::CaughtUp(_) | Message::Heartbeat(_) | Message::GoAway(_)) | None => {
                 Vec::new()
             }
         };
-        self.tell(&told).await?;
-        // Empty while a snapshot is on its way.
-        if !response.cursor.is_empty() && response.cursor != held.cursor {
-            held.cursor = response.cursor;
-            self.state_file.save(&*held)?;
+        self.send(&changed).await?;
+        // Empty before the end of a snapshot.
+        if !response.cursor.is_empty() && response.cursor != state.cursor {
+            state.cursor = response.cursor;
+            self.state_file.save(&*state)?;
         }
         Ok(())
     }
 
-    /// Tries until one of them has taken it.
-    async fn tell(&mut self, fires: &[Fire]) -> Result<(), Error> {
-        for part in fires.chunks(ALERTS_MAX) {
-            let alerts = part.iter().map(|fire| fire.render(self.link.as_deref()));
+    /// Retries until one receiver accepts each request.
+    async fn send(&mut self, firing: &[FiringAlert]) -> Result<(), Error> {
+        for part in firing.chunks(REQUEST_ALERTS_MAX) {
+            let alerts = part.iter().map(|alert| alert.render(self.link.as_deref()));
             let alerts = alerts.collect::<Vec<_>>();
             let body = serde_json::to_vec(&alerts).expect("alerts have a JSON form");
             self.post(&Bytes::from(body), part.len()).await?;
@@ -171,20 +172,21 @@ impl Alertmanager {
                 return Ok(());
             }
             let failures = results.into_iter().filter_map(Result::err);
-            let (mut least, mut refusals) = (None, Vec::new());
+            let (mut at_least, mut rejections) = (None, Vec::new());
             for failure in failures {
                 match failure {
-                    Failure::Passing(wait) => {
-                        least = Some(least.map_or(wait, |least: Duration| least.min(wait)));
+                    PostError::Unavailable(wait) => {
+                        at_least =
+                            Some(at_least.map_or(wait, |shortest: Duration| shortest.min(wait)));
                     }
-                    Failure::Refused(why) => refusals.push(why),
+                    PostError::Rejected(why) => rejections.push(why),
                 }
             }
-            let Some(least) = least else {
-                let (what, why) = (format!("a request of {alerts} alerts"), refusals.join("; "));
-                return Err(Error::Refused { what, why, instead: String::new() });
+            let Some(at_least) = at_least else {
+                let (what, why) = (format!("a request of {alerts} alerts"), rejections.join("; "));
+                return Err(Error::Rejected { what, why, advice: String::new() });
             };
-            wait(&mut backoff, least).await;
+            wait(&mut backoff, at_least).await;
         }
     }
 }

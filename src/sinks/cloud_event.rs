@@ -1,21 +1,23 @@
-//! An alert as an event of `CloudEvents` 1.0, in its structured JSON form. Handed out, so nothing of it changes its meaning.
+//! An alert as an event of `CloudEvents` 1.0, in structured JSON. The form is public: no field
+//! changes its meaning.
 
 use super::fields::{event_time, name, stage};
 use crate::grpc::json::to_json;
 use crate::grpc::pb::Alert;
 use serde_json::json;
 
-/// The media type of the form.
+/// The media type of an event.
 pub(super) const CONTENT_TYPE: &str = "application/cloudevents+json";
 
-/// The id of an alert's event: no other alert of any journal has it, and the same alert always has the same, on any server. The
-/// cursor says of which journal and entry it is, the sequence which of the entry's alerts.
+/// The id of an alert's event: unique among all journals, and the same on every server. The cursor
+/// stands for the journal and the entry, the sequence for the alert of the entry.
 pub(super) fn id(alert: &Alert) -> String {
     format!("{}-{}", alert.cursor, alert.sequence)
 }
 
-/// The event. Its data is the alert in protobuf's JSON mapping, as the command line prints it.
-pub(super) fn of(alert: &Alert) -> String {
+/// Renders the event. Its data is the alert in protobuf's JSON mapping, as the command line prints
+/// it.
+pub(super) fn render(alert: &Alert) -> String {
     let event = json!({
         "specversion": "1.0",
         "id": id(alert),
@@ -25,12 +27,12 @@ pub(super) fn of(alert: &Alert) -> String {
         "time": event_time(alert).to_string(),
         "datacontenttype": "application/json",
     });
-    // Put in as it is, so that every digit of its numbers stays.
+    // The alert is inserted as text, so that every digit of its numbers is kept.
     let event = event.to_string();
     format!("{},\"data\":{}}}", event.trim_end_matches('}'), to_json(alert))
 }
 
-/// The market, and for whom: `gallium/refining/USA`.
+/// The market and the destination: `gallium/refining/USA`.
 fn subject(alert: &Alert) -> String {
     let parts = [alert.mineral.as_str(), &stage(alert), &alert.destination];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
@@ -43,20 +45,23 @@ mod tests {
     use serde_json::Value;
 
     #[test]
-    fn an_event_says_which_alert_of_which_market_it_is_and_holds_it_as_it_is_printed() {
+    fn an_event_names_its_alert_and_market_and_holds_the_alert_as_it_is_printed() {
         let alert = r#"{"sequence":"7","cursor":"AbC","kind":"ALERT_KIND_RAISED","mineral":"gallium","stage":"STAGE_REFINING",
             "destination":"USA","threshold":0.65,"eventTime":"2024-12-03T00:00:00.250Z","sentence":"a } in it"}"#;
         let alert: Alert = from_json(alert).unwrap();
-        let event: Value = serde_json::from_str(&of(&alert)).unwrap();
-        let said = |key: &str| event[key].as_str().unwrap().to_owned();
-        assert_eq!(said("id"), "AbC-7");
-        assert_eq!(said("type"), "lodewatch.v1.alert.raised");
-        assert_eq!(said("subject"), "gallium/refining/USA");
-        assert_eq!(said("time"), "2024-12-03T00:00:00.25Z");
+        let event: Value = serde_json::from_str(&render(&alert)).unwrap();
+        let field = |key: &str| event[key].as_str().unwrap().to_owned();
+        assert_eq!(field("id"), "AbC-7");
+        assert_eq!(field("type"), "lodewatch.v1.alert.raised");
+        assert_eq!(field("subject"), "gallium/refining/USA");
+        assert_eq!(field("time"), "2024-12-03T00:00:00.25Z");
         assert_eq!(
             event["data"].to_string(),
             serde_json::from_str::<Value>(&to_json(&alert)).unwrap().to_string()
         );
-        assert_eq!((said("specversion").as_str(), said("source").as_str()), ("1.0", "/lodewatch"));
+        assert_eq!(
+            (field("specversion").as_str(), field("source").as_str()),
+            ("1.0", "/lodewatch")
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! What all receivers are told of an alert in the same words.
+//! Fields of an alert that all sinks render in the same way.
 
 use crate::domain::Timestamp;
 use crate::grpc::pb::{Alert, Stage};
@@ -11,12 +11,12 @@ pub(super) fn stage(alert: &Alert) -> String {
     }
 }
 
-/// An enum's name without its prefix: `in_force`.
+/// The name of an enum value without its prefix: `in_force`.
 pub(super) fn name(name: &str, prefix: &str) -> String {
     name.trim_start_matches(prefix).to_lowercase()
 }
 
-/// When it happened.
+/// The instant of the alert, in whole milliseconds.
 pub(super) fn event_time(alert: &Alert) -> Timestamp {
     let instant = alert.event_time.unwrap_or_default();
     let millis = i64::from(instant.nanos) / 1_000_000;

@@ -1,9 +1,10 @@
-//! What Alertmanager should hold of us: every open episode, and notices for a while.
+//! The alerts that Alertmanager should hold: every open episode, and notices for an hour.
 //!
-//! Alertmanager knows an alert by its labels. An episode is one alert there for as long as it is open, whose labels say where it
-//! is and how grave. The level is a label, since Alertmanager routes and inhibits by labels alone: an episode that escalates is
-//! resolved at its former level and fires at the new one, in one request. What changes meanwhile, the sentence and the value, are
-//! annotations.
+//! Alertmanager knows an alert by its labels. An episode is one alert there while it is open; its
+//! labels are the market, the destination, the rule and the level. The level is a label because
+//! Alertmanager routes and inhibits by labels only: an episode that escalates is resolved at its
+//! former level and fires at the new one, in one request. What changes during an episode, the
+//! sentence and the value, are annotations.
 
 use super::fields::{event_time, name, stage};
 use crate::domain::Timestamp;
@@ -12,32 +13,32 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How long what stands alone fires, a notice above all: nothing ever clears it. In milliseconds: an hour.
+/// How long an alert without an episode fires, such as a notice: nothing ever clears it.
 const NOTICE_MS: u64 = 3_600_000;
-/// Countries of which the share is told; the rest are counted.
-const WHY_MAX: usize = 5;
+/// Countries whose share is named; the rest are counted.
+const WHY_COUNTRIES_MAX: usize = 5;
 
-/// All that fires. Persisted.
+/// All firing alerts, by key. Persisted.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Firing(BTreeMap<String, Fire>);
+pub(super) struct FiringAlerts(BTreeMap<String, FiringAlert>);
 
-/// One alert as Alertmanager sees it. Persisted.
+/// One alert as Alertmanager knows it. Persisted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Fire {
+pub(super) struct FiringAlert {
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
     sequence: u64,
     since: Timestamp,
-    /// `None` while it is not known.
+    /// `None` while the end is unknown.
     until: Option<Timestamp>,
 }
 
-/// The same in the words of Alertmanager's API.
+/// An alert in the form of Alertmanager's API.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Rendered<'a> {
+pub(super) struct ApiAlert<'a> {
     labels: &'a BTreeMap<String, String>,
     annotations: &'a BTreeMap<String, String>,
     starts_at: String,
@@ -47,67 +48,68 @@ pub(super) struct Rendered<'a> {
     generator_url: Option<String>,
 }
 
-impl Firing {
-    /// Takes news; gives what Alertmanager is to be told of it.
-    pub(super) fn take(&mut self, alert: &Alert, now: Timestamp) -> Vec<Fire> {
+impl FiringAlerts {
+    /// Applies an alert; returns what to send to Alertmanager.
+    pub(super) fn apply(&mut self, alert: &Alert, now: Timestamp) -> Vec<FiringAlert> {
         let key = key(alert);
-        // An instant that Alertmanager takes for the future would make it refuse, or resolve late.
+        // Alertmanager rejects an instant in the future, or resolves the alert late.
         let at = event_time(alert).min(now);
         let before = self.0.get(&key).cloned();
         if alert.kind() == AlertKind::Cleared {
-            let over = before.map(|before| Fire { annotations: annotations(alert), ..before });
+            let cleared =
+                before.map(|before| FiringAlert { annotations: annotations(alert), ..before });
             self.0.remove(&key);
-            return over.map(|over| over.resolved(at)).into_iter().collect();
+            return cleared.map(|cleared| cleared.resolved(at)).into_iter().collect();
         }
-        let mut fire = Fire {
+        let mut firing = FiringAlert {
             labels: labels(alert),
             annotations: annotations(alert),
             sequence: alert.sequence,
             since: at,
-            until: stands_alone(alert).then(|| now.plus_millis(NOTICE_MS)),
+            until: has_no_episode(alert).then(|| now.plus_millis(NOTICE_MS)),
         };
-        let mut told = Vec::new();
+        let mut changed = Vec::new();
         match before {
-            Some(before) if before.labels == fire.labels => fire.since = before.since,
-            Some(before) => told.push(before.resolved(at)),
+            Some(before) if before.labels == firing.labels => firing.since = before.since,
+            Some(before) => changed.push(before.resolved(at)),
             None => {}
         }
-        self.0.insert(key, fire.clone());
-        told.push(fire);
-        told
+        self.0.insert(key, firing.clone());
+        changed.push(firing);
+        changed
     }
 
-    /// Takes all that is open instead of what was held; gives what Alertmanager is to be told of it.
-    pub(super) fn replace(&mut self, open: &[Alert], now: Timestamp) -> Vec<Fire> {
+    /// Replaces all firing alerts by the active ones; returns what to send to Alertmanager.
+    pub(super) fn replace(&mut self, open: &[Alert], now: Timestamp) -> Vec<FiringAlert> {
         let keys: BTreeSet<String> = open.iter().map(key).collect();
-        let mut told = Vec::new();
-        self.0.retain(|key, fire| {
-            let stays = fire.until.is_some() || keys.contains(key);
+        let mut changed = Vec::new();
+        self.0.retain(|key, firing| {
+            let stays = firing.until.is_some() || keys.contains(key);
             if !stays {
-                told.push(fire.clone().resolved(now));
+                changed.push(firing.clone().resolved(now));
             }
             stays
         });
-        told.extend(open.iter().flat_map(|alert| self.take(alert, now)));
-        told
+        changed.extend(open.iter().flat_map(|alert| self.apply(alert, now)));
+        changed
     }
 
-    /// All that fires; what is over by now is forgotten.
-    pub(super) fn all(&mut self, now: Timestamp) -> Vec<Fire> {
-        self.0.retain(|_, fire| fire.until.is_none_or(|until| until > now));
+    /// All firing alerts; expired ones are removed.
+    pub(super) fn all(&mut self, now: Timestamp) -> Vec<FiringAlert> {
+        self.0.retain(|_, firing| firing.until.is_none_or(|until| until > now));
         self.0.values().cloned().collect()
     }
 }
 
-impl Fire {
+impl FiringAlert {
     fn resolved(self, at: Timestamp) -> Self {
         Self { until: Some(at.max(self.since)), ..self }
     }
 
-    /// As Alertmanager's API has it. `{sequence}` in the link stands for the alert's.
-    pub(super) fn render(&self, link: Option<&str>) -> Rendered<'_> {
+    /// Renders the alert for Alertmanager's API. `{sequence}` in the link stands for its sequence.
+    pub(super) fn render(&self, link: Option<&str>) -> ApiAlert<'_> {
         let sequence = self.sequence.to_string();
-        Rendered {
+        ApiAlert {
             labels: &self.labels,
             annotations: &self.annotations,
             starts_at: self.since.to_string(),
@@ -117,12 +119,13 @@ impl Fire {
     }
 }
 
-/// Whether it belongs to no episode.
-fn stands_alone(alert: &Alert) -> bool {
+/// Whether an alert belongs to no episode.
+fn has_no_episode(alert: &Alert) -> bool {
     alert.level() == Level::Unspecified
 }
 
-/// What fires once at a time: a rule on a market for a destination; a notice of a threat. Drills are a world of their own.
+/// The key of an alert of which only one fires at a time: a rule, a market and a destination; or a
+/// notice of a threat. Exercises are separate.
 fn key(alert: &Alert) -> String {
     let mut parts = vec![
         alert.rule.clone(),
@@ -131,14 +134,14 @@ fn key(alert: &Alert) -> String {
         alert.destination.clone(),
         alert.exercise.to_string(),
     ];
-    if stands_alone(alert) && alert.kind() != AlertKind::Cleared {
+    if has_no_episode(alert) && alert.kind() != AlertKind::Cleared {
         parts.push(kind(alert));
         parts.extend(threat(alert));
     }
     parts.join("/")
 }
 
-/// Where it is and how grave; nothing that changes while it stays so.
+/// The rule, the market, the destination and the level: nothing that changes while an alert fires.
 fn labels(alert: &Alert) -> BTreeMap<String, String> {
     let severity = match alert.level() {
         Level::Unspecified => "info".to_owned(),
@@ -156,14 +159,14 @@ fn labels(alert: &Alert) -> BTreeMap<String, String> {
     if alert.exercise {
         labels.push(("exercise", "true".to_owned()));
     }
-    if stands_alone(alert) {
+    if has_no_episode(alert) {
         labels.push(("kind", kind(alert)));
         labels.extend(threat(alert).map(|threat| ("threat", threat)));
     }
     collect(labels)
 }
 
-/// What a person reads.
+/// The texts for people.
 fn annotations(alert: &Alert) -> BTreeMap<String, String> {
     collect(vec![
         ("summary", alert.sentence.clone()),
@@ -175,17 +178,17 @@ fn annotations(alert: &Alert) -> BTreeMap<String, String> {
     ])
 }
 
-/// Alertmanager has no empty labels.
+/// Without empty values, which Alertmanager does not accept.
 fn collect(pairs: Vec<(&str, String)>) -> BTreeMap<String, String> {
-    let said = pairs.into_iter().filter(|(_, value)| !value.is_empty());
-    said.map(|(name, value)| (name.to_owned(), value)).collect()
+    let filled = pairs.into_iter().filter(|(_, value)| !value.is_empty());
+    filled.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn kind(alert: &Alert) -> String {
     name(alert.kind().as_str_name(), "ALERT_KIND_")
 }
 
-/// The threat that a notice is about.
+/// The threat of a notice.
 fn threat(alert: &Alert) -> Option<String> {
     let bearing = alert.threat_effects.first().filter(|_| alert.kind() == AlertKind::Notice);
     bearing.map(|bearing| bearing.threat_id.clone())
@@ -211,20 +214,20 @@ fn cause(alert: &Alert) -> String {
     text
 }
 
-/// The greatest parts: `CHN 98.5 %, USA 1 %`, and how many more there are.
+/// The largest contributions: `CHN 98.5 %, USA 1 %`, and how many more there are.
 fn why(alert: &Alert) -> String {
     let mut parts: Vec<_> = alert.contributions.iter().collect();
     parts.sort_by_key(|part| std::cmp::Reverse(part.amount));
-    let told = parts.iter().take(WHY_MAX).map(|part| {
-        let who = if part.country.is_empty() { "unnamed" } else { part.country.as_str() };
+    let named = parts.iter().take(WHY_COUNTRIES_MAX).map(|part| {
+        let who = if part.country.is_empty() { "unattributed" } else { part.country.as_str() };
         let percent = Decimal::new(part.share_ppm.into(), 4).normalize();
         let weight = Decimal::new(part.weight_permille.into(), 3).normalize();
         let weighed =
             if part.weight_permille == 1000 { String::new() } else { format!(" × {weight}") };
         format!("{who} {percent} %{weighed}")
     });
-    let mut text = told.collect::<Vec<_>>().join(", ");
-    if let Some(more) = parts.len().checked_sub(WHY_MAX).filter(|more| *more > 0) {
+    let mut text = named.collect::<Vec<_>>().join(", ");
+    if let Some(more) = parts.len().checked_sub(WHY_COUNTRIES_MAX).filter(|more| *more > 0) {
         text = format!("{text}, {more} more");
     }
     text
@@ -245,57 +248,57 @@ mod tests {
         .unwrap()
     }
 
-    /// `severity since until`, a line each.
-    fn told(fires: &[Fire]) -> Vec<String> {
+    /// `severity since until`, one line per alert.
+    fn shown(firing: &[FiringAlert]) -> Vec<String> {
         let day = |instant: Timestamp| instant.to_string()[8..10].to_owned();
-        let line = |fire: &Fire| {
+        let line = |fire: &FiringAlert| {
             let until = fire.until.map(day).unwrap_or_default();
             format!("{} {} {until}", fire.labels["severity"], day(fire.since))
         };
-        fires.iter().map(line).collect()
+        firing.iter().map(line).collect()
     }
 
     #[test]
     fn an_episode_fires_from_its_raise_and_resolves_when_it_clears() {
-        let mut firing = Firing::default();
-        assert_eq!(told(&firing.take(&alert(1, "RAISED", "WATCH", ""), NOW)), ["watch 01 "]);
-        assert_eq!(told(&firing.take(&alert(2, "STALE", "WATCH", ""), NOW)), ["watch 01 "]);
-        let escalated = firing.take(&alert(3, "ESCALATED", "CRITICAL", ""), NOW);
-        assert_eq!(told(&escalated), ["watch 01 03", "critical 03 "]);
+        let mut firing = FiringAlerts::default();
+        assert_eq!(shown(&firing.apply(&alert(1, "RAISED", "WATCH", ""), NOW)), ["watch 01 "]);
+        assert_eq!(shown(&firing.apply(&alert(2, "STALE", "WATCH", ""), NOW)), ["watch 01 "]);
+        let escalated = firing.apply(&alert(3, "ESCALATED", "CRITICAL", ""), NOW);
+        assert_eq!(shown(&escalated), ["watch 01 03", "critical 03 "]);
         assert_eq!(firing.all(NOW).len(), 1);
-        let cleared = firing.take(&alert(4, "CLEARED", "UNSPECIFIED", ""), NOW);
-        assert_eq!(told(&cleared), ["critical 03 04"]);
+        let cleared = firing.apply(&alert(4, "CLEARED", "UNSPECIFIED", ""), NOW);
+        assert_eq!(shown(&cleared), ["critical 03 04"]);
         assert!(firing.all(NOW).is_empty());
-        assert!(firing.take(&alert(5, "CLEARED", "UNSPECIFIED", ""), NOW).is_empty());
+        assert!(firing.apply(&alert(5, "CLEARED", "UNSPECIFIED", ""), NOW).is_empty());
     }
 
     #[test]
-    fn a_notice_fires_for_an_hour_beside_what_is_open() {
-        let mut firing = Firing::default();
+    fn a_notice_fires_for_an_hour_beside_the_active_alerts() {
+        let mut firing = FiringAlerts::default();
         let now: Timestamp = "2024-12-05T00:00:00Z".parse().unwrap();
-        firing.take(&alert(1, "RAISED", "WATCH", ""), now);
+        firing.apply(&alert(1, "RAISED", "WATCH", ""), now);
         let bearing = r#","threatEffects":[{"threatId":"CHN-1"}]"#;
-        let notice = firing.take(&alert(2, "NOTICE", "UNSPECIFIED", bearing), now);
+        let notice = firing.apply(&alert(2, "NOTICE", "UNSPECIFIED", bearing), now);
         assert_eq!(notice[0].labels["threat"], "CHN-1");
         assert_eq!(notice[0].until, Some(now.plus_millis(NOTICE_MS)));
         assert_eq!(firing.all(now).len(), 2);
-        assert_eq!(told(&firing.all(now.plus_millis(NOTICE_MS))), ["watch 01 "]);
+        assert_eq!(shown(&firing.all(now.plus_millis(NOTICE_MS))), ["watch 01 "]);
     }
 
     #[test]
-    fn what_a_snapshot_does_not_have_is_resolved() {
-        let mut firing = Firing::default();
-        firing.take(&alert(1, "RAISED", "WATCH", ""), NOW);
+    fn an_alert_that_is_not_in_the_snapshot_is_resolved() {
+        let mut firing = FiringAlerts::default();
+        firing.apply(&alert(1, "RAISED", "WATCH", ""), NOW);
         let other = alert(2, "RAISED", "WARNING", r#","destination":"USA""#);
         let now: Timestamp = "2024-12-09T00:00:00Z".parse().unwrap();
-        assert_eq!(told(&firing.replace(&[other], now)), ["watch 01 09", "warning 02 "]);
-        assert_eq!(told(&firing.all(NOW)), ["warning 02 "]);
+        assert_eq!(shown(&firing.replace(&[other], now)), ["watch 01 09", "warning 02 "]);
+        assert_eq!(shown(&firing.all(NOW)), ["warning 02 "]);
     }
 
     #[test]
-    fn nothing_is_said_to_begin_in_the_future() {
+    fn no_alert_begins_in_the_future() {
         let now: Timestamp = "2024-11-30T00:00:00Z".parse().unwrap();
-        let told_now = told(&Firing::default().take(&alert(1, "RAISED", "WATCH", ""), now));
-        assert_eq!(told_now, ["watch 30 "]);
+        let lines = shown(&FiringAlerts::default().apply(&alert(1, "RAISED", "WATCH", ""), now));
+        assert_eq!(lines, ["watch 30 "]);
     }
 }

@@ -1,17 +1,18 @@
-//! Alerts handed on to what speaks HTTP: a subscriber that posts, and keeps in a file how far it is.
+//! Sinks: forward alerts to systems that speak HTTP, and keep in a state file how far they are.
 //!
 //! ```text
 //! server ─Subscribe(cursor)→ forwarder ─POST→ receiver
-//!                                └─ what was taken, then ─→ its state file
+//!                                └─ position, after each delivery ─→ state file
 //! ```
 //!
-//! First handed over, then kept: at least once, in order, without gaps. What was posted and not kept when the process died is
-//! posted again; Alertmanager makes one of it, and a webhook tells it by its id. Nothing is dropped because nobody takes it: a
-//! receiver that is out of reach is tried until it is there, and the server's history is the queue. One that refuses an alert for
-//! good ends the forwarder, which says which alert and why; the next start goes on with that alert.
+//! A position is saved after its delivery: delivery is at least once, in order, without gaps. What
+//! was posted and not saved when the process crashed is posted again; Alertmanager deduplicates it,
+//! and a webhook knows it by its id. An unavailable receiver never loses an alert: it is retried
+//! until it answers, and the server's history is the queue. A receiver that rejects an alert ends
+//! the forwarder, with the alert and the reason; the next start continues with that alert.
 //!
-//! - [`alertmanager`]: what is open, repeated while it is, resolved when it clears
-//! - [`webhook`]: one event an alert
+//! - [`alertmanager`]: active alerts, repeated while they are active, resolved when they clear
+//! - [`webhook`]: one event per alert
 //! - `receiver`: where to post to, and what its answers mean
 
 pub mod alertmanager;
@@ -28,47 +29,37 @@ pub use signature::Secrets;
 use lodewatch_client::StateFileError;
 use tonic::Status;
 
-/// Why nothing more is handed on.
+/// Forwarding cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Not where one can post to.
-    #[error("{url:?} is not where alerts can be sent: {why}")]
-    Url {
-        /// As given.
-        url: String,
-        /// Why.
-        why: &'static str,
-    },
-    /// No encrypted connection can be made.
-    #[error("the system's authorities cannot be read")]
+    #[error("cannot send alerts to {url:?}; {advice}")]
+    Url { url: String, advice: &'static str },
+    #[error("cannot read the certificate authorities of the system")]
     Authorities(#[source] std::io::Error),
-    /// What goes into the header is no word of printable characters.
     #[error(
-        "the file of the authorization has one line, such as `Bearer TOKEN` or `Basic USER:PASSWORD in base64`"
+        "cannot use the authorization file; write one line, such as `Bearer TOKEN` or `Basic ` and \
+         USER:PASSWORD in base64"
     )]
     Authorization,
-    /// The secrets of signatures cannot be used.
     #[error(
-        "the file of secrets has 1 to 4 lines of `whsec_` and 24 to 64 bytes in base64; make one with: \
-         echo \"whsec_$(openssl rand -base64 32)\""
+        "cannot use the secret file; write 1 to 4 lines of `whsec_` and 24 to 64 bytes in base64, \
+         such as: echo \"whsec_$(openssl rand -base64 32)\""
     )]
     Secret,
-    /// How far it is cannot be kept.
     #[error(transparent)]
     StateFile(#[from] StateFileError),
-    /// The server refused.
-    #[error("the server refused: {}", .0.message())]
+    /// The server rejected the subscription.
+    #[error("cannot subscribe: {}", .0.message())]
     Subscription(Box<Status>),
-    /// A receiver refused for good.
+    /// Every receiver rejected an alert.
     #[error(
-        "{what} was refused: {why}\n  nothing is passed over: the next start goes on with it, once the receiver takes it{instead}"
+        "cannot deliver {what}: {why}\n  no alert is skipped: correct the receiver and start again{advice}"
     )]
-    Refused {
-        /// What was sent.
+    Rejected {
         what: String,
-        /// What each receiver answered.
+        /// The answer of each receiver.
         why: String,
-        /// What else can be done about it.
-        instead: String,
+        /// What else a person can do.
+        advice: String,
     },
 }

@@ -7,16 +7,17 @@ use ring::hmac;
 use std::fmt;
 use std::ops::RangeInclusive;
 
-/// Bytes of a secret.
+/// The length of a secret.
 const SECRET_BYTES: RangeInclusive<usize> = 24..=64;
-/// Secrets at once: the one in use, and those on their way in and out.
+/// The secret in use, and those that replace it or are being replaced.
 const SECRETS_MAX: usize = 4;
 
-/// Secrets that a receiver knows; each signs everything, so that they can be changed one after the other. Never printed.
+/// Secrets that a receiver knows. Each signs every message, so that they can be replaced one after
+/// the other. Never printed.
 #[derive(Clone)]
 pub struct Secrets(Vec<hmac::Key>);
 
-/// Shows nothing.
+/// Hides the secrets.
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secrets(…)")
@@ -24,11 +25,11 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// One a line: `whsec_` and the secret's 24 to 64 bytes in base64; 1 to 4 of them.
+    /// Parses one secret per line: `whsec_` and 24 to 64 bytes in base64; 1 to 4 of them.
     ///
     /// # Errors
     ///
-    /// Where one is none, or there are none or too many.
+    /// [`Error::Secret`] where one is invalid, or there are none or too many.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let secrets = lines.map(|line| {
@@ -41,7 +42,7 @@ impl Secrets {
         fits.then_some(Self(secrets)).ok_or(Error::Secret)
     }
 
-    /// The value of `webhook-signature` for a message of an id, sent at a second since 1970.
+    /// The value of `webhook-signature` for a message with an id, sent at a second since 1970.
     pub(super) fn sign(&self, id: &str, second: i64, body: &[u8]) -> String {
         let signed = [format!("{id}.{second}.").as_bytes(), body].concat();
         let sign = |key| format!("v1,{}", STANDARD.encode(hmac::sign(key, &signed)));
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn every_secret_signs_and_what_is_none_is_refused() {
+    fn every_secret_signs_and_an_invalid_one_is_rejected() {
         let one = format!("whsec_{}\n", STANDARD.encode([7; 32]));
         let two = Secrets::parse(&one.repeat(2)).unwrap().sign("a", 1, b"x");
         assert_eq!(two.split(' ').count(), 2);

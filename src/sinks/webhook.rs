@@ -1,17 +1,18 @@
-//! Webhooks: one POST an alert, as an event of `CloudEvents` 1.0, signed as Standard Webhooks has it.
+//! Webhooks: one POST per alert, as an event of `CloudEvents` 1.0, signed by Standard Webhooks.
 //!
 //! ```text
 //! content-type: application/cloudevents+json
-//! webhook-id: the event's id, the same at every try: what a receiver tells repeats by
-//! webhook-timestamp: the second of this try
+//! webhook-id: the event's id, the same at every attempt: a receiver deduplicates by it
+//! webhook-timestamp: the second of this attempt
 //! webhook-signature: v1,base64(HMAC-SHA256(secret, id.timestamp.body)), one for each secret
 //! ```
 //!
-//! The next alert is sent once this one was answered with 2xx. Whatever is no answer, and 408, 425, 429 and 5xx, is tried again for
-//! as long as it takes; any other answer ends the forwarder, because passing an alert over is a person's decision: `--skip`.
+//! The next alert is sent once this one was answered with 2xx. A request without an answer, and
+//! 408, 425, 429 and 5xx, are retried until they succeed. Any other answer ends the forwarder,
+//! because to skip an alert is a person's decision: `--skip`.
 
 use super::cloud_event;
-use super::receiver::{Failure, Receiver, wait};
+use super::receiver::{PostError, Receiver, wait};
 use super::{Error, Secrets};
 use crate::clock::Clock;
 use crate::grpc::pb::subscribe_response::Message;
@@ -22,43 +23,42 @@ use lodewatch_client::StateFile;
 use lodewatch_client::{Backoff, Servers, StreamEvent, Subscription};
 use serde::{Deserialize, Serialize};
 
-/// What to hand on, and where to.
+/// The alerts to forward, and where to.
 #[derive(Debug)]
 pub struct Webhook {
-    /// Who gets it.
     pub receiver: Receiver,
-    /// What it knows us by; `None` signs nothing.
+    /// The secrets that sign; `None` sends no signature.
     pub secrets: Option<Secrets>,
-    /// How far we are.
     pub state_file: StateFile,
-    /// Which alerts, and where to start where nothing was handed on yet.
+    /// The alerts, and where to start where the state file has no cursor yet.
     pub request: SubscribeRequest,
-    /// Alerts, by sequence, that are passed over.
+    /// The sequences of alerts to skip.
     pub skip: Vec<u64>,
 }
 
-/// How far it is. Persisted.
+/// How far forwarding got. Persisted.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Handed {
-    /// Everything up to here was handed on.
+struct DeliveryPosition {
+    /// Every alert up to here was delivered.
     cursor: String,
-    /// And so were alerts after it, up to this one: an entry may have several.
+    /// So were alerts after it, up to this sequence: an entry may have several.
     sequence: u64,
 }
 
-/// Hands alerts on until something ends it.
+/// Forwards alerts until an error ends it.
 ///
 /// # Errors
 ///
-/// Where the server or the receiver refuses for good, or the state cannot be saved.
+/// Where the server rejects the subscription, the receiver rejects an alert, or the state cannot be
+/// saved.
 pub async fn run(servers: Servers, clock: &Clock, mut webhook: Webhook) -> Result<(), Error> {
-    let mut handed: Handed = webhook.state_file.load()?;
-    // Where the state cannot be saved, nothing is sent.
-    webhook.state_file.save(&handed)?;
+    let mut position: DeliveryPosition = webhook.state_file.load()?;
+    // Fails here, before anything is sent, where the state file cannot be written.
+    webhook.state_file.save(&position)?;
     let mut request = std::mem::take(&mut webhook.request);
-    if !handed.cursor.is_empty() {
-        request.cursor.clone_from(&handed.cursor);
+    if !position.cursor.is_empty() {
+        request.cursor.clone_from(&position.cursor);
         request.set_start(Start::Cursor);
     }
     let mut subscription = Subscription::new(servers, request);
@@ -67,37 +67,37 @@ pub async fn run(servers: Servers, clock: &Clock, mut webhook: Webhook) -> Resul
         let response = match next.map_err(|status| Error::Subscription(Box::new(status)))? {
             StreamEvent::Message(response) => *response,
             StreamEvent::Disconnected(status) => {
-                tracing::warn!(%status, "the server is lost; trying again");
+                tracing::warn!(%status, "disconnected from the server, reconnecting");
                 continue;
             }
         };
         if let Some(Message::FellBehind(behind)) = &response.message {
-            tracing::warn!(entries = behind.entries, "behind; reading history");
+            tracing::warn!(entries = behind.entries, "lagging, reading history");
         }
         if let Some(Message::Alerts(alerts)) = response.message {
-            let before = handed.sequence;
+            let before = position.sequence;
             for alert in alerts.alerts.iter().filter(|alert| alert.sequence > before) {
                 if webhook.skip.contains(&alert.sequence) {
-                    tracing::warn!(sequence = alert.sequence, "an alert is passed over, as told");
+                    tracing::warn!(sequence = alert.sequence, "skipped an alert by request");
                 } else {
-                    webhook.hand_over(clock, alert).await?;
+                    webhook.deliver(clock, alert).await?;
                 }
-                handed.sequence = alert.sequence;
-                webhook.state_file.save(&handed)?;
+                position.sequence = alert.sequence;
+                webhook.state_file.save(&position)?;
             }
         }
-        // Empty while a snapshot is on its way.
-        if !response.cursor.is_empty() && response.cursor != handed.cursor {
-            handed.cursor = response.cursor;
-            webhook.state_file.save(&handed)?;
+        // Empty before the end of a snapshot.
+        if !response.cursor.is_empty() && response.cursor != position.cursor {
+            position.cursor = response.cursor;
+            webhook.state_file.save(&position)?;
         }
     }
 }
 
 impl Webhook {
-    /// Tries until it is taken.
-    async fn hand_over(&mut self, clock: &Clock, alert: &Alert) -> Result<(), Error> {
-        let (id, body) = (cloud_event::id(alert), Bytes::from(cloud_event::of(alert)));
+    /// Retries until the receiver accepts or rejects the alert.
+    async fn deliver(&mut self, clock: &Clock, alert: &Alert) -> Result<(), Error> {
+        let (id, body) = (cloud_event::id(alert), Bytes::from(cloud_event::render(alert)));
         let mut backoff = Backoff::new();
         loop {
             let headers = self.headers(&id, clock.now().millis().div_euclid(1000), &body);
@@ -105,12 +105,12 @@ impl Webhook {
                 self.receiver.post("", cloud_event::CONTENT_TYPE, &headers, body.clone()).await;
             match posted {
                 Ok(()) => return Ok(()),
-                Err(Failure::Passing(least)) => wait(&mut backoff, least).await,
-                Err(Failure::Refused(why)) => {
+                Err(PostError::Unavailable(at_least)) => wait(&mut backoff, at_least).await,
+                Err(PostError::Rejected(why)) => {
                     let sequence = alert.sequence;
                     let what = format!("alert {sequence}");
-                    let instead = format!(", or passes it over with --skip {sequence}");
-                    return Err(Error::Refused { what, why, instead });
+                    let advice = format!(", or skip the alert with --skip {sequence}");
+                    return Err(Error::Rejected { what, why, advice });
                 }
             }
         }

@@ -399,8 +399,8 @@ async fn no_secret_is_in_the_log_even_at_trace_nor_in_an_error() {
     assert!(said.contains("ROLE_REQUIRED") && said.contains("CREDENTIALS_REQUIRED"));
     process.stop();
     let (_, log) = process.ended();
-    assert!(log.contains("denied: no role for it"), "{log}");
-    assert!(log.contains("denied: no valid credentials"), "{log}");
+    assert!(log.contains("call denied: role missing"), "{log}");
+    assert!(log.contains("call denied: no valid credentials"), "{log}");
     // A token that was written into the file by mistake makes it faulty, and is not shown for it.
     let mistaken = format!("[[identities]]\nname = \"x\"\ntoken = \"{wrong}\"\n");
     std::fs::write(&file, mistaken).unwrap();

@@ -118,7 +118,7 @@ fn errors_say_what_was_tried_why_it_failed_and_what_to_do() {
     check(r#"{"removal":{"threat":"T"}}"#, &["line 1", "threat"]);
     let output = run(&["markets", "--address", "127.0.0.1:1"]);
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("no connection to 127.0.0.1:1: Connection refused"), "{said}");
+    assert!(said.contains("cannot connect to 127.0.0.1:1: Connection refused"), "{said}");
     let several = format!("127.0.0.1:1,{}", process.address);
     assert!(run(&["markets", "--address", &several]).status.success(), "the second one answers");
     assert_eq!(run(&["frobnicate"]).status.code(), Some(2));

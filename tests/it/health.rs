@@ -21,5 +21,5 @@ fn health_is_told_in_one_line_and_by_the_exit_code() {
     assert!(said.contains("service not registered"), "{said}");
     let (code, said) = ask("127.0.0.1:1", &[]);
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("no connection to 127.0.0.1:1"), "{said}");
+    assert!(said.contains("cannot connect to 127.0.0.1:1"), "{said}");
 }

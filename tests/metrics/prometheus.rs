@@ -2,7 +2,7 @@
 
 use crate::tools::program;
 use crate::world::{PUBLISHED, World, free};
-use lodewatch::fetch::{self, Bounds};
+use lodewatch::fetch::{self, AnswerLimits};
 use lodewatch_testkit::PATIENCE;
 use lodewatch_testkit::samples::swing;
 use serde_json::Value;
@@ -54,9 +54,9 @@ impl Prometheus {
             loop {
                 let from = format!("http://{}{path}", self.address).parse().unwrap();
                 let connector = hyper_util::client::legacy::connect::HttpConnector::new();
-                let bounds = Bounds { bytes: 4 << 20, time: PATIENCE };
+                let limits = AnswerLimits { bytes_max: 4 << 20, timeout: PATIENCE };
                 // Until it listens there is no answer.
-                let Ok(answer) = fetch::get(connector, from, bounds).await else { continue };
+                let Ok(answer) = fetch::get(connector, from, limits).await else { continue };
                 let answer: Value = serde_json::from_slice(&answer).unwrap();
                 if is_it(&answer["data"]) {
                     return answer["data"].clone();

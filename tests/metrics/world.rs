@@ -1,7 +1,7 @@
 //! A server with a port for metrics, and what is done to it.
 
 use lodewatch::config::Config;
-use lodewatch::fetch::{self, Bounds};
+use lodewatch::fetch::{self, AnswerLimits};
 use lodewatch_core::domain::Slug;
 use lodewatch_proto::v1::subscribe_response::Message;
 use lodewatch_proto::v1::{GetAlertRequest, Start, SubscribeRequest, SubscribeResponse};
@@ -70,10 +70,10 @@ impl World {
 
     /// All metrics, as Prometheus would get them.
     pub(crate) async fn text(&self) -> String {
-        let bounds = Bounds { bytes: 1 << 20, time: PATIENCE };
+        let limits = AnswerLimits { bytes_max: 1 << 20, timeout: PATIENCE };
         let from = format!("http://{}/metrics", self.metrics).parse().unwrap();
         let connector = hyper_util::client::legacy::connect::HttpConnector::new();
-        let answer = fetch::get(connector, from, bounds).await.unwrap();
+        let answer = fetch::get(connector, from, limits).await.unwrap();
         String::from_utf8(answer.to_vec()).unwrap()
     }
 }

@@ -1,114 +1,154 @@
-//! Why a file was not imported.
+//! Errors of a file, collected so that all of them are reported at once.
 
 use lodewatch_toml_reader::Problems;
 
-/// Why a file was not taken; lines count from 1.
+/// A file cannot be imported. Lines count from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The first line is none of a file that can be read.
-    #[error(
-        "line 1: the header \"{header}\" is of no file that is known here; expected {expected}"
-    )]
+    /// The header is that of no format of this importer.
+    #[error("line 1: unknown header \"{header}\"; expected the header of {expected}")]
     UnknownHeader {
         /// The beginning of the header.
         header: String,
-        /// What was looked for.
+        /// The headers that this importer knows.
         expected: &'static str,
     },
-    /// A column that is needed is not in the header.
-    #[error("line 1: there is no column {column}; the header has {header}")]
+    /// A required column is missing.
+    #[error("line 1: column {column} is missing; the columns are {header}")]
     MissingColumn {
-        /// Its name.
+        /// The name of the column.
         column: String,
-        /// The columns that are there.
+        /// The columns of the file.
         header: String,
     },
-    /// A line has fewer or more fields than the header: the file is cut short or damaged.
+    /// A line has fewer or more fields than the header: the file is truncated or damaged.
     #[error(
-        "line {line}: {found} fields, but the header has {expected}; the last one is of column {column}. Is the file cut short?"
+        "line {line}: {found} fields instead of {expected}, the last one in column {column}; check \
+         whether the file is truncated"
     )]
-    Fields {
-        /// Which line.
+    FieldCount {
+        /// The line.
         line: u64,
-        /// How many it has.
+        /// How many fields it has.
         found: u64,
-        /// How many there should be.
+        /// How many fields the header has.
         expected: u64,
-        /// The column of the last field that is there.
+        /// The column of the last field.
         column: String,
     },
-    /// A quotation mark is opened and never closed: the file is cut short or damaged.
+    /// A quotation mark is never closed: the file is truncated or damaged.
     #[error(
-        "line {line}: a quoted field of column {column} is never closed. Is the file cut short?"
+        "line {line}: the quoted field in column {column} is never closed; check whether the file \
+         is truncated"
     )]
-    OpenQuote {
+    UnclosedQuote {
         /// The line on which the record begins.
         line: u64,
-        /// The column of the last field that is there.
+        /// The column of the last field.
         column: String,
     },
-    /// The file must be UTF-8, or begins with its byte order mark, and is none.
-    #[error("line {line}: the file should be UTF-8, but this line is not")]
+    /// The file must be UTF-8, or begins with the byte order mark of UTF-8, and is something else.
+    #[error("line {line}: not UTF-8; save the file as UTF-8")]
     NotUtf8 {
-        /// The first line that is not.
+        /// The first line that is not UTF-8.
         line: u64,
     },
     /// A line is not the JSON of an update.
     #[error("line {line}{}: {why}", at(*.column))]
     Json {
-        /// Which line.
+        /// The line.
         line: u64,
-        /// The byte of the line at which that shows, from 1; 0 where it shows nowhere.
+        /// The byte of the line, from 1; 0 where the error has no position.
         column: usize,
-        /// Why.
+        /// What is wrong.
         why: String,
     },
-    /// The mapping of a table cannot be used, for every problem, each with its key and what is
-    /// allowed.
+    /// The mapping of a table cannot be used: every problem, with its key and what is allowed.
     #[error("the mapping is invalid; `lodewatch import csv --help` shows a valid one:\n  {0}")]
     Mapping(Problems),
-    /// The rows of a report do not make one.
+    /// The rows of a report contradict each other.
     #[error("lines {first} to {last}, {report}: {why}")]
-    Report {
-        /// The first line with a row of it.
+    InvalidReport {
+        /// The first line of the report.
         first: u64,
-        /// The last line with a row of it.
+        /// The last line of the report.
         last: u64,
-        /// Which report: mineral, stage and period.
+        /// The report: mineral, stage and period.
         report: String,
-        /// Why.
+        /// What is wrong.
         why: String,
     },
-    /// Several things are wrong.
-    #[error("{} things are wrong{}", .said.len() + .more, lines(.said, *.more))]
+    /// The file has several errors.
+    #[error("{} errors:{}", .first.len() + .omitted, lines(.first, *.omitted))]
     Several {
-        /// The first of them, in the order of the file.
-        said: Vec<Self>,
-        /// How many there are besides.
-        more: usize,
+        /// The first errors, in the order of the file.
+        first: Vec<Self>,
+        /// How many more there are.
+        omitted: usize,
     },
-    /// A field holds something else than it should.
+    /// A field has an invalid value.
     #[error("line {line}, column {column}: \"{value}\" is not {expected}")]
-    Field {
-        /// Which line.
+    InvalidField {
+        /// The line.
         line: u64,
-        /// Which column.
+        /// The column.
         column: String,
-        /// What is there.
+        /// The value.
         value: String,
-        /// What should be there.
+        /// What is allowed, as the rest of the sentence.
         expected: String,
     },
 }
 
-/// Where in a line.
 fn at(column: usize) -> String {
     if column == 0 { String::new() } else { format!(", column {column}") }
 }
 
-/// One a line.
-fn lines<T: ToString>(said: &[T], more: usize) -> String {
-    let more = (more > 0).then(|| format!("and {more} more"));
-    let said = said.iter().map(ToString::to_string).chain(more);
-    said.flat_map(|fault| ["\n  ".to_owned(), fault]).collect()
+fn lines(errors: &[Error], omitted: usize) -> String {
+    let omitted = (omitted > 0).then(|| format!("and {omitted} more"));
+    let lines = errors.iter().map(ToString::to_string).chain(omitted);
+    lines.map(|line| format!("\n  {line}")).collect()
+}
+
+/// Errors that are reported; further ones are counted. A file with more is most likely of another
+/// format.
+const REPORTED_MAX: usize = 50;
+
+/// Collects the errors of a file, so that reading can go on after each.
+#[derive(Debug, Default)]
+pub struct ErrorCollector {
+    first: Vec<Error>,
+    omitted: usize,
+}
+
+impl ErrorCollector {
+    /// Adds an error.
+    pub fn push(&mut self, error: Error) {
+        if self.first.len() < REPORTED_MAX {
+            self.first.push(error);
+        } else {
+            self.omitted += 1;
+        }
+    }
+
+    /// The value of a result; an error is added.
+    pub fn check<T>(&mut self, result: Result<T, Error>) -> Option<T> {
+        result.map_err(|error| self.push(error)).ok()
+    }
+
+    /// The value, if there was no error.
+    ///
+    /// # Errors
+    ///
+    /// The only error, or [`Error::Several`].
+    pub fn finish<T>(mut self, value: T) -> Result<T, Error> {
+        match (self.first.pop(), self.first.is_empty()) {
+            (None, _) => Ok(value),
+            (Some(only), true) => Err(only),
+            (Some(last), false) => {
+                self.first.push(last);
+                Err(Error::Several { first: self.first, omitted: self.omitted })
+            }
+        }
+    }
 }

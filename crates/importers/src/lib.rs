@@ -1,4 +1,5 @@
-//! Real files, read into updates.
+//! Importers: readers of the formats in which others publish supply figures and export-control
+//! measures.
 //!
 //! ```text
 //! USGS release (2025: wide, UTF-8; 2026: long, Windows-1252) ── usgs::read   ──> reports
@@ -8,28 +9,26 @@
 //! data that comes with the binary, in the project's format   ── bundled      ──> JSON lines
 //! ```
 //!
-//! A file that is damaged is an [`Error`] that names the line, and nothing of it is taken. What is sound but says
-//! nothing that can be used is left out and told: every importer answers what it took and what it [`Skipped`], with the
-//! reason. Figures are taken as they are written: no gap is filled, no source mixed with another.
+//! A damaged file is an [`Error`] that names the line, and nothing of it is imported. A row that is
+//! sound and cannot be used is skipped: every importer returns what it imported and what it
+//! [skipped](SkippedItem), with the reason. Figures are imported as they are written: no gap is
+//! filled, and no source is mixed with another.
 
 #![warn(missing_docs)]
 
 pub mod bundled;
-mod day;
 mod error;
 pub mod events;
-mod faults;
 pub mod gta;
+mod imported;
 mod number;
 mod sheet;
 pub mod table;
-mod taken;
 pub mod usgs;
 
-pub use error::Error;
-pub use faults::Faults;
+pub use error::{Error, ErrorCollector};
+pub use imported::{ImportedReports, ImportedThreats, SkippedItem};
 pub use sheet::utf8;
-pub use taken::{Reports, Skipped, Threats};
 
 /// A hint at the known names nearest to an unknown one; empty where none is near.
 fn near(names: &[String]) -> String {

@@ -1,33 +1,55 @@
-//! Numbers as files write them, read without binary fractions.
+//! Numbers and days as files write them. Numbers are parsed without binary fractions.
 
-use lodewatch_core::domain::Ppm;
+use lodewatch_core::domain::{Day, Ppm};
 use rust_decimal::{Decimal, RoundingStrategy};
 use std::str::FromStr;
 
-/// A plain decimal number, with or without commas between thousands, in thousandths rounded half up.
-pub(super) fn milli(text: &str) -> Option<u64> {
-    scaled(text, Decimal::ONE_THOUSAND)
+/// How a day is written, for error messages.
+pub(super) const DAY_ALLOWED: &str = "a day 2025-11-09, a month 2025-11 or a year 2025";
+
+/// Parses `2025-11-09`, or the first day of `2025-11` or `2025`.
+pub(super) fn parse_day(text: &str) -> Option<Day> {
+    let mut parts = text.split('-');
+    let year = parse_digits(parts.next()?, 4)?;
+    let month = parts.next().map_or(Some(1), |part| parse_digits(part, 2))?;
+    let day = parts.next().map_or(Some(1), |part| parse_digits(part, 2))?;
+    if parts.next().is_some() {
+        return None;
+    }
+    Day::from_ymd(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?)
 }
 
-/// A share, in whole ppm rounded half up: a part of `whole`, which is 1 or 100; of 100, a per cent sign may follow.
-pub(super) fn share(text: &str, whole: Whole) -> Option<Ppm> {
+fn parse_digits(text: &str, digits: usize) -> Option<i16> {
+    let is_plain = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_plain { text.parse().ok() } else { None }
+}
+
+/// Parses a plain decimal number, with or without commas between thousands, to thousandths rounded
+/// half up.
+pub(super) fn parse_milli(text: &str) -> Option<u64> {
+    parse_scaled(text, Decimal::ONE_THOUSAND)
+}
+
+/// Parses a share of `whole`, to parts per million rounded half up. A share of 100 may have a per
+/// cent sign.
+pub(super) fn parse_share(text: &str, whole: Whole) -> Option<Ppm> {
     let (text, factor) = match whole {
         Whole::One => (text, 1_000_000),
         Whole::Hundred => (text.strip_suffix('%').map_or(text, str::trim_end), 10_000),
     };
-    u32::try_from(scaled(text, Decimal::from(factor))?).ok().and_then(Ppm::new)
+    u32::try_from(parse_scaled(text, Decimal::from(factor))?).ok().and_then(Ppm::new)
 }
 
-/// What the whole is written as.
+/// What the whole market is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whole {
-    /// Shares are fractions.
+    /// 1: shares are fractions.
     One,
-    /// Shares are per cent.
+    /// 100: shares are per cent.
     Hundred,
 }
 
-fn scaled(text: &str, factor: Decimal) -> Option<u64> {
+fn parse_scaled(text: &str, factor: Decimal) -> Option<u64> {
     let whole = text.split('.').next().unwrap_or(text);
     let mut groups = whole.split(',');
     let first = groups.next()?;
@@ -48,7 +70,7 @@ mod tests {
     #[test]
     fn shares_are_parts_of_one_or_of_a_hundred() {
         let check = |text: &str, whole, ppm: Option<u32>| {
-            assert_eq!(share(text, whole).map(Ppm::get), ppm, "{text}");
+            assert_eq!(parse_share(text, whole).map(Ppm::get), ppm, "{text}");
         };
         check("0.784", Whole::One, Some(784_000));
         check("0.1234565", Whole::One, Some(123_457));

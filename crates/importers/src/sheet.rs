@@ -1,21 +1,21 @@
-//! A CSV file as text fields with their lines, whatever its encoding.
+//! A CSV file as text fields with their lines, in UTF-8 or Windows-1252.
 
 use super::Error;
 use csv::StringRecord;
 use encoding_rs::{UTF_8, WINDOWS_1252};
 
-/// How much of a wrong header an error shows, in characters.
-const HEADER_SHOWN_MAX: usize = 200;
+/// Characters of a wrong header that an error shows.
+const HEADER_CHARS_MAX: usize = 200;
 
 const BYTE_ORDER_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
 
-/// A CSV file with a header, every line of the same number of fields.
+/// A CSV file with a header. Every line has as many fields as the header.
 pub(super) struct Sheet {
     header: StringRecord,
     records: Vec<StringRecord>,
 }
 
-/// A column that is known to be in a sheet's header.
+/// A column of a sheet's header.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Column<'a> {
     at: usize,
@@ -23,12 +23,13 @@ pub(super) struct Column<'a> {
 }
 
 impl Sheet {
-    /// Reads UTF-8, with or without byte order mark, and else Windows-1252, in which every byte has a meaning.
+    /// Parses UTF-8, with or without byte order mark, or else Windows-1252, in which every byte has
+    /// a meaning.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Error> {
         Self::parse_separated(bytes, b',')
     }
 
-    /// The same with another character between fields.
+    /// The same with another delimiter than a comma.
     pub(super) fn parse_separated(bytes: &[u8], delimiter: u8) -> Result<Self, Error> {
         let text = decode(bytes)?;
         let mut builder = csv::ReaderBuilder::new();
@@ -53,28 +54,28 @@ impl Sheet {
         self.find(name).is_some()
     }
 
-    /// The column of this name; blanks within and around names do not count (`PROD_EST_ 2024`).
+    /// The column of this name, whatever the white space in it (`PROD_EST_ 2024`).
     pub(super) fn column<'a>(&self, name: &'a str) -> Result<Column<'a>, Error> {
         let missing =
-            || Error::MissingColumn { column: name.to_owned(), header: self.header_shown() };
+            || Error::MissingColumn { column: name.to_owned(), header: self.shown_header() };
         self.find(name).map(|at| Column { at, name }).ok_or_else(missing)
     }
 
-    /// The column of the first of these names that is there; for what releases name differently.
+    /// The first of these columns that exists, for columns that releases name differently.
     pub(super) fn column_of<'a>(&self, names: &[&'a str]) -> Result<Column<'a>, Error> {
         let first = names.first().expect("a column has a name");
         self.column(names.iter().find(|name| self.has(name)).unwrap_or(first))
     }
 
-    /// The column of this name, where it is there.
+    /// The column of this name, if it exists.
     pub(super) fn optional<'a>(&self, name: &'a str) -> Option<Column<'a>> {
         self.column(name).ok()
     }
 
-    /// The header, cut where it is long; for errors.
-    pub(super) fn header_shown(&self) -> String {
+    /// The beginning of the header, for errors.
+    pub(super) fn shown_header(&self) -> String {
         let names: Vec<&str> = self.header.iter().collect();
-        names.join(", ").chars().take(HEADER_SHOWN_MAX).collect()
+        names.join(", ").chars().take(HEADER_CHARS_MAX).collect()
     }
 
     fn find(&self, name: &str) -> Option<usize> {
@@ -82,29 +83,29 @@ impl Sheet {
         self.header.iter().position(|one| plain(one) == plain(name))
     }
 
-    /// The reader takes a file that ends within quotation marks; here that is a file cut short.
+    /// The csv crate accepts a file that ends within quotation marks; such a file is truncated.
     fn check_quotes(&self, text: &str) -> Result<(), Error> {
         let last = self.records.last().unwrap_or(&self.header);
         if text.bytes().filter(|byte| *byte == b'"').count() % 2 == 0 {
             return Ok(());
         }
         let column = self.header.iter().nth(last.len().saturating_sub(1)).unwrap_or_default();
-        Err(Error::OpenQuote { line: line_of(last), column: column.to_owned() })
+        Err(Error::UnclosedQuote { line: line_of(last), column: column.to_owned() })
     }
 }
 
-/// The field of a column, without blanks and non-breaking spaces around it.
+/// The field of a column, without white space around it.
 pub(super) fn field<'a>(record: &'a StringRecord, column: Column<'_>) -> &'a str {
     record.get(column.at).expect("every record has as many fields as the header").trim()
 }
 
-/// What is wrong with a field; `expected` follows on "is not".
-pub(super) fn wrong(
+/// The error of a field; `expected` follows on "is not".
+pub(super) fn invalid(
     record: &StringRecord,
     column: Column<'_>,
     expected: impl Into<String>,
 ) -> Error {
-    Error::Field {
+    Error::InvalidField {
         line: line_of(record),
         column: column.name.to_owned(),
         value: field(record, column).to_owned(),
@@ -126,16 +127,16 @@ fn decode(bytes: &[u8]) -> Result<String, Error> {
     }
 }
 
-/// The text that bytes are.
+/// The text of a file.
 ///
 /// # Errors
 ///
-/// Where they are no UTF-8.
+/// [`Error::NotUtf8`] with the first line that is not UTF-8.
 pub fn utf8(bytes: &[u8]) -> Result<&str, Error> {
     str::from_utf8(bytes).map_err(|_| Error::NotUtf8 { line: first_bad_line(bytes) })
 }
 
-/// The first line that is no UTF-8, from 1.
+/// The first line that is not UTF-8, from 1.
 fn first_bad_line(bytes: &[u8]) -> u64 {
     let bad = bytes
         .split(|byte| *byte == b'\n')
@@ -147,10 +148,10 @@ fn first_bad_line(bytes: &[u8]) -> u64 {
 fn malformed(error: &csv::Error, header: Option<&StringRecord>) -> Error {
     let line = error.position().map_or(1, csv::Position::line);
     let csv::ErrorKind::UnequalLengths { expected_len, len, .. } = error.kind() else {
-        // The bytes are a text in memory, so that nothing else can go wrong but its encoding.
+        // The file is in memory, so that only its encoding can be wrong.
         return Error::NotUtf8 { line };
     };
     let last = usize::try_from(len.saturating_sub(1)).ok();
     let column = header.and_then(|header| header.get(last?)).unwrap_or("none");
-    Error::Fields { line, found: *len, expected: *expected_len, column: column.to_owned() }
+    Error::FieldCount { line, found: *len, expected: *expected_len, column: column.to_owned() }
 }

@@ -5,7 +5,7 @@ use crate::cli::output::print::{self, OutputFormat};
 use crate::cli::signals::Signals;
 use crate::clock::Clock;
 use crate::config::{self, Feed};
-use crate::feed_sync::{self, Checkpoints, Entry, Format, Rounds, Sources};
+use crate::feed_sync::{self, Checkpoint, Checkpoints, Format, Rounds, Sources};
 use crate::{metrics, server};
 use clap::Args;
 use futures_util::future::OptionFuture;
@@ -90,7 +90,7 @@ pub(crate) async fn run(
 struct FileStatus {
     feed: String,
     file: String,
-    entry: Entry,
+    entry: Checkpoint,
 }
 
 /// Prints the status of every file; an error if one is not in sync.
@@ -100,7 +100,7 @@ fn print_status(format: OutputFormat, feeds: &[Feed], mut sources: Sources) -> R
         let entries = sources.remove(name.as_str()).unwrap_or_default();
         let feed = name.to_string();
         if entries.is_empty() {
-            let (file, entry) = (String::new(), Entry::default());
+            let (file, entry) = (String::new(), Checkpoint::default());
             statuses.push(FileStatus { feed, file, entry });
             continue;
         }
@@ -115,11 +115,11 @@ fn print_status(format: OutputFormat, feeds: &[Feed], mut sources: Sources) -> R
         }
         OutputFormat::Table | OutputFormat::Csv => print::line(&to_table(&statuses))?,
     }
-    let failed = statuses.iter().filter(|status| status.entry.trouble.is_some());
+    let failed = statuses.iter().filter(|status| status.entry.failure.is_some());
     let failed: BTreeSet<&str> = failed.map(|status| status.feed.as_str()).collect();
     match failed.len() {
         0 => Ok(()),
-        count => Err(feed_sync::Error::Trouble(count, feeds.len()).into()),
+        count => Err(feed_sync::Error::NotInSync(count, feeds.len()).into()),
     }
 }
 
@@ -128,12 +128,12 @@ fn to_json(FileStatus { feed, file, entry }: &FileStatus) -> Value {
     let published = entry.published.as_ref().map(|published| {
         json!({
             "at": published.at_ms.to_string(),
-            "imported": published.taken,
-            "skipped": published.left_out,
+            "imported": published.imported,
+            "skipped": published.skipped,
             "outcomes": published.outcomes,
         })
     });
-    let problem = entry.trouble.as_ref();
+    let problem = entry.failure.as_ref();
     let problem = problem.map(|one| json!({ "since": one.since_ms.to_string(), "cause": one.why }));
     json!({ "feed": feed, "file": file, "published": published, "problem": problem })
 }
@@ -148,15 +148,15 @@ fn to_table(statuses: &[FileStatus]) -> String {
         row.extend(match &entry.published {
             Some(published) => [
                 published.at_ms.to_string(),
-                published.taken.clone(),
-                published.left_out.to_string(),
+                published.imported.clone(),
+                published.skipped.to_string(),
                 published.outcomes.to_string(),
             ],
             None => ["never", "", "", ""].map(str::to_owned),
         });
-        row.push(entry.trouble.as_ref().map_or("", |_| "NOT IN SYNC").to_owned());
+        row.push(entry.failure.as_ref().map_or("", |_| "NOT IN SYNC").to_owned());
         table.add_row(row);
-        if let Some(problem) = &entry.trouble {
+        if let Some(problem) = &entry.failure {
             let name = if file.is_empty() { feed.clone() } else { format!("{feed}, {file}") };
             // Writing to a string cannot fail.
             let _ = write!(problems, "\n{name}: since {}: {}", problem.since_ms, problem.why);

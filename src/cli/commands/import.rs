@@ -4,10 +4,10 @@ use crate::cli::batch_upload::BatchUpload;
 use crate::cli::error::Error;
 use crate::cli::input;
 use crate::cli::output::print::{self, OutputFormat};
-use crate::feed_sync::{BATCH, Format, ImportSummary, revisions};
+use crate::feed_sync::{BATCH_UPDATES, Format, ImportSummary, number_revisions};
 use clap::{Args, Subcommand};
 use lodewatch_client::Servers;
-use lodewatch_importers::Skipped;
+use lodewatch_importers::SkippedItem;
 use lodewatch_importers::table::Mapping;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -87,18 +87,18 @@ pub(crate) async fn run(
         .and_then(|bytes| importer.read(&bytes).map_err(Error::import(file)));
     drop(spinner);
     let mut read = read?;
-    anstream::eprint!("{}", summarize(&read.taken, &read.skipped, args.verbose));
+    anstream::eprint!("{}", summarize(&read.imported, &read.skipped, args.verbose));
     if args.dry_run {
         return Ok(read.updates.iter().try_for_each(|(_, update)| print::json(update))?);
     }
-    if read.numbers_revisions {
-        let numbered = revisions::number(servers.connect().await?, &mut read.updates).await;
+    if read.needs_revisions {
+        let numbered = number_revisions(servers.connect().await?, &mut read.updates).await;
         numbered.map_err(Error::call("list threats"))?;
     }
     let upload = BatchUpload {
         feed: args.feed.as_deref().unwrap_or(importer.name()),
         exercise: false,
-        batch_size: BATCH,
+        batch_size: BATCH_UPDATES,
         unit: read.unit,
         updates: &read.updates,
     };
@@ -107,15 +107,15 @@ pub(crate) async fn run(
 
 /// What was imported; then how much was skipped, by reason, the most frequent first. If `verbose`,
 /// both are listed item by item.
-fn summarize(imported: &ImportSummary, skipped: &[Skipped], verbose: bool) -> String {
+fn summarize(imported: &ImportSummary, skipped: &[SkippedItem], verbose: bool) -> String {
     // Writing to a string cannot fail.
     let mut text = format!("imported: {}\n", imported.count);
     for name in imported.names.iter().filter(|_| verbose) {
         let _ = writeln!(text, "          {name}");
     }
     let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for Skipped { what, why } in skipped {
-        by_reason.entry(why).or_default().push(what);
+    for SkippedItem { item, reason } in skipped {
+        by_reason.entry(reason).or_default().push(item);
     }
     let mut by_reason: Vec<_> = by_reason.into_iter().collect();
     // The sort is stable: reasons with equal counts stay in alphabetical order.
@@ -137,7 +137,8 @@ mod tests {
 
     #[test]
     fn skipped_items_are_counted_by_reason_and_listed_on_demand() {
-        let skipped = |what: &str, why: &str| Skipped { what: what.into(), why: why.into() };
+        let skipped =
+            |item: &str, reason: &str| SkippedItem { item: item.into(), reason: reason.into() };
         let all = [
             skipped("Scandium", "no countries"),
             skipped("tin mining 2025, India", "NA, not available"),

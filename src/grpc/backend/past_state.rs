@@ -18,7 +18,7 @@ pub(in crate::grpc) fn acquire_simulation(api: &Api) -> Result<OwnedSemaphorePer
     Arc::clone(&api.simulations).try_acquire_owned().map_err(|_| {
         status::exhausted(
             "server.simulations_max",
-            "too many simulations, backtests and looks back at once",
+            "too many simulations, backtests, past states and archive copies at once",
         )
     })
 }
@@ -44,7 +44,7 @@ pub(in crate::grpc) async fn state_as_of(api: &Arc<Api>, as_of: &str) -> Result<
     let now = api.view.read_state(State::now);
     if day.is_some_and(|end| end.day() > now.day()) {
         let today = now.day();
-        let why = format!("{as_of} is still to come: the journal is at {today}");
+        let why = format!("{as_of} is in the future; the journal is at {today}");
         return Err(Violations::one("as_of", why).into());
     }
     let permit = acquire_simulation(api)?;

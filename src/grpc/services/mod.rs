@@ -3,7 +3,6 @@
 //!
 //! - `routes`: all services with what is around them, health and reflection
 //! - `feed`, `alert`, `market`, `policy`, `replica`: ours
-//! - `simulation`: what `Simulate` answers
 //! - `health`: what load balancers ask
 
 mod alert;
@@ -13,6 +12,5 @@ mod market;
 mod policy;
 mod replica;
 mod routes;
-mod simulation;
 
 pub use routes::routes;

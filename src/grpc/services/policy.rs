@@ -1,13 +1,21 @@
-//! `PolicyService`: the rules in force, and what other rules would do.
+//! `PolicyService`: the rules in force, and markets and alerts as they would be under hypothetical
+//! updates or other rules.
 
-use super::simulation;
-use crate::grpc::backend::Api;
-use crate::grpc::codec::{parse, render};
+use crate::domain::policy::Destination;
+use crate::domain::{Alert, Facets};
+use crate::engine::State;
+use crate::engine::simulation::Simulation;
+use crate::grpc::backend::{Api, acquire_simulation, run_with_permit, viewpoint};
+use crate::grpc::codec::parse;
+use crate::grpc::codec::render::{self, Viewpoint, known_markets};
 use crate::grpc::pb::{self, policy_service_server::PolicyService};
-use crate::grpc::streams;
+use crate::grpc::{status, streams};
 use std::sync::Arc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
+
+/// Alerts of one simulation's response, which says how many there are in all.
+const ALERTS_MAX: usize = 1000;
 
 pub(super) struct Policies(pub(super) Arc<Api>);
 
@@ -40,7 +48,7 @@ impl PolicyService for Policies {
         let request = request.into_inner();
         let wanted = parse::simulate(&request)?;
         self.0.wait_for_min_cursor(&request.min_cursor).await?;
-        simulation::simulate(&self.0, wanted).await.map(Response::new)
+        run_simulation(&self.0, wanted).await.map(Response::new)
     }
 
     async fn backtest(
@@ -51,4 +59,49 @@ impl PolicyService for Policies {
         let messages = streams::start_backtest(&self.0, policy, filter)?;
         Ok(Response::new(ReceiverStream::new(messages)))
     }
+}
+
+async fn run_simulation(
+    api: &Api,
+    wanted: parse::SimulateParams,
+) -> Result<pb::SimulateResponse, Status> {
+    let permit = acquire_simulation(api)?;
+    let view = api.view.clone();
+    let (before, simulation, result) = run_with_permit(permit, move || {
+        // The pipeline waits for one copy only; the other is made from it.
+        let before = view.read_state(|state| Simulation::from(state).state);
+        let mut simulation = Simulation::from(&before);
+        let result = simulation.apply(wanted.input);
+        (before, simulation, result)
+    })
+    .await;
+    result.map_err(|rejections| status::rejected(&rejections))?;
+    let alerts: Vec<&Alert> =
+        simulation.alerts.iter().filter(|one| wanted.filter.wants(&Facets::from(*one))).collect();
+    let shown = alerts.iter().take(ALERTS_MAX).map(|alert| render::alert(alert, ""));
+    Ok(pb::SimulateResponse {
+        markets: changed_markets(&before, &simulation.state, &wanted.destination)?,
+        alerts: shown.collect(),
+        alerts_total: u64::try_from(alerts.len()).unwrap_or(u64::MAX),
+        cursor: api.cursor(before.seq()),
+        journal_time: Some(render::timestamp(simulation.state.now())),
+    })
+}
+
+/// The markets that differ.
+fn changed_markets(
+    before: &State,
+    after: &State,
+    destination: &Destination,
+) -> Result<Vec<pb::MarketChange>, Status> {
+    // The hypothetical policy may define a bloc that the one in force does not have.
+    let then = Viewpoint::new(before, destination);
+    let now = viewpoint(after, destination)?;
+    let known = known_markets(before);
+    let changes = known_markets(after).into_iter().filter_map(|key| {
+        let before = then.as_ref().filter(|_| known.contains(&key)).map(|view| view.market(key));
+        let after = Some(now.market(key));
+        (before != after).then_some(pb::MarketChange { before, after })
+    });
+    Ok(changes.collect())
 }

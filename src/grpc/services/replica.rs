@@ -33,9 +33,10 @@ impl ReplicaService for Replicas {
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
             if let Err(error) = send_file(copy, &chunk_tx) {
-                tracing::error!(%error, "a copy of the archive cannot be read");
+                tracing::error!(%error, "cannot read the copy of the archive");
                 // The caller may be gone.
-                let _ = chunk_tx.blocking_send(Err(Status::internal("the copy cannot be read")));
+                let _ = chunk_tx
+                    .blocking_send(Err(Status::internal("cannot read the copy of the archive")));
             }
         });
         Ok(Response::new(ReceiverStream::new(chunk_rx)))

@@ -5,7 +5,7 @@
 //! messages are lost on a power failure. Only a server's monitoring endpoint shows its setting.
 
 use super::stream::StreamClient;
-use crate::fetch::{self, Bounds};
+use crate::fetch::{self, AnswerLimits};
 use async_nats::jetstream::stream::Info;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde::Deserialize;
@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The limits of an endpoint's answer.
-const ANSWER_BOUNDS: Bounds = Bounds { bytes: 1 << 20, time: Duration::from_secs(2) };
+const ANSWER_LIMITS: AnswerLimits =
+    AnswerLimits { bytes_max: 1 << 20, timeout: Duration::from_secs(2) };
 
 /// The fields of `/varz` that matter here.
 #[derive(Deserialize)]
@@ -82,6 +83,6 @@ fn servers(client: &StreamClient, info: &Info) -> Vec<String> {
 async fn varz(monitor: &str) -> Result<Varz, String> {
     let uri = format!("{}/varz", monitor.trim_end_matches('/'));
     let uri = uri.parse().map_err(|error| format!("invalid address: {error}"))?;
-    let bytes = fetch::get(HttpConnector::new(), uri, ANSWER_BOUNDS).await?;
+    let bytes = fetch::get(HttpConnector::new(), uri, ANSWER_LIMITS).await?;
     serde_json::from_slice(&bytes).map_err(|error| format!("unexpected answer: {error}"))
 }

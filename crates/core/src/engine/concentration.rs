@@ -55,7 +55,7 @@ impl MetricInputs<'_> {
         let mut contributions = Vec::new();
         match metric {
             Metric::Top1Share | Metric::NMinus1 => {
-                self.leading_contributions(1, &mut contributions)
+                self.leading_contributions(1, &mut contributions);
             }
             Metric::Cr3 => self.leading_contributions(3, &mut contributions),
             Metric::AvailableShare
@@ -67,7 +67,7 @@ impl MetricInputs<'_> {
             | Metric::HhiWgiT
             | Metric::AnnouncedHhiT
             | Metric::AnnouncedRestrictedShare => {
-                self.for_each_contribution(metric, |contribution| contributions.push(contribution))
+                self.for_each_contribution(metric, |contribution| contributions.push(contribution));
             }
         }
         contributions

@@ -234,8 +234,9 @@ impl Evaluation<'_> {
         let ValueChange { world, value, before: previous_value } = *value_change;
         let change = state.apply(&instance.rule, value, self.now);
         let possible = state.levels.take_indeterminate(&instance.rule, value);
-        let stale = state.becomes_stale(&instance.rule, market.report().report.vintage(), self.now);
-        if change.is_none() && possible.is_none() && !stale {
+        let became_stale =
+            state.becomes_stale(&instance.rule, market.report().report.vintage(), self.now);
+        if change.is_none() && possible.is_none() && !became_stale {
             return;
         }
         let adopted = self.adopted;
@@ -251,7 +252,7 @@ impl Evaluation<'_> {
         if let Some(threshold) = possible {
             self.emit_indeterminate(&evaluated, state, threshold);
         }
-        if stale {
+        if became_stale {
             self.emit_stale(&evaluated, state);
         }
     }

@@ -1,11 +1,9 @@
-//! The way in: lines → threats.
+//! Lines → threats.
 
-use super::super::day;
-use super::super::faults::Faults;
-use super::super::near;
-use super::super::sheet::{Column, Sheet, field, wrong};
-use super::super::{Error, Skipped, Threats};
-use super::words::{self, Acts};
+use super::super::ErrorCollector;
+use super::super::sheet::{Column, Sheet, field, invalid};
+use super::super::{Error, ImportedThreats, SkippedItem, near, number};
+use super::words::{self, MeasureType};
 use csv::StringRecord;
 use lodewatch_core::domain::calendar::{Calendar, Suspension};
 use lodewatch_core::domain::slug::ALLOWED;
@@ -17,31 +15,31 @@ use std::collections::BTreeSet;
 ///
 /// # Errors
 ///
-/// Where the file is cut short or damaged, lacks a column, or holds something else than a column asks for, dates that
-/// contradict each other among them; the error names line and column, of every line that is wrong.
-pub fn read(bytes: &[u8]) -> Result<Threats, Error> {
+/// A damaged file, a missing column, or the first invalid field of every line, with its column;
+/// contradicting dates are invalid too.
+pub fn read(bytes: &[u8]) -> Result<ImportedThreats, Error> {
     let sheet = Sheet::parse(bytes)?;
     if !sheet.has("event_id") {
-        let expected = "that of a list of export-control measures (event_id, title, imposing, ...)";
-        return Err(Error::UnknownHeader { header: sheet.header_shown(), expected });
+        let expected = "a list of export-control measures (event_id, title, imposing, ...)";
+        return Err(Error::UnknownHeader { header: sheet.shown_header(), expected });
     }
     let columns = Columns::find(&sheet)?;
-    let mut import = Threats { threats: Vec::new(), skipped: Vec::new() };
-    let mut faults = Faults::default();
+    let mut import = ImportedThreats { threats: Vec::new(), skipped: Vec::new() };
+    let mut errors = ErrorCollector::default();
     let mut ids = BTreeSet::new();
     for record in sheet.records() {
         if !ids.insert(field(record, columns.id)) {
-            faults.add(wrong(record, columns.id, "an id of its own; it stands above already"));
+            errors.push(invalid(record, columns.id, "a unique id; an earlier line has it"));
             continue;
         }
-        faults.take(columns.read(record, &mut import));
+        errors.check(columns.read(record, &mut import));
     }
-    // What takes a threat's place must be in the record, or nobody could follow it there.
+    // A threat that replaces another must exist, so that readers can follow the reference.
     let known: BTreeSet<Slug> = import.threats.iter().map(|threat| threat.id.clone()).collect();
     for threat in &mut import.threats {
         threat.superseded_by = threat.superseded_by.take().filter(|id| known.contains(id));
     }
-    faults.finish(import)
+    errors.finish(import)
 }
 
 struct Columns {
@@ -85,19 +83,19 @@ impl Columns {
         })
     }
 
-    fn read(&self, record: &StringRecord, import: &mut Threats) -> Result<(), Error> {
-        let acts = words::acts(field(record, self.measure))
-            .ok_or_else(|| wrong(record, self.measure, format!("one of {}", words::MEASURES)))?;
-        match acts {
-            Acts::None(why) => {
-                let what = field(record, self.id).to_owned();
-                import.skipped.push(Skipped { what, why: why.to_owned() });
+    fn read(&self, record: &StringRecord, import: &mut ImportedThreats) -> Result<(), Error> {
+        let measure_type = words::parse_measure_type(field(record, self.measure))
+            .ok_or_else(|| invalid(record, self.measure, format!("one of {}", words::MEASURES)))?;
+        match measure_type {
+            MeasureType::NotExportControl(reason) => {
+                let item = field(record, self.id).to_owned();
+                import.skipped.push(SkippedItem { item, reason: reason.to_owned() });
             }
-            Acts::SpokenOf => {
+            MeasureType::Unspecified => {
                 let threat = self.threat(record, Measure::Other, Calendar::default())?;
                 import.threats.push(threat);
             }
-            Acts::Measures(measures) => {
+            MeasureType::Measures(measures) => {
                 let calendar = self.calendar(record)?;
                 let several = measures.len() > 1;
                 for measure in measures {
@@ -125,39 +123,39 @@ impl Columns {
         };
         let no_level = "one of supranational, national, sub-national, non-state, firm";
         Ok(Threat {
-            id: Slug::parse(text(self.id)).ok_or_else(|| wrong(record, self.id, ALLOWED))?,
+            id: Slug::parse(text(self.id)).ok_or_else(|| invalid(record, self.id, ALLOWED))?,
             state_act: None,
             title: Self::short(record, self.title)?.into(),
-            evidence: words::evidence(Self::short(record, self.source)?)
+            evidence: words::parse_evidence(Self::short(record, self.source)?)
                 .into_iter()
                 .take(Threat::EVIDENCE_MAX)
                 .collect(),
             imposing: Country::parse(text(self.imposing))
-                .ok_or_else(|| wrong(record, self.imposing, no_country()))?,
-            authority: words::authority(text(self.authority))
-                .ok_or_else(|| wrong(record, self.authority, no_level))?,
-            scope: words::scope(destination)
-                .ok_or_else(|| wrong(record, self.destination, "ALL, a country or a bloc"))?,
-            end_use: words::end_use(destination, text(self.detail)),
+                .ok_or_else(|| invalid(record, self.imposing, no_country()))?,
+            authority: words::parse_authority(text(self.authority))
+                .ok_or_else(|| invalid(record, self.authority, no_level))?,
+            scope: words::parse_scope(destination)
+                .ok_or_else(|| invalid(record, self.destination, "ALL, a country or a bloc"))?,
+            end_use: words::parse_end_use(destination, text(self.detail)),
             minerals: self.minerals(record)?,
-            stages: words::stages(text(self.form)),
+            stages: words::parse_stages(text(self.form)),
             measure,
             quota: None,
             tax_rate: None,
             t_override: None,
             calendar,
-            superseded_by: words::superseded_by(text(self.detail)).and_then(Slug::parse),
-            confidence: words::confidence(text(self.certainty)).ok_or_else(|| {
-                wrong(record, self.certainty, "one of verified, secondary, unverified")
+            superseded_by: words::parse_superseded_by(text(self.detail)).and_then(Slug::parse),
+            confidence: words::parse_confidence(text(self.certainty)).ok_or_else(|| {
+                invalid(record, self.certainty, "one of verified, secondary, unverified")
             })?,
             revision: 1,
         })
     }
 
-    /// One of several measures of a line: an id of its own, the line's id as state act.
+    /// One of several measures of a line: it has an id of its own, and the line's id as state act.
     fn part(&self, record: &StringRecord, whole: Threat) -> Result<Threat, Error> {
         let id = Slug::parse(&format!("{}-{}", whole.id, whole.measure)).ok_or_else(|| {
-            wrong(record, self.id, "short enough to have the measure's name after it")
+            invalid(record, self.id, "short enough for the measure's name after it")
         })?;
         Ok(Threat { state_act: Some(whole.id), id, ..whole })
     }
@@ -167,10 +165,10 @@ impl Columns {
         for name in field(record, self.minerals).split(';') {
             let mineral = Mineral::parse(name).ok_or_else(|| {
                 let expected = format!(
-                    "minerals of the catalogue: there is no {name}{}",
+                    "minerals of the catalogue: {name} is unknown{}",
                     near(&Mineral::similar_names(name))
                 );
-                wrong(record, self.minerals, expected)
+                invalid(record, self.minerals, expected)
             })?;
             if !minerals.contains(&mineral) {
                 minerals.push(mineral);
@@ -185,7 +183,7 @@ impl Columns {
         if text.len() <= max {
             Ok(text)
         } else {
-            Err(wrong(record, column, format!("at most {max} bytes")))
+            Err(invalid(record, column, format!("at most {max} bytes")))
         }
     }
 
@@ -196,7 +194,7 @@ impl Columns {
             (Some(from), until) => vec![Suspension { from, until }],
             (None, None) => Vec::new(),
             (None, Some(_)) => {
-                return Err(wrong(record, self.until, "empty, as date_suspended is"));
+                return Err(invalid(record, self.until, "empty like date_suspended"));
             }
         };
         let effective = Self::day(record, self.effective)?
@@ -205,7 +203,7 @@ impl Columns {
         let calendar = Calendar { announced, effective, suspensions, removed };
         match calendar.faults().first() {
             None => Ok(calendar),
-            Some(fault) => Err(wrong(record, self.id, format!("a sound measure: {fault}"))),
+            Some(fault) => Err(invalid(record, self.id, format!("a valid measure: {fault}"))),
         }
     }
 
@@ -214,6 +212,8 @@ impl Columns {
         if text.is_empty() {
             return Ok(None);
         }
-        day::parse(text).map(Some).ok_or_else(|| wrong(record, column, day::ALLOWED))
+        number::parse_day(text)
+            .map(Some)
+            .ok_or_else(|| invalid(record, column, number::DAY_ALLOWED))
     }
 }

@@ -1,7 +1,7 @@
 //! A list in small with every quirk, and the real one where it is at hand.
 
 use super::read;
-use crate::Threats;
+use crate::ImportedThreats;
 use lodewatch_core::domain::policy::Jurisdiction;
 use lodewatch_core::domain::threat::{Authority, Confidence, EndUse, Measure, Scope, ThreatStatus};
 use lodewatch_core::domain::{Country, Day, Stage, Threat};
@@ -24,11 +24,11 @@ USA-U,Import ban,USA,national,RUS (origin),uranium,enriched,IMPORT_PROHIBITION,P
 IND-FIRM,Asked,IND,state firm,JPN,rare_earths,oxide,EXPORT_PROHIBITION (de facto),,2025-06,2025-06,,,,,unverified,none found
 ";
 
-fn list() -> Threats {
+fn list() -> ImportedThreats {
     read(format!("{HEADER}{LIST}").as_bytes()).unwrap()
 }
 
-fn find<'a>(import: &'a Threats, id: &str) -> &'a Threat {
+fn find<'a>(import: &'a ImportedThreats, id: &str) -> &'a Threat {
     import.threats.iter().find(|threat| threat.id.as_str() == id).unwrap_or_else(|| panic!("{id}"))
 }
 
@@ -91,7 +91,7 @@ fn a_measure_withdrawn_before_its_day_was_never_effective() {
 }
 
 #[test]
-fn who_where_and_for_what_is_read() {
+fn imposing_country_scope_and_end_use_are_read() {
     let import = list();
     let check = |id: &str, authority, end_use, stages: &[Stage], confidence| {
         let threat = find(&import, id);
@@ -108,7 +108,7 @@ fn who_where_and_for_what_is_read() {
 }
 
 #[test]
-fn what_is_only_spoken_of_has_no_dates() {
+fn a_measure_of_no_known_type_has_no_dates() {
     let import = list();
     let threat = find(&import, "RUS-TALK");
     assert_eq!(threat.measure, Measure::Other);
@@ -116,12 +116,12 @@ fn what_is_only_spoken_of_has_no_dates() {
 }
 
 #[test]
-fn what_is_no_export_control_is_left_out_and_told() {
+fn a_measure_that_is_not_an_export_control_is_skipped() {
     let import = list();
-    let told: Vec<String> = import.skipped.iter().map(ToString::to_string).collect();
-    assert_eq!(told.len(), 2);
-    assert!(told[0].starts_with("MMR-WA: it halts production"), "{told:?}");
-    assert!(told[1].starts_with("USA-U: it restricts imports"), "{told:?}");
+    let skipped: Vec<String> = import.skipped.iter().map(ToString::to_string).collect();
+    assert_eq!(skipped.len(), 2);
+    assert!(skipped[0].starts_with("MMR-WA: halts production"), "{skipped:?}");
+    assert!(skipped[1].starts_with("USA-U: restricts imports"), "{skipped:?}");
 }
 
 #[test]
@@ -132,10 +132,10 @@ fn a_damaged_list_is_an_error_that_names_line_and_column() {
         let error = read(whole.replacen(from, to, 1).as_bytes()).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
     };
-    check("event_id", "id", "line 1: the header \"id, title");
-    check("detail,", "details,", "line 1: there is no column detail");
+    check("event_id", "id", "line 1: unknown header \"id, title");
+    check("detail,", "details,", "line 1: column detail is missing");
     check("CHN-TECH,", "CHN TECH,", "line 10, column event_id: \"CHN TECH\" is not 1 to 64");
-    check("CHN-TECH,", "CHN-MIL,", "line 10, column event_id: \"CHN-MIL\" is not an id of its own");
+    check("CHN-TECH,", "CHN-MIL,", "line 10, column event_id: \"CHN-MIL\" is not a unique id");
     check("Know-how,CHN", "Know-how,XKX1", "line 10, column imposing: \"XKX1\" is not a country");
     check(
         "lithium,technology",

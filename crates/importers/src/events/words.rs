@@ -1,35 +1,36 @@
-//! The file's words, as ours.
+//! The vocabulary of the file.
 
 use lodewatch_core::domain::Stage;
 use lodewatch_core::domain::policy::Jurisdiction;
 use lodewatch_core::domain::threat::{Authority, Confidence, EndUse, Evidence, Measure, Scope};
 
-/// What a `measure_type` says.
+/// A `measure_type`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Acts {
-    /// Measures of these kinds.
+pub(super) enum MeasureType {
     Measures(Vec<Measure>),
-    /// Something was considered, of no kind yet.
-    SpokenOf,
-    /// No export control, and why.
-    None(&'static str),
+    /// A measure is considered whose type is not known yet.
+    Unspecified,
+    /// Not an export control, for this reason.
+    NotExportControl(&'static str),
 }
 
-/// The words that [`acts`] takes, for error messages.
+/// The words that [`parse_measure_type`] accepts, for error messages.
 pub(super) const MEASURES: &str = "EXPORT_PROHIBITION, EXPORT_PROHIBITION_CONDITIONAL, EXPORT_QUOTA, EXPORT_TARIFF_QUOTA, \
      EXPORT_TAX, LICENSING, MINIMUM_PRICE, STATE_TRADING, DOMESTIC_SUPPLY_OBLIGATION, OTHER, TECHNOLOGY_CONTROL, \
      UNSPECIFIED, IMPORT_PROHIBITION, PRODUCTION_SUSPENSION, or several of them joined by +";
 
-/// Reads a `measure_type`; a remark in brackets, such as `(de facto)`, does not change the kind.
-pub(super) fn acts(text: &str) -> Option<Acts> {
+/// Parses a `measure_type`; a remark in brackets, such as `(de facto)`, is ignored.
+pub(super) fn parse_measure_type(text: &str) -> Option<MeasureType> {
     let mut measures = Vec::new();
     for part in text.split('+') {
         let measure = match unqualified(part) {
-            "UNSPECIFIED" => return Some(Acts::SpokenOf),
-            "IMPORT_PROHIBITION" => return Some(Acts::None("it restricts imports, not exports")),
+            "UNSPECIFIED" => return Some(MeasureType::Unspecified),
+            "IMPORT_PROHIBITION" => {
+                return Some(MeasureType::NotExportControl("restricts imports, not exports"));
+            }
             "PRODUCTION_SUSPENSION" => {
-                return Some(Acts::None(
-                    "it halts production, which shows in the shares; exports are free",
+                return Some(MeasureType::NotExportControl(
+                    "halts production, not exports; the shares show it",
                 ));
             }
             "EXPORT_PROHIBITION" => Measure::Prohibition,
@@ -47,11 +48,11 @@ pub(super) fn acts(text: &str) -> Option<Acts> {
         };
         measures.push(measure);
     }
-    Some(Acts::Measures(measures))
+    Some(MeasureType::Measures(measures))
 }
 
-/// Reads an `authority_level`.
-pub(super) fn authority(text: &str) -> Option<Authority> {
+/// Parses an `authority_level`.
+pub(super) fn parse_authority(text: &str) -> Option<Authority> {
     match text {
         "supranational" => Some(Authority::Supranational),
         "national" | "national (informal)" | "national, extraterritorial" => {
@@ -64,8 +65,8 @@ pub(super) fn authority(text: &str) -> Option<Authority> {
     }
 }
 
-/// Reads a `destination`: `ALL`, or countries and blocs between semicolons.
-pub(super) fn scope(text: &str) -> Option<Scope> {
+/// Parses a `destination`: `ALL`, or countries and blocs separated by semicolons.
+pub(super) fn parse_scope(text: &str) -> Option<Scope> {
     if text == "ALL" {
         return Some(Scope::All);
     }
@@ -74,8 +75,9 @@ pub(super) fn scope(text: &str) -> Option<Scope> {
     places.map(Scope::Only)
 }
 
-/// Which uses an act is about, from what stands with its destination and at the beginning of `detail`.
-pub(super) fn end_use(destination: &str, detail: &str) -> EndUse {
+/// Parses the uses that a measure is about, from remarks at its destination and at the beginning of
+/// `detail`.
+pub(super) fn parse_end_use(destination: &str, detail: &str) -> EndUse {
     if destination.ends_with("(named firms)") || detail.starts_with("entity-scoped") {
         EndUse::ListedEntities
     } else if detail.starts_with("end-use scoped") {
@@ -85,8 +87,8 @@ pub(super) fn end_use(destination: &str, detail: &str) -> EndUse {
     }
 }
 
-/// The stages that a `stage_or_form` is of; none for all.
-pub(super) fn stages(text: &str) -> Vec<Stage> {
+/// Parses a `stage_or_form`; no stages mean all.
+pub(super) fn parse_stages(text: &str) -> Vec<Stage> {
     let mut stages: Vec<Stage> = Vec::new();
     for form in text.split(',') {
         let stage = match form.trim() {
@@ -104,8 +106,8 @@ pub(super) fn stages(text: &str) -> Vec<Stage> {
     if stages.len() == Stage::ALL.len() { Vec::new() } else { stages }
 }
 
-/// Reads a `certainty`.
-pub(super) fn confidence(text: &str) -> Option<Confidence> {
+/// Parses a `certainty`.
+pub(super) fn parse_confidence(text: &str) -> Option<Confidence> {
     match text {
         "verified" => Some(Confidence::Official),
         "secondary" => Some(Confidence::Reported),
@@ -114,8 +116,8 @@ pub(super) fn confidence(text: &str) -> Option<Confidence> {
     }
 }
 
-/// The items of a `source`, an address apart from its publisher.
-pub(super) fn evidence(text: &str) -> Vec<Evidence> {
+/// Parses the items of a `source`, and separates addresses from publishers.
+pub(super) fn parse_evidence(text: &str) -> Vec<Evidence> {
     let is_address = |word: &&str| word.starts_with("http://") || word.starts_with("https://");
     text.split(';')
         .map(str::trim)
@@ -129,8 +131,8 @@ pub(super) fn evidence(text: &str) -> Vec<Evidence> {
         .collect()
 }
 
-/// The id that `superseded: ..., see ID` names.
-pub(super) fn superseded_by(detail: &str) -> Option<&str> {
+/// Parses the id in `superseded: ..., see ID`.
+pub(super) fn parse_superseded_by(detail: &str) -> Option<&str> {
     let rest = detail.strip_prefix("superseded")?;
     let (_, after) = rest.split_once("see ")?;
     after.split([' ', ',', ';']).next()

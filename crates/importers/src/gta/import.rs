@@ -1,9 +1,8 @@
-//! The way in: lines → threats.
+//! Lines → threats.
 
-use super::super::faults::Faults;
-use super::super::sheet::{Column, Sheet, field, wrong};
-use super::super::{Error, Skipped, Threats, day};
-use super::words;
+use super::super::ErrorCollector;
+use super::super::sheet::{Column, Sheet, field, invalid};
+use super::super::{Error, ImportedThreats, SkippedItem, number};
 use csv::StringRecord;
 use lodewatch_core::domain::calendar::Calendar;
 use lodewatch_core::domain::market::MarketKey;
@@ -16,27 +15,25 @@ use std::collections::BTreeSet;
 ///
 /// # Errors
 ///
-/// Where the file is cut short or damaged, lacks a column, or holds something else than a column asks for; everything that
-/// is wrong is said at once, with its line and column.
-pub fn read(bytes: &[u8]) -> Result<Threats, Error> {
+/// A damaged file, a missing column, or every invalid field, with its line and column.
+pub fn read(bytes: &[u8]) -> Result<ImportedThreats, Error> {
     let sheet = Sheet::parse(bytes)?;
     if !sheet.has("Intervention ID") {
-        let expected =
-            "that of an export of Global Trade Alert (Intervention ID, State Act ID, ...)";
-        return Err(Error::UnknownHeader { header: sheet.header_shown(), expected });
+        let expected = "an export of Global Trade Alert (Intervention ID, State Act ID, ...)";
+        return Err(Error::UnknownHeader { header: sheet.shown_header(), expected });
     }
     let columns = Columns::find(&sheet)?;
-    let mut import = Threats { threats: Vec::new(), skipped: Vec::new() };
-    let mut faults = Faults::default();
+    let mut import = ImportedThreats { threats: Vec::new(), skipped: Vec::new() };
+    let mut errors = ErrorCollector::default();
     let mut ids = BTreeSet::new();
     for record in sheet.records() {
         if !ids.insert(field(record, columns.id)) {
-            faults.add(wrong(record, columns.id, "an id of its own; it stands above already"));
+            errors.push(invalid(record, columns.id, "a unique id; an earlier line has it"));
             continue;
         }
-        columns.read(record, &mut import, &mut faults);
+        columns.read(record, &mut import, &mut errors);
     }
-    faults.finish(import)
+    errors.finish(import)
 }
 
 struct Columns {
@@ -56,8 +53,8 @@ struct Columns {
     firms: Option<Column<'static>>,
 }
 
-/// What is the same in all threats that a line becomes.
-struct Act<'a> {
+/// What all threats of a line have in common.
+struct Intervention<'a> {
     id: &'a str,
     title: &'a str,
     group: Option<Slug>,
@@ -71,8 +68,8 @@ struct Act<'a> {
 
 impl Columns {
     fn find(sheet: &Sheet) -> Result<Self, Error> {
-        let mut faults = Faults::default();
-        let mut column = |names: &[&'static str]| faults.take(sheet.column_of(names));
+        let mut errors = ErrorCollector::default();
+        let mut column = |names: &[&'static str]| errors.check(sheet.column_of(names));
         let columns = [
             column(&["Intervention ID"]),
             column(&["State Act ID"]),
@@ -86,7 +83,7 @@ impl Columns {
             column(&["Date Implemented", "Inception Date", "Implementation Date"]),
             column(&["Date Removed", "Removal Date"]),
         ];
-        faults.finish(())?;
+        errors.finish(())?;
         let [id, act, title, evaluation, imposing, affected, kind, products, ..] =
             columns.map(known);
         let [.., announced, effective, removed] = columns.map(known);
@@ -108,45 +105,48 @@ impl Columns {
         })
     }
 
-    fn read(&self, record: &StringRecord, import: &mut Threats, faults: &mut Faults) {
+    fn read(
+        &self,
+        record: &StringRecord,
+        import: &mut ImportedThreats,
+        errors: &mut ErrorCollector,
+    ) {
         let kind = field(record, self.kind);
-        let what = format!("GTA-{}: {}", field(record, self.id), field(record, self.title));
-        let left_out = |import: &mut Threats, why: &str| {
-            import.skipped.push(Skipped { what: format!("{what} ({kind})"), why: why.to_owned() });
+        let item = format!("GTA-{}: {}", field(record, self.id), field(record, self.title));
+        let skip = |import: &mut ImportedThreats, reason: &str| {
+            let (item, reason) = (format!("{item} ({kind})"), reason.to_owned());
+            import.skipped.push(SkippedItem { item, reason });
         };
-        let measure = match words::measure(kind) {
+        let measure = match parse_measure(kind) {
             Ok(_) if field(record, self.evaluation) == "Green" => {
-                return left_out(import, "it makes exports easier");
+                return skip(import, "eases exports");
             }
             Ok(measure) => measure,
-            Err(why) => return left_out(import, why),
+            Err(reason) => return skip(import, reason),
         };
-        let Some(markets) = faults.take(self.markets(record)) else { return };
+        let Some(markets) = errors.check(self.markets(record)) else { return };
         if markets.is_empty() {
             let names_none = field(record, self.products).is_empty();
-            let why = if names_none {
-                "it names no product"
-            } else {
-                "about no mineral of the catalogue"
-            };
-            return left_out(import, why);
+            let reason = if names_none { "no product" } else { "no mineral of the catalogue" };
+            return skip(import, reason);
         }
         let mut countries = |column| {
             let (known, unknown) = countries(field(record, column));
             for name in unknown {
-                let why = "no country of ISO 3166-1; the measure is taken without it".to_owned();
-                import.skipped.push(Skipped { what: format!("{what}, {name}"), why });
+                let reason =
+                    "not a country of ISO 3166-1; the measure is imported without it".to_owned();
+                import.skipped.push(SkippedItem { item: format!("{item}, {name}"), reason });
             }
             known
         };
         let (imposing, affected) = (countries(self.imposing), countries(self.affected));
         if imposing.is_empty() {
-            return left_out(import, "of no country of ISO 3166-1");
+            return skip(import, "no implementing country of ISO 3166-1");
         }
         if affected.is_empty() && !field(record, self.affected).is_empty() {
-            return left_out(import, "aimed at no country of ISO 3166-1");
+            return skip(import, "no affected country of ISO 3166-1");
         }
-        let Some(act) = faults.take(self.act(record, measure, scope(affected))) else { return };
+        let Some(act) = errors.check(self.act(record, measure, scope(affected))) else { return };
         for country in imposing {
             for stage in Stage::ALL.iter().copied() {
                 import.threats.extend(act.threat(country, stage, &markets));
@@ -159,27 +159,27 @@ impl Columns {
         record: &'a StringRecord,
         measure: Measure,
         scope: Scope,
-    ) -> Result<Act<'a>, Error> {
+    ) -> Result<Intervention<'a>, Error> {
         let text = |column: Option<Column<'_>>| column.map_or("", |column| field(record, column));
         let id = field(record, self.id);
         if id.is_empty() || id.len() > 16 || !id.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(wrong(record, self.id, "a number of at most 16 digits"));
+            return Err(invalid(record, self.id, "a number of at most 16 digits"));
         }
         for column in [Some(self.title), self.url].into_iter().flatten() {
             if field(record, column).len() > Threat::TEXT_MAX {
                 let expected = format!("at most {} bytes", Threat::TEXT_MAX);
-                return Err(wrong(record, column, expected));
+                return Err(invalid(record, column, expected));
             }
         }
         let state_act = field(record, self.act);
-        let no_level = || wrong(record, self.level.unwrap_or(self.id), words::LEVELS);
-        Ok(Act {
+        let no_level = || invalid(record, self.level.unwrap_or(self.id), LEVELS);
+        Ok(Intervention {
             id,
             title: field(record, self.title),
             group: Slug::parse(&format!("GTA-{state_act}")).filter(|_| !state_act.is_empty()),
             measure,
-            authority: words::authority(text(self.level)).ok_or_else(no_level)?,
-            end_use: words::end_use(text(self.firms)),
+            authority: parse_authority(text(self.level)).ok_or_else(no_level)?,
+            end_use: parse_end_use(text(self.firms)),
             scope,
             calendar: self.calendar(record)?,
             url: match text(self.url) {
@@ -189,14 +189,14 @@ impl Columns {
         })
     }
 
-    /// What the codes stand for.
+    /// The markets of the customs codes.
     fn markets(&self, record: &StringRecord) -> Result<BTreeSet<MarketKey>, Error> {
         let mut markets = BTreeSet::new();
         for code in parts(field(record, self.products)) {
-            // Spreadsheets take the zero from codes of the first nine chapters, where no mineral is.
+            // Spreadsheets drop the zero of the first nine chapters, which have no mineral.
             let short = code.len() == 5 && code.bytes().all(|byte| byte.is_ascii_digit());
             let known = HsCode::parse(code).map(HsCode::markets).or(short.then_some(&[]));
-            let known = known.ok_or_else(|| wrong(record, self.products, HsCode::ALLOWED))?;
+            let known = known.ok_or_else(|| invalid(record, self.products, HsCode::ALLOWED))?;
             markets.extend(known);
         }
         Ok(markets)
@@ -205,11 +205,13 @@ impl Columns {
     fn calendar(&self, record: &StringRecord) -> Result<Calendar, Error> {
         let day = |column| {
             let text = field(record, column);
-            // Some exports write an instant, midnight.
+            // Some exports write an instant at midnight.
             let date = text.split([' ', 'T']).next().unwrap_or_default();
             match date {
                 "" => Ok(None),
-                _ => day::parse(date).map(Some).ok_or_else(|| wrong(record, column, day::ALLOWED)),
+                _ => number::parse_day(date)
+                    .map(Some)
+                    .ok_or_else(|| invalid(record, column, number::DAY_ALLOWED)),
             }
         };
         let removed: Option<Day> = day(self.removed)?;
@@ -221,8 +223,8 @@ impl Columns {
     }
 }
 
-impl Act<'_> {
-    /// The threat of one country at one stage; none where no mineral is of that stage.
+impl Intervention<'_> {
+    /// The threat of one country at one stage; `None` where no mineral has that stage.
     fn threat(
         &self,
         imposing: Country,
@@ -261,7 +263,7 @@ impl Act<'_> {
 }
 
 fn known(column: Option<Column<'static>>) -> Column<'static> {
-    column.expect("a header without faults has every column")
+    column.expect("a header without errors has every column")
 }
 
 fn scope(affected: Vec<Country>) -> Scope {
@@ -271,7 +273,7 @@ fn scope(affected: Vec<Country>) -> Scope {
     Scope::Only(affected.into_iter().map(Jurisdiction::Country).collect())
 }
 
-/// The countries of a list, each once, and what is none.
+/// The countries of a list, each once, and the names that are not countries.
 fn countries(list: &str) -> (Vec<Country>, Vec<&str>) {
     let (mut known, mut unknown) = (BTreeSet::new(), Vec::new());
     for name in parts(list) {
@@ -285,4 +287,39 @@ fn countries(list: &str) -> (Vec<Country>, Vec<&str>) {
 
 fn parts(list: &str) -> impl Iterator<Item = &str> {
     list.split([',', ';']).map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// Parses an `Intervention Type`; the error is the reason to skip it.
+fn parse_measure(text: &str) -> Result<Measure, &'static str> {
+    match text {
+        "Export ban" => Ok(Measure::Prohibition),
+        "Export quota" => Ok(Measure::Quota),
+        "Export tariff quota" => Ok(Measure::TariffQuota),
+        "Export tax" => Ok(Measure::Tax),
+        "Export licensing requirement" => Ok(Measure::Licensing),
+        "Export price benchmark" => Ok(Measure::MinimumPrice),
+        "Local supply requirement for exports" => Ok(Measure::DomesticSupplyObligation),
+        "Export-related non-tariff measure, nes" => Ok(Measure::Other),
+        "Export subsidy" => Err("does not restrict exports"),
+        _ if text.starts_with("Export") => Err("unknown type of export measure"),
+        _ => Err("does not restrict exports"),
+    }
+}
+
+/// Parses an `Implementation Level`.
+fn parse_authority(text: &str) -> Option<Authority> {
+    match text {
+        "" | "National" | "NFI" => Some(Authority::National),
+        "Supranational" | "IFI" => Some(Authority::Supranational),
+        "Subnational" | "SEZ" => Some(Authority::Subnational),
+        _ => None,
+    }
+}
+
+/// The levels that [`parse_authority`] accepts, for error messages.
+const LEVELS: &str = "one of Supranational, National, Subnational, SEZ, IFI, NFI";
+
+/// Parses an `Eligible Firm`.
+fn parse_end_use(text: &str) -> EndUse {
+    if text == "firm-specific" { EndUse::ListedEntities } else { EndUse::Any }
 }

@@ -1,7 +1,7 @@
 //! An export in small with every quirk.
 
 use super::read;
-use crate::Threats;
+use crate::ImportedThreats;
 use lodewatch_core::domain::policy::{Blocs, Destination};
 use lodewatch_core::domain::threat::{Authority, Confidence, EndUse, Measure, Scope, ThreatStatus};
 use lodewatch_core::domain::{Day, Stage, Threat};
@@ -10,11 +10,11 @@ use std::fmt::Write;
 
 const EXPORT: &str = include_str!("../../samples/gta.csv");
 
-fn export() -> Threats {
+fn export() -> ImportedThreats {
     read(EXPORT.as_bytes()).unwrap()
 }
 
-fn find<'a>(import: &'a Threats, id: &str) -> &'a Threat {
+fn find<'a>(import: &'a ImportedThreats, id: &str) -> &'a Threat {
     import.threats.iter().find(|threat| threat.id.as_str() == id).unwrap_or_else(|| panic!("{id}"))
 }
 
@@ -23,9 +23,9 @@ fn day(text: &str) -> Day {
 }
 
 #[test]
-fn every_threat_of_an_export_and_all_that_is_left_out_is_told() {
+fn every_threat_of_an_export_is_imported_and_every_other_line_skipped_with_a_reason() {
     let import = export();
-    let mut told = String::new();
+    let mut shown = String::new();
     for threat in &import.threats {
         let minerals: Vec<&str> = threat.minerals.iter().map(|mineral| mineral.slug()).collect();
         let (id, measure, calendar) = (&threat.id, threat.measure, &threat.calendar);
@@ -38,12 +38,12 @@ fn every_threat_of_an_export_and_all_that_is_left_out_is_told() {
             }
             Scope::Except(places) => panic!("{places:?}"),
         };
-        writeln!(told, "{id} {measure} {} toward {toward}: {dates}", minerals.join(",")).unwrap();
+        writeln!(shown, "{id} {measure} {} toward {toward}: {dates}", minerals.join(",")).unwrap();
     }
     for skipped in &import.skipped {
-        writeln!(told, "left out: {skipped}").unwrap();
+        writeln!(shown, "skipped: {skipped}").unwrap();
     }
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(shown);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn the_columns_of_older_exports_are_read() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_said_at_once_with_line_and_column() {
+fn every_error_is_reported_at_once_with_line_and_column() {
     let text = EXPORT
         .replacen("1002,502", "1001,502", 1)
         .replacen("260300, 740311", "copper", 1)
@@ -127,13 +127,13 @@ fn everything_that_is_wrong_is_said_at_once_with_line_and_column() {
         let error = read(EXPORT.replacen(from, to, 1).as_bytes()).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
     };
-    check("Intervention ID", "id", "line 1: the header \"id, State Act ID");
+    check("Intervention ID", "id", "line 1: unknown header \"id, State Act ID");
     check(
         "\"260400, 740400\"",
         "2604",
         "line 2, column Affected Products: \"2604\" is not a code of the",
     );
-    check("Date Implemented", "x", "line 1: there is no column Date Implemented");
+    check("Date Implemented", "x", "line 1: column Date Implemented is missing");
     check("1001,", "x1001,", "line 2, column Intervention ID: \"x1001\" is not a number");
 }
 

@@ -1,38 +1,38 @@
-//! What a row of a table says, by the mapping.
+//! The fields of a row, by the mapping.
 
-use super::super::faults::Faults;
-use super::super::sheet::{Column, Sheet, field, line_of, wrong};
+use super::super::ErrorCollector;
+use super::super::sheet::{Column, Sheet, field, invalid, line_of};
 use super::super::{Error, number};
 use super::mapping::{FieldSource, FigureColumn, FigureKind, Mapping};
 use csv::StringRecord;
 use lodewatch_core::domain::market::{Figure, Period};
 use lodewatch_core::domain::{Country, Day, MarketKey, Mineral, Slug, Stage};
 
-/// Which report a row is of.
-pub(super) type Key = (MarketKey, Slug, Period);
+/// The report that a row belongs to.
+pub(super) type ReportKey = (MarketKey, Slug, Period);
 
-/// Where everything is in a sheet.
+/// Where the fields are in a sheet.
 pub(super) struct Columns<'a> {
-    source: Cells<'a, Slug>,
-    vintage: Cells<'a, Day>,
-    url: Cells<'a, String>,
-    mineral: Cells<'a, Mineral>,
-    stage: Cells<'a, Stage>,
-    period: Cells<'a, Period>,
-    unit: Cells<'a, String>,
-    country: Cells<'a, Country>,
+    source: FieldReader<'a, Slug>,
+    vintage: FieldReader<'a, Day>,
+    url: FieldReader<'a, String>,
+    mineral: FieldReader<'a, Mineral>,
+    stage: FieldReader<'a, Stage>,
+    period: FieldReader<'a, Period>,
+    unit: FieldReader<'a, String>,
+    country: FieldReader<'a, Country>,
     figure: Column<'a>,
     estimated: Option<(Column<'a>, &'a [String])>,
     mapping: &'a Mapping,
 }
 
-/// A place, with its column found; `None` where it is the same in the whole file.
-struct Cells<'a, T> {
-    place: &'a FieldSource<T>,
+/// The source of a field, and its column; `None` where it is the same in the whole file.
+struct FieldReader<'a, T> {
+    source: &'a FieldSource<T>,
     column: Option<Column<'a>>,
 }
 
-/// What a row is about.
+/// Whose figure a row has.
 pub(super) enum Supplier {
     Country(Country),
     Other,
@@ -40,26 +40,26 @@ pub(super) enum Supplier {
     Ignored,
 }
 
-/// What the figure of a row is.
-pub(super) enum Reading {
+/// The figure of a row.
+pub(super) enum FigureValue {
     Figure(Figure),
     NotAvailable,
 }
 
-/// What a row says.
+/// A row of a report.
 pub(super) struct Row {
-    pub(super) key: Key,
-    pub(super) head: Head,
-    /// On which line it begins, from 1.
+    pub(super) key: ReportKey,
+    pub(super) head: ReportHead,
+    /// The line on which it begins, from 1.
     pub(super) line: u64,
     pub(super) supplier: Supplier,
-    pub(super) reading: Reading,
+    pub(super) value: FigureValue,
     pub(super) estimated: bool,
 }
 
-/// What all rows of a report have in common, its key apart.
+/// What all rows of a report have in common, apart from its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Head {
+pub(super) struct ReportHead {
     pub(super) vintage: Day,
     pub(super) unit: String,
     pub(super) url: String,
@@ -68,18 +68,18 @@ pub(super) struct Head {
 impl<'a> Columns<'a> {
     /// Finds every column that the mapping names.
     pub(super) fn find(sheet: &Sheet, mapping: &'a Mapping) -> Result<Self, Error> {
-        let mut faults = Faults::default();
-        let source = Cells::find(&mapping.source, sheet, &mut faults);
-        let vintage = Cells::find(&mapping.vintage, sheet, &mut faults);
-        let url = Cells::find(&mapping.url, sheet, &mut faults);
-        let mineral = Cells::find(&mapping.mineral, sheet, &mut faults);
-        let stage = Cells::find(&mapping.stage, sheet, &mut faults);
-        let period = Cells::find(&mapping.period, sheet, &mut faults);
-        let unit = Cells::find(&mapping.unit, sheet, &mut faults);
-        let country = Cells::find(&mapping.country, sheet, &mut faults);
-        let figure = faults.take(sheet.column(&mapping.figures.column));
+        let mut errors = ErrorCollector::default();
+        let source = FieldReader::find(&mapping.source, sheet, &mut errors);
+        let vintage = FieldReader::find(&mapping.vintage, sheet, &mut errors);
+        let url = FieldReader::find(&mapping.url, sheet, &mut errors);
+        let mineral = FieldReader::find(&mapping.mineral, sheet, &mut errors);
+        let stage = FieldReader::find(&mapping.stage, sheet, &mut errors);
+        let period = FieldReader::find(&mapping.period, sheet, &mut errors);
+        let unit = FieldReader::find(&mapping.unit, sheet, &mut errors);
+        let country = FieldReader::find(&mapping.country, sheet, &mut errors);
+        let figure = errors.check(sheet.column(&mapping.figures.column));
         let estimated = mapping.estimated.as_ref().and_then(|(column, marks)| {
-            faults.take(sheet.column(column)).map(|column| (column, marks.as_slice()))
+            errors.check(sheet.column(column)).map(|column| (column, marks.as_slice()))
         });
         let found = || {
             Some(Self {
@@ -97,32 +97,32 @@ impl<'a> Columns<'a> {
             })
         };
         let found = found();
-        faults.finish(())?;
-        Ok(found.expect("a header without faults has every column"))
+        errors.finish(())?;
+        Ok(found.expect("a header without errors has every column"))
     }
 
-    /// Reads a row; notes everything that is wrong with it.
-    pub(super) fn row(&self, record: &StringRecord, faults: &mut Faults) -> Option<Row> {
-        let mineral = faults.take(self.mineral.read(record));
-        let stage = faults.take(self.stage.read(record));
-        let source = faults.take(self.source.read(record));
-        let period = faults.take(self.period.read(record));
-        let vintage = faults.take(self.vintage.read(record));
-        let unit = faults.take(self.unit.read(record));
-        let url = faults.take(self.url.read(record));
-        let supplier = faults.take(self.supplier(record));
-        let reading = if matches!(supplier, Some(Supplier::Ignored)) {
-            Some(Reading::NotAvailable)
+    /// Reads a row; adds every error of it.
+    pub(super) fn row(&self, record: &StringRecord, errors: &mut ErrorCollector) -> Option<Row> {
+        let mineral = errors.check(self.mineral.read(record));
+        let stage = errors.check(self.stage.read(record));
+        let source = errors.check(self.source.read(record));
+        let period = errors.check(self.period.read(record));
+        let vintage = errors.check(self.vintage.read(record));
+        let unit = errors.check(self.unit.read(record));
+        let url = errors.check(self.url.read(record));
+        let supplier = errors.check(self.supplier(record));
+        let value = if matches!(supplier, Some(Supplier::Ignored)) {
+            Some(FigureValue::NotAvailable)
         } else {
-            faults.take(self.reading(record))
+            errors.check(self.value(record))
         };
         let marked = |(column, marks)| is_among(marks, field(record, column));
         Some(Row {
             key: (MarketKey { mineral: mineral?, stage: stage? }, source?, period?),
-            head: Head { vintage: vintage?, unit: unit?, url: url? },
+            head: ReportHead { vintage: vintage?, unit: unit?, url: url? },
             line: line_of(record),
             supplier: supplier?,
-            reading: reading?,
+            value: value?,
             estimated: self.estimated.is_some_and(marked),
         })
     }
@@ -140,23 +140,24 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// What stands in the place of the country.
+    /// The field of the country.
     pub(super) fn name<'r>(&self, record: &'r StringRecord) -> &'r str {
         field(record, self.country.column())
     }
 
-    /// A fault of the place of the country.
-    pub(super) fn wrong_country(&self, record: &StringRecord, expected: String) -> Error {
-        wrong(record, self.country.column(), expected)
+    /// The error of the field of the country.
+    pub(super) fn invalid_country(&self, record: &StringRecord, expected: String) -> Error {
+        invalid(record, self.country.column(), expected)
     }
 
-    /// Notes what a row says otherwise than the first row of its report, on line `first`.
+    /// Adds an error for every field that differs from the first row of the report, on line
+    /// `first`.
     pub(super) fn check_head(
         &self,
         record: &StringRecord,
-        (head, first): (&Head, u64),
-        row: &Head,
-        faults: &mut Faults,
+        (head, first): (&ReportHead, u64),
+        row: &ReportHead,
+        errors: &mut ErrorCollector,
     ) {
         let differing = [
             (self.vintage.column, head.vintage == row.vintage),
@@ -165,56 +166,65 @@ impl<'a> Columns<'a> {
         ];
         for (column, same) in differing {
             if let (Some(column), false) = (column, same) {
-                let expected = format!("that of line {first}, which is of the same report");
-                faults.add(wrong(record, column, expected));
+                let expected =
+                    format!("the value of line {first}, which belongs to the same report");
+                errors.push(invalid(record, column, expected));
             }
         }
     }
 
-    fn reading(&self, record: &StringRecord) -> Result<Reading, Error> {
+    fn value(&self, record: &StringRecord) -> Result<FigureValue, Error> {
         let FigureColumn { kind, zero, withheld, not_available, .. } = &self.mapping.figures;
         let text = field(record, self.figure);
         if is_among(not_available, text) {
-            return Ok(Reading::NotAvailable);
+            return Ok(FigureValue::NotAvailable);
         }
         if is_among(withheld, text) {
-            return Ok(Reading::Figure(Figure::Withheld));
+            return Ok(FigureValue::Figure(Figure::Withheld));
         }
         let text = if is_among(zero, text) { "0" } else { text };
         let (figure, what) = match kind {
-            FigureKind::Quantity(_) => (number::milli(text).map(Figure::QuantityMilli), "a number"),
-            FigureKind::Share(whole) => (number::share(text, *whole).map(Figure::Share), "a share"),
+            FigureKind::Quantity(_) => {
+                (number::parse_milli(text).map(Figure::QuantityMilli), "a number")
+            }
+            FigureKind::Share(whole) => {
+                (number::parse_share(text, *whole).map(Figure::Share), "a share")
+            }
         };
         let expected =
             || format!("{what} or one of zero, withheld and not_available of the mapping");
-        figure.map(Reading::Figure).ok_or_else(|| wrong(record, self.figure, expected()))
+        figure.map(FigureValue::Figure).ok_or_else(|| invalid(record, self.figure, expected()))
     }
 }
 
-impl<'a, T: Clone> Cells<'a, T> {
-    fn find(place: &'a FieldSource<T>, sheet: &Sheet, faults: &mut Faults) -> Option<Self> {
-        let column = match place {
+impl<'a, T: Clone> FieldReader<'a, T> {
+    fn find(
+        source: &'a FieldSource<T>,
+        sheet: &Sheet,
+        errors: &mut ErrorCollector,
+    ) -> Option<Self> {
+        let column = match source {
             FieldSource::Constant(_) => None,
-            FieldSource::Column { name, .. } => Some(faults.take(sheet.column(name))?),
+            FieldSource::Column { name, .. } => Some(errors.check(sheet.column(name))?),
         };
-        Some(Self { place, column })
+        Some(Self { source, column })
     }
 
     fn read(&self, record: &StringRecord) -> Result<T, Error> {
-        match self.place {
+        match self.source {
             FieldSource::Constant(value) => Ok(value.clone()),
             FieldSource::Column { words, parse, .. } => {
                 let column = self.column();
                 let text = field(record, column);
-                let parsed = || parse(text).map_err(|expected| wrong(record, column, expected));
+                let parsed = || parse(text).map_err(|expected| invalid(record, column, expected));
                 words.get(text).cloned().map_or_else(parsed, Ok)
             }
         }
     }
 
-    /// The column of a place that is one.
+    /// The column of a field that has one.
     fn column(&self) -> Column<'a> {
-        self.column.expect("the column of this place was found")
+        self.column.expect("find looked for the column of this field")
     }
 }
 

@@ -1,9 +1,9 @@
-//! The way in: rows → one distribution a report → reports.
+//! Rows → one distribution per report → reports.
 
-use super::super::faults::Faults;
+use super::super::ErrorCollector;
 use super::super::sheet::Sheet;
-use super::super::{Error, Reports, Skipped};
-use super::columns::{Columns, Head, Key, Reading, Row, Supplier};
+use super::super::{Error, ImportedReports, SkippedItem};
+use super::columns::{Columns, FigureValue, ReportHead, ReportKey, Row, Supplier};
 use super::mapping::{FigureKind, Mapping};
 use lodewatch_core::domain::market::{Denominator, Figure, ReportDraft, ReportDraftRow};
 use lodewatch_core::domain::{Country, Ppm, Report};
@@ -13,47 +13,49 @@ use std::collections::BTreeMap;
 ///
 /// # Errors
 ///
-/// Where the file is cut short or damaged, lacks a column, or holds something else than the mapping says; everything that
-/// is wrong is said at once, with line, column and what is allowed.
-pub fn read(bytes: &[u8], mapping: &Mapping) -> Result<Reports, Error> {
+/// A damaged file, a missing column, or every field that the mapping does not allow, with its line,
+/// its column and what is allowed.
+pub fn read(bytes: &[u8], mapping: &Mapping) -> Result<ImportedReports, Error> {
     let sheet = Sheet::parse_separated(bytes, mapping.delimiter)?;
     let columns = Columns::find(&sheet, mapping)?;
-    let mut faults = Faults::default();
-    let mut import = Reports { reports: Vec::new(), skipped: Vec::new() };
-    let mut distributions: BTreeMap<Key, Distribution> = BTreeMap::new();
+    let mut errors = ErrorCollector::default();
+    let mut import = ImportedReports { reports: Vec::new(), skipped: Vec::new() };
+    let mut distributions: BTreeMap<ReportKey, Distribution> = BTreeMap::new();
     for record in sheet.records() {
-        let Some(row) = columns.row(record, &mut faults) else { continue };
+        let Some(row) = columns.row(record, &mut errors) else { continue };
         let distribution = distributions.entry(row.key.clone());
         let distribution = distribution.or_insert_with(|| Distribution::begin(&row));
         let first = (&distribution.head, distribution.first);
-        columns.check_head(record, first, &row.head, &mut faults);
-        let what = format!("line {}, {}", row.line, columns.name(record));
+        columns.check_head(record, first, &row.head, &mut errors);
+        let item = format!("line {}, {}", row.line, columns.name(record));
         match distribution.add(row) {
             Ok(()) => {}
-            Err(Refused::LeftOut(why)) => {
-                import.skipped.push(Skipped { what, why: why.to_owned() });
+            Err(Rejection::Skip(reason)) => {
+                import.skipped.push(SkippedItem { item, reason: reason.to_owned() });
             }
-            Err(Refused::Wrong(expected)) => faults.add(columns.wrong_country(record, expected)),
+            Err(Rejection::Invalid(expected)) => {
+                errors.push(columns.invalid_country(record, expected))
+            }
         }
     }
     for (key, distribution) in distributions {
-        import.reports.extend(distribution.into_report(key, mapping.figures.kind, &mut faults));
+        import.reports.extend(distribution.into_report(key, mapping.figures.kind, &mut errors));
     }
-    faults.finish(import)
+    errors.finish(import)
 }
 
-/// Why a row is no part of a distribution.
-enum Refused {
-    /// It is sound, but says nothing that can be used.
-    LeftOut(&'static str),
-    /// It contradicts a row above; this would have been right in the place of the country.
-    Wrong(String),
+/// Why a row is not part of a distribution.
+enum Rejection {
+    /// It is sound and cannot be used, for this reason.
+    Skip(&'static str),
+    /// It contradicts an earlier row; its country should have been this.
+    Invalid(String),
 }
 
 /// The rows of one report as they come in.
 struct Distribution {
-    head: Head,
-    /// The first and the last of its lines.
+    head: ReportHead,
+    /// Its first and last line.
     first: u64,
     last: u64,
     /// Each with its line.
@@ -74,27 +76,26 @@ impl Distribution {
         }
     }
 
-    fn add(&mut self, row: Row) -> Result<(), Refused> {
+    fn add(&mut self, row: Row) -> Result<(), Rejection> {
         self.last = row.line;
-        let figure = match (&row.supplier, row.reading) {
-            (Supplier::Ignored, _) => return Err(Refused::LeftOut("the mapping ignores it")),
-            (_, Reading::NotAvailable) => {
-                return Err(Refused::LeftOut("not available; the row is left out"));
+        let figure = match (&row.supplier, row.value) {
+            (Supplier::Ignored, _) => return Err(Rejection::Skip("ignored by the mapping")),
+            (_, FigureValue::NotAvailable) => {
+                return Err(Rejection::Skip("not available"));
             }
-            (_, Reading::Figure(figure)) => figure,
+            (_, FigureValue::Figure(figure)) => figure,
         };
         match (row.supplier, figure) {
             (Supplier::Country(country), figure) => {
                 if let Some((line, _)) = self.rows.get(&country) {
-                    let expected =
-                        format!("a country of its own; it stands in line {line} already");
-                    return Err(Refused::Wrong(expected));
+                    let expected = format!("a country that occurs once; it is also in line {line}");
+                    return Err(Rejection::Invalid(expected));
                 }
                 let draft = ReportDraftRow { country, figure, estimated: row.estimated };
                 self.rows.insert(country, (row.line, draft));
             }
             (Supplier::Total, Figure::QuantityMilli(_)) if self.total_milli.is_some() => {
-                return Err(Refused::Wrong("the only total of its report".to_owned()));
+                return Err(Rejection::Invalid("the only total of its report".to_owned()));
             }
             (Supplier::Total, Figure::QuantityMilli(milli)) => self.total_milli = Some(milli),
             (Supplier::Other, Figure::QuantityMilli(milli)) => {
@@ -109,22 +110,27 @@ impl Distribution {
                     Some(Figure::Share(before)) => before.get(),
                     Some(Figure::QuantityMilli(_) | Figure::Withheld) | None => 0,
                 };
-                // More than the whole is refused with all rows together.
+                // A sum of more than the whole is rejected with all rows together.
                 let sum = Ppm::new(before.saturating_add(share.get())).unwrap_or(Ppm::ONE);
                 self.other = Some(Figure::Share(sum));
             }
             (Supplier::Other, Figure::Withheld) => {
-                return Err(Refused::LeftOut("withheld, and not one country; the row is left out"));
+                return Err(Rejection::Skip("withheld, and not a single country"));
             }
             (Supplier::Total, Figure::Share(_) | Figure::Withheld) => {
-                return Err(Refused::LeftOut("no quantity, so no published total"));
+                return Err(Rejection::Skip("a total that is not a quantity"));
             }
             (Supplier::Ignored, _) => {}
         }
         Ok(())
     }
 
-    fn into_report(self, key: Key, kind: FigureKind, faults: &mut Faults) -> Option<Report> {
+    fn into_report(
+        self,
+        key: ReportKey,
+        kind: FigureKind,
+        errors: &mut ErrorCollector,
+    ) -> Option<Report> {
         let (market, source, period) = key;
         let (first, last) = (self.first, self.last);
         let draft = ReportDraft {
@@ -142,10 +148,10 @@ impl Distribution {
             published_total_milli: self.total_milli,
             url: self.head.url.into(),
         };
-        let refused = |fault: lodewatch_core::domain::market::ReportFault| {
+        let reject = |fault: lodewatch_core::domain::market::ReportFault| {
             let (report, why) = (format!("{market} {period}"), fault.to_string());
-            faults.add(Error::Report { first, last, report, why });
+            errors.push(Error::InvalidReport { first, last, report, why });
         };
-        Report::parse(draft).map_err(|all| all.into_iter().for_each(refused)).ok()
+        Report::parse(draft).map_err(|all| all.into_iter().for_each(reject)).ok()
     }
 }

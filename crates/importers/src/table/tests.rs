@@ -1,7 +1,7 @@
 //! A table with every quirk, read by the mapping that the help shows.
 
 use super::{Mapping, read};
-use crate::Reports;
+use crate::ImportedReports;
 use lodewatch_core::domain::market::{Figure, Flag};
 use lodewatch_core::domain::{Country, Ppm, Report};
 use proptest::prelude::*;
@@ -13,11 +13,11 @@ fn mapping(text: &str) -> Mapping {
     Mapping::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn table() -> Reports {
+fn table() -> ImportedReports {
     read(TABLE.as_bytes(), &mapping(EXAMPLE)).unwrap()
 }
 
-fn find<'a>(import: &'a Reports, report: &str) -> &'a Report {
+fn find<'a>(import: &'a ImportedReports, report: &str) -> &'a Report {
     let is = |one: &&Report| format!("{} {}", one.market(), one.period()) == report;
     import.reports.iter().find(is).unwrap_or_else(|| panic!("{report}"))
 }
@@ -42,13 +42,10 @@ fn a_table_is_read_as_its_mapping_says() {
     let marked = cobalt.rows().iter().filter(|row| row.estimated).map(|row| row.country.alpha3());
     assert_eq!(marked.collect::<Vec<_>>(), ["COD", "RUS"]);
     assert_eq!(share(find(&import, "rare earths mining 2023"), "MMR"), Some(136_691));
-    let told: Vec<String> = import.skipped.iter().map(ToString::to_string).collect();
+    let skipped: Vec<String> = import.skipped.iter().map(ToString::to_string).collect();
     assert_eq!(
-        told,
-        [
-            "line 6, Türkiye: not available; the row is left out",
-            "line 9, Top 3: the mapping ignores it"
-        ]
+        skipped,
+        ["line 6, Türkiye: not available", "line 9, Top 3: ignored by the mapping"]
     );
 }
 
@@ -143,9 +140,9 @@ germanium;Refinery;2024;Belgium;17;EC
 ";
     let text = text.replace("Rest of world", "Other");
     let import = read(table.as_bytes(), &mapping(&text)).unwrap();
-    let told: Vec<_> =
+    let shares: Vec<_> =
         import.reports.iter().map(|one| (one.source().as_str(), share(one, "CHN"))).collect();
-    assert_eq!(told, [("EC", Some(830_000)), ("USGS", Some(600_000))]);
+    assert_eq!(shares, [("EC", Some(830_000)), ("USGS", Some(600_000))]);
 }
 
 #[test]
@@ -155,7 +152,7 @@ fn one_report_has_one_unit_and_one_vintage() {
     let error = read(TABLE.as_bytes(), &mapping(text)).unwrap_err().to_string();
     assert!(
         error.contains(
-            "line 3, column Flag: \"\" is not that of line 2, which is of the same report"
+            "line 3, column Flag: \"\" is not the value of line 2, which belongs to the same report"
         ),
         "{error}"
     );
@@ -184,7 +181,7 @@ fn a_single_producer_is_the_whole_and_a_zero_total_is_no_report() {
 }
 
 #[test]
-fn everything_that_is_wrong_with_a_table_is_said_at_once() {
+fn every_error_of_a_table_is_reported_at_once() {
     let table = TABLE
         .replacen(";Indonesia;", ";Indonesien;", 1)
         .replacen(";8,700;", ";<0.1%;", 1)
@@ -197,7 +194,7 @@ fn everything_that_is_wrong_with_a_table_is_said_at_once() {
 }
 
 #[test]
-fn everything_that_is_wrong_with_a_mapping_is_said_at_once() {
+fn every_problem_of_a_mapping_is_reported_at_once() {
     let text = "
 source = \"two words\"
 vintage = \"May 2025\"

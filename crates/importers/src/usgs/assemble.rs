@@ -1,57 +1,59 @@
-//! Figures → one distribution a market and year → reports.
+//! Figures → one distribution per market and year → reports.
 
-use super::super::{Reports, Skipped};
-use super::figure::Reading;
-use super::import::{Cell, Release};
-use super::tables::{Table, find};
+use super::super::{ImportedReports, SkippedItem};
+use super::figure::ProductionValue;
+use super::import::{ProductionCell, Release};
+use super::tables::{SourceTable, find};
 use lodewatch_core::domain::market::{Denominator, Figure, Period, ReportDraft, ReportDraftRow};
 use lodewatch_core::domain::{Country, MarketKey, Report, Slug};
 use std::collections::BTreeMap;
 
-/// Gathers the figures of every market and year, and makes reports of them.
-pub(super) fn assemble(cells: Vec<Cell>, release: &Release) -> Reports {
+/// Groups figures by market and year, and makes reports of them.
+pub(super) fn assemble(cells: Vec<ProductionCell>, release: &Release) -> ImportedReports {
     let mut distributions: BTreeMap<(MarketKey, i16), Distribution> = BTreeMap::new();
     let mut skipped = Vec::new();
     for cell in cells {
         match find(&cell.commodity, &cell.detail) {
-            Some(Table::Market(market)) => {
+            Some(SourceTable::Market(market)) => {
                 let name = format!("{market} {}", cell.year);
                 let distribution = distributions.entry((*market, cell.year)).or_default();
                 distribution.add(cell, &name, &mut skipped);
             }
-            Some(Table::Unusable { wholly: true, why }) => {
-                tell_once(&mut skipped, cell.commodity, why);
+            Some(SourceTable::Unusable { wholly: true, reason }) => {
+                skip_once(&mut skipped, cell.commodity, reason);
             }
-            Some(Table::Unusable { wholly: false, why }) => {
-                tell_once(&mut skipped, cell.table(), why);
+            Some(SourceTable::Unusable { wholly: false, reason }) => {
+                skip_once(&mut skipped, cell.table(), reason);
             }
-            None => tell_once(&mut skipped, cell.table(), "this table is not known here"),
+            None => skip_once(&mut skipped, cell.table(), "unknown table"),
         }
     }
     let mut reports = Vec::new();
     for ((market, year), distribution) in distributions {
         match distribution.into_report(market, year, release) {
             Ok(report) => reports.push(report),
-            Err(why) => skipped.push(Skipped { what: format!("{market} {year}"), why }),
+            Err(reason) => {
+                skipped.push(SkippedItem { item: format!("{market} {year}"), reason });
+            }
         }
     }
-    Reports { reports, skipped }
+    ImportedReports { reports, skipped }
 }
 
-/// A table stands in many rows; it is told once.
-fn tell_once(skipped: &mut Vec<Skipped>, what: String, why: &str) {
-    let told = Skipped { what, why: why.to_owned() };
-    if !skipped.contains(&told) {
-        skipped.push(told);
+/// A table has many rows and is reported once.
+fn skip_once(skipped: &mut Vec<SkippedItem>, item: String, reason: &str) {
+    let skip = SkippedItem { item, reason: reason.to_owned() };
+    if !skipped.contains(&skip) {
+        skipped.push(skip);
     }
 }
 
-/// What a row is about.
+/// Whose figure a row has.
 enum Supplier {
     Country(Country),
     Other,
     World,
-    /// Several countries together, or a name that is no country's.
+    /// Several countries together, or a name that is not a country.
     Unknown,
 }
 
@@ -76,41 +78,42 @@ impl Supplier {
 struct Distribution {
     rows: BTreeMap<Country, ReportDraftRow>,
     other_milli: Option<u64>,
-    world: Option<Reading>,
+    world: Option<ProductionValue>,
     unit: String,
 }
 
 impl Distribution {
-    fn add(&mut self, cell: Cell, name: &str, skipped: &mut Vec<Skipped>) {
-        let mut tell = |why: String| {
-            skipped.push(Skipped { what: format!("{name}, {}", cell.place), why });
+    fn add(&mut self, cell: ProductionCell, name: &str, skipped: &mut Vec<SkippedItem>) {
+        let mut skip = |reason: String| {
+            skipped.push(SkippedItem { item: format!("{name}, {}", cell.country), reason });
         };
         if self.unit.is_empty() {
             self.unit = cell.unit;
         }
-        match (Supplier::parse(&cell.place), cell.reading) {
-            (Supplier::World, reading) if self.world.is_none() => self.world = Some(reading),
-            (Supplier::World, _) => tell("a second world total; the first one counts".to_owned()),
-            (_, Reading::None(why)) => tell(format!("{why}; the row is left out")),
-            (Supplier::Country(country), Reading::Milli(milli)) => {
+        match (Supplier::parse(&cell.country), cell.value) {
+            (Supplier::World, value) if self.world.is_none() => self.world = Some(value),
+            (Supplier::World, _) => skip("second world total; the first one is used".to_owned()),
+            (_, ProductionValue::None(reason)) => skip(reason),
+            (Supplier::Country(country), ProductionValue::Milli(milli)) => {
                 let estimated = cell.estimated && milli > 0;
                 self.add_row(country, Figure::QuantityMilli(milli), estimated);
             }
-            (Supplier::Country(country), Reading::Withheld) => {
+            (Supplier::Country(country), ProductionValue::Withheld) => {
                 self.add_row(country, Figure::Withheld, false);
             }
-            (Supplier::Other, Reading::Milli(milli)) => self.add_other(milli),
-            (Supplier::Unknown, Reading::Milli(milli)) => {
+            (Supplier::Other, ProductionValue::Milli(milli)) => self.add_other(milli),
+            (Supplier::Unknown, ProductionValue::Milli(milli)) => {
                 self.add_other(milli);
-                tell("is not one country; counted with other countries".to_owned());
+                skip("not a single country; its figure is added to other countries".to_owned());
             }
-            (Supplier::Other | Supplier::Unknown, Reading::Withheld) => {
-                tell("withheld, and not one country; the row is left out".to_owned());
+            (Supplier::Other | Supplier::Unknown, ProductionValue::Withheld) => {
+                skip("withheld, and not a single country".to_owned());
             }
         }
     }
 
-    /// Several rows of one country are parts of its production; with one of them withheld the sum is not known.
+    /// Several rows of one country are parts of its production; the sum is unknown where one of
+    /// them is withheld.
     fn add_row(&mut self, country: Country, figure: Figure, estimated: bool) {
         let Some(row) = self.rows.get_mut(&country) else {
             self.rows.insert(country, ReportDraftRow { country, figure, estimated });
@@ -136,14 +139,14 @@ impl Distribution {
         release: &Release,
     ) -> Result<Report, String> {
         let total = match self.world {
-            Some(Reading::Milli(milli)) => milli,
-            Some(Reading::Withheld) => return Err("the world total is withheld".to_owned()),
-            Some(Reading::None(why)) => {
-                return Err(format!("the source has no world total: {why}"));
+            Some(ProductionValue::Milli(milli)) => milli,
+            Some(ProductionValue::Withheld) => return Err("the world total is withheld".to_owned()),
+            Some(ProductionValue::None(reason)) => {
+                return Err(format!("the source has no world total: {reason}"));
             }
             None => {
                 return Err(
-                    "there is no row of the world total; is the table cut short?".to_owned()
+                    "no row with the world total; check whether the table is truncated".to_owned()
                 );
             }
         };

@@ -1,20 +1,20 @@
-//! What a field of a production table says.
+//! The fields of a production table.
 
 use super::super::number;
 
-/// What a field says.
+/// The value of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Reading {
+pub(super) enum ProductionValue {
     /// A quantity in thousandths of the unit; 0 for nil.
     Milli(u64),
-    /// The country supplies, but how much is not published.
+    /// The country produces, but how much is not published.
     Withheld,
-    /// No figure, and why; for people.
+    /// Not a figure, for this reason.
     None(String),
 }
 
-impl Reading {
-    /// Reads what is not empty; `note` tells apart what the mark for a footnote means.
+impl ProductionValue {
+    /// Parses a field that is not empty; `note` says what a mark for a footnote means.
     pub(super) fn parse(text: &str, note: &str) -> Self {
         match text {
             "—" | "–" => Self::Milli(0),
@@ -22,13 +22,13 @@ impl Reading {
             "NA" => Self::not_available(),
             "XX" => Self::not_applicable(),
             _ if !text.bytes().any(|byte| byte.is_ascii_digit()) => {
-                Self::of_note(note).unwrap_or_else(|| Self::illegible(text))
+                Self::of_note(note).unwrap_or_else(|| Self::not_a_figure(text))
             }
-            _ => number::milli(text).map_or_else(|| Self::illegible(text), Self::Milli),
+            _ => number::parse_milli(text).map_or_else(|| Self::not_a_figure(text), Self::Milli),
         }
     }
 
-    /// What a note says in the place of a figure, if it does.
+    /// Parses a note that stands for a figure, if it does.
     pub(super) fn of_note(note: &str) -> Option<Self> {
         let note = note.to_lowercase();
         if note.contains("less than ½") || note.contains("less than 1/2") {
@@ -48,8 +48,8 @@ impl Reading {
         Self::None("XX, not applicable".to_owned())
     }
 
-    fn illegible(text: &str) -> Self {
-        Self::None(format!("\"{text}\" is no figure"))
+    fn not_a_figure(text: &str) -> Self {
+        Self::None(format!("\"{text}\" is not a figure"))
     }
 }
 
@@ -59,18 +59,18 @@ mod tests {
 
     #[test]
     fn every_mark_has_its_own_meaning() {
-        let check = |text: &str, note: &str, expected: Reading| {
-            assert_eq!(Reading::parse(text, note), expected, "{text} {note}");
+        let check = |text: &str, note: &str, expected: ProductionValue| {
+            assert_eq!(ProductionValue::parse(text, note), expected, "{text} {note}");
         };
-        check("2,600,000", "", Reading::Milli(2_600_000_000));
-        check("20.6", "", Reading::Milli(20_600));
-        check("0.00049", "", Reading::Milli(0));
-        check("—", "", Reading::Milli(0));
-        check("W", "", Reading::Withheld);
-        check("s", "Estimated. -- Less than ½unit.", Reading::Milli(0));
-        check("s", "data are included with ilmenite.", Reading::Withheld);
-        check("NA", "", Reading::not_available());
-        check("XX", "", Reading::not_applicable());
+        check("2,600,000", "", ProductionValue::Milli(2_600_000_000));
+        check("20.6", "", ProductionValue::Milli(20_600));
+        check("0.00049", "", ProductionValue::Milli(0));
+        check("—", "", ProductionValue::Milli(0));
+        check("W", "", ProductionValue::Withheld);
+        check("s", "Estimated. -- Less than ½unit.", ProductionValue::Milli(0));
+        check("s", "data are included with ilmenite.", ProductionValue::Withheld);
+        check("NA", "", ProductionValue::not_available());
+        check("XX", "", ProductionValue::not_applicable());
         for text in [
             "s",
             "Large",
@@ -83,7 +83,7 @@ mod tests {
             "-5",
             "99999999999999999999",
         ] {
-            check(text, "", Reading::illegible(text));
+            check(text, "", ProductionValue::not_a_figure(text));
         }
     }
 }

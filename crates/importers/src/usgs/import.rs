@@ -1,16 +1,15 @@
-//! The way in: which release it is, and what came of it.
+//! Chooses the release by the header.
 
 use super::super::sheet::Sheet;
-use super::super::{Error, Reports, Skipped};
+use super::super::{Error, ImportedReports, SkippedItem};
 use super::{assemble, long, wide};
 use lodewatch_core::domain::Day;
 use std::collections::BTreeMap;
 
 /// One release of the Mineral Commodity Summaries.
 pub(super) struct Release {
-    /// Where it can be read.
     pub(super) url: &'static str,
-    /// Year, month and day of its release.
+    /// Year, month and day.
     pub(super) released: (i16, i8, i8),
     /// The years of its world tables.
     pub(super) years: [i16; 2],
@@ -35,18 +34,18 @@ impl Release {
 }
 
 /// One figure of a world table, in the same form for both releases.
-pub(super) struct Cell {
+pub(super) struct ProductionCell {
     pub(super) commodity: String,
     pub(super) detail: String,
-    pub(super) place: String,
+    pub(super) country: String,
     pub(super) unit: String,
     pub(super) year: i16,
-    pub(super) reading: super::figure::Reading,
+    pub(super) value: super::figure::ProductionValue,
     pub(super) estimated: bool,
 }
 
-impl Cell {
-    /// The table that it stands in, as the source names it.
+impl ProductionCell {
+    /// The table that it is in, as the source names it.
     pub(super) fn table(&self) -> String {
         format!("{}, {}", self.commodity, self.detail)
     }
@@ -56,33 +55,35 @@ impl Cell {
 ///
 /// # Errors
 ///
-/// Where the file is of no known release, lacks a column, or is cut short or damaged; the error names line and column.
-pub fn read(bytes: &[u8]) -> Result<Reports, Error> {
+/// A damaged file, an unknown release, or a missing column.
+pub fn read(bytes: &[u8]) -> Result<ImportedReports, Error> {
     let sheet = Sheet::parse(bytes)?;
-    if long::is_of(&sheet) {
+    if long::has_header(&sheet) {
         let mut import = assemble::assemble(long::cells(&sheet)?, &Release::MCS_2026);
         import.skipped.extend(without_production(long::commodities(&sheet)?));
         Ok(import)
-    } else if wide::is_of(&sheet) {
+    } else if wide::has_header(&sheet) {
         let mut import = assemble::assemble(wide::cells(&sheet)?, &Release::MCS_2025);
         import.skipped.extend(without_production(wide::commodities(&sheet)?));
         Ok(import)
     } else {
         Err(Error::UnknownHeader {
-            header: sheet.header_shown(),
-            expected: "that of USGS MCS 2025 (SOURCE, COMMODITY, COUNTRY, ...) or MCS 2026 (MCS chapter, Section, ...)",
+            header: sheet.shown_header(),
+            expected: "USGS MCS 2025 (SOURCE, COMMODITY, COUNTRY, ...) or MCS 2026 (MCS chapter, Section, ...)",
         })
     }
 }
 
-/// Of which commodities a release has lines, but none of world production; takes every line's commodity, and whether the
-/// line is of world production.
-fn without_production(lines: Vec<(&str, bool)>) -> Vec<Skipped> {
+/// Commodities of which a release has lines, but none of world production. `lines` has every line's
+/// commodity, and whether the line is world production.
+fn without_production(lines: Vec<(&str, bool)>) -> Vec<SkippedItem> {
     let mut commodities: BTreeMap<&str, bool> = BTreeMap::new();
     for (commodity, is_production) in lines {
         *commodities.entry(commodity).or_default() |= is_production;
     }
-    let why = "the source has no table of its world production";
+    let reason = "the source has no table of its world production";
     let without = commodities.into_iter().filter(|(_, has)| !has);
-    without.map(|(what, _)| Skipped { what: what.to_owned(), why: why.to_owned() }).collect()
+    without
+        .map(|(item, _)| SkippedItem { item: item.to_owned(), reason: reason.to_owned() })
+        .collect()
 }

@@ -1,17 +1,17 @@
-//! MCS 2026: a line a figure, among them much that is not world production.
+//! MCS 2026: a line per figure; many of them are not world production.
 
 use super::super::Error;
-use super::super::sheet::{Column, Sheet, field, wrong};
-use super::figure::Reading;
-use super::import::{Cell, Release};
+use super::super::sheet::{Column, Sheet, field, invalid};
+use super::figure::ProductionValue;
+use super::import::{ProductionCell, Release};
 use csv::StringRecord;
 
-/// Whether a sheet has this release's header.
-pub(super) fn is_of(sheet: &Sheet) -> bool {
+/// Whether a sheet has the header of this release.
+pub(super) fn has_header(sheet: &Sheet) -> bool {
     sheet.has("MCS chapter")
 }
 
-/// The chapter of every line, and whether the line is of world production.
+/// The chapter of every line, and whether the line is world production.
 pub(super) fn commodities(sheet: &Sheet) -> Result<Vec<(&str, bool)>, Error> {
     let chapter = sheet.column("MCS chapter")?;
     let production = Production::of(sheet)?;
@@ -20,33 +20,33 @@ pub(super) fn commodities(sheet: &Sheet) -> Result<Vec<(&str, bool)>, Error> {
 }
 
 /// The figures of world production, in the order of the file.
-pub(super) fn cells(sheet: &Sheet) -> Result<Vec<Cell>, Error> {
+pub(super) fn cells(sheet: &Sheet) -> Result<Vec<ProductionCell>, Error> {
     let production = Production::of(sheet)?;
     let commodity = sheet.column("Commodity")?;
     let country = sheet.column("Country")?;
     let detail = sheet.column("Statistics_detail")?;
     let unit = sheet.column("Unit")?;
     let year = sheet.column("Year")?;
-    let value = sheet.column("Value")?;
+    let figure = sheet.column("Value")?;
     let notes = sheet.column("Notes")?;
     let mut cells = Vec::new();
     for record in sheet.records().iter().filter(|record| production.is_in(record)) {
         let note = field(record, notes);
-        let reading = Reading::parse(field(record, value), note);
-        cells.push(Cell {
+        let value = ProductionValue::parse(field(record, figure), note);
+        cells.push(ProductionCell {
             commodity: field(record, commodity).to_owned(),
             detail: field(record, detail).to_owned(),
-            place: field(record, country).to_owned(),
+            country: field(record, country).to_owned(),
             unit: field(record, unit).to_owned(),
             year: parse_year(record, year)?,
             estimated: note.starts_with("Estimated"),
-            reading,
+            value,
         });
     }
     Ok(cells)
 }
 
-/// What tells world production from the rest of the file.
+/// The columns that tell world production from the rest of the file.
 struct Production {
     section: Column<'static>,
     statistics: Column<'static>,
@@ -63,11 +63,11 @@ impl Production {
     }
 }
 
-/// Another year is of another release, of which neither the day nor the tables are known.
+/// Another year belongs to another release, whose day and tables are unknown.
 fn parse_year(record: &StringRecord, column: Column<'_>) -> Result<i16, Error> {
     let [first, second] = Release::MCS_2026.years;
     let year = field(record, column).parse().ok();
     year.filter(|year| [first, second].contains(year)).ok_or_else(|| {
-        wrong(record, column, format!("a year of this release, {first} or {second}"))
+        invalid(record, column, format!("a year of this release, {first} or {second}"))
     })
 }

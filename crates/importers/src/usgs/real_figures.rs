@@ -1,18 +1,18 @@
 //! The real releases of the USGS.
 
 use super::read;
-use crate::{Reports, Skipped};
+use crate::{ImportedReports, SkippedItem};
 use lodewatch_core::domain::market::Flag;
 use lodewatch_core::domain::{Country, MarketKey, Mineral, Report, Stage};
 
 const MCS_2025: &[u8] = include_bytes!("../../samples/usgs/MCS2025_World_Data.csv");
 const MCS_2026: &[u8] = include_bytes!("../../samples/usgs/MCS2026_world_production.csv");
 
-fn import(release: &[u8]) -> Reports {
+fn import(release: &[u8]) -> ImportedReports {
     read(release).unwrap()
 }
 
-fn report<'a>(import: &'a Reports, mineral: &str, stage: Stage, year: &str) -> &'a Report {
+fn report<'a>(import: &'a ImportedReports, mineral: &str, stage: Stage, year: &str) -> &'a Report {
     let market = MarketKey { mineral: Mineral::parse(mineral).unwrap(), stage };
     import
         .reports
@@ -70,17 +70,17 @@ fn antimony_in_2024_was_revised_from_one_release_to_the_next() {
 }
 
 #[test]
-fn every_commodity_with_countries_that_can_be_added_is_taken() {
+fn every_commodity_with_countries_that_can_be_added_is_imported() {
     let check = |name: &str, release: &[u8], reports: usize, unusable: &[&str]| {
         let import = import(release);
         assert_eq!(import.reports.len(), reports, "{name}");
-        let left = |what: &str| import.skipped.iter().any(|one| one.what.starts_with(what));
-        for what in unusable {
-            assert!(left(what), "{name}: {what}");
+        let is_skipped = |item: &str| import.skipped.iter().any(|one| one.item.starts_with(item));
+        for item in unusable {
+            assert!(is_skipped(item), "{name}: {item}");
         }
-        let tables = import.skipped.iter().filter(|one| !one.what.contains(" 202"));
-        let names = tables.filter(|one| !unusable.iter().any(|what| one.what.starts_with(what)));
-        assert_eq!(names.collect::<Vec<_>>(), Vec::<&Skipped>::new(), "{name}");
+        let tables = import.skipped.iter().filter(|one| !one.item.contains(" 202"));
+        let names = tables.filter(|one| !unusable.iter().any(|item| one.item.starts_with(item)));
+        assert_eq!(names.collect::<Vec<_>>(), Vec::<&SkippedItem>::new(), "{name}");
     };
     let both = |more: &[&'static str]| -> Vec<&'static str> {
         let always = ["Boron", "Iron", "Kyanite", "Mica (Natural)", "Soda"];
@@ -110,9 +110,9 @@ fn every_production_table_of_both_releases_is_known() {
         let import = import(release);
         assert!(import.reports.len() > 150);
         for skipped in &import.skipped {
-            assert!(!skipped.why.contains("not known"), "{skipped}");
-            assert!(!skipped.why.contains("not one country"), "{skipped}");
-            assert!(!skipped.why.contains("cut short"), "{skipped}");
+            assert!(!skipped.reason.contains("unknown table"), "{skipped}");
+            assert!(!skipped.reason.contains("not a single country"), "{skipped}");
+            assert!(!skipped.reason.contains("truncated"), "{skipped}");
         }
         for report in &import.reports {
             assert_eq!(report.source().as_str(), "USGS");

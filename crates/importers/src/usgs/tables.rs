@@ -1,54 +1,58 @@
-//! Which table of the source is which market.
+//! The markets of the source's tables.
 
 use lodewatch_core::domain::{MarketKey, Mineral, Stage};
 use std::sync::LazyLock;
 
-/// `commodity,detail,mineral,stage,why_not`: the first line that fits counts. Commodity and detail are as [`fold`] makes
-/// them; a detail may end in `*` for anything. A line without a mineral says why its table is left out.
+/// `commodity,detail,mineral,stage,why_not`: the first line that matches counts. Commodity and
+/// detail are as [`fold`] makes them; a detail may end in `*` for anything. A line without a
+/// mineral says why its table is skipped.
 const TABLES: &str = include_str!("tables.csv");
 
-struct Line {
+struct TableLine {
     commodity: String,
     detail: String,
-    table: Table,
+    table: SourceTable,
 }
 
-/// What a table of the source is to us.
+/// What a table of the source stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Table {
+pub(super) enum SourceTable {
     /// The production of a market.
     Market(MarketKey),
-    /// Nothing that can be used.
+    /// It cannot be used.
     Unusable {
-        /// Whether that is so of everything that the source says of the commodity.
+        /// Whether this holds for every table of the commodity.
         wholly: bool,
-        /// Why.
-        why: String,
+        reason: String,
     },
 }
 
-static LINES: LazyLock<Vec<Line>> = LazyLock::new(|| {
+static LINES: LazyLock<Vec<TableLine>> = LazyLock::new(|| {
     let mut lines = Vec::new();
     for record in csv::Reader::from_reader(TABLES.as_bytes()).into_records() {
         let record = record.expect("the bundled list of tables is well-formed");
         let field = |at: usize| record.get(at).expect("the list of tables has five columns");
         let table = if field(2).is_empty() {
-            Table::Unusable { wholly: field(1) == "*", why: field(4).to_owned() }
+            SourceTable::Unusable { wholly: field(1) == "*", reason: field(4).to_owned() }
         } else {
             let mineral =
                 Mineral::parse(field(2)).expect("tables are of minerals of the catalogue");
             let stage = Stage::parse(field(3)).expect("tables are of a known stage");
-            Table::Market(MarketKey { mineral, stage })
+            SourceTable::Market(MarketKey { mineral, stage })
         };
-        lines.push(Line { commodity: field(0).to_owned(), detail: field(1).to_owned(), table });
+        lines.push(TableLine {
+            commodity: field(0).to_owned(),
+            detail: field(1).to_owned(),
+            table,
+        });
     }
     lines
 });
 
-/// What a table is; `None` where it is not known.
-pub(super) fn find(commodity: &str, detail: &str) -> Option<&'static Table> {
+/// What a table stands for; `None` where it is unknown.
+pub(super) fn find(commodity: &str, detail: &str) -> Option<&'static SourceTable> {
     let (commodity, detail) = (fold(commodity), fold(detail));
-    let fits = |line: &&Line| line.commodity == commodity && matches(&line.detail, &detail);
+    let fits = |line: &&TableLine| line.commodity == commodity && matches(&line.detail, &detail);
     LINES.iter().find(fits).map(|line| &line.table)
 }
 
@@ -58,8 +62,8 @@ fn matches(pattern: &str, detail: &str) -> bool {
         .map_or_else(|| pattern == detail, |beginning| detail.starts_with(beginning))
 }
 
-/// Lower case, one blank between words, one kind of apostrophe, without a final full stop and without the `rounded` that
-/// the source appends for world totals.
+/// Lower case, one space between words, one kind of apostrophe, without a final full stop and
+/// without the `rounded` that the source appends to world totals.
 fn fold(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     let text = words.join(" ").to_lowercase().replace('’', "'");

@@ -1,7 +1,7 @@
 //! Both releases in small, with every quirk of the real ones.
 
 use super::read;
-use crate::{Error, Reports};
+use crate::{Error, ImportedReports};
 use lodewatch_core::domain::market::{Figure, Flag, ReportRow};
 use lodewatch_core::domain::{Country, Ppm, Report};
 use proptest::prelude::*;
@@ -35,7 +35,8 @@ MCS2025,Cement,China,\"Clinker capacity, estimated\",thousand metric tons,200000
 MCS2025,Unobtainium,China,Mine production,metric tons,1,1,,
 ";
 
-/// MCS 2026: among rows that are not world production, thousands separators, and a footnote's mark for a figure.
+/// MCS 2026: among rows that are not world production, thousands separators, and a footnote's mark
+/// for a figure.
 const LONG: &str = "MCS chapter,Section,Commodity,Country,Statistics,Statistics_detail,Unit,Year,Value,Notes,Other notes
 TIN,Salient Statistics—United States,Tin,United States,Production,Mine production,metric tons,2021,\"10,000\",,
 TIN,World Mine Production and Reserves,Tin,Burma,Production,Mine production,metric tons,2025,\"12,000\",Estimated. -- x,
@@ -59,7 +60,7 @@ fn windows_1252(text: &str) -> Vec<u8> {
     encoding_rs::WINDOWS_1252.encode(text).0.into_owned()
 }
 
-fn find<'a>(import: &'a Reports, market: &str, year: &str) -> &'a Report {
+fn find<'a>(import: &'a ImportedReports, market: &str, year: &str) -> &'a Report {
     let fits =
         |one: &&Report| one.market().to_string() == market && one.period().to_string() == year;
     import.reports.iter().find(fits).unwrap_or_else(|| panic!("no {market} {year}"))
@@ -71,13 +72,18 @@ fn row(report: &Report, country: &str) -> Option<ReportRow> {
 }
 
 /// Quantity in thousandths and whether it is an estimate; `None` where withheld.
-fn figure(import: &Reports, market: &str, year: &str, country: &str) -> (Option<u64>, bool) {
+fn figure(
+    import: &ImportedReports,
+    market: &str,
+    year: &str,
+    country: &str,
+) -> (Option<u64>, bool) {
     let row = row(find(import, market, year), country).unwrap();
     (row.quantity_milli, row.estimated)
 }
 
-fn why<'a>(import: &'a Reports, what: &str) -> &'a str {
-    &import.skipped.iter().find(|one| one.what == what).unwrap_or_else(|| panic!("{what}")).why
+fn reason<'a>(import: &'a ImportedReports, item: &str) -> &'a str {
+    &import.skipped.iter().find(|one| one.item == item).unwrap_or_else(|| panic!("{item}")).reason
 }
 
 #[test]
@@ -113,20 +119,23 @@ fn the_wide_release_is_read_with_all_its_quirks() {
 }
 
 #[test]
-fn what_the_wide_release_does_not_say_is_told() {
+fn the_gaps_of_the_wide_release_are_reported() {
     let import = read(WIDE.as_bytes()).unwrap();
     let mercury = find(&import, "mercury mining", "2023");
     assert_eq!(row(mercury, "PER"), None);
     assert_eq!((mercury.rows().len(), mercury.other()), (1, Some(Figure::QuantityMilli(10_000))));
-    assert!(why(&import, "mercury mining 2023, Peru (exports)").starts_with("NA, not available"));
     assert!(
-        why(&import, "mercury mining 2023, United States and Canada").contains("other countries")
+        reason(&import, "mercury mining 2023, Peru (exports)").starts_with("NA, not available")
     );
-    assert!(why(&import, "germanium refining 2024").contains("add up to zero"));
-    assert!(why(&import, "zinc mining 2024").contains("cut short"));
-    assert!(why(&import, "Unobtainium, Mine production").contains("not known"));
-    assert!(why(&import, "Cement").contains("no table of its world production"));
-    assert_eq!(import.skipped.iter().filter(|one| one.what.contains("Clinker")).count(), 0);
+    assert!(
+        reason(&import, "mercury mining 2023, United States and Canada")
+            .contains("other countries")
+    );
+    assert!(reason(&import, "germanium refining 2024").contains("add up to zero"));
+    assert!(reason(&import, "zinc mining 2024").contains("truncated"));
+    assert!(reason(&import, "Unobtainium, Mine production").contains("unknown table"));
+    assert!(reason(&import, "Cement").contains("no table of its world production"));
+    assert_eq!(import.skipped.iter().filter(|one| one.item.contains("Clinker")).count(), 0);
 }
 
 #[test]
@@ -148,8 +157,8 @@ fn the_long_release_is_read_with_all_its_quirks() {
     check("MEX", Some(0), false);
     assert_eq!(tin.share(Country::parse("COD").unwrap()).unwrap().get(), 675_013);
     assert_eq!((row(tin, "TUR"), row(tin, "IND")), (None, None));
-    assert!(why(&import, "tin mining 2025, India").contains("\"190 - 290\" is no figure"));
-    assert!(why(&import, "scrap and flake mica mining 2024").contains("no world total"));
+    assert!(reason(&import, "tin mining 2025, India").contains("\"190 - 290\" is not a figure"));
+    assert!(reason(&import, "scrap and flake mica mining 2024").contains("no world total"));
     assert_eq!(
         figure(&import, "talc and pyrophyllite mining", "2025", "BRA"),
         (Some(12_000), false)
@@ -164,18 +173,18 @@ fn a_damaged_file_is_an_error_that_names_the_line() {
         assert!(error.starts_with(expected), "{error}");
     };
     let cut = |text: &str, end: &str| text.as_bytes()[..text.find(end).unwrap()].to_vec();
-    check(b"", "line 1: the header \"\" is of no file");
-    check(b"a,b\n1,2\n", "line 1: the header \"a, b\" is of no file");
-    check(WIDE.replacen("PROD_2023", "x", 1).as_bytes(), "line 1: there is no column PROD_2023");
-    check(LONG.replacen("Value", "x", 1).as_bytes(), "line 1: there is no column Value");
+    check(b"", "line 1: unknown header \"\"");
+    check(b"a,b\n1,2\n", "line 1: unknown header \"a, b\"");
+    check(WIDE.replacen("PROD_2023", "x", 1).as_bytes(), "line 1: column PROD_2023 is missing");
+    check(LONG.replacen("Value", "x", 1).as_bytes(), "line 1: column Value is missing");
     check(
         &cut(WIDE, "reproted"),
-        "line 17: 8 fields, but the header has 9; the last one is of column PROD_NOTES",
+        "line 17: 8 fields instead of 9, the last one in column PROD_NOTES",
     );
     check(&cut(LONG, "27,000.5"), "line 4: 9 fields");
     check(
         format!("{LONG}TIN,,,,,,,,,,\"cut").as_bytes(),
-        "line 18: a quoted field of column Other notes",
+        "line 18: the quoted field in column Other notes",
     );
     check(
         WIDE.replacen("MCS2025,Zinc", "MCS2027,Zinc", 1).as_bytes(),
@@ -188,11 +197,11 @@ fn a_damaged_file_is_an_error_that_names_the_line() {
 }
 
 #[test]
-fn a_table_without_its_last_rows_is_left_out() {
+fn a_table_without_its_last_rows_is_skipped() {
     let end = WIDE.find("MCS2025,Helium,South Africa").unwrap();
     let import = read(&WIDE.as_bytes()[..end]).unwrap();
     assert_eq!(import.reports.len(), 2);
-    assert!(why(&import, "helium mining 2024").contains("cut short"));
+    assert!(reason(&import, "helium mining 2024").contains("truncated"));
 }
 
 proptest! {

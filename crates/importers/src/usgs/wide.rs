@@ -1,16 +1,16 @@
-//! MCS 2025: a line a country, with a column a year.
+//! MCS 2025: a line per country, a column per year.
 
 use super::super::Error;
-use super::super::sheet::{Sheet, field, wrong};
-use super::figure::Reading;
-use super::import::{Cell, Release};
+use super::super::sheet::{Sheet, field, invalid};
+use super::figure::ProductionValue;
+use super::import::{ProductionCell, Release};
 
-/// Whether a sheet has this release's header.
-pub(super) fn is_of(sheet: &Sheet) -> bool {
+/// Whether a sheet has the header of this release.
+pub(super) fn has_header(sheet: &Sheet) -> bool {
     sheet.has("SOURCE") && sheet.has("COMMODITY")
 }
 
-/// The commodity of every line, and whether the line is of production.
+/// The commodity of every line, and whether the line is production.
 pub(super) fn commodities(sheet: &Sheet) -> Result<Vec<(&str, bool)>, Error> {
     let commodity = sheet.column("COMMODITY")?;
     let kind = sheet.column("TYPE")?;
@@ -18,8 +18,8 @@ pub(super) fn commodities(sheet: &Sheet) -> Result<Vec<(&str, bool)>, Error> {
     Ok(sheet.records().iter().map(line).collect())
 }
 
-/// The figures of production, in the order of the file, both years of a line one after the other.
-pub(super) fn cells(sheet: &Sheet) -> Result<Vec<Cell>, Error> {
+/// The figures of production in the order of the file, both years of a line one after the other.
+pub(super) fn cells(sheet: &Sheet) -> Result<Vec<ProductionCell>, Error> {
     let source = sheet.column("SOURCE")?;
     let commodity = sheet.column("COMMODITY")?;
     let country = sheet.column("COUNTRY")?;
@@ -30,22 +30,22 @@ pub(super) fn cells(sheet: &Sheet) -> Result<Vec<Cell>, Error> {
     let mut cells = Vec::new();
     for record in sheet.records() {
         if field(record, source) != "MCS2025" {
-            let expected = "MCS2025, the only release of this form that is known here";
-            return Err(wrong(record, source, expected));
+            let expected = "MCS2025, the only known release of this form";
+            return Err(invalid(record, source, expected));
         }
         let detail = field(record, kind);
         if !is_production(detail) {
             continue;
         }
-        let note = Note::new(field(record, notes));
+        let note = ProductionNote::new(field(record, notes));
         for (year, value) in Release::MCS_2025.years.into_iter().zip(values) {
-            cells.push(Cell {
+            cells.push(ProductionCell {
                 commodity: field(record, commodity).to_owned(),
                 detail: detail.to_owned(),
-                place: field(record, country).to_owned(),
+                country: field(record, country).to_owned(),
                 unit: field(record, unit).to_owned(),
                 year,
-                reading: note.reading(field(record, value), year),
+                value: note.value(field(record, value), year),
                 estimated: note.is_estimate(year, detail),
             });
         }
@@ -58,52 +58,53 @@ fn is_production(kind: &str) -> bool {
     !kind.contains("capacity") && !kind.starts_with("reserves")
 }
 
-/// What stands beside the figures of a line.
-struct Note {
+/// The note beside the figures of a line.
+struct ProductionNote {
     text: String,
-    /// `Processed ore sold and used by producers, reported` says two things.
+    /// `Processed ore sold and used by producers, reported` has two parts.
     parts: Vec<String>,
 }
 
-impl Note {
+impl ProductionNote {
     fn new(text: &str) -> Self {
         let text = text.to_lowercase();
         let parts = text.split([',', '.', ';']).map(|part| part.trim().to_owned()).collect();
         Self { text, parts }
     }
 
-    fn reading(&self, value: &str, year: i16) -> Reading {
-        if !value.is_empty() {
-            return Reading::parse(value, &self.text);
+    fn value(&self, text: &str, year: i16) -> ProductionValue {
+        if !text.is_empty() {
+            return ProductionValue::parse(text, &self.text);
         }
-        if self.says("w", year) {
-            Reading::Withheld
-        } else if self.says("na", year) {
-            Reading::not_available()
+        if self.has_mark("w", year) {
+            ProductionValue::Withheld
+        } else if self.has_mark("na", year) {
+            ProductionValue::not_available()
         } else if self.text == "xx" {
-            Reading::not_applicable()
+            ProductionValue::not_applicable()
         } else {
-            Reading::of_note(&self.text).unwrap_or(Reading::Milli(0))
+            ProductionValue::of_note(&self.text).unwrap_or(ProductionValue::Milli(0))
         }
     }
 
-    /// Whether the note is a mark alone, or with the years it is for: `NA`, `na for 2023`, `W for 23-24`.
-    fn says(&self, mark: &str, year: i16) -> bool {
+    /// Whether the note is a mark, alone or with the years it is for: `NA`, `na for 2023`, `W for
+    /// 23-24`.
+    fn has_mark(&self, mark: &str, year: i16) -> bool {
         let Some(rest) = self.text.strip_prefix(mark) else { return false };
         let short_year = (year % 100).to_string();
         rest.is_empty() || (rest.starts_with(" for ") && rest.contains(&short_year))
     }
 
-    /// The second column holds estimates and so do some tables, unless a line says `reported`; other lines say
-    /// `estimated`, or `estimated 2023` for that year alone.
+    /// The second column and some tables hold estimates, unless the note of a line is `reported`;
+    /// other lines have the note `estimated`, or `estimated 2023` for that year only.
     fn is_estimate(&self, year: i16, kind: &str) -> bool {
         let [first, second] = Release::MCS_2025.years;
-        let says = |what: &str| self.parts.iter().any(|part| part == what);
+        let has_part = |what: &str| self.parts.iter().any(|part| part == what);
         let by_note = self.parts.iter().any(|part| {
             part.starts_with("estimated") && (year == first || !part.contains(&first.to_string()))
         });
         let by_column = year == second || kind.to_lowercase().contains("estimated");
         // The release spells it both ways.
-        by_note || (by_column && !says("reported") && !says("reproted"))
+        by_note || (by_column && !has_part("reported") && !has_part("reproted"))
     }
 }

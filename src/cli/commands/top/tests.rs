@@ -72,7 +72,7 @@ fn the_board_is_loading_until_data_arrives() {
 #[test]
 fn a_lost_connection_is_shown_and_markets_stay_until_all_are_received_again() {
     let mut board = full();
-    let refused = "no connection to 127.0.0.1:50061: Connection refused";
+    let refused = "cannot connect to 127.0.0.1:50061: Connection refused";
     board.apply(board::Event::Lost(Stream::Markets, refused.to_owned()));
     board.apply(board::Event::Lost(Stream::Alerts, refused.to_owned()));
     let lost = drawn(&mut board, 80, 20);
