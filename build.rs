@@ -1,5 +1,6 @@
-//! Compiles the protos of `proto`: the services that the server implements (messages and client stubs are in
-//! `crates/proto`), and the descriptors that reflection and the JSON mapping read. Records the compiler's version.
+//! Compiles the protos of `proto`: the services that the server implements (messages and client
+//! stubs are in `crates/proto`), and the descriptors that reflection and the JSON mapping read.
+//! Records the compiler's version.
 
 use std::path::PathBuf;
 

@@ -16,7 +16,7 @@ const SLICE_MS: u64 = 10_000;
 /// A jump that a manual clock's stamps allow: a day.
 const MANUAL_JUMP_MAX_MS: u64 = 86_400_000;
 
-/// A clock: the system's, or one that is driven by hand. Cheap to clone; all clones tell the same
+/// A clock: the system's, or one that is driven by hand. Cheap to clone; all clones show the same
 /// time.
 #[derive(Debug, Clone)]
 pub struct Clock {
@@ -45,7 +45,7 @@ pub struct ManualClock(watch::Sender<Face>);
 /// The wall clock jumped forward by more than is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the clock jumped forward to {shown}, where {expected} was expected: more than clock.jump_max; nothing is taken until \
+    "the clock jumped forward to {shown}, where {expected} was expected: more than clock.jump_max; no batch is accepted until \
      it is set right or, if it is right, the server is started again"
 )]
 pub struct Jumped {
@@ -56,7 +56,7 @@ pub struct Jumped {
 }
 
 impl Clock {
-    /// The system's clock. A forward jump of more than `jump_max_ms` is refused by
+    /// The system's clock. A forward jump of more than `jump_max_ms` is rejected by
     /// [`Clock::stamp`].
     pub fn system(jump_max_ms: u64) -> Self {
         let source = Source::System { start: steady_now() };
@@ -65,7 +65,7 @@ impl Clock {
     }
 
     /// A clock that shows `start` until it is set, and the hand to set it with. A forward jump of
-    /// more than a day is refused by [`Clock::stamp`].
+    /// more than a day is rejected by [`Clock::stamp`].
     pub fn manual(start: Timestamp) -> (Self, ManualClock) {
         let (hand, face) = watch::channel(Face { wall: start, steady_ms: 0 });
         let source = Source::Manual(face);
@@ -80,11 +80,11 @@ impl Clock {
 
     /// The time, for an entry of the journal: the wall clock's, unless that jumped.
     ///
-    /// A clock that goes back is no trouble, since the journal's time does not. One that jumped
+    /// A clock that goes back is harmless, since the journal's time does not. One that jumped
     /// forward is: entries of a wrong future would fire every deadline on the way, and the
-    /// journal's time could never come back. A jump up to the limit is taken, so that a clock that
-    /// is kept right in steps is not refused. What was shown when the process started is taken as
-    /// right: a server that was off for months has seen no jump.
+    /// journal's time could never come back. A jump up to the limit is accepted, so that a clock
+    /// that is kept right in steps is not rejected. What was shown when the process started is
+    /// accepted as right: a server that was off for months has seen no jump.
     ///
     /// # Errors
     ///
@@ -128,7 +128,7 @@ impl Source {
 /// Knows what the wall clock should show.
 #[derive(Debug)]
 struct Guard {
-    /// The latest time that was taken, and when that was on the steady clock.
+    /// The latest time that was accepted, and when that was on the steady clock.
     taken: Mutex<Face>,
     jump_max_ms: u64,
 }
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_forward_is_refused_until_the_clock_is_set_right() {
+    fn a_jump_forward_is_rejected_until_the_clock_is_set_right() {
         let (start, year_later) = (at("2026-01-01T00:00:00Z"), at("2027-01-01T00:00:00Z"));
         let (clock, hand) = Clock::manual(start);
         hand.jump(year_later);
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_up_to_the_limit_and_a_year_that_passes_are_taken() {
+    fn steps_up_to_the_limit_and_a_year_that_passes_are_accepted() {
         let (clock, hand) = Clock::manual(at("2026-01-01T00:00:00Z"));
         for step in ["2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"] {
             hand.jump(at(step));

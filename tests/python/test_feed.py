@@ -1,4 +1,4 @@
-"""`lodewatch feed`: files, folders and addresses kept in sync with a real server, whatever happens to either."""
+"""`lodewatch feed` keeps its sources in sync with a real server, through crashes of either."""
 
 import json
 import pathlib
@@ -25,7 +25,7 @@ def share(mineral, of_china):
 
 
 class Web:
-    """An HTTP server with one content, that answers 304 where it is known; or what it was told to."""
+    """An HTTP server with one content, which answers 304 to its ETag, or a configured response."""
 
     def __init__(self, content):
         self.content, self.etag = content, '"1"'
@@ -65,7 +65,7 @@ class Web:
 
 
 class Holding:
-    """In front of a server: what is asked gets there; of what is answered, nothing comes back once `hold` is set."""
+    """A proxy that forwards requests, and drops all responses once `hold` is set."""
 
     def __init__(self, address):
         self.target = address.rsplit(":", 1)
@@ -103,7 +103,7 @@ class Feeding(harness.Case):
         self.source.mkdir()
 
     def feeds(self, **feeds):
-        """Writes the file: each feed's format, source, and whatever else."""
+        """Writes the file: each feed's format, source, and other keys."""
         text = ""
         for name, (kind, source, *more) in feeds.items():
             values = {"name": name, "format": kind, "source": str(source), "every": "1s"}
@@ -198,7 +198,7 @@ class Feeding(harness.Case):
         self.assertEqual(web.wait_for(sum(1 for *_, status in web.asked if status == 304) + 1, 304)[before][1], '"2"')
         self.assertEqual(self.batches(), [("web", 1)] * 2)
 
-    def test_a_faulty_content_is_told_once_and_not_fetched_again_until_it_changes(self):
+    def test_invalid_content_is_reported_once_and_not_read_again_until_it_changes(self):
         web = Web("{}\nno json\n")
         self.addCleanup(web.close)
         self.feeds(web=("jsonl", web.url, {"authorization_file": "secret"}))
@@ -279,7 +279,7 @@ class Feeding(harness.Case):
         self.assertEqual(program.ended()[0], 0)
         self.assertEqual(self.batches(), [("own", 1)] * 3)
 
-    def test_what_the_server_refuses_is_named_and_tried_again_when_it_may_be_otherwise(self):
+    def test_a_rejected_batch_is_named_and_retried_when_the_reason_may_have_changed(self):
         token = self.run_program("token", "new", "feeder", "--role", "publisher", "--feed", "other")
         (self.folder / "token").write_text(token.stdout)
         identities = self.folder / "identities.toml"
@@ -293,10 +293,10 @@ class Feeding(harness.Case):
         self.assertIn("the server rejected lines 1 to 1", program.wait_for('not in sync feed=own file="b.jsonl"'))
         identities.write_text(token.stderr.replace('"other"', '"own"'))
         program.wait_for('published feed=own file="b.jsonl"')
-        refused = program.wait_for('not in sync feed=own file="a.jsonl"')
-        self.assertIn("(updates[0] is line 1): updates[0].report.mineral: ", refused)
+        rejected = program.wait_for('not in sync feed=own file="a.jsonl"')
+        self.assertIn("(updates[0] is line 1): updates[0].report.mineral: ", rejected)
 
-    # One round, and how it stands.
+    # `--once` and `--status`.
 
     def test_one_round_ends_and_says_by_its_exit_code_whether_all_is_in_sync(self):
         self.put("a.jsonl", share("gallium", 0.9))
@@ -305,19 +305,19 @@ class Feeding(harness.Case):
         self.assertEqual(code, 1)
         self.assertIn("Connection refused", said)
         self.assertIn("error: 1 of 2 feeds are not in sync", said)
-        code, standings, _ = self.run_to_its_end("--status")
+        code, statuses, _ = self.run_to_its_end("--status")
         self.assertEqual(code, 1)
-        self.assertRegex(standings, r"own +a\.jsonl +20\S+Z +1 update +0 +1 applied, ")
-        self.assertRegex(standings, r"web +never +NOT IN SYNC")
-        self.assertRegex(standings, r"\nweb: since 20\S+Z: cannot fetch the source: ")
+        self.assertRegex(statuses, r"own +a\.jsonl +20\S+Z +1 update +0 +1 applied, ")
+        self.assertRegex(statuses, r"web +never +NOT IN SYNC")
+        self.assertRegex(statuses, r"\nweb: since 20\S+Z: cannot fetch the source: ")
         self.feeds(own=("jsonl", "source"))
         code, _, said = self.run_to_its_end("--once")
         self.assertEqual((code, said), (0, ""), "nothing has changed, so there is nothing to say")
-        code, standings, _ = self.run_to_its_end("--status", "--output", "json")
+        code, statuses, _ = self.run_to_its_end("--status", "--output", "json")
         self.assertEqual(code, 0)
-        (standing,) = map(json.loads, standings.splitlines())
-        self.assertEqual((standing["file"], standing["problem"]), ("a.jsonl", None))
-        self.assertEqual(standing["published"]["outcomes"]["applied"], 1)
+        (status,) = map(json.loads, statuses.splitlines())
+        self.assertEqual((status["file"], status["problem"]), ("a.jsonl", None))
+        self.assertEqual(status["published"]["outcomes"]["applied"], 1)
         self.assertEqual(self.batches(), [("own", 1)])
 
     def test_a_mapping_that_changes_has_tables_read_again(self):
@@ -343,12 +343,12 @@ class Feeding(harness.Case):
         self.feeds(usgs=("usgs", data))
         code, _, said = self.run_to_its_end("--once")
         self.assertEqual(code, 0, said)
-        self.assertIn('taken="164 reports of 82 markets" left_out=39 applied=164', said)
+        self.assertIn('imported="164 reports of 82 markets" skipped=39 applied=164', said)
         self.assertEqual(self.run_to_its_end("--once"), (0, "", ""))
 
     # Settings and metrics.
 
-    def test_everything_that_is_wrong_with_the_file_is_said_before_anything_begins(self):
+    def test_every_fault_of_the_file_is_reported_before_anything_starts(self):
         self.feeds(own=("cvs", "source", {"evry": "1h", "every": "soon"}))
         code, _, said = self.run_to_its_end("--once")
         self.assertEqual(code, 1)

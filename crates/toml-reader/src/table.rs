@@ -41,7 +41,7 @@ impl<'c> Table<'c> {
         self.collector
     }
 
-    /// The value of a key that may be left out.
+    /// The value of an optional key.
     pub fn optional(&mut self, key: &'static str) -> Option<Node<'c>> {
         self.allowed.insert(key);
         let value = self.values.remove(key)?;
@@ -66,7 +66,7 @@ impl<'c> Table<'c> {
         self.required(key)?.read(parse)
     }
 
-    /// Parses the list of a key that may be left out, without the parts that cannot be used.
+    /// Parses the list of an optional key, without the parts that cannot be used.
     pub fn read_list<T, E: Display>(
         &mut self,
         key: &'static str,
@@ -80,7 +80,7 @@ impl<'c> Table<'c> {
         self.required(key)?.table()
     }
 
-    /// A list of tables, empty where it is left out.
+    /// A list of tables, empty if it is absent.
     pub fn tables(&mut self, key: &'static str) -> Vec<Table<'c>> {
         let nodes = self.optional(key).map_or_else(Vec::new, |node| node.parts());
         nodes.into_iter().filter_map(Node::table).collect()
@@ -155,7 +155,7 @@ impl<'c> Node<'c> {
         }
     }
 
-    /// Parses each part of a list; the parts that cannot be used are left out.
+    /// Parses each part of a list; the parts that cannot be used are omitted.
     pub fn read_list<T, E: Display>(&self, mut parse: impl FnMut(&str) -> Result<T, E>) -> Vec<T> {
         self.parts().iter().filter_map(|part| part.read(&mut parse)).collect()
     }

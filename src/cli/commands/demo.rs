@@ -1,4 +1,5 @@
-//! `demo`: four years of export controls in seconds, on a real server whose clock is driven by hand.
+//! `demo`: four years of export controls in seconds, on a real server whose clock is driven by
+//! hand.
 
 use crate::cli::error::Error;
 use crate::cli::output::print::{self, OutputFormat};

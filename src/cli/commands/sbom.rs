@@ -5,7 +5,8 @@ use crate::cli::output::print;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Pinned versions and checksums of all crates, as this program was built with. Those for tests alone are among them.
+/// Pinned versions and checksums of all crates, as this program was built with. Those for tests
+/// alone are among them.
 const LOCK: &str = include_str!("../../../Cargo.lock");
 
 #[derive(Deserialize)]
@@ -20,7 +21,8 @@ struct Package {
     checksum: Option<String>,
 }
 
-/// Prints a bill of materials in the form of `CycloneDX` 1.5, which scanners of known vulnerabilities read.
+/// Prints a bill of materials in the form of `CycloneDX` 1.5, which scanners of known
+/// vulnerabilities read.
 pub(crate) fn run() -> Result<(), Error> {
     let lock: Lock = toml::from_str(LOCK).expect("cargo wrote it; a test reads it");
     let components: Vec<Value> = lock.package.iter().map(component).collect();

@@ -7,8 +7,8 @@ use rust_decimal::prelude::ToPrimitive;
 /// Partial blocks, in steps of an eighth of a column.
 const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 
-/// A bar of `part` (0 to 1) of `columns`, to an eighth of a column; at least an eighth unless `part`
-/// is 0.
+/// A bar of `part` (0 to 1) of `columns`, to an eighth of a column; at least an eighth unless
+/// `part` is 0.
 pub(super) fn bar(part: f64, columns: usize) -> String {
     let min = usize::from(part > 0.0);
     let eighths = scaled(part, columns.saturating_mul(8)).max(min);

@@ -13,7 +13,7 @@ use std::io::{self, IsTerminal, Stdout, stdout};
 use std::sync::Once;
 use tokio::sync::mpsc;
 
-/// Buffered key events; nobody types faster.
+/// Buffered key events; a person types no faster.
 const KEYS_MAX: usize = 64;
 
 pub(super) fn require_terminal() -> Result<(), Error> {
@@ -36,7 +36,8 @@ impl Screen {
         Ok(screen)
     }
 
-    /// Draws a frame; only the cells that changed are written, without colours if `NO_COLOR` is set.
+    /// Draws a frame; only the cells that changed are written, without colours if `NO_COLOR` is
+    /// set.
     pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
         self.terminal.draw(draw)?;
         Ok(())
