@@ -26,7 +26,19 @@ static BY_NAME: LazyLock<BTreeMap<String, Country>> = LazyLock::new(|| {
 
 /// A country of ISO 3166-1, stored and shown as its alpha-3 code (`CHN`, `COD`, `USA`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "[u8; 3]")]
 pub struct Country([u8; 3]);
+
+impl TryFrom<[u8; 3]> for Country {
+    type Error = &'static str;
+
+    fn try_from(code: [u8; 3]) -> Result<Self, Self::Error> {
+        std::str::from_utf8(&code)
+            .ok()
+            .and_then(Self::from_alpha3)
+            .ok_or("not an alpha-3 code of ISO 3166-1")
+    }
+}
 
 impl Country {
     /// Reads an alpha-3 code, an alpha-2 code, or an English name or alias, in any case, ignoring
@@ -165,6 +177,15 @@ mod tests {
             "Kosovo",
         ] {
             assert!(Country::parse(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_codes_of_iso_3166_are_decoded() {
+        let decode = |bytes: &[u8]| postcard::from_bytes::<Country>(bytes).ok();
+        assert_eq!(decode(b"CHN"), Country::from_alpha3("CHN"));
+        for bytes in [b"chn", b"QQQ", b"C\xffN"] {
+            assert_eq!(decode(bytes), None, "{bytes:?}");
         }
     }
 }
