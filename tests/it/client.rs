@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 
 /// The next event of a subscription.
 async fn next(subscription: &mut Subscription) -> Result<StreamEvent<SubscribeResponse>, Status> {
-    tokio::time::timeout(PATIENCE, subscription.next()).await.expect("something in time")
+    tokio::time::timeout(PATIENCE, subscription.next()).await.expect("an event in time")
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn a_publisher_waits_for_a_limit_and_gives_up_on_a_rejection() {
 }
 
 #[tokio::test]
-async fn a_rejected_subscription_is_not_tried_again_and_a_full_server_is() {
+async fn a_rejected_subscription_is_not_retried_and_a_full_server_is() {
     let dir = tempfile::tempdir().unwrap();
     let server =
         Server::start_with(dir.path(), "2026-01-01", |config| config.server.streams_max = 1).await;
@@ -104,13 +104,13 @@ async fn a_watch_of_markets_resumes_by_itself_with_all_of_them() {
             // Ends with an error where it is cut.
             let _ = copy_bidirectional(&mut client, &mut server).await;
         };
-        let first = async {
-            let next = tokio::time::timeout(PATIENCE, watch.next());
-            next.await.expect("something in time").unwrap()
+        let event = async {
+            let event = tokio::time::timeout(PATIENCE, watch.next());
+            event.await.expect("an event in time").unwrap()
         };
         let first = tokio::select! {
-            () = carried => panic!("cut before anything was received"),
-            first = first => first,
+            () = carried => panic!("cut before any event"),
+            first = event => first,
         };
         let StreamEvent::Message(message) = first else { panic!("{turn}: {first:?}") };
         assert_eq!(message.markets.len(), 2, "all of them, though nothing has changed");

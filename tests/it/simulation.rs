@@ -1,4 +1,4 @@
-//! Simulations, backtests, and markets as of an earlier time.
+//! Simulation, backtest, and markets of the past.
 
 use lodewatch::config::Config;
 use lodewatch::grpc::render;

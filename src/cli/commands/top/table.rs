@@ -1,5 +1,5 @@
-//! The table of markets: as many columns as fit, none truncated, because a truncated number would
-//! be another number.
+//! The table of markets: as many columns as fit. None is truncated: a truncated number would be
+//! another number.
 
 use super::board::Board;
 use crate::cli::output::format;
