@@ -141,7 +141,7 @@ const NOT_IN_THE_CORE: &[&str] = &[
     "eprintln",
 ];
 
-/// Everything that breaks a rule, told at once.
+/// Every violation of a rule, reported together.
 fn assert_none(broken: &[String]) {
     assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
 }
@@ -203,7 +203,7 @@ fn no_circle_joins_modules_or_the_rooms_of_one() {
     for (from, to) in &mut arrows {
         to.remove(from);
     }
-    // Whatever uses nothing that is left is on no circle.
+    // A module that uses no remaining module is in no cycle.
     while let Some(free) = arrows
         .iter()
         .find(|(_, to)| !to.iter().any(|to| arrows.contains_key(to)))
