@@ -121,7 +121,8 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("rusqlite", &["journal", "archive", "sqlite"], "only the stores know SQLite"),
 ];
 
-/// What domain and engine may not name: the same journal must give the same bytes, anywhere and at any time.
+/// What domain and engine may not name: the same journal must give the same bytes, anywhere and at
+/// any time.
 const NOT_IN_THE_CORE: &[&str] = &[
     "f32",
     "f64",
