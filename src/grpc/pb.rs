@@ -1,5 +1,5 @@
-//! Generated from `proto/lodewatch/v1`: the messages, of which clients and server share one set, and
-//! the services, which only the server has.
+//! Generated from `proto/lodewatch/v1`: the messages, which clients and server share, and the
+//! services, which only the server has.
 
 pub use lodewatch_proto::v1::*;
 

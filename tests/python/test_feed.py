@@ -1,4 +1,4 @@
-"""`lodewatch feed`: files, folders and addresses kept in sync with a real server, whatever happens to either."""
+"""`lodewatch feed` keeps files, folders and addresses in sync with a server, across crashes."""
 
 import json
 import pathlib
@@ -25,7 +25,7 @@ def share(mineral, of_china):
 
 
 class Web:
-    """An HTTP server with one content, that answers 304 where it is known; or what it was told to."""
+    """An HTTP server with one document, which answers 304 if it is known; or as configured."""
 
     def __init__(self, content):
         self.content, self.etag = content, '"1"'
@@ -56,7 +56,7 @@ class Web:
             self.content, self.etag = content, f'"{int(self.etag[1:-1]) + 1}"'
 
     def wait_for(self, count, status):
-        """Waits until so many questions were answered so; gives all of them."""
+        """Waits until `count` requests were answered with `status`; returns all requests."""
         with self.changed:
             answered = lambda: sum(1 for _, _, answer in self.asked if answer == status) >= count
             if not self.changed.wait_for(answered, SECONDS_MAX):
@@ -65,7 +65,7 @@ class Web:
 
 
 class Holding:
-    """In front of a server: what is asked gets there; of what is answered, nothing comes back once `hold` is set."""
+    """A proxy that forwards requests, and drops the replies once `hold` is set."""
 
     def __init__(self, address):
         self.target = address.rsplit(":", 1)
@@ -103,7 +103,7 @@ class Feeding(harness.Case):
         self.source.mkdir()
 
     def feeds(self, **feeds):
-        """Writes the file: each feed's format, source, and whatever else."""
+        """Writes the file of feeds: each feed's format, source, and other keys."""
         text = ""
         for name, (kind, source, *more) in feeds.items():
             values = {"name": name, "format": kind, "source": str(source), "every": "1s"}
@@ -125,7 +125,7 @@ class Feeding(harness.Case):
         return done.returncode, done.stdout, done.stderr
 
     def put(self, name, content):
-        """As a whole: written beside and renamed."""
+        """Writes a file atomically."""
         hidden = self.source / f".{name}"
         hidden.write_text(content)
         hidden.rename(self.source / name)
@@ -135,7 +135,7 @@ class Feeding(harness.Case):
         return {json.loads(line)["mineral"] for line in text.splitlines()}
 
     def batches(self):
-        """What every batch of the journal came from, and how many updates it has."""
+        """The feed and the number of updates of every batch in the journal."""
         exported = self.printed("journal", "export", "--data-dir", self.folder / "data")
         entries = [json.loads(line) for line in exported.splitlines()]
         batches = [entry["batch"] for entry in entries if "batch" in entry]
@@ -143,7 +143,7 @@ class Feeding(harness.Case):
 
     # Files.
 
-    def test_a_folder_follows_its_files_and_a_faulty_one_holds_up_no_other(self):
+    def test_a_folder_is_kept_in_sync_and_an_invalid_file_delays_no_other(self):
         self.put("a.jsonl", share("gallium", 0.9))
         self.put("b.jsonl", share("cobalt", 0.9) + '{"report": {"mineral": "tin", "shares": []}}\n')
         self.put("c.jsonl", share("tin", 0.9))
@@ -164,7 +164,7 @@ class Feeding(harness.Case):
         self.assertEqual(self.batches(), [("own", 1)] * 4)
 
     def nth(self, program, words, count):
-        """The line that says it for this time."""
+        """The log line with these words, for the given time."""
         with program.changed:
             said = lambda: [line for line in program.log if words in line]
             if not program.changed.wait_for(lambda: len(said()) >= count, SECONDS_MAX):
@@ -192,13 +192,13 @@ class Feeding(harness.Case):
         web.replace(share("gallium", 0.5))
         self.assertIn("applied=1", self.nth(program, "published feed=web", 2))
         program.kill()
-        # What is known outlives the process.
+        # The state outlives the process.
         before = len(web.asked)
         program = self.feed()
         self.assertEqual(web.wait_for(sum(1 for *_, status in web.asked if status == 304) + 1, 304)[before][1], '"2"')
         self.assertEqual(self.batches(), [("web", 1)] * 2)
 
-    def test_a_faulty_content_is_told_once_and_not_fetched_again_until_it_changes(self):
+    def test_an_invalid_document_is_reported_once_and_not_fetched_until_it_changes(self):
         web = Web("{}\nno json\n")
         self.addCleanup(web.close)
         self.feeds(web=("jsonl", web.url, {"authorization_file": "secret"}))
@@ -214,7 +214,7 @@ class Feeding(harness.Case):
 
     # Servers.
 
-    def test_killed_between_publishing_and_keeping_that_it_repeats_nothing(self):
+    def test_a_kill_between_publishing_and_saving_the_state_repeats_nothing(self):
         self.put("a.jsonl", share("gallium", 0.9))
         self.feeds(own=("jsonl", "source"))
         holding = Holding(self.server.address)
@@ -226,10 +226,10 @@ class Feeding(harness.Case):
         program.kill()
         self.assertNotIn("published", "".join(program.log))
         self.assertIn("sending", json.loads((self.folder / "state").read_text())["own"]["a.jsonl"])
-        self.assertIn("applied=1 unchanged=0", self.feed().wait_for("published"), "the first answer")
+        self.assertIn("applied=1 unchanged=0", self.feed().wait_for("published"), "the first reply")
         self.assertEqual(self.batches(), [("own", 1)])
 
-    def test_a_content_that_comes_back_after_another_was_half_published_is_published_again(self):
+    def test_a_document_that_returns_after_another_was_half_published_is_published_again(self):
         self.put("a.jsonl", share("gallium", 0.9))
         self.feeds(own=("jsonl", "source"))
         self.assertEqual(self.run_to_its_end("--once")[0], 0)
@@ -279,7 +279,7 @@ class Feeding(harness.Case):
         self.assertEqual(program.ended()[0], 0)
         self.assertEqual(self.batches(), [("own", 1)] * 3)
 
-    def test_what_the_server_refuses_is_named_and_tried_again_when_it_may_be_otherwise(self):
+    def test_a_rejected_batch_is_reported_and_retried_when_the_result_may_differ(self):
         token = self.run_program("token", "new", "feeder", "--role", "publisher", "--feed", "other")
         (self.folder / "token").write_text(token.stdout)
         identities = self.folder / "identities.toml"
@@ -293,31 +293,31 @@ class Feeding(harness.Case):
         self.assertIn("the server rejected lines 1 to 1", program.wait_for('not in sync feed=own file="b.jsonl"'))
         identities.write_text(token.stderr.replace('"other"', '"own"'))
         program.wait_for('published feed=own file="b.jsonl"')
-        refused = program.wait_for('not in sync feed=own file="a.jsonl"')
-        self.assertIn("(updates[0] is line 1): updates[0].report.mineral: ", refused)
+        rejected = program.wait_for('not in sync feed=own file="a.jsonl"')
+        self.assertIn("(updates[0] is line 1): updates[0].report.mineral: ", rejected)
 
-    # One round, and how it stands.
+    # One round, and the status.
 
-    def test_one_round_ends_and_says_by_its_exit_code_whether_all_is_in_sync(self):
+    def test_the_exit_code_of_one_round_shows_whether_all_is_in_sync(self):
         self.put("a.jsonl", share("gallium", 0.9))
         self.feeds(own=("jsonl", "source"), web=("jsonl", "http://127.0.0.1:1/"))
         code, _, said = self.run_to_its_end("--once")
         self.assertEqual(code, 1)
         self.assertIn("Connection refused", said)
         self.assertIn("error: 1 of 2 feeds are not in sync", said)
-        code, standings, _ = self.run_to_its_end("--status")
+        code, status, _ = self.run_to_its_end("--status")
         self.assertEqual(code, 1)
-        self.assertRegex(standings, r"own +a\.jsonl +20\S+Z +1 update +0 +1 applied, ")
-        self.assertRegex(standings, r"web +never +NOT IN SYNC")
-        self.assertRegex(standings, r"\nweb: since 20\S+Z: cannot fetch the source: ")
+        self.assertRegex(status, r"own +a\.jsonl +20\S+Z +1 update +0 +1 applied, ")
+        self.assertRegex(status, r"web +never +NOT IN SYNC")
+        self.assertRegex(status, r"\nweb: since 20\S+Z: cannot fetch the source: ")
         self.feeds(own=("jsonl", "source"))
         code, _, said = self.run_to_its_end("--once")
-        self.assertEqual((code, said), (0, ""), "nothing has changed, so there is nothing to say")
-        code, standings, _ = self.run_to_its_end("--status", "--output", "json")
+        self.assertEqual((code, said), (0, ""), "nothing changed, so nothing is logged")
+        code, status, _ = self.run_to_its_end("--status", "--output", "json")
         self.assertEqual(code, 0)
-        (standing,) = map(json.loads, standings.splitlines())
-        self.assertEqual((standing["file"], standing["problem"]), ("a.jsonl", None))
-        self.assertEqual(standing["published"]["outcomes"]["applied"], 1)
+        (row,) = map(json.loads, status.splitlines())
+        self.assertEqual((row["file"], row["problem"]), ("a.jsonl", None))
+        self.assertEqual(row["published"]["outcomes"]["applied"], 1)
         self.assertEqual(self.batches(), [("own", 1)])
 
     def test_a_mapping_that_changes_has_tables_read_again(self):
@@ -343,12 +343,12 @@ class Feeding(harness.Case):
         self.feeds(usgs=("usgs", data))
         code, _, said = self.run_to_its_end("--once")
         self.assertEqual(code, 0, said)
-        self.assertIn('taken="164 reports of 82 markets" left_out=39 applied=164', said)
+        self.assertIn('imported="164 reports of 82 markets" skipped=39 applied=164', said)
         self.assertEqual(self.run_to_its_end("--once"), (0, "", ""))
 
     # Settings and metrics.
 
-    def test_everything_that_is_wrong_with_the_file_is_said_before_anything_begins(self):
+    def test_all_problems_of_the_file_are_reported_before_anything_is_read(self):
         self.feeds(own=("cvs", "source", {"evry": "1h", "every": "soon"}))
         code, _, said = self.run_to_its_end("--once")
         self.assertEqual(code, 1)
@@ -361,7 +361,7 @@ class Feeding(harness.Case):
         path = self.folder / "feeds.toml"
         self.assertEqual(self.lodewatch("feed", path, "--check"), f"{path}: no problems, 1 feeds\n")
 
-    def test_prometheus_gets_how_each_feed_stands(self):
+    def test_metrics_show_the_status_of_each_feed(self):
         self.put("a.jsonl", share("gallium", 0.9))
         self.put("b.jsonl", "no json")
         (self.folder / "good.jsonl").write_text(share("tin", 0.9))

@@ -102,7 +102,7 @@ class InATerminal(harness.Case):
             top.process.send_signal(kind)
             self.assert_given_back(top)
 
-    def test_without_colours_levels_are_told_by_words(self):
+    def test_without_colours_words_show_the_levels(self):
         top = self.open("top")
         top.shows("Gallium refining", "critical", "latest alerts", "RAISED")
         self.assertNotEqual(top.colors(), {"default"})
@@ -110,12 +110,12 @@ class InATerminal(harness.Case):
         plain.shows("Gallium refining", "critical", "latest alerts", "RAISED")
         self.assertEqual(plain.colors(), {"default"})
 
-    def test_a_watch_tells_how_long_ago_it_was_in_one_line_an_alert(self):
+    def test_a_watch_prints_one_line_per_alert_with_its_age(self):
         watch = self.open("watch", "--rule", "hhi", columns=80)
         text = watch.shows("2 active alerts; waiting for new alerts")
         lines = text.split("\n")
-        for line, told in zip(lines, ("RAISED        critical  Gallium", "INDETERMINATE warning   Indium")):
-            self.assertRegex(line, rf"^ *(now|\d+ (s|min) ago)  {told} refining: .* hhi *$")
+        for line, alert in zip(lines, ("RAISED        critical  Gallium", "INDETERMINATE warning   Indium")):
+            self.assertRegex(line, rf"^ *(now|\d+ (s|min) ago)  {alert} refining: .* hhi *$")
         self.assertIn("2 active alerts", lines[2])
         absolute = self.open("watch", "--rule", "hhi", "--absolute", "--verbose")
         absolute.shows("T", "Z  RAISED", "report     USGS 2025, released 2026-02-06")

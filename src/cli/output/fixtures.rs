@@ -1,6 +1,6 @@
 //! Responses of a server with the bundled data on 2026-11-27, for tests of the output.
 
-use crate::grpc::json::{Mapped, from_json};
+use crate::grpc::json::{JsonMessage, from_json};
 use crate::grpc::pb::{Alert, Market, Rule, ThreatRecord};
 
 pub(crate) fn markets() -> Vec<Market> {
@@ -20,6 +20,6 @@ pub(crate) fn rules() -> Vec<Rule> {
     lines(include_str!("fixtures/rules.jsonl"))
 }
 
-fn lines<M: Mapped + Default>(text: &str) -> Vec<M> {
+fn lines<M: JsonMessage + Default>(text: &str) -> Vec<M> {
     text.lines().map(|line| from_json(line).unwrap()).collect()
 }

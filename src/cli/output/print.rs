@@ -1,7 +1,7 @@
 //! Printing: tables for people, JSON and CSV for programs, progress bars and notes on stderr.
 
 use super::columns::{CsvRow, names};
-use crate::grpc::json::{Mapped, to_json};
+use crate::grpc::json::{JsonMessage, to_json};
 use clap::ValueEnum;
 use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
@@ -22,7 +22,7 @@ pub(crate) enum OutputFormat {
 }
 
 /// Prints a list: one JSON object or CSV row per item, or what `print_table` prints.
-pub(crate) fn list<R: CsvRow + Mapped>(
+pub(crate) fn list<R: CsvRow + JsonMessage>(
     format: OutputFormat,
     rows: &[R],
     print_table: impl FnOnce(&[R]) -> io::Result<()>,
@@ -43,7 +43,7 @@ pub(crate) fn list_heading<R: CsvRow>(format: OutputFormat) -> io::Result<()> {
 }
 
 /// Prints one row of a list; for people, the line that `format_line` returns.
-pub(crate) fn list_row<R: CsvRow + Mapped>(
+pub(crate) fn list_row<R: CsvRow + JsonMessage>(
     format: OutputFormat,
     row: &R,
     format_line: impl FnOnce(&R) -> String,
@@ -55,7 +55,7 @@ pub(crate) fn list_row<R: CsvRow + Mapped>(
     }
 }
 
-pub(crate) fn json<M: Mapped>(message: &M) -> io::Result<()> {
+pub(crate) fn json<M: JsonMessage>(message: &M) -> io::Result<()> {
     line(&to_json(message))
 }
 

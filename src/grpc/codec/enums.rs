@@ -7,7 +7,7 @@ use crate::domain::threat::{Authority, Confidence, EndUse, Measure, ThreatStatus
 use crate::grpc::pb;
 
 /// An enum with a counterpart in the protocol.
-pub(in crate::grpc) trait OnWire: Sized + Copy + 'static {
+pub(in crate::grpc) trait WireEnum: Sized + Copy + 'static {
     type Wire: Into<i32> + TryFrom<i32>;
 
     fn render(self) -> Self::Wire;
@@ -16,9 +16,9 @@ pub(in crate::grpc) trait OnWire: Sized + Copy + 'static {
     fn parse(number: i32) -> Option<Self>;
 }
 
-macro_rules! on_wire {
+macro_rules! wire_enum {
     ($ours:ty, $wire:ty, [$($variant:ident),+ $(,)?]) => {
-        impl OnWire for $ours {
+        impl WireEnum for $ours {
             type Wire = $wire;
 
             fn render(self) -> Self::Wire {
@@ -32,24 +32,24 @@ macro_rules! on_wire {
     };
 }
 
-on_wire!(Stage, pb::Stage, [Mining, Refining]);
-on_wire!(Level, pb::Level, [Watch, Warning, Critical]);
-on_wire!(
+wire_enum!(Stage, pb::Stage, [Mining, Refining]);
+wire_enum!(Level, pb::Level, [Watch, Warning, Critical]);
+wire_enum!(
     Kind,
     pb::AlertKind,
     [Raised, Escalated, Deescalated, Cleared, Notice, Indeterminate, Stale, Flapping]
 );
-on_wire!(ScopeMatch, pb::ScopeMatch, [Exact, Group, Partial]);
-on_wire!(Flag, pb::Flag, [Estimated, Withheld, TotalDiffers, AboveWhole, Stale]);
-on_wire!(Authority, pb::Authority, [Supranational, National, Subnational, NonState, Firm]);
-on_wire!(EndUse, pb::EndUse, [Any, Military, ListedEntities]);
-on_wire!(Confidence, pb::Confidence, [Official, Reported, Rumour]);
-on_wire!(
+wire_enum!(ScopeMatch, pb::ScopeMatch, [Exact, Group, Partial]);
+wire_enum!(Flag, pb::Flag, [Estimated, Withheld, TotalDiffers, AboveWhole, Stale]);
+wire_enum!(Authority, pb::Authority, [Supranational, National, Subnational, NonState, Firm]);
+wire_enum!(EndUse, pb::EndUse, [Any, Military, ListedEntities]);
+wire_enum!(Confidence, pb::Confidence, [Official, Reported, Rumour]);
+wire_enum!(
     ThreatStatus,
     pb::ThreatStatus,
     [Threatened, Announced, InForce, Suspended, Removed, Withdrawn, Superseded]
 );
-on_wire!(
+wire_enum!(
     Measure,
     pb::Measure,
     [

@@ -24,12 +24,12 @@ impl Error {
 }
 
 /// A message of the protocol.
-pub trait Mapped: Message + Name {}
+pub trait JsonMessage: Message + Name {}
 
-impl<M: Message + Name> Mapped for M {}
+impl<M: Message + Name> JsonMessage for M {}
 
 /// A message as one line of JSON: lowerCamelCase names, enums by name, 64-bit integers as text.
-pub fn to_json<M: Mapped>(message: &M) -> String {
+pub fn to_json<M: JsonMessage>(message: &M) -> String {
     let mut dynamic = DynamicMessage::new(descriptor::<M>());
     dynamic.transcode_from(message).expect("a message fits its own descriptor");
     serde_json::to_string(&dynamic).expect("a message has a JSON form")
@@ -40,7 +40,7 @@ pub fn to_json<M: Mapped>(message: &M) -> String {
 /// # Errors
 ///
 /// Where the text is not JSON, or not of this message.
-pub fn from_json<M: Mapped + Default>(text: &str) -> Result<M, Error> {
+pub fn from_json<M: JsonMessage + Default>(text: &str) -> Result<M, Error> {
     let mut input = serde_json::Deserializer::from_str(text);
     let options = DeserializeOptions::new();
     let dynamic =

@@ -30,7 +30,7 @@ pub(in crate::grpc) type WatchStream =
 const MARKETS_MAX: usize = 100;
 
 /// The digest of each market as it was sent last.
-type Sent = BTreeMap<MarketKey, u128>;
+type SentDigests = BTreeMap<MarketKey, u128>;
 
 /// Sends every market of `first`, then those that change.
 pub(in crate::grpc) fn watch_markets(
@@ -49,7 +49,7 @@ pub(in crate::grpc) fn watch_markets(
         let every = Duration::from_secs(u64::from(wanted.heartbeat_seconds));
         let mut heartbeat = interval_at(Instant::now() + every, every);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut sent = Sent::new();
+        let mut sent = SentDigests::new();
         let mut due = true;
         let mut snapshot = first;
         loop {
@@ -89,7 +89,7 @@ fn changed_markets(
     api: &Api,
     wanted: &WatchMarketsParams,
     snapshot: &MarketSnapshot,
-    sent: &Sent,
+    sent: &SentDigests,
 ) -> Result<Vec<(MarketKey, u128, pb::Market)>, Status> {
     let requested = snapshot.markets.iter().filter(|(key, ..)| wanted.filter.covers(*key));
     let changed = requested.filter(|(key, digest, _)| sent.get(key) != Some(digest));
@@ -114,7 +114,7 @@ fn messages(
     api: &Api,
     snapshot: &MarketSnapshot,
     changed: Vec<(MarketKey, u128, pb::Market)>,
-    sent: &mut Sent,
+    sent: &mut SentDigests,
 ) -> Vec<pb::WatchMarketsResponse> {
     sent.extend(changed.iter().map(|(key, digest, _)| (*key, *digest)));
     let mut markets = changed.into_iter().map(|(.., market)| market).peekable();

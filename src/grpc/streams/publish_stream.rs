@@ -27,7 +27,7 @@ pub(in crate::grpc) type PublishStream =
 type PublishOutcome = (String, usize, Result<pb::PublishResponse, Status>);
 
 /// What happens next on a stream.
-enum Event {
+enum StreamEvent {
     Answered(PublishOutcome),
     Batch(pb::PublishRequest),
     /// No further batch is read; those that were read are still answered.
@@ -60,31 +60,31 @@ pub(in crate::grpc) fn publish_batches(
             let room = open.is_empty() || open.len() < allowed.batches && bytes_open < allowed.bytes;
             let event = tokio::select! {
                 biased;
-                () = &mut over => Event::DeadlinePassed,
-                () = api.drain.cancelled(), if reading => Event::End(Err(status::draining())),
-                () = revocation.revoked(), if reading => Event::End(Err(status::credentials_revoked())),
-                Some(answered) = open.next(), if !open.is_empty() => Event::Answered(answered),
+                () = &mut over => StreamEvent::DeadlinePassed,
+                () = api.drain.cancelled(), if reading => StreamEvent::End(Err(status::draining())),
+                () = revocation.revoked(), if reading => StreamEvent::End(Err(status::credentials_revoked())),
+                Some(answered) = open.next(), if !open.is_empty() => StreamEvent::Answered(answered),
                 batch = batches.message(), if reading && room => match batch {
-                    Ok(Some(sent)) => Event::Batch(sent.batch.unwrap_or_default()),
-                    Ok(None) => Event::End(Ok(())),
-                    Err(status) => Event::End(Err(status::too_large(status))),
+                    Ok(Some(sent)) => StreamEvent::Batch(sent.batch.unwrap_or_default()),
+                    Ok(None) => StreamEvent::End(Ok(())),
+                    Err(status) => StreamEvent::End(Err(status::too_large(status))),
                 },
             };
             match event {
-                Event::Answered((request_id, bytes, result)) => {
+                StreamEvent::Answered((request_id, bytes, result)) => {
                     bytes_open = bytes_open.saturating_sub(bytes);
                     if let Err(status) = &result {
                         count_rejection(&api.metrics.calls, status);
                     }
                     yield render_answer(request_id, bytes, result);
                 }
-                Event::Batch(batch) => {
+                StreamEvent::Batch(batch) => {
                     let bytes = batch.encoded_len();
                     bytes_open = bytes_open.saturating_add(bytes);
                     open.push_back(publish_one(Arc::clone(&api), peer.clone(), batch, bytes));
                 }
-                Event::End(how) => end = Some(how),
-                Event::DeadlinePassed => Err(status::deadline())?,
+                StreamEvent::End(how) => end = Some(how),
+                StreamEvent::DeadlinePassed => Err(status::deadline())?,
             }
         }
         end.expect("the loop ends with an end")?;

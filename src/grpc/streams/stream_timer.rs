@@ -6,9 +6,8 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 use uuid::Uuid;
 
-/// What is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Due {
+pub(super) enum TimerEvent {
     Nothing,
     Heartbeat,
     /// The call's own deadline: end it.
@@ -21,7 +20,7 @@ pub(super) enum Due {
 pub(super) struct StreamTimer {
     every: Duration,
     heartbeat: Instant,
-    end: Option<(Instant, Due)>,
+    end: Option<(Instant, TimerEvent)>,
     next: Instant,
     alarm: Pin<Box<Sleep>>,
 }
@@ -36,8 +35,8 @@ impl StreamTimer {
         age_max: Option<Duration>,
     ) -> Self {
         let at = |wait: Duration, due| now.checked_add(wait).map(|at| (at, due));
-        let deadline = deadline.at().map(|at| (at, Due::Deadline));
-        let age = age_max.and_then(|max| at(jittered(max), Due::MaxAge));
+        let deadline = deadline.at().map(|at| (at, TimerEvent::Deadline));
+        let age = age_max.and_then(|max| at(jittered(max), TimerEvent::MaxAge));
         let end = deadline.into_iter().chain(age).min_by_key(|(at, _)| *at);
         let heartbeat = now.checked_add(every).expect("an interval is at most a minute");
         let next = end.map_or(heartbeat, |(end, _)| end.min(heartbeat));
@@ -54,21 +53,21 @@ impl StreamTimer {
     }
 
     /// What is due, once; the end before the heartbeat.
-    pub(super) fn take_due(&mut self, now: Instant) -> Due {
+    pub(super) fn take_event(&mut self, now: Instant) -> TimerEvent {
         if let Some((at, due)) = self.end
             && at <= now
         {
             return due;
         }
         if now < self.heartbeat {
-            return Due::Nothing;
+            return TimerEvent::Nothing;
         }
         // From now on, not from when it was due: a stream that was not read for a while sends one
         // heartbeat, not all that are missing.
         self.heartbeat = now.checked_add(self.every).expect("an interval is at most a minute");
         self.next = self.end.map_or(self.heartbeat, |(end, _)| end.min(self.heartbeat));
         self.alarm.as_mut().reset(self.next);
-        Due::Heartbeat
+        TimerEvent::Heartbeat
     }
 }
 
@@ -94,18 +93,21 @@ mod tests {
         for tenths in 1..=25 {
             let now = begin + SECOND * tenths / 10;
             if timer.is_due(now) {
-                seen.push((tenths, timer.take_due(now)));
+                seen.push((tenths, timer.take_event(now)));
             }
         }
-        assert_eq!(seen, [(10, Due::Heartbeat), (20, Due::Heartbeat), (25, Due::Deadline)]);
+        assert_eq!(
+            seen,
+            [(10, TimerEvent::Heartbeat), (20, TimerEvent::Heartbeat), (25, TimerEvent::Deadline)]
+        );
     }
 
     #[tokio::test]
     async fn a_stream_that_was_not_read_for_long_gets_one_heartbeat() {
         let begin = Instant::now();
         let mut timer = StreamTimer::new(begin, SECOND, Deadline::new(None), None);
-        assert_eq!(timer.take_due(begin + SECOND * 10), Due::Heartbeat);
-        assert_eq!(timer.take_due(begin + SECOND * 10), Due::Nothing);
+        assert_eq!(timer.take_event(begin + SECOND * 10), TimerEvent::Heartbeat);
+        assert_eq!(timer.take_event(begin + SECOND * 10), TimerEvent::Nothing);
     }
 
     #[test]

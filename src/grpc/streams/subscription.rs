@@ -1,7 +1,7 @@
 //! One subscription: the events of a reader as frames, with heartbeats in between and a `GoAway` at
 //! the end.
 
-use super::stream_timer::{Due, StreamTimer};
+use super::stream_timer::{StreamTimer, TimerEvent};
 use crate::access::Revocation;
 use crate::archive::AlertRecord;
 use crate::domain::update::Position;
@@ -29,8 +29,8 @@ const RECONNECT_AFTER_MS: u32 = 1000;
 /// Alerts in one message of a snapshot.
 const SNAPSHOT_ALERTS: usize = 256;
 
-/// Where the stream begins.
-enum Begin {
+/// Where the stream begins, once its cursor is resolved.
+enum StreamStart {
     After(Position),
     /// With the episodes that are open now.
     Snapshot,
@@ -51,27 +51,27 @@ pub(in crate::grpc) async fn subscribe(
     if api.drain.is_cancelled() {
         return Err(status::draining());
     }
-    let begin = begin(api, &wanted).await?;
+    let start = resolve_start(api, &wanted).await?;
     let peer = Peer::of(request.extensions());
     let reading = (peer.name(), peer.revocation());
-    Ok(frames(Arc::clone(api), begin, wanted, timer, reading, permit))
+    Ok(frames(Arc::clone(api), start, wanted, timer, reading, permit))
 }
 
-async fn begin(api: &Api, wanted: &SubscribeParams) -> Result<Begin, Status> {
+async fn resolve_start(api: &Api, wanted: &SubscribeParams) -> Result<StreamStart, Status> {
     match &wanted.start {
-        StartPoint::Snapshot => Ok(Begin::Snapshot),
-        StartPoint::Head => Ok(Begin::After(Position::at(api.view.applied()))),
-        StartPoint::Oldest => Ok(Begin::After(Position::at(api.view.archive().oldest()))),
+        StartPoint::Snapshot => Ok(StreamStart::Snapshot),
+        StartPoint::Head => Ok(StreamStart::After(Position::at(api.view.applied()))),
+        StartPoint::Oldest => Ok(StreamStart::After(Position::at(api.view.archive().oldest()))),
         StartPoint::Cursor(text) => {
             let lost = |status: Status| {
                 let gap = status.code() == tonic::Code::OutOfRange;
-                if gap && wanted.reset_on_gap { Ok(Begin::Reset) } else { Err(status) }
+                if gap && wanted.reset_on_gap { Ok(StreamStart::Reset) } else { Err(status) }
             };
             match api.resolve_cursor("cursor", text).await {
                 Ok(position) if position.entry < api.view.archive().oldest() => {
                     lost(api.cursor_lost(text))
                 }
-                Ok(position) => Ok(Begin::After(position)),
+                Ok(position) => Ok(StreamStart::After(position)),
                 Err(status) => lost(status),
             }
         }
@@ -80,7 +80,7 @@ async fn begin(api: &Api, wanted: &SubscribeParams) -> Result<Begin, Status> {
 
 fn frames(
     api: Arc<Api>,
-    begin: Begin,
+    start: StreamStart,
     wanted: SubscribeParams,
     mut timer: StreamTimer,
     (name, revocation): (Arc<str>, Revocation),
@@ -89,18 +89,17 @@ fn frames(
     async_stream::try_stream! {
         // Held until the stream ends, however it ends.
         let _permit = permit;
-        let after = match begin {
-            Begin::After(position) => {
+        let after = match start {
+            StreamStart::After(position) => {
                 yield opened(&api, api.cursor_at(position), position);
                 position
             }
-            Begin::Snapshot | Begin::Reset => {
+            StreamStart::Snapshot | StreamStart::Reset => {
                 let (entry, open) = api.view.read_state(|state: &State| (state.seq(), state.open_alerts()));
                 api.wait_until_applied(entry).await?;
-                // Without a cursor: a client that resumed from it would miss the rest of the
-                // snapshot.
+                // Without a cursor: resuming from it would miss the rest of the snapshot.
                 yield opened(&api, String::new(), Position::at(entry));
-                if matches!(begin, Begin::Reset) {
+                if matches!(start, StreamStart::Reset) {
                     yield reset(&api);
                 }
                 let records = snapshot(&api, open.into_iter().collect(), &wanted.filter).await?;
@@ -136,11 +135,11 @@ fn frames(
             };
             match step {
                 Some(step) => yield encode_event(&api, &reader, &name, step?),
-                None => match timer.take_due(Instant::now()) {
-                    Due::Nothing => {}
-                    Due::Heartbeat => yield heartbeat(&api, &reader),
-                    Due::Deadline => Err(status::deadline())?,
-                    Due::MaxAge => {
+                None => match timer.take_event(Instant::now()) {
+                    TimerEvent::Nothing => {}
+                    TimerEvent::Heartbeat => yield heartbeat(&api, &reader),
+                    TimerEvent::Deadline => Err(status::deadline())?,
+                    TimerEvent::MaxAge => {
                         yield go_away(&api, reader.position(), pb::GoAwayReason::MaxAge);
                         break;
                     }

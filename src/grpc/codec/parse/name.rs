@@ -3,7 +3,7 @@
 use super::{Checks, Optional, Path};
 use crate::domain::policy::{Destination, Jurisdiction};
 use crate::domain::{Country, Day, Mineral, Slug, slug};
-use crate::grpc::codec::enums::OnWire;
+use crate::grpc::codec::enums::WireEnum;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -99,7 +99,7 @@ pub(super) fn text(
 }
 
 /// A number of an enum that must be set.
-pub(super) fn choice<T: OnWire>(
+pub(super) fn choice<T: WireEnum>(
     checks: &mut Checks,
     field: Path<'_>,
     number: i32,
@@ -112,7 +112,7 @@ pub(super) fn choice<T: OnWire>(
 }
 
 /// A number of an enum of which 0 means `default`.
-pub(super) fn choice_or<T: OnWire>(
+pub(super) fn choice_or<T: WireEnum>(
     checks: &mut Checks,
     field: Path<'_>,
     number: i32,

@@ -5,7 +5,7 @@ use crate::domain::alert::{Cause, ChangedThreat, Contribution, ThreatEffect};
 use crate::domain::share::Unit;
 use crate::domain::update::RequestId;
 use crate::domain::{Alert, sentence};
-use crate::grpc::codec::enums::OnWire;
+use crate::grpc::codec::enums::WireEnum;
 use crate::grpc::pb;
 use uuid::Uuid;
 

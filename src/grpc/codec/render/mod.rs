@@ -12,7 +12,7 @@ pub(in crate::grpc) use market::{Viewpoint, known_markets, threat_record};
 pub use policy::{policy, weights};
 pub use updates::{entry, report, report_ref, threat, update};
 
-use super::enums::OnWire;
+use super::enums::WireEnum;
 use crate::domain::alert::ScopeMatch;
 use crate::domain::market::{Denominator, Flag, Stage};
 use crate::domain::policy::Level;
@@ -54,7 +54,7 @@ pub fn stage(stage: Stage) -> pb::Stage {
 
 /// A level; unspecified where no alert is active.
 pub fn level(level: Option<Level>) -> pb::Level {
-    level.map_or(pb::Level::Unspecified, OnWire::render)
+    level.map_or(pb::Level::Unspecified, WireEnum::render)
 }
 
 pub fn flag(flag: Flag) -> pb::Flag {

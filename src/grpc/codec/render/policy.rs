@@ -3,7 +3,7 @@
 use super::{amount, metric, share, timestamp, weight};
 use crate::domain::rule::{Rule, Threshold};
 use crate::domain::{Policy, Seq, Timestamp};
-use crate::grpc::codec::enums::OnWire;
+use crate::grpc::codec::enums::WireEnum;
 use crate::grpc::pb;
 
 /// A policy that the entry `version` adopted.

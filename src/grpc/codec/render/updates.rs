@@ -9,7 +9,7 @@ use crate::domain::policy::Jurisdiction;
 use crate::domain::threat::{Evidence, Quota, Scope};
 use crate::domain::update::{Sender, TraceContext, Update};
 use crate::domain::{Batch, Day, Entry, Payload, Report, Slug, Threat};
-use crate::grpc::codec::enums::OnWire;
+use crate::grpc::codec::enums::WireEnum;
 use crate::grpc::pb;
 use crate::journal::codec;
 use pb::journal_entry::Payload as EntryPayload;
