@@ -13,7 +13,7 @@
 //! | the call's deadline has passed | `DEADLINE_EXCEEDED` | resume from the last cursor |
 //! | shutting down, journal unreachable | `UNAVAILABLE` | retry, here or elsewhere |
 //! | replicas diverged | `UNAVAILABLE` `REPLICAS_DIVERGED` | retry elsewhere; call the operator |
-//! | the clock jumped forward | `UNAVAILABLE` `CLOCK_JUMPED` | retry; reads go on |
+//! | the clock jump forward | `UNAVAILABLE` `CLOCK_JUMPED` | retry; reads go on |
 //! | no or invalid credentials | `UNAUTHENTICATED` `CREDENTIALS_REQUIRED` | send a token or a client certificate |
 //! | role missing, or no such method | `PERMISSION_DENIED` `ROLE_REQUIRED`, `METHOD_UNKNOWN` | ask the operator |
 //! | feed, mineral, threat or report of another publisher | `PERMISSION_DENIED` `FEED_NOT_ALLOWED`, `MINERAL_NOT_ALLOWED`, `UPDATE_NOT_ALLOWED` | ask the operator |
@@ -22,7 +22,7 @@
 use super::codec::parse::Violations;
 use super::codec::tokens::CursorError;
 use crate::access::{CallDenied, PublishDenied};
-use crate::clock::Jumped;
+use crate::clock::ClockJump;
 use crate::domain::update::Rejection;
 use crate::pipeline::{Divergence, Stall};
 use crate::{archive, journal};
@@ -268,8 +268,8 @@ pub(in crate::grpc) fn journal(error: &journal::Error) -> Status {
 }
 
 /// The clock shows a time that no entry can have.
-pub(in crate::grpc) fn clock(jumped: &Jumped) -> Status {
-    unavailable("CLOCK_JUMPED", &jumped.to_string())
+pub(in crate::grpc) fn clock(jump: &ClockJump) -> Status {
+    unavailable("CLOCK_JUMPED", &jump.to_string())
 }
 
 /// Why entries can no longer be applied.
