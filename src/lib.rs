@@ -7,8 +7,7 @@
 //!
 //! In reading order:
 //!
-//! - the crate [`lodewatch_core`]: what an entry is, and the alerts that it causes (crate
-//!   `lodewatch-core`)
+//! - the crate [`lodewatch_core`]: what an entry is, and the alerts that it causes
 //! - [`journal`]: the durable, ordered record of inputs
 //! - [`archive`]: alerts by sequence, and snapshots of the state
 //! - [`fanout`]: recent alerts in memory, and one reader per subscriber
