@@ -1,7 +1,9 @@
-//! Compiles the protos of `proto`: the services that the server implements (messages and client stubs are in
-//! `crates/proto`), and the descriptors that reflection and the JSON mapping read. Records the compiler's version.
+//! Compiles the protos of `proto`: the services that the server implements (messages and client
+//! stubs are in `crates/proto`), and the descriptors that reflection and the JSON mapping read.
+//! Records the compiler's version and the crates that are linked into the binary.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 #[allow(
     clippy::disallowed_methods,
@@ -16,6 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(&paths, ["proto"])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("lodewatch.v1.bin"), prost::Message::encode_to_vec(&descriptors))?;
+    std::fs::write(out.join("linked_crates.txt"), linked_crates()?)?;
     tonic_prost_build::configure()
         .build_client(false)
         .extern_path(".lodewatch.v1", "::lodewatch_proto::v1")
@@ -26,7 +29,26 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// The compiler's version for the metric `lodewatch_build_info`: `1.95.0`.
 #[allow(clippy::disallowed_methods, reason = "cargo names the compiler in the environment")]
 fn compiler() -> Result<String, Box<dyn std::error::Error>> {
-    let output = std::process::Command::new(std::env::var("RUSTC")?).arg("--version").output()?;
+    let output = Command::new(std::env::var("RUSTC")?).arg("--version").output()?;
     let version = String::from_utf8(output.stdout)?;
     Ok(version.split_whitespace().nth(1).unwrap_or("unknown").to_owned())
+}
+
+/// The crates that are linked into the binary for this target and these features, one per line:
+/// `serde v1.0.229`. Crates of the build, of tests and of macros are not among them.
+#[allow(clippy::disallowed_methods, reason = "cargo describes the build in the environment")]
+fn linked_crates() -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=Cargo.lock");
+    println!("cargo:rerun-if-changed=Cargo.toml");
+    let features = std::env::var("CARGO_CFG_FEATURE").unwrap_or_default();
+    let output = Command::new(std::env::var("CARGO")?)
+        .args(["tree", "--locked", "--offline", "--edges", "normal,no-proc-macro"])
+        .args(["--prefix", "none", "--format", "{p}", "--no-default-features"])
+        .args(["--features", &features, "--target", &std::env::var("TARGET")?])
+        .output()?;
+    if !output.status.success() {
+        let error = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("cannot list the linked crates: cargo tree: {error}").into());
+    }
+    Ok(output.stdout)
 }

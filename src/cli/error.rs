@@ -126,13 +126,15 @@ fn describe(status: &Status) -> String {
     text.push_str(match status.code() {
         Code::Unavailable => "; retry, or use another server",
         Code::FailedPrecondition if is_of_another_journal(status) => {
-            "; start again with a snapshot, or check that this is the right server with the right data"
+            "; start again with a snapshot, or check that this is the right server with the right \
+             data"
         }
         Code::FailedPrecondition => "; read the current state, then retry",
         Code::OutOfRange => "; start from the oldest cursor named, or with a snapshot",
         Code::ResourceExhausted => "; send less, then retry",
         Code::Unauthenticated => {
-            "; pass a token with --token-file or LODEWATCH_TOKEN, or a certificate with --cert and --key"
+            "; pass a token with --token-file or LODEWATCH_TOKEN, or a certificate with --cert and \
+             --key"
         }
         Code::PermissionDenied => "; ask the operator of the server for access",
         Code::Cancelled | Code::Unknown | Code::Internal => {

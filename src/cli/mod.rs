@@ -2,17 +2,17 @@
 //! failure, 2 for wrong usage.
 //!
 //! ```text
-//! main → command_line → commands → { connection, filter, input, queries, batch_upload } → output
+//! main → command_line → commands → { connection, filter, input, calls } → output
 //! ```
 //!
 //! - [`command_line`]: the list of commands, and where each runs
 //! - [`commands`]: one file per command, with its arguments beside its `run`
 //! - [`connection`], [`filter`], [`input`]: arguments and files that several commands accept
-//! - [`queries`], [`batch_upload`]: calls that several commands make
+//! - [`calls`]: calls that several commands make
 //! - [`output`]: what commands print
 //! - [`signals`], [`error`]: how commands end
 
-mod batch_upload;
+mod calls;
 mod command_line;
 mod commands;
 mod connection;
@@ -20,7 +20,6 @@ mod error;
 mod filter;
 mod input;
 mod output;
-mod queries;
 mod signals;
 
 pub use command_line::{CommandLine, run};

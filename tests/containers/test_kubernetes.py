@@ -106,7 +106,7 @@ class Kubernetes(unittest.TestCase):
         delivered = [alert["sequence"] for alert in self.delivered_until(watch, lambda alert: alert["sequence"] == caused[-1])]
         self.assertEqual(delivered, caused, "an alert was missed, repeated or out of order")
         self.assertEqual(delivered, [str(one + 1) for one in range(len(delivered))])
-        self.assertRegex(podman.run("logs", watch).stderr, "connection lost|going away")
+        self.assertRegex(podman.run("logs", watch).stderr, "connection lost|shutting down")
         print(f"roll: {len(delivered)} alerts of {UPDATES} updates, none missed or repeated", flush=True)
 
         self.kubelet.change_config_map(RULE)

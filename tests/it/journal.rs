@@ -117,7 +117,7 @@ async fn a_damaged_journal_is_served_up_to_the_damage_and_salvaged() {
     let said = String::from_utf8(found.stderr).unwrap();
     assert_eq!(found.status.code(), Some(1));
     assert!(
-        said.contains("cannot read entry 6 of") && said.contains("journal.db: its checksum"),
+        said.contains("entry 6 of") && said.contains("journal.db: its checksum does not match"),
         "{said}"
     );
 
@@ -247,5 +247,5 @@ fn a_journal_that_is_in_no_file_is_not_looked_for_in_one() {
     fs::write(&file, "journal.store = \"jetstream\"").unwrap();
     let refused = run(&["journal", "--config", file.to_str().unwrap(), "verify"]);
     let said = String::from_utf8(refused.stderr).unwrap();
-    assert!(!refused.status.success() && said.contains("name the NATS stream LODEWATCH"), "{said}");
+    assert!(!refused.status.success() && said.contains("the NATS stream LODEWATCH"), "{said}");
 }

@@ -1,4 +1,4 @@
-//! What would be if, what another policy would have told, and what was.
+//! Simulation, backtest, and markets of the past.
 
 use lodewatch::config::Config;
 use lodewatch::grpc::render;

@@ -98,7 +98,7 @@ fn what_cannot_be_is_refused_with_what_can() {
     for (arguments, expected) in [
         (&["health", "--output", "csv"][..], "use --output json"),
         (&["markets", "--diff", "now", "--output", "csv"], "use --output json"),
-        (&["top"], "`lodewatch markets` prints the same markets"),
+        (&["top"], "use `lodewatch markets` for the same markets"),
     ] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -234,11 +234,14 @@ fn a_wrong_scheme_an_unknown_authority_and_a_missing_token_are_told_with_what_to
     for (arguments, expected) in [
         (&["markets", "--address", &local][..], "if the server uses TLS, use https://"),
         (&["watch", "--address", &local], "if the server uses TLS, use https://"),
-        (&["markets", "--address", &https], "name the authority of its certificate with --ca"),
+        (
+            &["markets", "--address", &https],
+            "name the authority of the server's certificate with --ca",
+        ),
         (&["markets", "--address", &encrypted.address, "--ca", ca], "for the name in the address"),
         (&["markets", "--address", &local, "--ca", ca], "pass a token with --token-file"),
         (&["markets", "--address", &wrong], "http://"),
-        (&["markets", "--address", "no-such-host.invalid:1"], "is the host's name right?"),
+        (&["markets", "--address", "no-such-host.invalid:1"], "check the name of the host"),
     ] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");

@@ -15,6 +15,8 @@ import api_reference
 import docs
 import harness
 
+RUNBOOK = "deploy/RUNBOOK.md"
+
 # Commands that do not run here, by their first words, and why.
 ELSEWHERE = {
     "cargo install ": "the program under test is on the PATH",
@@ -153,6 +155,27 @@ class Documents(unittest.TestCase):
         page = api_reference.PAGE.read_text(encoding="utf-8")
         hint = "run `python tests/python/api_reference.py`, read the difference and commit it"
         self.assertTrue(page == api_reference.render(), hint)
+
+    def test_every_path_that_a_page_names_exists(self):
+        folders = "|".join(docs.CLONE)
+        for page in pages():
+            text = (harness.ROOT / page).read_text(encoding="utf-8")
+            for path in re.findall(rf"`((?:{folders})/[\w./-]+)`", text):
+                self.assertTrue((harness.ROOT / path).exists(), f"{page}: {path}")
+
+    def test_every_message_that_the_runbook_quotes_is_in_the_sources(self):
+        files = [path for folder in ("src", "crates") for path in (harness.ROOT / folder).rglob("*.rs")]
+        # Texts of several lines are joined as the compiler joins them.
+        texts = [re.sub(r"\\\n\s*", "", path.read_text(encoding="utf-8")) for path in files]
+        sources = " ".join("\n".join(texts).split())
+        runbook = (harness.ROOT / RUNBOOK).read_text(encoding="utf-8").splitlines()
+        for number, line in enumerate(runbook, 1):
+            quotes = re.findall(r"(?:logs?|says?|exits:|start:|\|) `([^`]+)`", line)
+            for quote in (quote for quote in quotes if " " in quote and not quote.startswith("lodewatch ")):
+                for part in re.split(r"…|\bN\b", quote):
+                    part = part.strip(" ,:")
+                    # Not assertIn, which would print all sources.
+                    self.assertTrue(part in sources, f"{RUNBOOK}:{number}: {quote}: not in src or crates")
 
     def test_every_link_within_the_tree_leads_somewhere(self):
         for page in pages():

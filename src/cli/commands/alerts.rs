@@ -1,11 +1,11 @@
 //! `alerts`: list past or active alerts, or show one with its arithmetic.
 
+use crate::cli::calls::PAGE_SIZE;
 use crate::cli::error::Error;
 use crate::cli::filter::FilterArgs;
 use crate::cli::output::format::{self, Unit, decimal};
 use crate::cli::output::print::{self, OutputFormat};
 use crate::cli::output::{alert_line, columns};
-use crate::cli::queries::PAGE_SIZE;
 use crate::domain::Country;
 use crate::grpc::pb::alert_service_client::AlertServiceClient;
 use crate::grpc::pb::{

@@ -77,10 +77,10 @@ fn describe_threshold(threshold: &Threshold, unit: Unit) -> String {
 
 /// An amount, exactly: `65 %` or `1800`.
 fn format_amount(amount: Amount, unit: Unit) -> String {
-    let figure = Decimal::from(amount) / Decimal::from(unit.per_one());
+    let value = Decimal::from(amount) / Decimal::from(unit.per_one());
     match unit {
-        Unit::Share => format!("{} %", (figure * Decimal::ONE_HUNDRED).normalize()),
-        Unit::Points | Unit::Governance => figure.normalize().to_string(),
+        Unit::Share => format!("{} %", (value * Decimal::ONE_HUNDRED).normalize()),
+        Unit::Points | Unit::Governance => value.normalize().to_string(),
     }
 }
 

@@ -1,9 +1,9 @@
-//! `demo`: four years of export controls in seconds, on a real server whose clock is driven by hand.
+//! `demo`: four years of export controls in seconds, on a real server with a manual clock.
 
+use crate::cli::calls;
 use crate::cli::error::Error;
 use crate::cli::output::print::{self, OutputFormat};
 use crate::cli::output::{alert_line, columns, market_tables};
-use crate::cli::queries;
 use crate::clock::{Clock, ManualClock};
 use crate::config::{Config, Console};
 use crate::domain::{Day, Timestamp};
@@ -39,7 +39,7 @@ const SHOWN_DESTINATIONS: [&str; 2] = ["USA", "JPN"];
 const TABLE_DESTINATION: &str = "USA";
 
 const INTRODUCTION: &str = "\
-This demo runs a real server, publisher and subscriber; its clock runs from 2023-01-01 to 2027-01-31.
+A real server, publisher and subscriber, with a clock that runs from 2023-01-01 to 2027-01-31.
 Shares stay at the latest bundled figures, so every change below comes from an export control.
 Each control is published on the day it was announced, with all its dates as known today.
 Shown: alerts for buyers in the United States and Japan. Four more destinations are evaluated.
@@ -197,7 +197,7 @@ impl Demo {
     async fn print_markets(&self) -> Result<(), Error> {
         let destination = TABLE_DESTINATION.to_owned();
         let request = ListMarketsRequest { destination, ..ListMarketsRequest::default() };
-        let markets = queries::list_markets(self.connection.clone(), request).await?;
+        let markets = calls::list_markets(self.connection.clone(), request).await?;
         print::line(&format!("\nMarkets on {}, most concentrated first:\n", day(LAST_DAY)))?;
         Ok(market_tables::print(&markets, TABLE_DESTINATION)?)
     }

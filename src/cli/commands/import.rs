@@ -1,6 +1,6 @@
 //! `import`: read a file of a data source and publish its contents.
 
-use crate::cli::batch_upload::BatchUpload;
+use crate::cli::calls::BatchUpload;
 use crate::cli::error::Error;
 use crate::cli::input;
 use crate::cli::output::print::{self, OutputFormat};

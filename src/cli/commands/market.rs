@@ -1,10 +1,10 @@
 //! `market`: show one market in full.
 
+use crate::cli::calls;
 use crate::cli::error::Error;
 use crate::cli::filter::parse_stage;
 use crate::cli::output::columns::{self, SupplierRow};
 use crate::cli::output::print::{self, OutputFormat};
-use crate::cli::queries;
 use clap::Args;
 use lodewatch_client::Servers;
 
@@ -31,8 +31,7 @@ pub(crate) async fn run(
 ) -> Result<(), Error> {
     let stage = parse_stage("STAGE", &args.stage)?;
     let connection = servers.connect().await?;
-    let page =
-        queries::get_market_page(connection, &args.mineral, stage, &args.destination).await?;
+    let page = calls::get_market_page(connection, &args.mineral, stage, &args.destination).await?;
     match format {
         OutputFormat::Json => print::json(&page.market)?,
         OutputFormat::Csv => print::csv_list(&SupplierRow::all(&page.market))?,

@@ -1,10 +1,10 @@
 //! `markets`: list markets, or how they changed between two times.
 
+use crate::cli::calls;
 use crate::cli::error::Error;
 use crate::cli::filter::parse_stages;
 use crate::cli::output::print::{self, OutputFormat};
 use crate::cli::output::{columns, market_tables};
-use crate::cli::queries;
 use crate::grpc::pb::{ListMarketsRequest, Market, MarketChange};
 use clap::Args;
 use lodewatch_client::Servers;
@@ -47,11 +47,11 @@ pub(crate) async fn run(
         ..ListMarketsRequest::default()
     };
     let connection = servers.connect().await?;
-    let markets = queries::list_markets(connection.clone(), request.clone()).await?;
+    let markets = calls::list_markets(connection.clone(), request.clone()).await?;
     if let Some(when) = &args.diff {
         let as_of = if when == "now" { String::new() } else { when.clone() };
         let request = ListMarketsRequest { as_of, ..request };
-        let later = queries::list_markets(connection, request).await?;
+        let later = calls::list_markets(connection, request).await?;
         return print_diff(format, &markets, later, &args.destination);
     }
     Ok(print::list(format, &markets, |markets| market_tables::print(markets, &args.destination))?)

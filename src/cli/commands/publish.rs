@@ -1,6 +1,6 @@
 //! `publish`: publish a file of updates.
 
-use crate::cli::batch_upload::BatchUpload;
+use crate::cli::calls::BatchUpload;
 use crate::cli::error::Error;
 use crate::cli::input;
 use crate::cli::output::print::OutputFormat;

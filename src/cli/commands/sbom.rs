@@ -1,15 +1,18 @@
-//! `sbom`: what this program was built of.
+//! `sbom`: the bill of materials of this binary.
 
 use crate::cli::error::Error;
 use crate::cli::output::print;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Pinned versions and checksums of all crates, as this program was built with. Those for tests alone are among them.
-const LOCK: &str = include_str!("../../../Cargo.lock");
+/// Versions and checksums of all crates of the workspace, those for tests among them.
+const LOCK_FILE: &str = include_str!("../../../Cargo.lock");
+/// The crates that are linked into this binary, from `build.rs`: `serde v1.0.229` per line.
+const LINKED_CRATES: &str = include_str!(concat!(env!("OUT_DIR"), "/linked_crates.txt"));
 
 #[derive(Deserialize)]
-struct Lock {
+struct LockFile {
     package: Vec<Package>,
 }
 
@@ -20,11 +23,9 @@ struct Package {
     checksum: Option<String>,
 }
 
-/// Prints a bill of materials in the form of `CycloneDX` 1.5, which scanners of known vulnerabilities read.
+/// Prints `CycloneDX` 1.5, which vulnerability scanners read.
 pub(crate) fn run() -> Result<(), Error> {
-    let lock: Lock = toml::from_str(LOCK).expect("cargo wrote it; a test reads it");
-    let components: Vec<Value> = lock.package.iter().map(component).collect();
-    let this = json!({
+    let application = json!({
         "type": "application",
         "name": env!("CARGO_PKG_NAME"),
         "version": env!("CARGO_PKG_VERSION"),
@@ -33,22 +34,39 @@ pub(crate) fn run() -> Result<(), Error> {
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
         "version": 1,
-        "metadata": { "component": this },
-        "components": components,
+        "metadata": { "component": application },
+        "components": components(),
     });
     Ok(print::line(&bill.to_string())?)
 }
 
-fn component(package: &Package) -> Value {
-    let Package { name, version, checksum } = package;
-    let hashes = checksum.iter().map(|hash| json!({ "alg": "SHA-256", "content": hash }));
-    json!({
-        "type": "library",
-        "name": name,
-        "version": version,
-        "purl": format!("pkg:cargo/{name}@{version}"),
-        "hashes": hashes.collect::<Vec<_>>(),
-    })
+fn components() -> Vec<Value> {
+    let lock_file: LockFile = toml::from_str(LOCK_FILE).expect("cargo wrote it; a test reads it");
+    let packages = lock_file.package.into_iter();
+    let checksums: BTreeMap<_, _> =
+        packages.map(|package| ((package.name, package.version), package.checksum)).collect();
+    let linked: BTreeSet<_> = LINKED_CRATES.lines().filter_map(parse_crate).collect();
+    let linked = linked.into_iter().filter(|(name, _)| name != env!("CARGO_PKG_NAME"));
+    let component = |id: (String, String)| {
+        let checksum = checksums.get(&id).cloned().flatten();
+        let hashes = checksum.map(|hash| json!({ "alg": "SHA-256", "content": hash }));
+        let (name, version) = id;
+        json!({
+            "type": "library",
+            "name": name,
+            "version": version,
+            "purl": format!("pkg:cargo/{name}@{version}"),
+            "hashes": hashes.into_iter().collect::<Vec<_>>(),
+        })
+    };
+    linked.map(component).collect()
+}
+
+/// `serde` and `1.0.229` of `serde v1.0.229 (*)`.
+fn parse_crate(line: &str) -> Option<(String, String)> {
+    let mut words = line.split_whitespace();
+    let (name, version) = (words.next()?, words.next()?.strip_prefix('v')?);
+    Some((name.to_owned(), version.to_owned()))
 }
 
 #[cfg(test)]
@@ -56,11 +74,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_pinned_crate_is_listed_by_version_and_checksum() {
-        let lock: Lock = toml::from_str(LOCK).unwrap();
-        let rustls = lock.package.iter().find(|package| package.name == "rustls").unwrap();
-        let component = component(rustls);
-        assert_eq!(component["purl"], format!("pkg:cargo/rustls@{}", rustls.version));
-        assert_eq!(component["hashes"][0]["content"].as_str().unwrap().len(), 64);
+    fn every_linked_crate_is_listed_by_version_and_checksum_and_no_other() {
+        let components = components();
+        let find = |name: &str| components.iter().find(|component| component["name"] == name);
+        let rustls = find("rustls").unwrap();
+        let version = rustls["version"].as_str().unwrap();
+        assert_eq!(rustls["purl"], format!("pkg:cargo/rustls@{version}"));
+        for component in &components {
+            let is_ours = component["name"].as_str().unwrap().starts_with("lodewatch-");
+            let hash = component["hashes"][0]["content"].as_str();
+            assert_eq!(hash.map(str::len), (!is_ours).then_some(64), "{component}");
+        }
+        for other in ["insta", "proptest", "rcgen", "protox", "serde_derive", "lodewatch"] {
+            assert!(find(other).is_none(), "{other} is not linked");
+        }
     }
 }

@@ -33,7 +33,8 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Error> {
     let flags = Flags { data_dir, listen };
     let config = config::load(file.as_deref(), &flags)?;
     telemetry::start(&config.log);
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), data_dir = %config.data_dir.display(), "starting");
+    let data_dir = config.data_dir.display();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), %data_dir, "starting");
     let listen = config.server.listen;
     let listener = TcpListener::bind(listen).await;
     let listener =

@@ -1,10 +1,10 @@
 //! `threats`: list threats and their status.
 
+use crate::cli::calls;
 use crate::cli::error::Error;
 use crate::cli::filter::parse_choice;
 use crate::cli::output::print::{self, OutputFormat};
 use crate::cli::output::{columns, format};
-use crate::cli::queries;
 use crate::grpc::pb::{ListThreatsRequest, ThreatRecord, ThreatStatus};
 use clap::Args;
 use lodewatch_client::Servers;
@@ -38,7 +38,7 @@ pub(crate) async fn run(
         statuses: args.status.iter().map(status).collect::<Result<_, Error>>()?,
         ..ListThreatsRequest::default()
     };
-    let records = queries::list_threats(servers.connect().await?, request).await?;
+    let records = calls::list_threats(servers.connect().await?, request).await?;
     Ok(print::list(format, &records, print_table)?)
 }
 

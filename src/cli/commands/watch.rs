@@ -113,7 +113,7 @@ fn print_message(
     Ok(())
 }
 
-/// For errors; a mistyped start was taken for a cursor.
+/// For errors. A mistyped start position is used as a cursor.
 fn operation(from: &str) -> String {
     match parse_start(from) {
         (Start::Cursor, cursor) => format!(

@@ -7,8 +7,8 @@ use rust_decimal::prelude::ToPrimitive;
 /// Partial blocks, in steps of an eighth of a column.
 const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 
-/// A bar of `part` (0 to 1) of `columns`, to an eighth of a column; at least an eighth unless `part`
-/// is 0.
+/// A bar of `part` (0 to 1) of `columns`, to an eighth of a column; a `part` above 0 has at least
+/// an eighth.
 pub(super) fn bar(part: f64, columns: usize) -> String {
     let min = usize::from(part > 0.0);
     let eighths = scaled(part, columns.saturating_mul(8)).max(min);
@@ -19,7 +19,7 @@ pub(super) fn bar(part: f64, columns: usize) -> String {
 /// A scale from 0 to `max` with marks, in three parts: before the value, the value, after it.
 pub(super) fn scale(columns: usize, max: f64, value: Interval, marks: &[f64]) -> [String; 3] {
     let last = columns.saturating_sub(1);
-    let at = |figure: f64| scaled(figure / max, last);
+    let at = |value: f64| scaled(value / max, last);
     let is_marked = |column: usize| marks.iter().any(|mark| at(*mark) == column);
     let part = |from: usize, to: usize| {
         (from..to).map(|column| if is_marked(column) { '┼' } else { '─' }).collect::<String>()

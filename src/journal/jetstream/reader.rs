@@ -1,6 +1,6 @@
 //! Reads the messages of the stream from a position on, in order and without gaps.
 //!
-//! The server forgets a consumer that stops asking. Whatever goes wrong with a consumer, the reader
+//! The server forgets a consumer that stops asking. When a consumer fails or expires, the reader
 //! creates another one after the last message that was read. It skips nothing, since every message
 //! carries its number.
 

@@ -2,8 +2,8 @@
 //! may have changed.
 
 use super::board::{Event, MarketKey, Stream};
+use crate::cli::calls;
 use crate::cli::error::Error;
-use crate::cli::queries;
 use crate::grpc::pb::alert_service_client::AlertServiceClient;
 use crate::grpc::pb::subscribe_response::Message;
 use crate::grpc::pb::{
@@ -224,12 +224,12 @@ impl Follower {
             None => self.servers.connect().await?,
         };
         let threats =
-            queries::list_threats(connection.clone(), ListThreatsRequest::default()).await?;
+            calls::list_threats(connection.clone(), ListThreatsRequest::default()).await?;
         let mut events = vec![Event::Threats(threats)];
         if let Some(MarketKey { mineral, stage }) = market {
             let destination = &self.destination;
             let page =
-                queries::get_market_page(connection.clone(), &mineral, stage, destination).await?;
+                calls::get_market_page(connection.clone(), &mineral, stage, destination).await?;
             events.push(Event::MarketPage(Box::new(page)));
         }
         Ok((connection, events))

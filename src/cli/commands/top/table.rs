@@ -1,4 +1,4 @@
-//! The table of markets: as many columns as fit, none truncated, because a truncated number would be
+//! The table of markets: as many columns as fit. None is truncated: a truncated number would be
 //! another number.
 
 use super::board::Board;

@@ -36,7 +36,7 @@ impl Screen {
         Ok(screen)
     }
 
-    /// Draws a frame; only the cells that changed are written, without colours if `NO_COLOR` is set.
+    /// Draws a frame: writes the cells that changed, without colours if `NO_COLOR` is set.
     pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
         self.terminal.draw(draw)?;
         Ok(())
