@@ -96,7 +96,7 @@ impl HttpSender {
         Ok(Self(Client::builder(TokioExecutor::new()).build(connector()?)))
     }
 
-    /// Sends a request and returns the answer, whatever its status. Redirects are not followed. The
+    /// Sends a request and returns the answer of any status. Redirects are not followed. The
     /// body of an answer of too many bytes is dropped.
     ///
     /// # Errors

@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn every_problem_is_reported_at_once() {
-        let faulty = read(
+        let invalid = read(
             "evry = 1\n[[feed]]\nname = \"a b\"\nformat = \"cvs\"\nsource = \"ftp://host/x\"\nevery = \"soon\"\n\
              [[feed]]\nname = \"a\"\nformat = \"csv\"\nsource = \"http://me:secret@host\"\nevery = \"0s\"\n\
              [[feed]]\nname = \"a\"\nformat = \"gta\"\nmapping = \"m\"\nsource = \"\"\nevery = \"32d\"\n\
@@ -201,7 +201,7 @@ mod tests {
         );
         let none = read("");
         let broken = read("[[feed]\n");
-        let errors = [faulty, none, broken].map(|read| read.unwrap_err());
+        let errors = [invalid, none, broken].map(|read| read.unwrap_err());
         insta::assert_snapshot!(errors.join("\n\n"));
     }
 }

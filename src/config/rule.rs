@@ -59,7 +59,7 @@ pub(super) fn parse(
         table.optional(key).and_then(read).unwrap_or_default()
     };
     let (for_ms, keep_ms) = (wait("for"), wait("keep"));
-    // A name that cannot be used has a stand-in, so that the levels are checked as well.
+    // A name that cannot be used has a placeholder, so that the levels are checked as well.
     let unnamed = || Slug::parse("unnamed").expect("a plain word is a name");
     let rule = Rule {
         name: name.unwrap_or_else(unnamed),

@@ -1,7 +1,7 @@
 //! Single values of settings: counts, durations, decimals that become exact integers, paths and
 //! addresses.
 //!
-//! The functions that read a key of a table give a stand-in where the value cannot be used: the
+//! The functions that read a key of a table give a placeholder where the value cannot be used: the
 //! problem is noted then, so that nothing comes of the settings.
 
 use jiff::{Span, SpanRelativeTo};
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// Shares are counted in parts per million.
 const DECIMALS_MAX: u32 = 6;
 
-/// Reads a whole number in a range; the stand-in is the smallest.
+/// Reads a whole number in a range; the placeholder is the smallest.
 pub(super) fn count<N>(table: &mut Table<'_>, key: &'static str, allowed: RangeInclusive<N>) -> N
 where
     N: FromStr + PartialOrd + Display,
@@ -26,18 +26,18 @@ where
     number.unwrap_or_else(|| allowed.into_inner().0)
 }
 
-/// Reads a duration of at most `days_max` days, in milliseconds; the stand-in is 0.
+/// Reads a duration of at most `days_max` days, in milliseconds; the placeholder is 0.
 pub(super) fn millis(table: &mut Table<'_>, key: &'static str, days_max: u64) -> u64 {
     table.read(key, |text| parse_millis(text, days_max)).unwrap_or_default()
 }
 
-/// Reads `true` or `false`; the stand-in is `false`.
+/// Reads `true` or `false`; the placeholder is `false`.
 pub(super) fn flag(table: &mut Table<'_>, key: &'static str) -> bool {
     let read = |text: &str| text.parse().map_err(|_| "must be true or false");
     table.read(key, read).unwrap_or_default()
 }
 
-/// Reads a string that may be empty; the stand-in is the empty one.
+/// Reads a string that may be empty; the placeholder is the empty one.
 pub(super) fn text(table: &mut Table<'_>, key: &'static str) -> String {
     table.read(key, |text| Ok::<_, String>(text.to_owned())).unwrap_or_default()
 }

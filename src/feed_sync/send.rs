@@ -166,7 +166,7 @@ mod tests {
     use tonic_types::ErrorDetails;
 
     #[test]
-    fn an_unavailable_server_and_a_rejected_batch_are_told_apart() {
+    fn an_unavailable_server_and_a_rejected_batch_have_different_messages() {
         let why = |status| {
             SendError { status: Box::new(status), updates: "lines 1 to 2".into() }.explain()
         };

@@ -6,7 +6,7 @@
 //! get it with the next repeat.
 //!
 //! An episode that opened and closed while no Alertmanager was available is sent, and mostly
-//! notifies nobody: Alertmanager only sends what still fires after its `group_wait`. `lodewatch
+//! notifies no one: Alertmanager only sends what still fires after its `group_wait`. `lodewatch
 //! alerts` lists every episode.
 
 use super::Error;

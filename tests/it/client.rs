@@ -11,9 +11,9 @@ use tokio::io::{AsyncReadExt, copy, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tonic::{Code, Status};
 
-/// The next thing that a subscription hands over.
+/// The next event of a subscription.
 async fn next(subscription: &mut Subscription) -> Result<StreamEvent<SubscribeResponse>, Status> {
-    tokio::time::timeout(PATIENCE, subscription.next()).await.expect("something in time")
+    tokio::time::timeout(PATIENCE, subscription.next()).await.expect("an event in time")
 }
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn a_server_that_is_gone_or_silent_is_passed_over() {
 }
 
 #[tokio::test]
-async fn a_publisher_waits_for_a_limit_and_gives_up_on_a_refusal() {
+async fn a_publisher_waits_for_a_limit_and_gives_up_on_a_rejection() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start_with(dir.path(), "2026-01-01", |config| {
         config.server.updates_per_second_max = 1000;
@@ -65,13 +65,13 @@ async fn a_publisher_waits_for_a_limit_and_gives_up_on_a_refusal() {
 }
 
 #[tokio::test]
-async fn a_refused_subscription_is_not_tried_again_and_a_full_server_is() {
+async fn a_rejected_subscription_is_not_retried_and_a_full_server_is() {
     let dir = tempfile::tempdir().unwrap();
     let server =
         Server::start_with(dir.path(), "2026-01-01", |config| config.server.streams_max = 1).await;
     let bad = SubscribeRequest { heartbeat_seconds: 61, ..SubscribeRequest::default() };
-    let refused = next(&mut Subscription::new(server.servers(), bad)).await.unwrap_err();
-    assert_eq!(refused.code(), Code::InvalidArgument);
+    let rejected = next(&mut Subscription::new(server.servers(), bad)).await.unwrap_err();
+    assert_eq!(rejected.code(), Code::InvalidArgument);
     let first = server.subscribe(SubscribeRequest::default()).await.unwrap();
     let mut waiting = Subscription::new(server.servers(), SubscribeRequest::default());
     let StreamEvent::Disconnected(full) = next(&mut waiting).await.unwrap() else {
@@ -104,13 +104,13 @@ async fn a_watch_of_markets_resumes_by_itself_with_all_of_them() {
             // Ends with an error where it is cut.
             let _ = copy_bidirectional(&mut client, &mut server).await;
         };
-        let told = async {
-            let told = tokio::time::timeout(PATIENCE, watch.next());
-            told.await.expect("something in time").unwrap()
+        let event = async {
+            let event = tokio::time::timeout(PATIENCE, watch.next());
+            event.await.expect("an event in time").unwrap()
         };
         let first = tokio::select! {
-            () = carried => panic!("cut before anything was told"),
-            first = told => first,
+            () = carried => panic!("cut before any event"),
+            first = event => first,
         };
         let StreamEvent::Message(message) = first else { panic!("{turn}: {first:?}") };
         assert_eq!(message.markets.len(), 2, "all of them, though nothing has changed");

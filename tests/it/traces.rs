@@ -188,13 +188,15 @@ async fn lines_about_a_call_have_the_id_of_its_trace() {
         let status = feed.publish(refused).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument);
         drop(feed);
-        // Elsewhere, so that the connection can end meanwhile.
+        // On another thread, so that the connection can end meanwhile.
         let ended = spawn_blocking(move || {
             process.stop();
             process.ended()
         });
         let (_, log) = ended.await.unwrap();
-        let lines: Vec<_> = log.lines().filter(|line| line.contains("published")).collect();
+        let is_outcome =
+            |line: &&str| line.contains("batch published") || line.contains("batch rejected");
+        let lines: Vec<_> = log.lines().filter(is_outcome).collect();
         let expected = match format {
             "text" => format!("call{{trace_id={TRACE}}}"),
             _ => format!(r#""trace_id":"{TRACE}""#),

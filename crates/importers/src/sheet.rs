@@ -54,7 +54,7 @@ impl Sheet {
         self.find(name).is_some()
     }
 
-    /// The column of this name, whatever the white space in it (`PROD_EST_ 2024`).
+    /// The column of this name, ignoring white space (`PROD_EST_ 2024`).
     pub(super) fn column<'a>(&self, name: &'a str) -> Result<Column<'a>, Error> {
         let missing =
             || Error::MissingColumn { column: name.to_owned(), header: self.shown_header() };

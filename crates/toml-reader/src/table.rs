@@ -41,14 +41,14 @@ impl<'c> Table<'c> {
         self.collector
     }
 
-    /// The value of a key that may be left out.
+    /// The value of an optional key.
     pub fn optional(&mut self, key: &'static str) -> Option<Node<'c>> {
         self.allowed.insert(key);
         let value = self.values.remove(key)?;
         Some(Node { key: self.join(key), value, collector: self.collector })
     }
 
-    /// The value of a key that must be there.
+    /// The value of a required key.
     pub fn required(&mut self, key: &'static str) -> Option<Node<'c>> {
         let node = self.optional(key);
         if node.is_none() {
@@ -57,7 +57,7 @@ impl<'c> Table<'c> {
         node
     }
 
-    /// Parses the single value of a key that must be there; `None` where it cannot be used.
+    /// Parses the single value of a required key; `None` where it cannot be used.
     pub fn read<T, E: Display>(
         &mut self,
         key: &'static str,
@@ -66,7 +66,7 @@ impl<'c> Table<'c> {
         self.required(key)?.read(parse)
     }
 
-    /// Parses the list of a key that may be left out, without the parts that cannot be used.
+    /// Parses the list of an optional key, without the parts that cannot be used.
     pub fn read_list<T, E: Display>(
         &mut self,
         key: &'static str,
@@ -75,12 +75,12 @@ impl<'c> Table<'c> {
         self.optional(key).map_or_else(Vec::new, |node| node.read_list(parse))
     }
 
-    /// A table that must be there.
+    /// The table of a required key.
     pub fn table(&mut self, key: &'static str) -> Option<Table<'c>> {
         self.required(key)?.table()
     }
 
-    /// A list of tables, empty where it is left out.
+    /// The tables of an optional key.
     pub fn tables(&mut self, key: &'static str) -> Vec<Table<'c>> {
         let nodes = self.optional(key).map_or_else(Vec::new, |node| node.parts());
         nodes.into_iter().filter_map(Node::table).collect()
@@ -155,7 +155,7 @@ impl<'c> Node<'c> {
         }
     }
 
-    /// Parses each part of a list; the parts that cannot be used are left out.
+    /// Parses each part of a list; the parts that cannot be used are skipped.
     pub fn read_list<T, E: Display>(&self, mut parse: impl FnMut(&str) -> Result<T, E>) -> Vec<T> {
         self.parts().iter().filter_map(|part| part.read(&mut parse)).collect()
     }

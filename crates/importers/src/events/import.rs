@@ -165,7 +165,7 @@ impl Columns {
         for name in field(record, self.minerals).split(';') {
             let mineral = Mineral::parse(name).ok_or_else(|| {
                 let expected = format!(
-                    "minerals of the catalogue: {name} is unknown{}",
+                    "a list of minerals of the catalogue: {name} is unknown{}",
                     near(&Mineral::similar_names(name))
                 );
                 invalid(record, self.minerals, expected)

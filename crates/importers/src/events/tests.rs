@@ -140,7 +140,7 @@ fn a_damaged_list_is_an_error_that_names_line_and_column() {
     check(
         "lithium,technology",
         "litium,technology",
-        "line 10, column minerals: \"litium\" is not minerals of the catalogue: there is no litium; did you mean lithium?",
+        "line 10, column minerals: \"litium\" is not a list of minerals of the catalogue: litium is unknown; did you mean lithium?",
     );
     check(
         "TECHNOLOGY_CONTROL",

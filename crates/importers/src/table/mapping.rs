@@ -136,7 +136,7 @@ fn field_source<T>(
     constant_or_column(file.required(key)?, parse)
 }
 
-/// The same for a field that may be left out, which is empty then.
+/// The same for an optional field, which is empty by default.
 fn optional_field_source(
     file: &mut Table<'_>,
     key: &'static str,

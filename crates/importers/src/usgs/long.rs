@@ -46,7 +46,7 @@ pub(super) fn cells(sheet: &Sheet) -> Result<Vec<ProductionCell>, Error> {
     Ok(cells)
 }
 
-/// The columns that tell world production from the rest of the file.
+/// The columns that mark world production.
 struct Production {
     section: Column<'static>,
     statistics: Column<'static>,
