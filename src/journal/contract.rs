@@ -114,13 +114,8 @@ pub trait Journal: Send + Sync + 'static {
 }
 
 /// A digest of everything that a replica derived from the journal up to an entry. The same journal
-<<<<<<< HEAD
-/// gives the same digests on every replica; if two differ, one of two replicas is wrong.
-/// Persisted in the messages of a stream.
-=======
 /// gives the same digests on every replica; two that differ show that one of two replicas is
 /// wrong. Persisted in the messages of a stream.
->>>>>>> main
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateDigest {
     /// The last entry that the digest covers.
