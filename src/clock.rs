@@ -1,110 +1,109 @@
-//! The only place that reads the time. Everything else is handed a `Clock`, or the time itself.
+//! The only module that reads the time. All others get a [`Clock`], or the time itself.
 //!
-//! Two clocks are read: the wall clock, which people and other programs set, and a steady one,
-//! which only ever runs on. What the wall clock gains over the steady one was set, not lived
-//! through: a jump. See [`Clock::stamp`].
+//! It reads two clocks: the wall clock, which people and other programs set, and a monotonic one.
+//! If the wall clock advances more than the monotonic one, it was set: a jump. See
+//! [`Clock::stamp`].
 
 use crate::domain::Timestamp;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// How long a sleep on the system's clock trusts it, in milliseconds: a wall clock that was set is
-/// noticed within this time.
-const SLICE_MS: u64 = 10_000;
+/// A sleep on the system clock reads it again after this many milliseconds, so it notices within
+/// this time that the clock was set.
+const SLEEP_MS_MAX: u64 = 10_000;
 
-/// A jump that a manual clock's stamps allow: a day.
+/// The largest jump that a manual clock accepts: a day.
 const MANUAL_JUMP_MAX_MS: u64 = 86_400_000;
 
-/// A clock: the system's, or one that is driven by hand. Cheap to clone; all clones tell the same
-/// time.
+/// The system clock, or a manual one. Cheap to clone; all clones have the same time.
 #[derive(Debug, Clone)]
 pub struct Clock {
-    source: Source,
-    guard: Arc<Guard>,
+    source: ClockSource,
+    guard: Arc<JumpGuard>,
 }
 
 #[derive(Debug, Clone)]
-enum Source {
+enum ClockSource {
     System { start: Instant },
-    Manual(watch::Receiver<Face>),
+    Manual(watch::Receiver<ClockReading>),
 }
 
-/// What both clocks show.
+/// The time of both clocks.
 #[derive(Debug, Clone, Copy)]
-struct Face {
+struct ClockReading {
     wall: Timestamp,
-    /// Milliseconds of the steady clock.
-    steady_ms: u64,
+    monotonic_ms: u64,
 }
 
-/// The hand that drives a manual clock. Once it is dropped, that clock stands still.
+/// Sets a manual clock. Once it is dropped, that clock stops.
 #[derive(Debug)]
-pub struct ManualClock(watch::Sender<Face>);
+pub struct ManualClock(watch::Sender<ClockReading>);
 
-/// The wall clock jumped forward by more than is allowed.
+/// The wall clock jumped forward by more than the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the clock jumped forward to {shown}, where {expected} was expected: more than clock.jump_max; nothing is taken until \
-     it is set right or, if it is right, the server is started again"
+    "the system clock jumped forward to {shown} where {expected} was expected, by more than clock.jump_max; updates are \
+     rejected until the clock is corrected or, if it is correct now, the server is restarted"
 )]
-pub struct Jumped {
-    /// What the wall clock shows.
+pub struct ClockJump {
+    /// The wall clock's time.
     pub shown: Timestamp,
-    /// What it would show if it had run on evenly.
+    /// The wall clock's time without the jump.
     pub expected: Timestamp,
 }
 
 impl Clock {
-    /// The system's clock. A forward jump of more than `jump_max_ms` is refused by
-    /// [`Clock::stamp`].
+    /// The system clock. [`Clock::stamp`] rejects a forward jump of more than `jump_max_ms`.
     pub fn system(jump_max_ms: u64) -> Self {
-        let source = Source::System { start: steady_now() };
-        let guard = Arc::new(Guard::new(source.face(), jump_max_ms));
+        let source = ClockSource::System { start: monotonic_now() };
+        let guard = Arc::new(JumpGuard::new(source.read(), jump_max_ms));
         Self { source, guard }
     }
 
-    /// A clock that shows `start` until it is set, and the hand to set it with. A forward jump of
-    /// more than a day is refused by [`Clock::stamp`].
+    /// A clock that shows `start` until it is set, and the handle that sets it. [`Clock::stamp`]
+    /// rejects a forward jump of more than a day.
     pub fn manual(start: Timestamp) -> (Self, ManualClock) {
-        let (hand, face) = watch::channel(Face { wall: start, steady_ms: 0 });
-        let source = Source::Manual(face);
-        let guard = Arc::new(Guard::new(source.face(), MANUAL_JUMP_MAX_MS));
-        (Self { source, guard }, ManualClock(hand))
+        let (reading_tx, reading_rx) =
+            watch::channel(ClockReading { wall: start, monotonic_ms: 0 });
+        let source = ClockSource::Manual(reading_rx);
+        let guard = Arc::new(JumpGuard::new(source.read(), MANUAL_JUMP_MAX_MS));
+        (Self { source, guard }, ManualClock(reading_tx))
     }
 
-    /// The time, in whole milliseconds. The system's may go back or jump when it is set.
+    /// The wall clock's time, in milliseconds. It may jump or go back when the system clock is set.
     pub fn now(&self) -> Timestamp {
-        self.source.face().wall
+        self.source.read().wall
     }
 
-    /// The time, for an entry of the journal: the wall clock's, unless that jumped.
+    /// The time for a journal entry: the wall clock's, unless that jumped.
     ///
-    /// A clock that goes back is no trouble, since the journal's time does not. One that jumped
-    /// forward is: entries of a wrong future would fire every deadline on the way, and the
-    /// journal's time could never come back. A jump up to the limit is taken, so that a clock that
-    /// is kept right in steps is not refused. What was shown when the process started is taken as
-    /// right: a server that was off for months has seen no jump.
+    /// A clock that goes back is harmless, because the journal's time does not go back. A forward
+    /// jump is not: entries of a wrong future would trigger every deadline up to it, and the
+    /// journal's time could never return. A jump up to the limit is accepted, so that a clock that
+    /// is corrected in steps is not rejected. The time at the start of the process is accepted as
+    /// correct: a server that was off for months has seen no jump.
     ///
     /// # Errors
     ///
-    /// [`Jumped`], for as long as the wall clock shows that time.
-    pub fn stamp(&self) -> Result<Timestamp, Jumped> {
-        self.guard.check(self.source.face())
+    /// [`ClockJump`], as long as the wall clock shows that time.
+    pub fn stamp(&self) -> Result<Timestamp, ClockJump> {
+        self.guard.check(self.source.read())
     }
 
-    /// Waits until the clock shows `at` or later; at once where it does already.
+    /// Waits until the clock shows `at` or later; returns at once if it already does.
     ///
-    /// Cancel safe. Never ends where a manual clock was dropped before.
+    /// Cancel safe. Never returns if a manual clock is dropped before.
     pub async fn sleep_until(&self, at: Timestamp) {
         match &self.source {
-            Source::System { .. } => {
-                while let Some(rest_ms) = rest_ms(self.now(), at) {
-                    tokio::time::sleep(Duration::from_millis(rest_ms.min(SLICE_MS))).await;
+            ClockSource::System { .. } => {
+                while let Some(rest_ms) = remaining_ms(self.now(), at) {
+                    tokio::time::sleep(Duration::from_millis(rest_ms.min(SLEEP_MS_MAX))).await;
                 }
             }
-            Source::Manual(face) => {
-                if face.clone().wait_for(|face| face.wall >= at).await.is_err() {
+            ClockSource::Manual(reading_rx) => {
+                let mut reading_rx = reading_rx.clone();
+                if reading_rx.wait_for(|reading| reading.wall >= at).await.is_err() {
                     std::future::pending::<()>().await;
                 }
             }
@@ -112,76 +111,79 @@ impl Clock {
     }
 }
 
-impl Source {
-    fn face(&self) -> Face {
+impl ClockSource {
+    fn read(&self) -> ClockReading {
         match self {
             Self::System { start } => {
-                let steady_ms = steady_now().duration_since(*start).as_millis();
-                let steady_ms = u64::try_from(steady_ms).expect("a process ends within 2^64 ms");
-                Face { wall: wall_now(), steady_ms }
+                let monotonic_ms = monotonic_now().duration_since(*start).as_millis();
+                let monotonic_ms =
+                    u64::try_from(monotonic_ms).expect("a process ends within 2^64 ms");
+                ClockReading { wall: wall_now(), monotonic_ms }
             }
-            Self::Manual(face) => *face.borrow(),
+            Self::Manual(reading_rx) => *reading_rx.borrow(),
         }
     }
 }
 
-/// Knows what the wall clock should show.
+/// Compares the wall clock with the monotonic one.
 #[derive(Debug)]
-struct Guard {
-    /// The latest time that was taken, and when that was on the steady clock.
-    taken: Mutex<Face>,
+struct JumpGuard {
+    /// The latest time that was accepted.
+    accepted: Mutex<ClockReading>,
     jump_max_ms: u64,
 }
 
-impl Guard {
-    fn new(taken: Face, jump_max_ms: u64) -> Self {
-        Self { taken: Mutex::new(taken), jump_max_ms }
+impl JumpGuard {
+    fn new(accepted: ClockReading, jump_max_ms: u64) -> Self {
+        Self { accepted: Mutex::new(accepted), jump_max_ms }
     }
 
-    fn check(&self, shown: Face) -> Result<Timestamp, Jumped> {
-        let mut taken = self.taken.lock().expect("nothing panics while it holds the time");
-        let elapsed_ms = shown.steady_ms.saturating_sub(taken.steady_ms);
-        let expected = taken.wall.plus_millis(elapsed_ms);
+    fn check(&self, shown: ClockReading) -> Result<Timestamp, ClockJump> {
+        let mut accepted = self.accepted.lock().expect("no panic while the lock is held");
+        let elapsed_ms = shown.monotonic_ms.saturating_sub(accepted.monotonic_ms);
+        let expected = accepted.wall.plus_millis(elapsed_ms);
         if shown.wall > expected.plus_millis(self.jump_max_ms) {
-            return Err(Jumped { shown: shown.wall, expected });
+            return Err(ClockJump { shown: shown.wall, expected });
         }
         if shown.wall > expected {
-            *taken = shown;
+            *accepted = shown;
         }
         Ok(shown.wall)
     }
 }
 
 impl ManualClock {
-    /// Lets time pass until `now`, which is not before the time that the clock shows.
+    /// Advances both clocks to `now`, which must not be before the current time.
     pub fn set(&self, now: Timestamp) {
-        self.0.send_modify(|face| {
-            assert!(now >= face.wall, "a clock cannot run back: from {} to {now}", face.wall);
-            let passed_ms = rest_ms(face.wall, now).unwrap_or(0);
-            *face = Face { wall: now, steady_ms: face.steady_ms.saturating_add(passed_ms) };
+        self.0.send_modify(|reading| {
+            let before = reading.wall;
+            assert!(now >= before, "a manual clock cannot go back: from {before} to {now}");
+            let passed_ms = remaining_ms(before, now).unwrap_or(0);
+            let monotonic_ms = reading.monotonic_ms.saturating_add(passed_ms);
+            *reading = ClockReading { wall: now, monotonic_ms };
         });
     }
 
-    /// Sets the clock, to any time, without any passing.
+    /// Sets the wall clock only, to any time.
     pub fn jump(&self, to: Timestamp) {
-        self.0.send_modify(|face| face.wall = to);
+        self.0.send_modify(|reading| reading.wall = to);
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "this is the one place that reads the time")]
+#[allow(clippy::disallowed_methods, reason = "the one module that reads the time")]
 fn wall_now() -> Timestamp {
     Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
 }
 
-#[allow(clippy::disallowed_methods, reason = "this is the one place that reads the time")]
-fn steady_now() -> Instant {
+#[allow(clippy::disallowed_methods, reason = "the one module that reads the time")]
+fn monotonic_now() -> Instant {
     Instant::now()
 }
 
-/// Milliseconds from `now` to `at`; `None` where that time has come.
-fn rest_ms(now: Timestamp, at: Timestamp) -> Option<u64> {
-    let rest = at.millis().saturating_sub(now.millis());
-    u64::try_from(rest).ok().filter(|rest| *rest > 0)
+/// Milliseconds from `now` to `at`; `None` if `at` has passed.
+fn remaining_ms(now: Timestamp, at: Timestamp) -> Option<u64> {
+    let remaining = at.millis().saturating_sub(now.millis());
+    u64::try_from(remaining).ok().filter(|remaining| *remaining > 0)
 }
 
 #[cfg(test)]
@@ -193,8 +195,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_manual_clock_wakes_who_waits_for_a_time_that_has_come() {
-        let (clock, hand) = Clock::manual(at("2024-12-02T00:00:00Z"));
+    async fn a_manual_clock_wakes_sleepers_when_their_time_has_come() {
+        let (clock, manual) = Clock::manual(at("2024-12-02T00:00:00Z"));
         let due = at("2024-12-03T00:00:00Z");
         let waiting = tokio::spawn({
             let clock = clock.clone();
@@ -203,26 +205,26 @@ mod tests {
                 clock.now()
             }
         });
-        hand.set(at("2024-12-02T23:59:59Z"));
+        manual.set(at("2024-12-02T23:59:59Z"));
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
-        hand.set(due);
+        manual.set(due);
         assert_eq!(waiting.await.unwrap(), due);
     }
 
     #[tokio::test]
-    async fn a_time_that_has_passed_is_not_waited_for() {
-        let (clock, _hand) = Clock::manual(at("2024-12-03T00:00:00Z"));
+    async fn sleeping_until_a_past_time_returns_at_once() {
+        let (clock, _manual) = Clock::manual(at("2024-12-03T00:00:00Z"));
         clock.sleep_until(at("2020-01-01T00:00:00Z")).await;
         let system = Clock::system(0);
         system.sleep_until(system.now()).await;
     }
 
     #[test]
-    #[should_panic(expected = "a clock cannot run back")]
-    fn time_never_passes_backwards() {
-        let (_clock, hand) = Clock::manual(at("2024-12-03T00:00:00Z"));
-        hand.set(at("2024-12-02T23:59:59Z"));
+    #[should_panic(expected = "a manual clock cannot go back")]
+    fn a_manual_clock_cannot_go_back() {
+        let (_clock, manual) = Clock::manual(at("2024-12-03T00:00:00Z"));
+        manual.set(at("2024-12-02T23:59:59Z"));
     }
 
     #[test]
@@ -232,36 +234,36 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_forward_is_refused_until_the_clock_is_set_right() {
+    fn a_forward_jump_is_rejected_until_the_clock_is_corrected() {
         let (start, year_later) = (at("2026-01-01T00:00:00Z"), at("2027-01-01T00:00:00Z"));
-        let (clock, hand) = Clock::manual(start);
-        hand.jump(year_later);
-        assert_eq!(clock.stamp(), Err(Jumped { shown: year_later, expected: start }));
-        hand.set(year_later.plus_millis(5));
+        let (clock, manual) = Clock::manual(start);
+        manual.jump(year_later);
+        assert_eq!(clock.stamp(), Err(ClockJump { shown: year_later, expected: start }));
+        manual.set(year_later.plus_millis(5));
         let expected = start.plus_millis(5);
-        assert_eq!(clock.stamp().unwrap_err().expected, expected, "time passes all the same");
-        hand.jump(expected);
+        assert_eq!(clock.stamp().unwrap_err().expected, expected, "time passes meanwhile");
+        manual.jump(expected);
         assert_eq!(clock.stamp(), Ok(expected));
     }
 
     #[test]
-    fn steps_up_to_the_limit_and_a_year_that_passes_are_taken() {
-        let (clock, hand) = Clock::manual(at("2026-01-01T00:00:00Z"));
+    fn jumps_up_to_the_limit_and_a_year_that_passes_are_accepted() {
+        let (clock, manual) = Clock::manual(at("2026-01-01T00:00:00Z"));
         for step in ["2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"] {
-            hand.jump(at(step));
+            manual.jump(at(step));
             assert_eq!(clock.stamp(), Ok(at(step)));
         }
-        hand.set(at("2027-01-01T00:00:00Z"));
+        manual.set(at("2027-01-01T00:00:00Z"));
         assert_eq!(clock.stamp(), Ok(at("2027-01-01T00:00:00Z")));
     }
 
     #[test]
-    fn a_clock_that_went_back_may_be_set_right_again() {
-        let (right, wrong) = (at("2026-01-01T00:00:00Z"), at("2020-01-01T00:00:00Z"));
-        let (clock, hand) = Clock::manual(right);
-        hand.jump(wrong);
+    fn a_clock_that_went_back_can_be_corrected() {
+        let (correct, wrong) = (at("2026-01-01T00:00:00Z"), at("2020-01-01T00:00:00Z"));
+        let (clock, manual) = Clock::manual(correct);
+        manual.jump(wrong);
         assert_eq!(clock.stamp(), Ok(wrong));
-        hand.jump(right);
-        assert_eq!(clock.stamp(), Ok(right), "no jump: it was there before");
+        manual.jump(correct);
+        assert_eq!(clock.stamp(), Ok(correct), "no jump: this time was accepted before");
     }
 }

@@ -5,12 +5,11 @@ use anstream::{AutoStream, ColorChoice};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
-/// Starts writing logs to stderr, for as long as the process lives.
-///
-/// Text is coloured on a terminal only, and never where `NO_COLOR` is set.
+/// Writes logs to stderr from now on. Text is coloured on a terminal, unless `NO_COLOR` is set.
 ///
 /// # Panics
-/// Where it was called before.
+///
+/// If it was called before.
 pub fn start(log: &Log) {
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = match log.format {
@@ -21,5 +20,5 @@ pub fn start(log: &Log) {
         LogFormat::Json => lines.json().flatten_event(true).with_ansi(false).boxed(),
     };
     let subscriber = Registry::default().with(lines.with_filter(log.level.clone()));
-    tracing::subscriber::set_global_default(subscriber).expect("logs are started once, by main");
+    tracing::subscriber::set_global_default(subscriber).expect("logging starts once");
 }

@@ -22,7 +22,7 @@
 use super::codec::parse::Violations;
 use super::codec::tokens::CursorError;
 use crate::access::{CallDenied, PublishDenied};
-use crate::clock::Jumped;
+use crate::clock::ClockJump;
 use crate::domain::update::Rejection;
 use crate::pipeline::{Divergence, Stall};
 use crate::{archive, journal};
@@ -268,8 +268,8 @@ pub(in crate::grpc) fn journal(error: &journal::Error) -> Status {
 }
 
 /// The clock shows a time that no entry can have.
-pub(in crate::grpc) fn clock(jumped: &Jumped) -> Status {
-    unavailable("CLOCK_JUMPED", &jumped.to_string())
+pub(in crate::grpc) fn clock(jump: &ClockJump) -> Status {
+    unavailable("CLOCK_JUMPED", &jump.to_string())
 }
 
 /// Why entries can no longer be applied.

@@ -2,7 +2,7 @@
 //! changes.
 
 use super::reloader::{Reloadable, Reloaded};
-use crate::clock::{Clock, Jumped};
+use crate::clock::{Clock, ClockJump};
 use crate::config::{self, Config};
 use crate::domain::{Payload, Seq};
 use crate::journal::{self, Journal};
@@ -16,7 +16,7 @@ pub(crate) enum Error {
     #[error("cannot append the policy to the journal")]
     Journal(#[from] journal::Error),
     #[error(transparent)]
-    Clock(#[from] Jumped),
+    Clock(#[from] ClockJump),
     #[error("cannot apply the policy")]
     Stall(#[from] Stall),
 }
@@ -99,10 +99,10 @@ pub(crate) async fn adopt_policy(
     config: &Config,
 ) -> Result<Option<NotAdopted>, Error> {
     let (policy, ours) = (&config.policy, config.policy_revision);
-    let in_force = view.read_state(|state| {
+    let adopted = view.read_state(|state| {
         state.adopted().map(|adopted| (adopted.revision, *adopted.policy == *policy))
     });
-    let not_adopted = match in_force {
+    let not_adopted = match adopted {
         Some((in_force, true)) if in_force >= ours => return Ok(None),
         Some((in_force, false)) if in_force > ours => Some(NotAdopted::Older { in_force, ours }),
         Some((in_force, false)) if in_force == ours && journal.is_shared() => {

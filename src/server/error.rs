@@ -1,7 +1,7 @@
 //! Why a server does not start, or ends by itself.
 
 use super::tls;
-use crate::clock::Jumped;
+use crate::clock::ClockJump;
 use crate::pipeline::Stall;
 use crate::{access, archive, journal, pipeline, reload, traces};
 use std::io;
@@ -36,7 +36,7 @@ pub enum Error {
     #[error("cannot apply the journal")]
     Pipeline(#[from] pipeline::Error),
     #[error("cannot adopt the policy")]
-    Clock(#[from] Jumped),
+    Clock(#[from] ClockJump),
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
     #[error("the pipeline's thread ended unexpectedly; restart the server")]

@@ -122,7 +122,8 @@ impl Traces {
         exporter.start(span, parent.map(|parent| &parent.0))
     }
 
-    /// Starts the span of an entry that this replica applies, whichever replica appended it.
+    /// Starts the span of an entry that this replica applies, regardless of which replica appended
+    /// it.
     pub fn start_apply(&self, parent: TraceContext, entry: Seq) -> Option<TraceSpan> {
         let exporter = self.0.as_ref()?;
         let (id, span) = (TraceId::from(parent.id), SpanId::from(parent.span));

@@ -101,14 +101,18 @@ async fn a_swapped_config_map_brings_other_rules_into_force() {
     let version = policy.policy.unwrap().version;
 
     swap(&data, &bad);
-    let refused = policy_until(&channel, |policy| !policy.settings_error.is_empty()).await;
+    let rejected = policy_until(&channel, |policy| !policy.settings_error.is_empty()).await;
     assert!(
-        refused.settings_error.contains("rules[0].levels[0].raise = 1.7"),
+        rejected.settings_error.contains("rules[0].levels[0].raise = 1.7"),
         "{}",
-        refused.settings_error
+        rejected.settings_error
     );
-    let policy = refused.policy.unwrap();
-    assert_eq!((&*policy.rules[0].name, policy.version), ("second", version), "those before stay");
+    let policy = rejected.policy.unwrap();
+    assert_eq!(
+        (&*policy.rules[0].name, policy.version),
+        ("second", version),
+        "the previous rules stay in force"
+    );
 
     swap(&data, &two);
     policy_until(&channel, |policy| policy.settings_error.is_empty()).await;

@@ -1,16 +1,11 @@
-//! What Prometheus reads of a real server: clean, bounded, true, and all that the rules and the
-//! dashboard ask for.
+//! The metrics of a real server: well-formed, bounded, correct, and complete for the alerting rules
+//! and the dashboard.
 //!
-//! Needs Prometheus and promtool: `bash tests/prometheus.sh` gets them.
+//! Needs Prometheus and promtool: `bash tests/prometheus.sh` installs them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may fall over"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
 
-mod figures;
+mod exported;
 mod page;
 mod prometheus;
 mod tools;

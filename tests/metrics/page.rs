@@ -1,4 +1,4 @@
-//! The port: what is served there, to whom, and for how long.
+//! The metrics port: what it serves, to how many connections, and for how long.
 
 use crate::world::World;
 use lodewatch_testkit::PATIENCE;
@@ -9,17 +9,17 @@ use tokio::time::timeout;
 /// Connections to a port for operators.
 const OPERATORS_MAX: usize = 100;
 
-/// What a connection hears until it is closed, after it has said this.
-async fn say(world: &World, words: &str) -> String {
+/// Sends a request on a new connection, and reads until the server closes it.
+async fn send(world: &World, request: &str) -> String {
     let mut stream = TcpStream::connect(world.metrics).await.unwrap();
-    stream.write_all(words.as_bytes()).await.unwrap();
-    heard(&mut stream).await
+    stream.write_all(request.as_bytes()).await.unwrap();
+    read_to_end(&mut stream).await
 }
 
-async fn heard(stream: &mut TcpStream) -> String {
-    let mut heard = Vec::new();
-    timeout(PATIENCE, stream.read_to_end(&mut heard)).await.unwrap().unwrap();
-    String::from_utf8(heard).unwrap()
+async fn read_to_end(stream: &mut TcpStream) -> String {
+    let mut received = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut received)).await.unwrap().unwrap();
+    String::from_utf8(received).unwrap()
 }
 
 fn request(method: &str, path: &str) -> String {
@@ -27,12 +27,12 @@ fn request(method: &str, path: &str) -> String {
 }
 
 #[tokio::test]
-async fn metrics_are_read_and_nothing_else_is_there() {
+async fn the_port_serves_metrics_and_nothing_else() {
     let world = World::start(|_| {}).await;
-    let answer = say(&world, &request("GET", "/metrics")).await;
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-    assert!(answer.contains("content-type: text/plain; version=0.0.4"), "{answer}");
-    assert!(answer.contains("\nlodewatch_ready 1\n"), "{answer}");
+    let response = send(&world, &request("GET", "/metrics")).await;
+    assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
+    assert!(response.contains("content-type: text/plain; version=0.0.4"), "{response}");
+    assert!(response.contains("\nlodewatch_ready 1\n"), "{response}");
     for (method, path, status) in [
         ("POST", "/metrics", "405"),
         ("DELETE", "/metrics", "405"),
@@ -40,44 +40,47 @@ async fn metrics_are_read_and_nothing_else_is_there() {
         ("GET", "/metrics/", "404"),
         ("GET", "/grpc.health.v1.Health/Check", "404"),
     ] {
-        let answer = say(&world, &request(method, path)).await;
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{method} {path}: {answer}");
+        let response = send(&world, &request(method, path)).await;
+        assert!(
+            response.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{method} {path}: {response}"
+        );
     }
     world.server.stop().await;
 }
 
 #[tokio::test]
-async fn who_says_nothing_or_does_not_come_to_an_end_is_let_go() {
+async fn a_client_that_sends_no_complete_request_is_disconnected() {
     let world = World::start(|config| config.server.handshake_timeout_ms = 100).await;
-    for words in
+    for request in
         ["", "GET /metrics HTTP/1.1\r\nhost: te", "GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n"]
     {
-        say(&world, words).await;
+        send(&world, request).await;
     }
     let long = format!("GET /metrics HTTP/1.1\r\nhost: {}\r\n\r\n", "x".repeat(20_000));
-    assert!(say(&world, &long).await.starts_with("HTTP/1.1 431 "));
+    assert!(send(&world, &long).await.starts_with("HTTP/1.1 431 "));
     world.server.stop().await;
 }
 
 #[tokio::test]
-async fn one_connection_more_than_there_may_be_is_closed_at_once() {
+async fn a_connection_over_the_limit_is_closed_at_once() {
     let world = World::start(|_| {}).await;
     let mut open = Vec::new();
     for _ in 0..OPERATORS_MAX {
         open.push(TcpStream::connect(world.metrics).await.unwrap());
     }
     let mut more = TcpStream::connect(world.metrics).await.unwrap();
-    assert_eq!(heard(&mut more).await, "");
+    assert_eq!(read_to_end(&mut more).await, "");
     drop(open.pop());
-    // Waits for the server to hear that one is gone.
-    while !say(&world, &request("GET", "/metrics")).await.starts_with("HTTP/1.1 200") {}
+    // Until the server notices that one is closed.
+    while !send(&world, &request("GET", "/metrics")).await.starts_with("HTTP/1.1 200") {}
     world.server.stop().await;
 }
 
 #[tokio::test]
-async fn a_connection_that_is_kept_does_not_hold_up_the_drain() {
+async fn an_idle_connection_does_not_delay_the_drain() {
     let world = World::start(|_| {}).await;
-    // Accepted before the one that gets an answer.
+    // Accepted before the connection that gets a response.
     let mut silent = TcpStream::connect(world.metrics).await.unwrap();
     let mut kept = TcpStream::connect(world.metrics).await.unwrap();
     kept.write_all(b"GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
@@ -85,6 +88,6 @@ async fn a_connection_that_is_kept_does_not_hold_up_the_drain() {
     timeout(PATIENCE, kept.read_exact(&mut first)).await.unwrap().unwrap();
     assert_eq!(&first, b"HTTP/1.1 200 OK");
     world.server.stop().await;
-    heard(&mut kept).await;
-    assert_eq!(heard(&mut silent).await, "");
+    read_to_end(&mut kept).await;
+    assert_eq!(read_to_end(&mut silent).await, "");
 }

@@ -1,4 +1,4 @@
-//! A real Prometheus, with the configuration and the rules that are shipped.
+//! A real Prometheus, with the configuration and the rules of `deploy/prometheus`.
 
 use crate::tools::program;
 use crate::world::{PUBLISHED, World, free};
@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use tokio::time::timeout;
 
-/// A Prometheus that scrapes one server five times a second; ended with this.
+/// A Prometheus that scrapes one server five times a second. Dropping it ends the process.
 struct Prometheus {
     child: Child,
     address: SocketAddr,
@@ -27,10 +27,7 @@ impl Prometheus {
             [("127.0.0.1:9464", &*target.to_string()), ("15s", "200ms"), ("rules.yaml", &*rules)]
                 .into_iter()
                 .fold(shipped, |config, (shipped, here)| {
-                    assert!(
-                        config.contains(shipped),
-                        "{shipped} is not in the shipped configuration"
-                    );
+                    assert!(config.contains(shipped), "{shipped} is not in prometheus.yaml");
                     config.replace(shipped, here)
                 });
         let (dir, address) = (tempfile::tempdir().unwrap(), free());
@@ -48,25 +45,25 @@ impl Prometheus {
         Self { child, address, _dir: dir }
     }
 
-    /// What it answers, once this says that it is what is waited for.
-    async fn wait_for(&self, path: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+    /// Asks until the response is as expected, and returns it.
+    async fn wait_for(&self, path: &str, is_expected: impl Fn(&Value) -> bool) -> Value {
         let wait = async {
             loop {
                 let from = format!("http://{}{path}", self.address).parse().unwrap();
                 let connector = hyper_util::client::legacy::connect::HttpConnector::new();
                 let limits = AnswerLimits { bytes_max: 4 << 20, timeout: PATIENCE };
-                // Until it listens there is no answer.
+                // It does not listen yet.
                 let Ok(answer) = fetch::get(connector, from, limits).await else { continue };
                 let answer: Value = serde_json::from_slice(&answer).unwrap();
-                if is_it(&answer["data"]) {
+                if is_expected(&answer["data"]) {
                     return answer["data"].clone();
                 }
             }
         };
-        timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{path}: in vain"))
+        timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{path}: no such response"))
     }
 
-    /// Waits until a query has one result, which is this number.
+    /// Waits until the result of a query is this number.
     async fn wait_until(&self, query: &str, number: usize) {
         let path = format!("/api/v1/query?query={query}");
         let number = number.to_string();
@@ -76,14 +73,13 @@ impl Prometheus {
 
 impl Drop for Prometheus {
     fn drop(&mut self) {
-        // It has nothing to lose.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 #[tokio::test]
-async fn a_real_prometheus_gets_the_numbers_and_takes_the_rules() {
+async fn a_real_prometheus_scrapes_the_metrics_and_evaluates_the_rules() {
     let (world, _stream) = World::busy().await;
     let prometheus = Prometheus::start(world.metrics);
     prometheus.wait_until("sum(up)", 1).await;

@@ -8,25 +8,25 @@ use std::process::{Command, Stdio};
 /// Where `tests/prometheus.sh` puts them.
 const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools");
 
-/// A program of Prometheus: the one that the tests installed, else that of the `PATH`.
+/// A program of Prometheus: the one that the tests installed, or else the one in the `PATH`.
 pub(crate) fn program(name: &str) -> Command {
     let installed = PathBuf::from(INSTALLED).join(name);
     let program = if installed.exists() { installed } else { name.into() };
-    let said = Command::new(&program).arg("--version").output();
-    let how_to = "get it with `bash tests/prometheus.sh`";
-    let said = said.unwrap_or_else(|error| panic!("{name} cannot be run: {error}; {how_to}"));
-    assert!(said.status.success(), "{name} does not run; {how_to}");
+    let output = Command::new(&program).arg("--version").output();
+    let advice = "get it with `bash tests/prometheus.sh`";
+    let output = output.unwrap_or_else(|error| panic!("cannot run {name}: {error}; {advice}"));
+    assert!(output.status.success(), "{name} --version failed; {advice}");
     Command::new(program)
 }
 
-/// Has promtool look at a text, and panics with all that it has to say where it finds fault.
+/// Checks a text with promtool, and panics with its output if it reports an error.
 pub(crate) fn promtool<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>, text: &str) {
     let mut command = program("promtool");
     let command = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    let said = child.wait_with_output().unwrap();
-    let all = [said.stdout, said.stderr].concat();
+    let output = child.wait_with_output().unwrap();
+    let all = [output.stdout, output.stderr].concat();
     let all = String::from_utf8_lossy(&all);
-    assert!(said.status.success(), "promtool says: {all}");
+    assert!(output.status.success(), "promtool: {all}");
 }

@@ -1,4 +1,4 @@
-//! A server with a port for metrics, and what is done to it.
+//! A server with a metrics port, and calls to it.
 
 use lodewatch::config::Config;
 use lodewatch::fetch::{self, AnswerLimits};
@@ -19,13 +19,13 @@ pub(crate) const PUBLISHED: usize = 5;
 /// A running server.
 pub(crate) struct World {
     pub(crate) server: Server,
-    /// Where its metrics are.
+    /// The address of its metrics.
     pub(crate) metrics: SocketAddr,
     _dir: TempDir,
 }
 
 impl World {
-    /// Starts one with other settings.
+    /// Starts a server with changed settings.
     pub(crate) async fn start(change: impl FnOnce(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let metrics = free();
@@ -37,8 +37,8 @@ impl World {
         Self { server, metrics, _dir: dir }
     }
 
-    /// One of which every figure has a value: batches are published and refused, alerts handed
-    /// over, limits hit.
+    /// A server whose metrics all have a value: batches are published and rejected, alerts are
+    /// delivered, limits are reached.
     pub(crate) async fn busy() -> (Self, Streaming<SubscribeResponse>) {
         let world = Self::start(|config| {
             config.policy.sources = vec![Slug::parse("TEST").unwrap()];
@@ -49,12 +49,12 @@ impl World {
         let mut stream = world.subscribe().await.unwrap();
         for turn in 0..PUBLISHED {
             world.server.publish(vec![swing("gallium", turn)]).await.unwrap();
-            alerts(&mut stream).await;
+            until_alerts(&mut stream).await;
         }
-        let refused = world.server.publish(Vec::new()).await.unwrap_err();
-        assert_eq!(refused.code(), Code::InvalidArgument);
-        let refused = world.subscribe().await.unwrap_err();
-        assert_eq!(refused.code(), Code::ResourceExhausted);
+        let rejected = world.server.publish(Vec::new()).await.unwrap_err();
+        assert_eq!(rejected.code(), Code::InvalidArgument);
+        let rejected = world.subscribe().await.unwrap_err();
+        assert_eq!(rejected.code(), Code::ResourceExhausted);
         let mut history = world.server.alerts();
         let request = GetAlertRequest { sequence: 1_000_000, ..GetAlertRequest::default() };
         assert_eq!(history.get_alert(request).await.unwrap_err().code(), Code::NotFound);
@@ -68,7 +68,7 @@ impl World {
         Ok(stream.into_inner())
     }
 
-    /// All metrics, as Prometheus would get them.
+    /// All metrics, as Prometheus gets them.
     pub(crate) async fn text(&self) -> String {
         let limits = AnswerLimits { bytes_max: 1 << 20, timeout: PATIENCE };
         let from = format!("http://{}/metrics", self.metrics).parse().unwrap();
@@ -78,8 +78,8 @@ impl World {
     }
 }
 
-/// Reads on until alerts come.
-async fn alerts(stream: &mut Streaming<SubscribeResponse>) {
+/// Reads until alerts arrive.
+async fn until_alerts(stream: &mut Streaming<SubscribeResponse>) {
     loop {
         let response = timeout(PATIENCE, stream.message()).await.unwrap().unwrap().unwrap();
         if let Some(Message::Alerts(_)) = response.message {
@@ -88,7 +88,7 @@ async fn alerts(stream: &mut Streaming<SubscribeResponse>) {
     }
 }
 
-/// An address that was free a moment ago; a test fails loudly where another took it.
+/// An address that was free just now. If another process takes it, the test fails with an error.
 pub(crate) fn free() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status};
 
 /// A span, as far as tests look at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct CollectedSpan {
     pub trace: String,
     pub span: String,
     pub parent: String,
@@ -26,17 +26,17 @@ pub struct Told {
     pub attributes: BTreeMap<String, String>,
     /// From when to when, in nanoseconds.
     pub time: (u64, u64),
-    /// Which process told it.
+    /// The process that exported it.
     pub instance: String,
 }
 
-/// A running collector, and what it was told.
+/// A running collector and the spans it received.
 pub struct Collector {
     pub endpoint: String,
-    told: Arc<Mutex<Vec<Told>>>,
+    spans: Arc<Mutex<Vec<CollectedSpan>>>,
 }
 
-struct Receiver(Arc<Mutex<Vec<Told>>>);
+struct Receiver(Arc<Mutex<Vec<CollectedSpan>>>);
 
 #[tonic::async_trait]
 impl TraceService for Receiver {
@@ -49,7 +49,7 @@ impl TraceService for Receiver {
             assert_eq!(resource["service.name"], "lodewatch");
             let instance = &resource["service.instance.id"];
             let spans = of_process.scope_spans.into_iter().flat_map(|scope| scope.spans);
-            self.0.lock().unwrap().extend(spans.map(|span| told(span, instance)));
+            self.0.lock().unwrap().extend(spans.map(|span| collected(span, instance)));
         }
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
@@ -67,35 +67,36 @@ impl Collector {
     }
 
     async fn start_on(scheme: &str, mut server: Server) -> Self {
-        let told = Arc::default();
+        let spans = Arc::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("{scheme}://{}", listener.local_addr().unwrap());
-        let service = TraceServiceServer::new(Receiver(Arc::clone(&told)));
+        let service = TraceServiceServer::new(Receiver(Arc::clone(&spans)));
         let server = server.add_service(service);
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-        Self { endpoint, told }
+        Self { endpoint, spans }
     }
 
-    /// What it was told so far, in the order in which it began. A server that has stopped has told everything.
-    pub fn told(&self) -> Vec<Told> {
-        let mut told = self.told.lock().unwrap().clone();
-        told.sort_by_key(|span| span.time);
-        told
+    /// The spans received so far, by start time. A server that has stopped has exported all its
+    /// spans.
+    pub fn spans(&self) -> Vec<CollectedSpan> {
+        let mut spans = self.spans.lock().unwrap().clone();
+        spans.sort_by_key(|span| span.time);
+        spans
     }
 
     /// The only span of a name.
-    pub fn only(&self, name: &str) -> Told {
-        let mut spans = self.told();
+    pub fn only(&self, name: &str) -> CollectedSpan {
+        let mut spans = self.spans();
         spans.retain(|span| span.name == name);
         assert_eq!(spans.len(), 1, "{name}: {spans:?}");
         spans.remove(0)
     }
 }
 
-fn told(span: Span, instance: &str) -> Told {
+fn collected(span: Span, instance: &str) -> CollectedSpan {
     let hex =
         |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
-    Told {
+    CollectedSpan {
         trace: hex(&span.trace_id),
         span: hex(&span.span_id),
         parent: hex(&span.parent_span_id),

@@ -93,7 +93,7 @@ async fn append(
     if let Some(stall) = api.view.stall() {
         return Err(status::stalled(&stall));
     }
-    let now = api.clock.stamp().map_err(|jumped| status::clock(&jumped))?;
+    let now = api.clock.stamp().map_err(|jump| status::clock(&jump))?;
     let part = work.and_then(|work| work.start_child("append"));
     let appended = api.journal.append(now, Payload::Batch(batch)).await;
     drop(part);

@@ -1,4 +1,4 @@
-//! The figures: what they are called, what they say, and that nothing makes more of them.
+//! The metrics: their names, their values, and that clients cannot add series.
 
 use crate::tools::promtool;
 use crate::world::{PUBLISHED, World};
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 use tonic::{Code, Request};
 
-/// The value of a series as it is written, with its labels.
+/// The value of a series, named with its labels.
 fn value(text: &str, series: &str) -> f64 {
     let mut lines = text.lines().filter_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     let value = lines.next().unwrap_or_else(|| panic!("{series} is not in {text}"));
@@ -20,7 +20,7 @@ fn value(text: &str, series: &str) -> f64 {
 }
 
 /// The names of all series.
-fn names(text: &str) -> BTreeSet<&str> {
+fn series_names(text: &str) -> BTreeSet<&str> {
     let series = text.lines().filter(|line| !line.starts_with('#'));
     series.map(|line| line.split(['{', ' ']).next().unwrap()).collect()
 }
@@ -30,14 +30,14 @@ fn read(path: &str) -> String {
 }
 
 /// The queries of the alerting rules.
-fn of_rules() -> Vec<String> {
+fn rule_queries() -> Vec<String> {
     let rules = read("deploy/prometheus/rules.yaml");
     let queries = rules.lines().filter_map(|line| line.trim().strip_prefix("expr: "));
     queries.map(str::to_owned).collect()
 }
 
-/// The queries of the dashboard, with its variables as Grafana would set them.
-fn of_dashboard() -> Vec<String> {
+/// The queries of the dashboard, with its variables set as Grafana does.
+fn dashboard_queries() -> Vec<String> {
     fn collect(json: &Value, queries: &mut Vec<String>) {
         match json {
             Value::Object(fields) => {
@@ -62,8 +62,8 @@ fn of_dashboard() -> Vec<String> {
     queries.into_iter().map(set).collect()
 }
 
-/// The names of ours in a query.
-fn named(query: &str) -> Vec<&str> {
+/// The names of Lodewatch's metrics in a query.
+fn metric_names(query: &str) -> Vec<&str> {
     let words = query.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
     let is_ours = |word: &&str| {
         let prefixes = ["lodewatch_", "grpc_server_", "process_"];
@@ -73,14 +73,14 @@ fn named(query: &str) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn promtool_has_nothing_to_say_against_them() {
+async fn promtool_accepts_the_metrics() {
     let (world, _stream) = World::busy().await;
     promtool(["check", "metrics"], &world.text().await);
     world.server.stop().await;
 }
 
 #[tokio::test]
-async fn they_say_what_was_done() {
+async fn the_metrics_count_what_was_done() {
     let (world, stream) = World::busy().await;
     let text = world.text().await;
     let publish =
@@ -138,18 +138,18 @@ async fn they_say_what_was_done() {
 }
 
 #[tokio::test]
-async fn rules_and_dashboard_ask_for_what_there_is_in_words_that_prometheus_understands() {
+async fn rules_and_dashboard_query_existing_metrics_in_valid_promql() {
     let (world, _stream) = World::busy().await;
     let feeds = FeedMetrics::default();
     feeds.add_feed("usgs", Duration::from_secs(10), 0);
     feeds.count_published("usgs", [("applied", 1), ("unchanged", 2), ("superseded", 3)], 0);
     let text = world.text().await + &feeds.text();
-    let there_are = names(&text);
-    let queries = [of_rules(), of_dashboard()].concat();
+    let existing = series_names(&text);
+    let queries = [rule_queries(), dashboard_queries()].concat();
     assert!(queries.len() > 70, "{} queries were found", queries.len());
     for query in &queries {
-        for name in named(query) {
-            assert!(there_are.contains(name), "{name} is not there, in {query}");
+        for name in metric_names(query) {
+            assert!(existing.contains(name), "{name} does not exist, in {query}");
         }
     }
     let mut rules = "groups:\n- name: all\n  rules:\n".to_owned();
@@ -166,7 +166,7 @@ async fn rules_and_dashboard_ask_for_what_there_is_in_words_that_prometheus_unde
 }
 
 #[tokio::test]
-async fn every_rule_has_its_page_in_the_runbook() {
+async fn every_rule_has_its_section_in_the_runbook() {
     let (rules, runbook) = (read("deploy/prometheus/rules.yaml"), read("deploy/RUNBOOK.md"));
     let alerts: Vec<_> =
         rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
@@ -179,15 +179,15 @@ async fn every_rule_has_its_page_in_the_runbook() {
 }
 
 #[tokio::test]
-async fn methods_that_are_made_up_are_one_series() {
+async fn calls_of_unknown_methods_are_one_series() {
     let world = World::start(|_| {}).await;
     let call = async |number: usize| {
         let mut client = tonic::client::Grpc::new(world.server.channel.clone());
         client.ready().await.unwrap();
         let path = format!("/made.up.Service{number}/Method{number}").parse().unwrap();
         let codec = tonic_prost::ProstCodec::<(), ()>::default();
-        let refused = client.unary(Request::new(()), path, codec).await.unwrap_err();
-        assert_eq!(refused.code(), Code::PermissionDenied);
+        let rejected = client.unary(Request::new(()), path, codec).await.unwrap_err();
+        assert_eq!(rejected.code(), Code::PermissionDenied);
     };
     call(0).await;
     let before = world.text().await.lines().count();
@@ -203,13 +203,13 @@ async fn methods_that_are_made_up_are_one_series() {
 }
 
 #[tokio::test]
-async fn no_secret_and_nobody_s_name_is_among_them() {
-    const TOKEN: &str = "a-token-that-nobody-guesses";
+async fn no_secret_and_no_identity_is_in_the_metrics() {
+    const TOKEN: &str = "a-token-that-is-hard-to-guess";
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("identities.toml");
     let hash = TokenHash::of(TOKEN);
     let entry = format!(
-        "[[identities]]\nname = \"somebody\"\ntoken_sha256 = [\"{hash}\"]\nroles = [\"publisher\"]\nfeeds = [\"test\"]\n"
+        "[[identities]]\nname = \"desk-7\"\ntoken_sha256 = [\"{hash}\"]\nroles = [\"publisher\"]\nfeeds = [\"test\"]\n"
     );
     std::fs::write(&file, entry).unwrap();
     let world = World::start(|config| config.access.identities = Some(file)).await;
@@ -234,7 +234,7 @@ async fn no_secret_and_nobody_s_name_is_among_them() {
     let text = world.text().await;
     let denied = value(&text, "lodewatch_rejected_total{reason=\"CREDENTIALS_REQUIRED\"}");
     assert!((denied - 1.0).abs() < f64::EPSILON);
-    for secret in [TOKEN, "wrong", "somebody", &hash.to_string(), "gallium", "127.0.0.1"] {
+    for secret in [TOKEN, "wrong", "desk-7", &hash.to_string(), "gallium", "127.0.0.1"] {
         assert!(!text.contains(secret), "{secret} is in {text}");
     }
     world.server.stop().await;
