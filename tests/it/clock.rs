@@ -1,4 +1,5 @@
-//! A wall clock that is set while the server runs: order and times hold, and what is due happens once.
+//! A wall clock that is set while the server runs: order and times hold, and every deadline takes
+//! effect once.
 
 use lodewatch_proto::v1::{Alert, AlertKind};
 use lodewatch_testkit::samples::{ban, swing};
@@ -21,7 +22,7 @@ fn journal_times(alerts: &[Alert]) -> Vec<(i64, i32)> {
 }
 
 #[tokio::test]
-async fn a_clock_that_goes_back_an_hour_breaks_no_order_and_fires_nothing_twice() {
+async fn a_clock_that_goes_back_an_hour_keeps_the_order_and_repeats_no_alert() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2026-01-31T23:59:00Z").await;
     server.publish(vec![swing("gallium", 0)]).await.unwrap();
@@ -39,17 +40,17 @@ async fn a_clock_that_goes_back_an_hour_breaks_no_order_and_fires_nothing_twice(
 }
 
 #[tokio::test]
-async fn a_clock_that_jumps_a_year_ahead_is_refused_until_it_is_set_right() {
+async fn a_clock_that_jumps_a_year_ahead_is_rejected_until_it_is_corrected() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2026-01-01").await;
     server.publish(vec![swing("gallium", 0)]).await.unwrap();
     server.publish(vec![ban("CHN-1", "CHN", "all", "gallium", "2026-02-01")]).await.unwrap();
     let before = server.all_alerts().await;
     server.jump_clock("2027-01-01");
-    let refused = server.publish(vec![swing("gallium", 1)]).await.unwrap_err();
-    assert_eq!(refused.code(), Code::Unavailable);
-    assert_eq!(refused.get_details_error_info().unwrap().reason, "CLOCK_JUMPED");
-    assert!(refused.message().contains("clock.jump_max"), "{}", refused.message());
+    let rejected = server.publish(vec![swing("gallium", 1)]).await.unwrap_err();
+    assert_eq!(rejected.code(), Code::Unavailable);
+    assert_eq!(rejected.get_details_error_info().unwrap().reason, "CLOCK_JUMPED");
+    assert!(rejected.message().contains("clock.jump_max"), "{}", rejected.message());
     assert_eq!(server.all_alerts().await, before, "reads go on, and nothing fires");
     server.jump_clock("2026-01-01T00:00:01Z");
     server.publish(vec![swing("indium", 0)]).await.unwrap();

@@ -1,4 +1,4 @@
-//! Rules change while the server runs: by file, as a Kubernetes `ConfigMap` does it, and by SIGHUP.
+//! Rules change while the server runs: by file, as a Kubernetes `ConfigMap` does, and at SIGHUP.
 
 use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
@@ -73,7 +73,7 @@ fn swap(link: &Path, target: &Path) {
 }
 
 #[tokio::test]
-async fn a_swapped_config_map_brings_other_rules_into_force() {
+async fn the_rules_of_a_swapped_config_map_come_into_force() {
     let dir = tempfile::tempdir().unwrap();
     let (one, two, bad) = (dir.path().join("one"), dir.path().join("two"), dir.path().join("bad"));
     for (folder, text) in
@@ -101,21 +101,21 @@ async fn a_swapped_config_map_brings_other_rules_into_force() {
     let version = policy.policy.unwrap().version;
 
     swap(&data, &bad);
-    let refused = policy_until(&channel, |policy| !policy.settings_error.is_empty()).await;
+    let rejected = policy_until(&channel, |policy| !policy.settings_error.is_empty()).await;
     assert!(
-        refused.settings_error.contains("rules[0].levels[0].raise = 1.7"),
+        rejected.settings_error.contains("rules[0].levels[0].raise = 1.7"),
         "{}",
-        refused.settings_error
+        rejected.settings_error
     );
-    let policy = refused.policy.unwrap();
-    assert_eq!((&*policy.rules[0].name, policy.version), ("second", version), "those before stay");
+    let policy = rejected.policy.unwrap();
+    assert_eq!((&*policy.rules[0].name, policy.version), ("second", version), "the previous rules stay in force");
 
     swap(&data, &two);
     policy_until(&channel, |policy| policy.settings_error.is_empty()).await;
 }
 
 #[tokio::test]
-async fn sighup_brings_other_rules_into_force_at_once() {
+async fn changed_rules_come_into_force_at_once_at_sighup() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("lodewatch.toml");
     let never = |text: String| text.replace("100ms", "0s");

@@ -1,4 +1,4 @@
-//! What whoever follows a trace is promised: from the update to the alert, in one trace.
+//! Traces: one trace shows an update from its publisher to the subscriber of its alert.
 
 use lodewatch::config::Config;
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
@@ -25,7 +25,7 @@ async fn start(dir: &Path, collector: &Collector, change: impl FnOnce(&mut Confi
     .await
 }
 
-/// A message from somebody who follows it by a trace; `01` where that is told to somebody, `00` where not.
+/// A message with a trace context: flags `01` if the caller samples its trace, `00` if not.
 fn traced<T>(message: T, flags: &str) -> Request<T> {
     let mut request = Request::new(message);
     let traceparent = format!("00-{TRACE}-{PARENT}-{flags}");
@@ -56,18 +56,18 @@ async fn one_trace_shows_an_update_from_its_publisher_to_the_subscriber_of_its_a
     let (archive, deliver) = (collector.only("archive"), collector.only("deliver"));
     assert_eq!((&archive.parent, &deliver.parent), (&apply.span, &apply.span));
     assert_eq!(deliver.attributes["lodewatch.subscriber"], "local");
-    assert!(collector.told().iter().all(|span| span.trace == TRACE && span.time.0 <= span.time.1));
-    assert!(deliver.time.1 >= archive.time.1, "nothing is told before it is archived");
+    assert!(collector.spans().iter().all(|span| span.trace == TRACE && span.time.0 <= span.time.1));
+    assert!(deliver.time.1 >= archive.time.1, "no alert is delivered before it is archived");
 }
 
 #[tokio::test]
-async fn a_publisher_decides_for_its_own_trace_and_the_ratio_for_those_who_have_none() {
+async fn a_publisher_decides_whether_its_trace_is_sampled_and_the_ratio_decides_for_calls_without() {
     let (dir, collector) = (tempfile::tempdir().unwrap(), Collector::start().await);
     let never = start(dir.path(), &collector, |config| config.traces.ratio_ppm = 0).await;
     never.publish(vec![swing("gallium", 0)]).await.unwrap();
     never.feed().publish(traced(batch(vec![swing("gallium", 1)]), "01")).await.unwrap();
     never.stop().await;
-    assert!(collector.told().iter().all(|span| span.trace == TRACE));
+    assert!(collector.spans().iter().all(|span| span.trace == TRACE));
     collector.only(PUBLISH);
 
     let collector = Collector::start().await;
@@ -77,7 +77,7 @@ async fn a_publisher_decides_for_its_own_trace_and_the_ratio_for_those_who_have_
     always.stop().await;
     let call = collector.only(PUBLISH);
     assert_eq!(call.parent, "");
-    assert!(collector.told().iter().all(|span| span.trace == call.trace && span.trace != TRACE));
+    assert!(collector.spans().iter().all(|span| span.trace == call.trace && span.trace != TRACE));
 }
 
 #[tokio::test]
@@ -90,7 +90,7 @@ async fn every_batch_of_a_stream_is_a_part_of_the_streams_trace() {
     let mut answers = server.feed().publish_stream(stream).await.unwrap().into_inner();
     while answers.message().await.unwrap().is_some() {}
     server.stop().await;
-    let mut calls = collector.told();
+    let mut calls = collector.spans();
     calls.retain(|span| span.name == "lodewatch.v1.FeedService/PublishStream");
     let codes: Vec<_> =
         calls.iter().map(|call| call.attributes["rpc.grpc.status_code"].as_str()).collect();
@@ -99,7 +99,7 @@ async fn every_batch_of_a_stream_is_a_part_of_the_streams_trace() {
 }
 
 #[tokio::test]
-async fn a_popular_alert_is_told_for_as_many_deliveries_as_are_configured() {
+async fn an_alert_has_at_most_as_many_delivery_spans_as_configured() {
     let (dir, collector) = (tempfile::tempdir().unwrap(), Collector::start().await);
     let server = start(dir.path(), &collector, |config| config.traces.delivery_spans_max = 3).await;
     let mut subscribers = Vec::new();
@@ -114,11 +114,11 @@ async fn a_popular_alert_is_told_for_as_many_deliveries_as_are_configured() {
         alerts.until_alert(*published.alert_sequences.last().unwrap()).await;
     }
     server.stop().await;
-    assert_eq!(collector.told().iter().filter(|span| span.name == "deliver").count(), 3);
+    assert_eq!(collector.spans().iter().filter(|span| span.name == "deliver").count(), 3);
 }
 
 #[tokio::test]
-async fn a_collector_that_is_not_there_holds_up_nobody() {
+async fn an_unreachable_collector_delays_no_call() {
     let dir = tempfile::tempdir().unwrap();
     let mut gone = Collector::start().await;
     gone.endpoint = "http://127.0.0.1:1".to_owned();
@@ -131,7 +131,7 @@ async fn a_collector_that_is_not_there_holds_up_nobody() {
 
 /// Of more than one thread: the collector answers while the process is waited for.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_is_told_over_https_if_the_systems_authorities_know_it() {
+async fn spans_are_exported_over_https_to_a_collector_that_the_systems_authorities_trust() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let pair = authority.issue(&["127.0.0.1"]);
     let collector = Collector::start_encrypted(&pair.certificate, &pair.key).await;
@@ -148,12 +148,12 @@ async fn a_collector_is_told_over_https_if_the_systems_authorities_know_it() {
         drop(feed);
         process.stop();
         process.ended();
-        assert_eq!(collector.told().iter().filter(|span| span.name == PUBLISH).count(), spans);
+        assert_eq!(collector.spans().iter().filter(|span| span.name == PUBLISH).count(), spans);
     }
 }
 
 #[tokio::test]
-async fn the_journal_keeps_where_a_batch_is_traced_and_nothing_where_nothing_is_told() {
+async fn the_journal_keeps_the_trace_context_of_a_batch_only_if_traces_are_exported() {
     let (dir, collector) = (tempfile::tempdir().unwrap(), Collector::start().await);
     let silent = Server::start(dir.path(), BEGIN).await;
     silent.feed().publish(traced(batch(vec![swing("gallium", 0)]), "01")).await.unwrap();
@@ -168,7 +168,7 @@ async fn the_journal_keeps_where_a_batch_is_traced_and_nothing_where_nothing_is_
     let call = collector.only(PUBLISH);
     let kept = serde_json::json!({ "traceId": TRACE, "spanId": call.span });
     assert_eq!(traces, [None, Some(kept)]);
-    // Told once, when it was new.
+    // Exported once, when the entry was new.
     start(dir.path(), &collector, |_| {}).await.stop().await;
     collector.only("apply");
 }
@@ -184,8 +184,8 @@ async fn lines_about_a_call_have_the_id_of_its_trace() {
         let mut feed =
             FeedServiceClient::new(lodewatch_client::connect(&process.address).await.unwrap());
         feed.publish(traced(batch(vec![swing("gallium", 0)]), "01")).await.unwrap();
-        let refused = traced(batch(vec![report("galium", "2024", &[])]), "00");
-        let status = feed.publish(refused).await.unwrap_err();
+        let rejected = traced(batch(vec![report("galium", "2024", &[])]), "00");
+        let status = feed.publish(rejected).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument);
         drop(feed);
         // On another thread, so that the connection can end meanwhile.

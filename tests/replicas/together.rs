@@ -337,7 +337,7 @@ async fn a_trace_continues_at_every_replica() {
     let (call, deliver) =
         (collector.only("lodewatch.v1.FeedService/Publish"), collector.only("deliver"));
     assert_ne!(call.instance, deliver.instance);
-    let spans = collector.told();
+    let spans = collector.spans();
     let applied: Vec<_> = spans.iter().filter(|span| span.name == "apply").collect();
     assert_eq!(applied.len(), REPLICAS);
     assert!(applied.iter().all(|apply| apply.parent == call.span));

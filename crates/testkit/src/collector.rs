@@ -1,4 +1,4 @@
-//! A collector of traces, as OpenTelemetry's own is one: it takes OTLP over gRPC.
+//! A collector of traces that accepts OTLP over gRPC, as OpenTelemetry's does.
 
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
@@ -16,27 +16,27 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
-/// A span, as far as tests look at it.
+/// A received span, with the fields that tests check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct ReceivedSpan {
     pub trace: String,
     pub span: String,
     pub parent: String,
     pub name: String,
     pub attributes: BTreeMap<String, String>,
-    /// From when to when, in nanoseconds.
+    /// Start and end, in Unix nanoseconds.
     pub time: (u64, u64),
-    /// Which process told it.
+    /// The process that exported it.
     pub instance: String,
 }
 
-/// A running collector, and what it was told.
+/// A running collector, and the spans that it received.
 pub struct Collector {
     pub endpoint: String,
-    told: Arc<Mutex<Vec<Told>>>,
+    spans: Arc<Mutex<Vec<ReceivedSpan>>>,
 }
 
-struct Receiver(Arc<Mutex<Vec<Told>>>);
+struct Receiver(Arc<Mutex<Vec<ReceivedSpan>>>);
 
 #[tonic::async_trait]
 impl TraceService for Receiver {
@@ -49,7 +49,7 @@ impl TraceService for Receiver {
             assert_eq!(resource["service.name"], "lodewatch");
             let instance = &resource["service.instance.id"];
             let spans = of_process.scope_spans.into_iter().flat_map(|scope| scope.spans);
-            self.0.lock().unwrap().extend(spans.map(|span| told(span, instance)));
+            self.0.lock().unwrap().extend(spans.map(|span| received_span(span, instance)));
         }
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
@@ -67,35 +67,36 @@ impl Collector {
     }
 
     async fn start_on(scheme: &str, mut server: Server) -> Self {
-        let told = Arc::default();
+        let spans = Arc::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("{scheme}://{}", listener.local_addr().unwrap());
-        let service = TraceServiceServer::new(Receiver(Arc::clone(&told)));
+        let service = TraceServiceServer::new(Receiver(Arc::clone(&spans)));
         let server = server.add_service(service);
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-        Self { endpoint, told }
+        Self { endpoint, spans }
     }
 
-    /// What it was told so far, in the order in which it began. A server that has stopped has told everything.
-    pub fn told(&self) -> Vec<Told> {
-        let mut told = self.told.lock().unwrap().clone();
-        told.sort_by_key(|span| span.time);
-        told
+    /// The spans so far, in the order of their start. A server that has stopped has exported all of
+    /// its spans.
+    pub fn spans(&self) -> Vec<ReceivedSpan> {
+        let mut spans = self.spans.lock().unwrap().clone();
+        spans.sort_by_key(|span| span.time);
+        spans
     }
 
     /// The only span of a name.
-    pub fn only(&self, name: &str) -> Told {
-        let mut spans = self.told();
+    pub fn only(&self, name: &str) -> ReceivedSpan {
+        let mut spans = self.spans();
         spans.retain(|span| span.name == name);
         assert_eq!(spans.len(), 1, "{name}: {spans:?}");
         spans.remove(0)
     }
 }
 
-fn told(span: Span, instance: &str) -> Told {
+fn received_span(span: Span, instance: &str) -> ReceivedSpan {
     let hex =
         |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
-    Told {
+    ReceivedSpan {
         trace: hex(&span.trace_id),
         span: hex(&span.span_id),
         parent: hex(&span.parent_span_id),
