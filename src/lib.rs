@@ -7,7 +7,8 @@
 //!
 //! In reading order:
 //!
-//! - [`domain`], [`engine`]: what an entry is, and the alerts that it causes (crate `lodewatch-core`)
+//! - [`domain`], [`engine`]: what an entry is, and the alerts that it causes (crate
+//!   `lodewatch-core`)
 //! - [`journal`]: the durable, ordered record of inputs
 //! - [`archive`]: alerts by sequence, and snapshots of the state
 //! - [`fanout`]: recent alerts in memory, and one reader per subscriber
@@ -22,8 +23,8 @@
 //! - [`cli`]: the command line, one file per command
 //!
 //! Used by many: [`config`] reads settings, [`clock`] reads the time, [`metrics`], [`traces`] and
-//! [`telemetry`] report, [`sqlite`] is shared by journal and archive, [`fetch`] gets small documents
-//! by HTTP.
+//! [`telemetry`] report, [`sqlite`] is shared by journal and archive, [`fetch`] gets small
+//! documents by HTTP.
 
 pub mod access;
 pub mod archive;

@@ -162,6 +162,7 @@ trixie kubectl kubectl usr/bin/kubectl
 trixie docker-compose docker-compose usr/libexec/docker/cli-plugins/docker-compose
 
 step "shellcheck" shellcheck tests/*.sh .ci/run
+step "language" python3 tests/language.py
 step "promtool: rules" "$tools/promtool" check rules deploy/prometheus/rules.yaml
 step "promtool: cases of the rules" "$tools/promtool" test rules deploy/prometheus/rules_test.yaml
 step "promtool: configuration" "$tools/promtool" check config deploy/prometheus/prometheus.yaml

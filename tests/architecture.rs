@@ -121,7 +121,8 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("rusqlite", &["journal", "archive", "sqlite"], "only the stores know SQLite"),
 ];
 
-/// What domain and engine may not name: the same journal must give the same bytes, anywhere and at any time.
+/// What domain and engine may not name: the same journal must give the same bytes, anywhere and at
+/// any time.
 const NOT_IN_THE_CORE: &[&str] = &[
     "f32",
     "f64",
@@ -141,7 +142,7 @@ const NOT_IN_THE_CORE: &[&str] = &[
     "eprintln",
 ];
 
-/// Everything that breaks a rule, told at once.
+/// Every violation of a rule, reported together.
 fn assert_none(broken: &[String]) {
     assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
 }
@@ -203,7 +204,7 @@ fn no_circle_joins_modules_or_the_rooms_of_one() {
     for (from, to) in &mut arrows {
         to.remove(from);
     }
-    // Whatever uses nothing that is left is on no circle.
+    // A module that uses no remaining module is in no cycle.
     while let Some(free) = arrows
         .iter()
         .find(|(_, to)| !to.iter().any(|to| arrows.contains_key(to)))

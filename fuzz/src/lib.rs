@@ -1,7 +1,7 @@
 //! The fuzz targets: one function for every parser and codec, with the name of its corpus.
 //!
-//! A function accepts any bytes. It must not panic or allocate memory without limit; a value that it
-//! can parse must survive a round trip.
+//! A function accepts any bytes. It must not panic or allocate memory without limit; a value that
+//! it can parse must survive a round trip.
 
 use lodewatch::clock::Clock;
 use lodewatch::config::{self, Config};

@@ -47,12 +47,12 @@ struct CredentialSet {
 
 impl CredentialSet {
     fn includes(&self, other: &Self) -> bool {
-        fn all<T: PartialEq>(these: &[T], those: &[T]) -> bool {
-            those.iter().all(|one| these.contains(one))
+        fn has_all<T: PartialEq>(held: &[T], required: &[T]) -> bool {
+            required.iter().all(|one| held.contains(one))
         }
-        all(&self.tokens, &other.tokens)
-            && all(&self.certificates, &other.certificates)
-            && all(&self.claims, &other.claims)
+        has_all(&self.tokens, &other.tokens)
+            && has_all(&self.certificates, &other.certificates)
+            && has_all(&self.claims, &other.claims)
     }
 }
 

@@ -13,7 +13,7 @@
 //! | the call's deadline has passed | `DEADLINE_EXCEEDED` | resume from the last cursor |
 //! | shutting down, journal unreachable | `UNAVAILABLE` | retry, here or elsewhere |
 //! | replicas diverged | `UNAVAILABLE` `REPLICAS_DIVERGED` | retry elsewhere; call the operator |
-//! | the clock jump forward | `UNAVAILABLE` `CLOCK_JUMPED` | retry; reads go on |
+//! | the clock jumped forward | `UNAVAILABLE` `CLOCK_JUMPED` | retry; reads go on |
 //! | no or invalid credentials | `UNAUTHENTICATED` `CREDENTIALS_REQUIRED` | send a token or a client certificate |
 //! | role missing, or no such method | `PERMISSION_DENIED` `ROLE_REQUIRED`, `METHOD_UNKNOWN` | ask the operator |
 //! | feed, mineral, threat or report of another publisher | `PERMISSION_DENIED` `FEED_NOT_ALLOWED`, `MINERAL_NOT_ALLOWED`, `UPDATE_NOT_ALLOWED` | ask the operator |

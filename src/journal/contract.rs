@@ -114,7 +114,7 @@ pub trait Journal: Send + Sync + 'static {
 }
 
 /// A digest of everything that a replica derived from the journal up to an entry. The same journal
-/// gives the same digests on every replica; two that differ prove that one of two replicas is
+/// gives the same digests on every replica; two that differ show that one of two replicas is
 /// wrong. Persisted in the messages of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateDigest {

@@ -24,7 +24,8 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_types::StatusExt;
 
-/// Writes a file of identities; each entry has its name, which is its token as well, and further lines.
+/// Writes a file of identities; each entry has its name, which is its token as well, and further
+/// lines.
 pub(crate) fn identities(dir: &Path, entries: &[(&str, &str)]) -> PathBuf {
     let mut text = String::new();
     for (name, lines) in entries {
@@ -33,7 +34,7 @@ pub(crate) fn identities(dir: &Path, entries: &[(&str, &str)]) -> PathBuf {
             .unwrap();
     }
     let path = dir.join("identities.toml");
-    // As one step, so that nobody reads half of it.
+    // As one step, so that no reader sees half of it.
     std::fs::write(dir.join("identities.new"), text).unwrap();
     std::fs::rename(dir.join("identities.new"), &path).unwrap();
     path
@@ -64,7 +65,7 @@ pub(crate) async fn connect_as(server: &Server, token: &str) -> Connection {
         .unwrap()
 }
 
-/// Publishes as somebody.
+/// Publishes with this token.
 pub(crate) async fn publish_as(
     server: &Server,
     token: &str,
@@ -144,11 +145,11 @@ async fn every_method_of_the_running_server_is_denied_or_answered_as_the_table_s
     }
     for row in METHODS {
         let path = format!("/{}/{}", row.service, row.name);
-        let nobody = call(&connect_as(&server, "").await, &path).await;
+        let anonymous = call(&connect_as(&server, "").await, &path).await;
         assert_eq!(
-            nobody == Code::Unauthenticated,
+            anonymous == Code::Unauthenticated,
             row.access != MethodAccess::Anyone,
-            "{path}: {nobody}"
+            "{path}: {anonymous}"
         );
         let wrong = call(&connect_as(&server, "wrong").await, &path).await;
         assert_eq!(
@@ -203,10 +204,14 @@ async fn a_denial_names_the_method_the_identity_and_who_may() {
     assert_eq!(details.metadata["method"], "/lodewatch.v1.FeedService/Publish");
     assert_eq!(details.metadata["roles"], "publisher, operator");
     let unknown = publish_as(&server, "guess", "test", vec![]).await.unwrap_err();
-    let nobody = publish_as(&server, "", "test", vec![]).await.unwrap_err();
-    for status in [&unknown, &nobody] {
+    let anonymous = publish_as(&server, "", "test", vec![]).await.unwrap_err();
+    for status in [&unknown, &anonymous] {
         assert_eq!(status.get_details_error_info().unwrap().reason, "CREDENTIALS_REQUIRED");
-        assert_eq!(status.message(), nobody.message(), "what was wrong is not said");
+        assert_eq!(
+            status.message(),
+            anonymous.message(),
+            "the error does not reveal what was wrong"
+        );
     }
     server.stop().await;
 }
@@ -231,7 +236,7 @@ async fn a_publisher_speaks_for_its_feeds_and_minerals_only() {
     let threat = vec![ban("CHN-1", "CHN", "all", "gallium", "2026-01-01")];
     let threat = publish_as(&server, "narrow", "usgs", threat).await.unwrap_err();
     assert_eq!(reason(threat), "MINERAL_NOT_ALLOWED");
-    publish_as(&server, "operator", "whatever", vec![gallium()]).await.unwrap();
+    publish_as(&server, "operator", "any", vec![gallium()]).await.unwrap();
     server.stop().await;
 }
 
@@ -291,7 +296,7 @@ async fn a_publisher_changes_nothing_of_another_feed_unless_it_is_allowed_to() {
     assert_eq!(reason("two", "two", vec![removal("T-1")]).await, "UPDATE_NOT_ALLOWED");
     assert_eq!(reason("two", "two", shares(0.1)).await, "UPDATE_NOT_ALLOWED");
     assert_eq!(reason("narrow", "one", vec![removal("T-1")]).await, "UPDATE_NOT_ALLOWED");
-    // What says nothing new changes nothing, whoever says it.
+    // An update without a change changes nothing, from any feed.
     publish_as(&server, "two", "two", shares(0.9)).await.unwrap();
     publish_as(&server, "one", "one", shares(0.8)).await.unwrap();
     publish_as(&server, "third", "three", threat("2026-01-03")).await.unwrap();
@@ -341,8 +346,8 @@ async fn the_journal_says_who_changed_what() {
         assert!(said.status.success(), "{said:?}");
         String::from_utf8(said.stdout).unwrap()
     };
-    let told = audit(&data, &[]);
-    insta::assert_snapshot!(told);
+    let changes = audit(&data, &[]);
+    insta::assert_snapshot!(changes);
     assert!(audit(&data, &["--output", "json"]).contains("\"sender\":\"operator\""));
     // Who it was goes with an export into another journal.
     let exported =
@@ -352,7 +357,7 @@ async fn the_journal_says_who_changed_what() {
     let import =
         command().args(["journal", "import", "--data-dir"]).arg(&copy).arg(&file).output().unwrap();
     assert!(import.status.success(), "{import:?}");
-    assert_eq!(audit(&copy, &[]), told);
+    assert_eq!(audit(&copy, &[]), changes);
 }
 
 #[test]
@@ -365,14 +370,15 @@ fn a_new_token_is_printed_once_and_its_entry_is_ready_for_the_file() {
     assert!(!entry.contains(token.trim()));
     let known = Identities::parse(&entry).unwrap();
     assert_eq!(&*known.by_token(token.trim()).unwrap().name, "alice");
-    let refused = new(&["alice", "--role", "publisher"]);
-    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0));
+    let rejected = new(&["alice", "--role", "publisher"]);
+    assert_eq!((rejected.status.code(), rejected.stdout.len()), (Some(1), 0));
 }
 
 #[tokio::test]
 async fn no_secret_is_in_the_log_even_at_trace_nor_in_an_error() {
     let dir = tempfile::tempdir().unwrap();
-    let (token, wrong) = ("a-token-that-nobody-may-see", "a-wrong-token-that-nobody-may-see");
+    let (token, wrong) =
+        ("a-token-that-no-log-may-contain", "a-wrong-token-that-no-log-may-contain");
     let file = identities(dir.path(), &[(token, "roles = [\"subscriber\"]")]);
     let text = std::fs::read_to_string(&file).unwrap();
     // Under another name, since names may be seen.
@@ -392,8 +398,8 @@ async fn no_secret_is_in_the_log_even_at_trace_nor_in_an_error() {
         let servers =
             Servers::parse_with_credentials([process.address.as_str()], credentials).unwrap();
         let mut client = FeedServiceClient::new(servers.connect().await.unwrap());
-        let refused = client.publish(batch(vec![])).await.unwrap_err();
-        format!("{shown} {servers:?} {refused:?}")
+        let rejected = client.publish(batch(vec![])).await.unwrap_err();
+        format!("{shown} {servers:?} {rejected:?}")
     };
     let said = [ask(token).await, ask(wrong).await].concat();
     assert!(said.contains("ROLE_REQUIRED") && said.contains("CREDENTIALS_REQUIRED"));
@@ -407,11 +413,11 @@ async fn no_secret_is_in_the_log_even_at_trace_nor_in_an_error() {
     let serve = ["serve", "--listen", "127.0.0.1:0", "--data-dir"];
     let mut command = command();
     let command = command.args(serve).arg(dir.path().join("other")).arg("--config").arg(&config);
-    let refused = String::from_utf8(command.output().unwrap().stderr).unwrap();
-    assert!(refused.contains("cannot load identities from "), "{refused}");
-    let said = said + &refused;
+    let rejected = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    assert!(rejected.contains("cannot load identities from "), "{rejected}");
+    let output = said + &rejected;
     for secret in [token, wrong, pair.key.lines().nth(1).unwrap()] {
-        assert!(!log.contains(secret) && !said.contains(secret), "{secret} was told");
+        assert!(!log.contains(secret) && !output.contains(secret), "{secret} was printed");
     }
 }
 

@@ -21,7 +21,7 @@ use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt;
 
 #[tokio::test]
-async fn who_is_no_longer_let_in_loses_its_open_streams_and_others_keep_theirs() {
+async fn an_identity_that_is_removed_loses_its_open_streams_and_others_keep_theirs() {
     let dir = tempfile::tempdir().unwrap();
     let file = identities(dir.path(), &ROLES);
     let server = Server::start_with(&dir.path().join("data"), "2026-01-01", |config| {
@@ -90,8 +90,8 @@ async fn limits_count_for_an_identity_wherever_it_connects_from() {
     };
     let _one = subscribe("subscriber").await.unwrap();
     // By another connection.
-    let refused = subscribe("subscriber").await.unwrap_err();
-    assert_eq!(limit(&refused), "server.streams_per_identity_max");
+    let rejected = subscribe("subscriber").await.unwrap_err();
+    assert_eq!(limit(&rejected), "server.streams_per_identity_max");
     // From the same address.
     subscribe("operator").await.unwrap();
     server.stop().await;

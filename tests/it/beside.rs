@@ -1,6 +1,6 @@
 //! A publisher beside hostile clients: for a moment on every change, to see that it is served, that
-//! nothing acknowledged is lost and that memory stays bounded; for longer by `tests/hostile.sh`, which
-//! prints a report.
+//! nothing acknowledged is lost and that memory stays bounded; for longer by `tests/hostile.sh`,
+//! which prints a report.
 
 use crate::raw_http2::{
     CONTINUATION, END_HEADERS, HEADERS, PING, RST_STREAM, Raw, call, frame, header,
@@ -17,11 +17,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, timeout};
 use tonic::transport::Channel;
 
-/// How long each attack lasts where nothing else is said.
+/// How long each attack lasts by default.
 const MILLIS: u64 = 300;
 /// The load of others: a durable batch every so often.
 const PACE: Duration = Duration::from_millis(10);
-/// The fewest batches that a publisher has to get through beside an attack, however slow the machine is.
+/// The fewest batches that a publisher has to get through beside an attack, however slow the
+/// machine is.
 const BATCHES_MIN: usize = 10;
 /// The server's memory under all attacks.
 const MEMORY_KIB_MAX: u64 = 256 * 1024;
@@ -80,7 +81,8 @@ impl Attack {
     }
 }
 
-/// How many batches a publisher beside the attack had acknowledged, at an even pace, and the slowest of a hundred.
+/// How many batches a publisher beside the attack had acknowledged, at an even pace, and the
+/// slowest of a hundred.
 async fn publish_batches(channel: &Channel, length: Duration) -> (usize, Duration) {
     let mut feed = FeedServiceClient::new(channel.clone());
     let (mut pace, end) = (interval(PACE), Instant::now() + length);

@@ -5,16 +5,16 @@ use lodewatch_testkit::samples::{MCS_2025, MCS_2026, sample};
 use serde_json::Value;
 
 #[test]
-fn the_demo_tells_of_the_gallium_ban_its_suspension_and_its_return() {
+fn the_demo_shows_the_gallium_ban_its_suspension_and_its_return() {
     let alerts = json_lines(&run(&["demo", "--output", "json"]));
-    let told = |destination: &str| -> Vec<String> {
+    let shown = |destination: &str| -> Vec<String> {
         let of = |alert: &&Value| {
             alert["mineral"] == "gallium"
                 && alert["stage"] == "STAGE_REFINING"
                 && alert["rule"] == "prohibited-share"
                 && alert["destination"] == destination
         };
-        let tell = |alert: &Value| {
+        let show = |alert: &Value| {
             let day = &alert["eventTime"].as_str().unwrap()[..10];
             let value = alert["value"]["lower"].as_f64().unwrap_or(0.0);
             let (kind, cause) = (alert["kind"].as_str().unwrap(), &alert["cause"]);
@@ -24,17 +24,17 @@ fn the_demo_tells_of_the_gallium_ban_its_suspension_and_its_return() {
                 cause["threatIds"][0].as_str().unwrap()
             )
         };
-        alerts.iter().filter(of).map(tell).collect()
+        alerts.iter().filter(of).map(show).collect()
     };
     assert_eq!(
-        told("USA"),
+        shown("USA"),
         [
             "2024-12-03 ALERT_KIND_RAISED 0.99 CAUSE_KIND_THREAT CHN-USA-2024",
             "2025-11-09 ALERT_KIND_CLEARED 0.00 CAUSE_KIND_CLOCK CHN-USA-2024",
             "2026-11-27 ALERT_KIND_RAISED 0.99 CAUSE_KIND_CLOCK CHN-USA-2024",
         ]
     );
-    assert_eq!(told("JPN"), Vec::<String>::new());
+    assert_eq!(shown("JPN"), Vec::<String>::new());
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_truncated_usgs_file_is_an_error_that_names_the_line() {
 }
 
 #[test]
-fn a_second_server_on_one_directory_is_refused() {
+fn a_second_server_on_one_directory_is_rejected() {
     let dir = tempfile::tempdir().unwrap();
     let _first = Process::serve(dir.path());
     let output =

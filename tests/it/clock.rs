@@ -1,5 +1,5 @@
-//! A wall clock that is set while the server runs: order and times hold, and every deadline takes
-//! effect once.
+//! A wall clock that is set while the server runs: order and times hold, and what is due happens
+//! once.
 
 use lodewatch_proto::v1::{Alert, AlertKind};
 use lodewatch_testkit::samples::{ban, swing};
@@ -22,7 +22,7 @@ fn journal_times(alerts: &[Alert]) -> Vec<(i64, i32)> {
 }
 
 #[tokio::test]
-async fn a_clock_that_goes_back_an_hour_keeps_the_order_and_repeats_no_alert() {
+async fn a_clock_that_goes_back_an_hour_breaks_no_order_and_fires_nothing_twice() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2026-01-31T23:59:00Z").await;
     server.publish(vec![swing("gallium", 0)]).await.unwrap();
@@ -40,7 +40,7 @@ async fn a_clock_that_goes_back_an_hour_keeps_the_order_and_repeats_no_alert() {
 }
 
 #[tokio::test]
-async fn a_clock_that_jumps_a_year_ahead_is_rejected_until_it_is_corrected() {
+async fn a_clock_that_jumps_a_year_ahead_is_rejected_until_it_is_set_right() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2026-01-01").await;
     server.publish(vec![swing("gallium", 0)]).await.unwrap();

@@ -1,7 +1,7 @@
 //! Invariant 2: what was acknowledged survives `kill -9`, and who resumes sees every alert once.
 //!
-//! Two hundred kills, in twenty tests, each on one directory, under the load of `load`. The moment of each kill differs by how
-//! much was acknowledged before.
+//! Two hundred kills, in twenty tests, each on one directory, under the load of `load`. The moment
+//! of each kill differs by how much was acknowledged before.
 
 use crate::load::{
     Acknowledged, Publisher, Record, Subscriber, assert_each_once_in_order, assert_same_answers,

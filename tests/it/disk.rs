@@ -1,5 +1,5 @@
-//! Disks that are full, that fail, that cannot be written or are gone: what a client sees, and that nothing acknowledged is
-//! lost. Mounts a small file system of its own, which takes root.
+//! Disks that are full, that fail, that cannot be written or are gone: what a client sees, and that
+//! nothing acknowledged is lost. Mounts a small file system of its own, which takes root.
 
 use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
@@ -57,27 +57,28 @@ impl Drop for SmallDisk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_full_of_alerts_refuses_writers_serves_readers_and_recovers() {
+async fn a_disk_full_of_alerts_rejects_writers_serves_readers_and_recovers() {
     // Many alerts of small batches mostly fill the archive first.
     fill_and_free(2_000_000, 1).await;
     fill_and_free(2_300_000, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_full_of_entries_refuses_writers_serves_readers_and_recovers() {
+async fn a_disk_full_of_entries_rejects_writers_serves_readers_and_recovers() {
     // Few alerts of large batches fill the journal first.
     fill_and_free(2_000_000, 900).await;
     fill_and_free(2_300_000, 900).await;
 }
 
-/// Publishes batches of so many updates beside a file of this size, until the disk is full; then deletes the file.
+/// Publishes batches of so many updates beside a file of this size, until the disk is full; then
+/// deletes the file.
 async fn fill_and_free(ballast_bytes: usize, updates: usize) {
     let disk = SmallDisk::mount("4m");
     let ballast = disk.0.path().join("ballast");
     fs::write(&ballast, vec![1; ballast_bytes]).unwrap();
     let mut process = Process::serve(&disk.data());
     let (mut feed, channel) = connect(&process).await;
-    let (mut acknowledged, refused, status) = publish_until_refused(&mut feed, updates).await;
+    let (mut acknowledged, rejected, status) = publish_until_rejected(&mut feed, updates).await;
     assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
     assert!(status.message().contains("no space is left on the disk"), "{status}");
     assert_eq!(status.get_details_error_info().unwrap().reason, "DISK_FULL");
@@ -85,8 +86,9 @@ async fn fill_and_free(ballast_bytes: usize, updates: usize) {
     assert!(!list(&channel).await.is_empty(), "reads go on");
 
     fs::remove_file(ballast).unwrap();
-    let taken = tokio::time::timeout(PATIENCE, publish_until_taken(&mut feed, &refused)).await;
-    acknowledged.push((refused, taken.expect("writes come back by themselves")));
+    let accepted =
+        tokio::time::timeout(PATIENCE, publish_until_accepted(&mut feed, &rejected)).await;
+    acknowledged.push((rejected, accepted.expect("writes come back by themselves")));
     let sequences = list(&channel).await;
     assert!(sequences.windows(2).all(|pair| pair[0] == pair[1] + 1), "newest first, without gaps");
     process.kill();
@@ -105,7 +107,7 @@ async fn a_failed_fsync_stops_the_server_and_loses_nothing_acknowledged() {
         ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", inject];
     let process = Process::serve_under(&strace, dir.path());
     let (mut feed, _) = connect(&process).await;
-    let (acknowledged, _, status) = publish_until_refused(&mut feed, 1).await;
+    let (acknowledged, _, status) = publish_until_rejected(&mut feed, 1).await;
     assert!(!acknowledged.is_empty());
     assert_eq!(status.code(), Code::Unavailable, "{status}");
     let ended = tokio::task::spawn_blocking(|| process.ended());
@@ -116,7 +118,7 @@ async fn a_failed_fsync_stops_the_server_and_loses_nothing_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_that_is_removed_refuses_writers_and_serves_readers() {
+async fn a_directory_that_is_removed_rejects_writers_and_serves_readers() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let process = Process::serve(&data);
@@ -124,8 +126,8 @@ async fn a_directory_that_is_removed_refuses_writers_and_serves_readers() {
     feed.publish(batch(vec![swing("gallium", 0)])).await.unwrap();
     fs::remove_dir_all(&data).unwrap();
     for turn in 1..3 {
-        let refused = feed.publish(batch(vec![swing("gallium", turn)])).await.unwrap_err();
-        assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+        let rejected = feed.publish(batch(vec![swing("gallium", turn)])).await.unwrap_err();
+        assert_eq!(rejected.code(), Code::Unavailable, "{rejected}");
     }
     assert!(!list(&channel).await.is_empty(), "reads go on");
 }
@@ -146,8 +148,9 @@ async fn connect(process: &Process) -> (Feed, Channel) {
     (FeedServiceClient::new(channel.clone()), channel)
 }
 
-/// Publishes batches of so many updates until one is refused: what was acknowledged before, what was refused, and how.
-async fn publish_until_refused(
+/// Publishes batches of so many updates until one is rejected: what was acknowledged before, what
+/// was rejected, and how.
+async fn publish_until_rejected(
     feed: &mut Feed,
     updates: usize,
 ) -> (Acknowledged, PublishRequest, Status) {
@@ -159,10 +162,10 @@ async fn publish_until_refused(
             Err(status) => return (acknowledged, request, status),
         }
     }
-    panic!("nothing was refused");
+    panic!("nothing was rejected");
 }
 
-async fn publish_until_taken(feed: &mut Feed, request: &PublishRequest) -> PublishResponse {
+async fn publish_until_accepted(feed: &mut Feed, request: &PublishRequest) -> PublishResponse {
     loop {
         match feed.publish(request.clone()).await {
             Ok(response) => return response.into_inner(),

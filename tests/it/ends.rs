@@ -1,4 +1,4 @@
-//! How connections end, whatever their clients do.
+//! How connections end, regardless of what their clients do.
 
 use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
 use lodewatch_proto::v1::{Start, SubscribeRequest};
@@ -48,7 +48,7 @@ async fn one_connection_too_many_is_closed_at_once() {
 }
 
 #[tokio::test]
-async fn a_drain_ends_in_time_whatever_clients_do() {
+async fn a_drain_ends_in_time_with_any_client() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start_with(dir.path(), "2026-01-01", |config| {
         config.server.drain_timeout_ms = 100;

@@ -3,7 +3,7 @@
 use lodewatch_testkit::process::{Process, run};
 
 #[test]
-fn health_is_told_in_one_line_and_by_the_exit_code() {
+fn health_is_printed_in_one_line_and_is_the_exit_code() {
     let dir = tempfile::tempdir().unwrap();
     let process = Process::serve(dir.path());
     let ask = |address: &str, service: &[&str]| {

@@ -1,7 +1,7 @@
 //! Clients that mean harm below gRPC: each with what it may cost.
 //!
-//! The server is the real binary with the default settings, so that its memory can be read; it is a debug build, so the bounds are
-//! generous. Beside each attack somebody else is still answered.
+//! The server is the real binary with the default settings, so that its memory can be read; it is a
+//! debug build, so the bounds are generous. During each attack another client is still served.
 
 use crate::raw_http2::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, HEADERS, PING, RST_STREAM, Raw, call,
@@ -25,7 +25,7 @@ const ATTACK_KIB_MAX: u64 = 64 * 1024;
 /// What an idle connection may add, in KiB.
 const CONNECTION_KIB_MAX: u64 = 32;
 
-/// A server, and its memory before anybody came.
+/// A server, and its memory before the first client.
 pub(crate) struct Target {
     _dir: tempfile::TempDir,
     process: Process,
@@ -45,7 +45,7 @@ impl Target {
         &self.process.address
     }
 
-    /// Somebody else is answered.
+    /// Another client is served.
     pub(crate) async fn assert_answers(&self) {
         let channel = lodewatch_client::connect(self.address()).await.unwrap();
         let mut health = HealthClient::new(channel);
@@ -53,7 +53,7 @@ impl Target {
         tokio::time::timeout(PATIENCE, asked).await.unwrap().unwrap();
     }
 
-    /// Somebody else is answered, and memory was never over the bound.
+    /// Another client is served, and memory was never over the bound.
     pub(crate) async fn assert_unharmed(&self) {
         self.assert_within(ATTACK_KIB_MAX).await;
     }
@@ -115,7 +115,8 @@ async fn headers_that_stop_before_their_end_end_the_connection() {
     let target = Target::start().await;
     let mut raw = Raw::connect(target.address(), &[]).await;
     raw.send(&frame(HEADERS, 0, 1, &call(CHECK))).await.unwrap();
-    // Between headers and their end there is no answer to a ping, and the server sends one every 20 s.
+    // Between headers and their end there is no answer to a ping, and the server sends one every 20
+    // s.
     let ended = async { while raw.next().await.is_some() {} };
     tokio::time::timeout(2 * PATIENCE, ended).await.expect("the server ends it");
     target.assert_unharmed().await;
@@ -132,8 +133,7 @@ async fn is_answered(raw: &mut Raw) -> bool {
 }
 
 #[tokio::test]
-async fn an_address_whose_calls_come_to_nothing_is_cut_off_for_a_while_and_who_is_connected_goes_on()
- {
+async fn an_address_that_abandons_calls_is_blocked_for_a_while_and_other_connections_continue() {
     let target = Target::start().await;
     let mut friend = Raw::connect(target.address(), &[]).await;
     assert!(is_answered(&mut friend).await);
@@ -157,7 +157,7 @@ async fn an_address_whose_calls_come_to_nothing_is_cut_off_for_a_while_and_who_i
     assert!(connections < 40, "{connections}");
     assert!(is_answered(&mut friend).await, "it comes from the same address, and did nothing");
     target.assert_unharmed().await;
-    let let_in = async {
+    let accepted = async {
         loop {
             let again = Raw::try_connect(target.address(), &[]).await;
             if let Ok(mut again) = again
@@ -167,11 +167,11 @@ async fn an_address_whose_calls_come_to_nothing_is_cut_off_for_a_while_and_who_i
             }
         }
     };
-    tokio::time::timeout(PATIENCE, let_in).await.expect("the address is let in again");
+    tokio::time::timeout(PATIENCE, accepted).await.expect("the address is accepted again");
 }
 
 #[tokio::test]
-async fn headers_larger_than_16_kib_are_refused() {
+async fn headers_larger_than_16_kib_are_rejected() {
     let target = Target::start().await;
     let mut raw = Raw::connect(target.address(), &[]).await;
     for turn in 0..50 {
@@ -181,7 +181,7 @@ async fn headers_larger_than_16_kib_are_refused() {
         let more = header("x-bomb", &"a".repeat(15_000));
         raw.send(&frame(CONTINUATION, END_HEADERS, stream, &more)).await.unwrap();
     }
-    let refused = async {
+    let rejected = async {
         loop {
             match raw.next().await {
                 Some(Frame { kind: HEADERS | RST_STREAM, .. }) | None => return,
@@ -189,7 +189,7 @@ async fn headers_larger_than_16_kib_are_refused() {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, refused).await.unwrap();
+    tokio::time::timeout(PATIENCE, rejected).await.unwrap();
     target.assert_unharmed().await;
 }
 

@@ -1,4 +1,4 @@
-//! Requests that mean harm: each is refused or harmless, and never an error of ours.
+//! Requests that mean harm: each is rejected or harmless, and never an error of ours.
 
 use crate::hostile::Target;
 use lodewatch_proto::v1 as pb;
@@ -12,7 +12,7 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-/// Words that do harm where a text is taken for something else.
+/// Text that does harm if it is interpreted as something else.
 const WORDS: &[&str] = &[
     "../../../../etc/passwd",
     "..\\..\\windows",
@@ -126,7 +126,7 @@ fn assert_fair(path: &str, word: &str, answer: &Result<(), Status>) {
 }
 
 #[tokio::test]
-async fn harmful_words_in_every_field_of_every_request_are_refused_or_harmless() {
+async fn harmful_words_in_every_field_of_every_request_are_rejected_or_harmless() {
     let target = Target::start().await;
     let channel = lodewatch_client::connect(target.address()).await.unwrap();
     for (path, input) in methods() {
@@ -147,7 +147,7 @@ async fn harmful_words_in_every_field_of_every_request_are_refused_or_harmless()
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_message_are_refused() {
+async fn bytes_that_are_no_message_are_rejected() {
     let target = Target::start().await;
     let channel = lodewatch_client::connect(target.address()).await.unwrap();
     // Groups within groups, which no message of ours has, as deep as fits.
@@ -166,26 +166,26 @@ async fn bytes_that_are_no_message_are_refused() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_or_compressed_is_refused_before_it_is_read() {
+async fn what_is_too_large_or_compressed_is_rejected_before_it_is_read() {
     let target = Target::start().await;
     let channel = lodewatch_client::connect(target.address()).await.unwrap();
     let path = "/lodewatch.v1.FeedService/Publish";
     for _ in 0..10 {
-        let refused = send(&channel, path, vec![0; 5 << 20]).await.unwrap_err();
+        let rejected = send(&channel, path, vec![0; 5 << 20]).await.unwrap_err();
         // Or the stream is reset while the rest is still on its way.
         let codes = [Code::ResourceExhausted, Code::Internal, Code::Unknown, Code::Cancelled];
-        assert!(codes.contains(&refused.code()), "{refused:?}");
+        assert!(codes.contains(&rejected.code()), "{rejected:?}");
     }
     let mut bomb = FeedServiceClient::new(channel.clone());
     let mut request = Request::new(pb::PublishRequest::default());
     request.metadata_mut().insert("grpc-encoding", "gzip".parse().unwrap());
-    let refused = bomb.publish(request).await.unwrap_err();
-    assert!(matches!(refused.code(), Code::Unimplemented | Code::InvalidArgument), "{refused:?}");
+    let rejected = bomb.publish(request).await.unwrap_err();
+    assert!(matches!(rejected.code(), Code::Unimplemented | Code::InvalidArgument), "{rejected:?}");
     target.assert_unharmed().await;
 }
 
 #[tokio::test]
-async fn filters_as_large_as_fit_are_answered_or_refused() {
+async fn filters_as_large_as_fit_are_answered_or_rejected() {
     let target = Target::start().await;
     let channel = lodewatch_client::connect(target.address()).await.unwrap();
     let mut alerts = AlertServiceClient::new(channel);
@@ -233,6 +233,6 @@ async fn a_stream_of_batches_without_end_holds_no_more_than_its_credits() {
         count
     };
     let ((), read) = tokio::join!(send, read);
-    assert_eq!(read, BATCHES + 1, "each is refused by itself, and the stream goes on");
+    assert_eq!(read, BATCHES + 1, "each is rejected by itself, and the stream goes on");
     target.assert_unharmed().await;
 }

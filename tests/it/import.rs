@@ -1,5 +1,5 @@
-//! Importing with the real binary into a real server: what it takes, what it leaves, and that a second time changes
-//! nothing.
+//! Importing with the real binary into a real server: what it takes, what it leaves, and that a
+//! second time changes nothing.
 
 use lodewatch_importers::bundled;
 use lodewatch_testkit::process::{Process, json_lines, run};

@@ -1,4 +1,5 @@
-//! A journal as operators handle it: `lodewatch journal`, on the real binary, beside a server and without one.
+//! A journal as operators handle it: `lodewatch journal`, on the real binary, beside a server and
+//! without one.
 
 use lodewatch::grpc;
 use lodewatch::grpc::json::to_json;
@@ -22,7 +23,7 @@ fn journal(dir: &Path, arguments: &[&str]) -> std::process::Output {
     run(&[&["journal", "--data-dir", dir], arguments].concat())
 }
 
-fn told(output: &std::process::Output) -> String {
+fn stdout(output: &std::process::Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout.clone()).unwrap()
 }
@@ -45,7 +46,7 @@ async fn replay_prints_what_the_server_said() {
     let dir = tempfile::tempdir().unwrap();
     let alerts = filled(dir.path()).await;
     assert!(alerts.len() > 10);
-    let replayed = told(&journal(dir.path(), &["replay", "--output", "json"]));
+    let replayed = stdout(&journal(dir.path(), &["replay", "--output", "json"]));
     assert_eq!(replayed.lines().collect::<Vec<_>>(), alerts);
 }
 
@@ -53,19 +54,19 @@ async fn replay_prints_what_the_server_said() {
 async fn what_is_exported_can_be_imported_and_exported_again() {
     let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     filled(dir.path()).await;
-    let lines = told(&journal(dir.path(), &["export"]));
+    let lines = stdout(&journal(dir.path(), &["export"]));
     let file = other.path().join("journal.jsonl");
     std::fs::write(&file, &lines).unwrap();
     let other = other.path().join("data");
-    told(&journal(&other, &["import", file.to_str().unwrap()]));
-    assert_eq!(told(&journal(&other, &["export"])), lines);
-    let replay = |dir: &Path| told(&journal(dir, &["replay"]));
+    stdout(&journal(&other, &["import", file.to_str().unwrap()]));
+    assert_eq!(stdout(&journal(&other, &["export"])), lines);
+    let replay = |dir: &Path| stdout(&journal(dir, &["replay"]));
     assert_eq!(replay(&other), replay(dir.path()));
 
     let faulty = lines.replace("\"entry\":\"3\"", "\"entry\":\"4\"");
     std::fs::write(&file, faulty).unwrap();
-    let refused = journal(&dir.path().join("new"), &["import", file.to_str().unwrap()]);
-    let said = String::from_utf8(refused.stderr).unwrap();
+    let rejected = journal(&dir.path().join("new"), &["import", file.to_str().unwrap()]);
+    let said = String::from_utf8(rejected.stderr).unwrap();
     assert!(said.contains("line 3") && said.contains("must be 3"), "{said}");
     assert!(!dir.path().join("new/journal.db").exists());
 }
@@ -88,22 +89,22 @@ async fn a_backup_is_made_while_serving_and_restored_as_a_new_journal() {
     let to = backup.to_str().unwrap().to_owned();
     let from = dir.path().to_owned();
     let backing_up = tokio::task::spawn_blocking(move || journal(&from, &["backup", &to]));
-    told(&backing_up.await.unwrap());
+    stdout(&backing_up.await.unwrap());
     let cursor = publishing.await.unwrap();
-    told(&journal(&backup, &["verify"]));
+    stdout(&journal(&backup, &["verify"]));
 
     let restored = copies.path().join("restored");
-    told(&journal(&restored, &["restore", backup.to_str().unwrap()]));
+    stdout(&journal(&restored, &["restore", backup.to_str().unwrap()]));
     let again = journal(&restored, &["restore", backup.to_str().unwrap()]);
     assert!(String::from_utf8(again.stderr).unwrap().contains("it already exists"));
     let process = Process::serve(&restored);
     let mut alerts =
         AlertServiceClient::new(lodewatch_client::connect(&process.address).await.unwrap());
     let request = ListAlertsRequest { min_cursor: cursor, ..ListAlertsRequest::default() };
-    let refused = alerts.list_alerts(request).await.unwrap_err();
-    assert_eq!(refused.code(), Code::FailedPrecondition, "a cursor of the old journal");
-    let entries = told(&journal(&backup, &["export"])).lines().count();
-    let served = told(&journal(&restored, &["export"])).lines().count();
+    let rejected = alerts.list_alerts(request).await.unwrap_err();
+    assert_eq!(rejected.code(), Code::FailedPrecondition, "a cursor of the old journal");
+    let entries = stdout(&journal(&backup, &["export"])).lines().count();
+    let served = stdout(&journal(&restored, &["export"])).lines().count();
     assert_eq!(served, entries, "the policy is the one in force");
 }
 
@@ -124,20 +125,20 @@ async fn a_damaged_journal_is_served_up_to_the_damage_and_salvaged() {
     let process = Process::serve(dir.path());
     let channel = lodewatch_client::connect(&process.address).await.unwrap();
     let mut feed = FeedServiceClient::new(channel.clone());
-    let refused = feed.publish(batch(vec![swing("zinc", 0)])).await.unwrap_err();
-    assert_eq!(refused.code(), Code::DataLoss);
-    assert!(refused.message().contains("entry 6 of"), "{}", refused.message());
+    let rejected = feed.publish(batch(vec![swing("zinc", 0)])).await.unwrap_err();
+    assert_eq!(rejected.code(), Code::DataLoss);
+    assert!(rejected.message().contains("entry 6 of"), "{}", rejected.message());
     let whole = served_until_damage(channel).await;
     assert!(!whole.is_empty() && alerts.starts_with(&whole), "history before the damage is served");
     drop(process);
 
     let saved = copies.path().join("saved");
-    let said = told(&journal(dir.path(), &["salvage", saved.to_str().unwrap()]));
+    let said = stdout(&journal(dir.path(), &["salvage", saved.to_str().unwrap()]));
     assert!(
         said.contains("wrote 5 entries to") && said.contains("4 entries lost: 6 to 9"),
         "{said}"
     );
-    told(&journal(&saved, &["verify"]));
+    stdout(&journal(&saved, &["verify"]));
     drop(Process::serve(&saved));
 }
 
@@ -174,9 +175,9 @@ async fn a_node_over_a_damaged_journal_is_not_ready_and_serves_what_is_before_th
         }
     }
     let mut feed = FeedServiceClient::new(channel.clone());
-    let refused = feed.publish(batch(vec![swing("zinc", 0)])).await.unwrap_err();
-    let reason = refused.get_details_error_info().unwrap().reason;
-    assert_eq!((refused.code(), reason.as_str()), (Code::DataLoss, "JOURNAL_DAMAGED"));
+    let rejected = feed.publish(batch(vec![swing("zinc", 0)])).await.unwrap_err();
+    let reason = rejected.get_details_error_info().unwrap().reason;
+    assert_eq!((rejected.code(), reason.as_str()), (Code::DataLoss, "JOURNAL_DAMAGED"));
     let whole: Vec<String> = before.iter().map(to_json).collect();
     assert_eq!(served_until_damage(channel.clone()).await, whole);
     assert_eq!(health(&channel).await, ServingStatus::NotServing, "it does not mend itself");
@@ -211,7 +212,7 @@ fn remove_archive(dir: &Path) {
     }
 }
 
-/// All alerts that a subscriber gets before it is told of the damage.
+/// All alerts that a subscriber receives before the error about the damage.
 async fn served_until_damage(channel: Channel) -> Vec<String> {
     let request = SubscribeRequest { start: Start::Oldest.into(), ..SubscribeRequest::default() };
     let mut stream = AlertServiceClient::new(channel).subscribe(request).await.unwrap();
@@ -233,7 +234,7 @@ async fn served_until_damage(channel: Channel) -> Vec<String> {
     }
 }
 
-/// Changes the time of an entry behind everybody's back.
+/// Changes the time of an entry in the file.
 fn damage(dir: &Path, entry: u64) {
     let file = rusqlite::Connection::open(dir.join("journal.db")).unwrap();
     let change = "UPDATE entries SET at = at + 1 WHERE seq = ?1";
@@ -245,7 +246,7 @@ fn a_journal_that_is_in_no_file_is_not_looked_for_in_one() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("settings.toml");
     fs::write(&file, "journal.store = \"jetstream\"").unwrap();
-    let refused = run(&["journal", "--config", file.to_str().unwrap(), "verify"]);
-    let said = String::from_utf8(refused.stderr).unwrap();
-    assert!(!refused.status.success() && said.contains("the NATS stream LODEWATCH"), "{said}");
+    let rejected = run(&["journal", "--config", file.to_str().unwrap(), "verify"]);
+    let said = String::from_utf8(rejected.stderr).unwrap();
+    assert!(!rejected.status.success() && said.contains("the NATS stream LODEWATCH"), "{said}");
 }

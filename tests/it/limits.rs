@@ -1,4 +1,4 @@
-//! Limits, each refused by its name.
+//! Limits, each rejected by its name.
 
 use futures_util::future::join_all;
 use lodewatch::config::Config;
@@ -16,7 +16,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt;
 
-/// The setting that a refusal names.
+/// The setting that a rejection names.
 pub(crate) fn limit(status: &Status) -> String {
     assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
     let failure = status.get_details_quota_failure().expect("a quota failure");
@@ -29,7 +29,7 @@ async fn start(dir: &tempfile::TempDir, change: impl FnOnce(&mut Config)) -> Ser
     Server::start_with(dir.path(), "2026-01-01", change).await
 }
 
-/// Opens as many subscriptions as go, on these connections in turn; gives them and the refusal.
+/// Opens as many subscriptions as go, on these connections in turn; gives them and the rejection.
 async fn open_all(channels: &[Channel]) -> (Vec<Streaming<SubscribeResponse>>, Status) {
     let mut open = Vec::new();
     for channel in channels.iter().cycle() {
@@ -48,9 +48,9 @@ async fn streams_are_bounded_on_a_connection_of_an_address_and_in_all() {
     let check = async |change: fn(&mut Config), count: usize, expected: &str| {
         let server = start(&dir, change).await;
         let other = lodewatch_client::connect(&server.address).await.unwrap();
-        let (open, refused) = open_all(&[server.channel.clone(), other]).await;
-        assert_eq!((open.len(), limit(&refused).as_str()), (count, expected));
-        assert!(refused.get_details_retry_info().is_some());
+        let (open, rejected) = open_all(&[server.channel.clone(), other]).await;
+        assert_eq!((open.len(), limit(&rejected).as_str()), (count, expected));
+        assert!(rejected.get_details_retry_info().is_some());
         server.publish(vec![swing("gallium", 0)]).await.expect("other calls are still answered");
         drop(open);
         server.stop().await;
@@ -67,25 +67,26 @@ async fn an_ended_stream_makes_room_for_another() {
     let dir = tempfile::tempdir().unwrap();
     let server = start(&dir, |config| config.server.streams_max = 1).await;
     for _ in 0..5 {
-        let (open, refused) = open_all(std::slice::from_ref(&server.channel)).await;
-        assert_eq!(limit(&refused), "server.streams_max");
+        let (open, rejected) = open_all(std::slice::from_ref(&server.channel)).await;
+        assert_eq!(limit(&rejected), "server.streams_max");
         drop(open);
-        // Waits for the server to hear that the stream before is gone; hangs where it never gives its place back.
+        // Waits for the server to hear that the stream before is gone; hangs where it never gives
+        // its place back.
         while server.alerts().subscribe(SubscribeRequest::default()).await.is_err() {}
     }
     server.stop().await;
 }
 
 #[tokio::test]
-async fn updates_beyond_the_rate_wait_as_long_as_they_are_told() {
+async fn updates_beyond_the_rate_wait_as_long_as_retry_info_says() {
     let dir = tempfile::tempdir().unwrap();
     let server = start(&dir, |config| config.server.updates_per_second_max = 1000).await;
     // Small ones, so that the second batch comes well within the second of the first.
     let many = || vec![removal("NEVER-THERE"); 1000];
     assert_eq!(server.publish(many()).await.unwrap_err().code(), Code::NotFound);
-    let refused = server.publish(many()).await.unwrap_err();
-    assert_eq!(limit(&refused), "server.updates_per_second_max");
-    let wait = refused.get_details_retry_info().unwrap().retry_delay.unwrap();
+    let rejected = server.publish(many()).await.unwrap_err();
+    assert_eq!(limit(&rejected), "server.updates_per_second_max");
+    let wait = rejected.get_details_retry_info().unwrap().retry_delay.unwrap();
     assert!(!wait.is_zero() && wait.as_millis() <= 1000, "{wait:?}");
     server.stop().await;
 }
@@ -103,22 +104,23 @@ async fn streams_of_batches_are_bounded_in_all() {
     assert_eq!(limit(&open(ended()).await.unwrap_err()), "server.publish_streams_max");
     server.subscribe(SubscribeRequest::default()).await.expect("other streams have their place");
     drop(end);
-    // Waits for the server to hear that the second has ended; hangs where it never gives its place back.
+    // Waits for the server to hear that the second has ended; hangs where it never gives its place
+    // back.
     while open(ended()).await.is_err() {}
     server.stop().await;
 }
 
 #[tokio::test]
-async fn what_is_refused_for_want_of_room_is_not_applied_until_it_is_sent_again() {
+async fn what_is_rejected_for_want_of_room_is_not_applied_until_it_is_sent_again() {
     const CALLS: usize = 40;
     let dir = tempfile::tempdir().unwrap();
     let room = |config: &mut Config| config.server.publish_calls_bytes_max = 65_536;
     let server = start(&dir, room).await;
     let mut stream = server.subscribe(SubscribeRequest::default()).await.unwrap();
     stream.until_caught_up().await;
-    let (mut cursors, mut refused) = (BTreeSet::new(), Vec::new());
-    // Until some are refused, as good as certainly the first time: there is room for eight calls.
-    while refused.is_empty() {
+    let (mut cursors, mut rejected) = (BTreeSet::new(), Vec::new());
+    // Until some are rejected, as good as certainly the first time: there is room for eight calls.
+    while rejected.is_empty() {
         let batches: Vec<_> = (0..CALLS).map(|turn| batch(vec![swing("zinc", turn)])).collect();
         let call = async |batch: &PublishRequest| server.feed().publish(batch.clone()).await;
         let answers = join_all(batches.iter().map(call)).await;
@@ -128,7 +130,7 @@ async fn what_is_refused_for_want_of_room_is_not_applied_until_it_is_sent_again(
                 Err(status) => {
                     assert_eq!(limit(&status), "server.publish_calls_bytes_max");
                     assert!(status.get_details_retry_info().unwrap().retry_delay.is_some());
-                    refused.push(batch);
+                    rejected.push(batch);
                 }
             }
         }
@@ -142,7 +144,7 @@ async fn what_is_refused_for_want_of_room_is_not_applied_until_it_is_sent_again(
     let again = async |batch: PublishRequest| {
         Publisher::new(server.servers()).publish(batch).await.expect("it waits and sends again")
     };
-    for answer in join_all(refused.into_iter().map(again)).await {
+    for answer in join_all(rejected.into_iter().map(again)).await {
         assert!(cursors.insert(answer.cursor), "an entry of its own");
     }
     assert_eq!(server.view.applied().0, entries(cursors.len()), "each is applied once");
@@ -161,7 +163,7 @@ async fn a_request_that_is_too_large_names_the_limit() {
         request.feed = "x".repeat(70_000);
         request
     };
-    let refused = server.feed().publish(large()).await.unwrap_err();
-    assert_eq!(limit(&refused), "server.message_bytes_max");
+    let rejected = server.feed().publish(large()).await.unwrap_err();
+    assert_eq!(limit(&rejected), "server.message_bytes_max");
     server.stop().await;
 }

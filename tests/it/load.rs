@@ -1,5 +1,5 @@
-//! Load on a server that ends in the middle of it: publishers that send again what was not answered, by calls and by streams,
-//! and subscribers that resume where they were.
+//! Load on a server that ends in the middle of it: publishers that send again what was not
+//! answered, by calls and by streams, and subscribers that resume where they were.
 
 use lodewatch::grpc::json::from_json;
 use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
@@ -27,7 +27,7 @@ use tonic::transport::Channel;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// Answers that wait to be taken; publishers wait as well then.
+/// The limit of answers that wait to be read; publishers wait at the limit.
 const ANSWERS_MAX: usize = 8;
 
 /// Batches that one stream has under way; many less than its credits in bytes.
@@ -71,24 +71,25 @@ impl Answers {
     }
 }
 
-/// Publishes and subscribes until the connection is lost, which `until` sees to; gives the answers that it left.
+/// Publishes and subscribes until the connection is lost, which `until` sees to; gives the answers
+/// that it left.
 pub(crate) async fn load(
     channel: &Channel,
     publishers: &mut Vec<Publisher>,
     subscribers: &mut Vec<Subscriber>,
     until: impl AsyncFnOnce(&mut Answers),
 ) -> Vec<Acknowledged> {
-    let (tell, answers) = mpsc::channel(ANSWERS_MAX);
+    let (answer_tx, answers) = mpsc::channel(ANSWERS_MAX);
     let (count, counted) = watch::channel(0);
     let mut publishing = JoinSet::new();
     for mut publisher in publishers.drain(..) {
-        let (channel, tell) = (channel.clone(), tell.clone());
+        let (channel, answer_tx) = (channel.clone(), answer_tx.clone());
         publishing.spawn(async move {
-            publisher.publish_until_lost(channel, tell).await;
+            publisher.publish_until_lost(channel, answer_tx).await;
             publisher
         });
     }
-    drop(tell);
+    drop(answer_tx);
     let mut subscribing = JoinSet::new();
     for mut subscriber in subscribers.drain(..) {
         let (channel, counted) = (channel.clone(), counted.clone());
@@ -100,7 +101,7 @@ pub(crate) async fn load(
     let mut answers = Answers { answers, count };
     until(&mut answers).await;
     let Answers { mut answers, count } = answers;
-    // Whoever waits for more no longer does.
+    // Subscribers that wait for more stop waiting.
     drop(count);
     let mut left = Vec::new();
     while let Some(more) = answers.recv().await {
@@ -118,7 +119,8 @@ enum Way {
     PublishStream,
 }
 
-/// Sends its batches in order; those that were not answered are sent again, in the same order and under the same ids.
+/// Sends its batches in order; those that were not answered are sent again, in the same order and
+/// under the same ids.
 pub(crate) struct Publisher {
     mineral: &'static str,
     way: Way,
@@ -140,22 +142,26 @@ impl Publisher {
         minerals.iter().zip(ways).map(one).collect()
     }
 
-    async fn publish_until_lost(&mut self, channel: Channel, tell: mpsc::Sender<Acknowledged>) {
+    async fn publish_until_lost(
+        &mut self,
+        channel: Channel,
+        answer_tx: mpsc::Sender<Acknowledged>,
+    ) {
         match self.way {
-            Way::Publish => self.publish(channel, &tell).await,
-            Way::PublishStream => self.publish_stream(channel, &tell).await,
+            Way::Publish => self.publish(channel, &answer_tx).await,
+            Way::PublishStream => self.publish_stream(channel, &answer_tx).await,
         }
     }
 
-    async fn publish(&mut self, channel: Channel, tell: &mpsc::Sender<Acknowledged>) {
+    async fn publish(&mut self, channel: Channel, answer_tx: &mpsc::Sender<Acknowledged>) {
         let mut feed = FeedServiceClient::new(channel);
         while let Ok(response) = feed.publish(self.unanswered(0)).await {
-            self.answered(response.into_inner(), tell).await;
+            self.answered(response.into_inner(), answer_tx).await;
         }
     }
 
     /// Keeps as many batches under way as the credits allow, up to a bound.
-    async fn publish_stream(&mut self, channel: Channel, tell: &mpsc::Sender<Acknowledged>) {
+    async fn publish_stream(&mut self, channel: Channel, answer_tx: &mpsc::Sender<Acknowledged>) {
         let (send, batches) = mpsc::channel(UNDER_WAY_MAX);
         let mut feed = FeedServiceClient::new(channel);
         let Ok(answers) = feed.publish_stream(ReceiverStream::new(batches)).await else { return };
@@ -168,7 +174,7 @@ impl Publisher {
                 None => {}
                 Some(Answer::Accepted(response)) => {
                     under_way -= 1;
-                    self.answered(response, tell).await;
+                    self.answered(response, answer_tx).await;
                 }
                 Some(Answer::Rejected(error)) => {
                     assert_eq!(error.code, i32::from(Code::Unavailable), "a drain: {error:?}");
@@ -195,10 +201,14 @@ impl Publisher {
         self.unanswered[at].clone()
     }
 
-    async fn answered(&mut self, response: PublishResponse, tell: &mpsc::Sender<Acknowledged>) {
+    async fn answered(
+        &mut self,
+        response: PublishResponse,
+        answer_tx: &mpsc::Sender<Acknowledged>,
+    ) {
         let request = self.unanswered.pop_front().expect("what is answered was sent");
         assert_eq!(response.request_id, request.request_id, "answers come in order");
-        tell.send(Acknowledged { mineral: self.mineral, request, response }).await.unwrap();
+        answer_tx.send(Acknowledged { mineral: self.mineral, request, response }).await.unwrap();
     }
 }
 
@@ -234,7 +244,7 @@ pub(crate) struct Subscriber {
 }
 
 impl Subscriber {
-    /// One that reads whatever there is.
+    /// A subscriber that reads without limit.
     pub(crate) fn prompt() -> Self {
         Self::default()
     }
@@ -249,7 +259,8 @@ impl Subscriber {
         self.read(channel, None).await;
     }
 
-    /// Reads on from its place until the connection is lost; rests for as many batches as it should, as they are counted.
+    /// Reads on from its place until the connection is lost; rests for as many batches as it
+    /// should, as they are counted.
     pub(crate) async fn read_until_lost(
         &mut self,
         channel: Channel,
@@ -258,7 +269,8 @@ impl Subscriber {
         self.read(channel, Some(answered)).await;
     }
 
-    /// Reads on from its place, until the connection is lost; where batches are not counted, to the head.
+    /// Reads on from its place, until the connection is lost; where batches are not counted, to the
+    /// head.
     async fn read(&mut self, channel: Channel, answered: Option<watch::Receiver<usize>>) {
         let start = if self.cursor.is_empty() { Start::Oldest } else { Start::Cursor };
         let (start, cursor) = (start.into(), self.cursor.clone());
@@ -295,8 +307,8 @@ pub(crate) async fn assert_same_answers(
     }
 }
 
-/// Every acknowledged batch is one entry, and those of one publisher are in the order in which they were sent; gives the number
-/// of batches in the journal.
+/// Every acknowledged batch is one entry, and those of one publisher are in the order in which they
+/// were sent; gives the number of batches in the journal.
 pub(crate) fn assert_each_once_in_order<Publisher: Ord>(
     dir: &Path,
     acknowledged: impl IntoIterator<Item = (Publisher, Uuid)>,

@@ -7,7 +7,7 @@
     clippy::print_stdout,
     clippy::wildcard_enum_match_arm,
     clippy::float_cmp,
-    reason = "a test may fall over, and says what it leaves out"
+    reason = "a failing test may panic"
 )]
 
 mod access;

@@ -1,5 +1,6 @@
-//! Twice the publishers that a server carries: the excess is refused at once, what is taken is answered, alerts go on, memory is
-//! bounded, and nothing is lost. Some seconds on every change, and for five minutes by `tests/overload.sh`, which prints the report.
+//! Twice the publishers that a server carries: the excess is rejected at once, what is accepted is
+//! answered, alerts go on, memory is bounded, and nothing is lost. Some seconds on every change,
+//! and for five minutes by `tests/overload.sh`, which prints the report.
 
 use crate::limits::limit;
 use crate::load::{Record, Subscriber, assert_each_once_in_order};
@@ -22,9 +23,10 @@ const ROOM: &str = "server.publish_calls_bytes_max";
 /// What a call takes of the room at least, in bytes.
 const CALL_BYTES: usize = 8192;
 
-/// How long the overload lasts where nothing else is said.
+/// How long the overload lasts by default.
 const SECONDS: u64 = 3;
-/// How many publishers are tried, and for which part of the whole, until twice as many bring no tenth more.
+/// How many publishers are tried, and for which part of the whole, until twice as many bring no
+/// tenth more.
 const FEWEST: usize = 8;
 const MOST: usize = 1024;
 const TRY: u32 = 30;
@@ -35,7 +37,7 @@ const TICK: Duration = Duration::from_millis(50);
 const MEMORY_KB_MAX: u64 = 128 * 1024;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twice_the_publishers_that_it_carries_are_answered_or_refused_and_alerts_go_on() {
+async fn twice_the_publishers_that_it_carries_are_answered_or_rejected_and_alerts_go_on() {
     let given = std::env::var_os("LODEWATCH_OVERLOAD_SECONDS");
     let seconds = given.map_or(SECONDS, |text| text.to_str().unwrap().parse().unwrap());
     let length = Duration::from_secs(seconds);
@@ -61,28 +63,29 @@ async fn twice_the_publishers_that_it_carries_are_answered_or_refused_and_alerts
     let applied = load.applied.iter().chain(&alerted.applied).copied();
     let batches = assert_each_once_in_order(&dir, applied);
     let answered = load.applied.len() + alerted.applied.len();
-    assert_eq!(batches, answered, "what was refused was not applied until it was sent again");
-    assert!(load.refused > 0, "twice as many as are carried are too many");
+    assert_eq!(batches, answered, "what was rejected was not applied until it was sent again");
+    assert!(load.rejected > 0, "twice as many as are carried are too many");
     assert!(memory_kb <= MEMORY_KB_MAX, "{memory_kb} kB, more than stated");
 
     println!("overload: {seconds} s, twice the {carried} publishers that saturate it");
     println!("  batches a second         {}, alone {alone}", load.per_second());
     println!("  accepted                 {}, {}", load.applied.len(), load.latency());
-    println!("  refused, sent again      {}, each with RetryInfo", load.refused);
+    println!("  rejected, sent again      {}, each with RetryInfo", load.rejected);
     println!("  batches with alerts      {}, {}", alerted.applied.len(), alerted.latency());
     println!("  alerts, none missing     {}", replayed.alerts);
     println!("  memory, MB               {} of {}", memory_kb / 1024, MEMORY_KB_MAX / 1024);
     println!("  lost or applied twice    0");
 }
 
-/// The fewest publishers of whom twice as many bring no tenth more batches a second, and how many these are.
+/// The fewest publishers of whom twice as many bring no tenth more batches a second, and how many
+/// these are.
 async fn carried(dir: &Path, length: Duration) -> (usize, u128) {
     let process = Process::serve(dir);
     let channels = connections(&process.address, MOST).await;
     let (mut publishers, mut most) = (FEWEST, 0);
     loop {
         let done = load(&channels, publishers, length).await;
-        assert_eq!(done.refused, 0, "by default there is room for all of them");
+        assert_eq!(done.rejected, 0, "by default there is room for all of them");
         let per_second = done.per_second();
         if per_second * 10 < most * 11 {
             return (publishers / 2, most);
@@ -102,14 +105,14 @@ async fn connections(address: &str, publishers: usize) -> Vec<Channel> {
     channels
 }
 
-/// What publishers were told.
+/// The answers that publishers received.
 #[derive(Default)]
 struct Load {
     /// Every batch, by its publisher and its id.
     applied: Vec<(usize, Uuid)>,
     /// How long each took, in microseconds.
     latencies_us: Vec<u128>,
-    refused: u64,
+    rejected: u64,
     took: Duration,
 }
 
@@ -117,7 +120,7 @@ impl Load {
     fn add(&mut self, more: Self) {
         self.applied.extend(more.applied);
         self.latencies_us.extend(more.latencies_us);
-        self.refused += more.refused;
+        self.rejected += more.rejected;
     }
 
     fn per_second(&self) -> u128 {
@@ -134,8 +137,8 @@ impl Load {
         format!("p50 {}, p99 {}, most {} ms", of(500), of(990), of(1000))
     }
 
-    /// Publishes one batch, again and again until it is accepted, as long after each refusal as it says; gives the answer and
-    /// when the accepted call began.
+    /// Publishes one batch, again and again until it is accepted, as long after each rejection as
+    /// it says; gives the answer and when the accepted call began.
     async fn publish(
         &mut self,
         feed: &mut FeedServiceClient<Channel>,
@@ -143,13 +146,13 @@ impl Load {
     ) -> (PublishResponse, Instant) {
         loop {
             let begin = Instant::now();
-            let refused = match feed.publish(batch.clone()).await {
+            let rejected = match feed.publish(batch.clone()).await {
                 Ok(response) => return (response.into_inner(), begin),
-                Err(refused) => refused,
+                Err(rejected) => rejected,
             };
-            assert_eq!(limit(&refused), ROOM);
-            self.refused += 1;
-            let wait = refused.get_details_retry_info().unwrap().retry_delay.unwrap();
+            assert_eq!(limit(&rejected), ROOM);
+            self.rejected += 1;
+            let wait = rejected.get_details_retry_info().unwrap().retry_delay.unwrap();
             interval_at(Instant::now() + wait, wait).tick().await;
         }
     }

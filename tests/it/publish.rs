@@ -84,7 +84,7 @@ async fn every_bad_field_is_named_and_nothing_is_applied() {
     .await;
     let markets =
         server.markets().list_markets(ListMarketsRequest::default()).await.unwrap().into_inner();
-    assert_eq!(markets.markets, [], "nothing of any refused batch was applied");
+    assert_eq!(markets.markets, [], "nothing of any rejected batch was applied");
     server.stop().await;
 }
 
@@ -112,7 +112,7 @@ async fn an_identical_retry_gets_the_same_answer_also_after_a_restart() {
 }
 
 #[tokio::test]
-async fn the_record_says_what_became_of_every_update() {
+async fn the_answer_has_the_outcome_of_every_update() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2026-01-01").await;
     let outcomes = async |updates: Vec<Update>| -> Vec<Outcome> {
@@ -139,7 +139,7 @@ async fn the_record_says_what_became_of_every_update() {
 }
 
 #[tokio::test]
-async fn a_stale_revision_is_refused_and_its_batch_with_it() {
+async fn a_stale_revision_is_rejected_and_its_batch_with_it() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2026-01-01").await;
     let revision = |revision: u64, title: &str| {
@@ -162,13 +162,13 @@ async fn a_stale_revision_is_refused_and_its_batch_with_it() {
         ..GetMarketRequest::default()
     };
     let status = server.markets().get_market(request).await.unwrap_err();
-    assert_eq!(status.code(), Code::NotFound, "the report of the refused batch was not applied");
+    assert_eq!(status.code(), Code::NotFound, "the report of the rejected batch was not applied");
     server.publish(vec![revision(3, "third")]).await.unwrap();
     server.stop().await;
 }
 
 #[tokio::test]
-async fn however_much_is_wrong_the_refusal_arrives() {
+async fn however_much_is_wrong_the_rejection_arrives() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2026-01-01").await;
     let status = server.publish(vec![removal("NEVER-THERE"); 1000]).await.unwrap_err();
@@ -204,35 +204,39 @@ async fn a_read_with_min_cursor_sees_ones_own_write() {
 }
 
 #[tokio::test]
-async fn a_drill_holds_no_report_and_never_touches_the_record() {
+async fn an_exercise_holds_no_report_and_never_touches_the_record() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2026-01-01").await;
     server.publish(vec![report("gallium", "2024", &[("CHN", 0.9)])]).await.unwrap();
     server.publish(vec![ban("REAL", "CHN", "JPN", "gallium", "2025-01-01")]).await.unwrap();
-    let drill = |updates: Vec<Update>| {
+    let exercise = |updates: Vec<Update>| {
         let mut request = batch(updates);
         request.exercise = true;
         request
     };
     let status = server
         .feed()
-        .publish(drill(vec![report("gallium", "2024", &[("CHN", 0.1)])]))
+        .publish(exercise(vec![report("gallium", "2024", &[("CHN", 0.1)])]))
         .await
         .unwrap_err();
     assert_eq!(fields(&status), ["updates[0].report"]);
-    let status = server.feed().publish(drill(vec![removal("REAL")])).await.unwrap_err();
+    let status = server.feed().publish(exercise(vec![removal("REAL")])).await.unwrap_err();
     assert_eq!(reason(&status), "EXERCISE_MIXED");
     let before = server.all_alerts().await.len();
     server
         .feed()
-        .publish(drill(vec![ban("DRILL", "CHN", "USA", "gallium", "2025-01-01")]))
+        .publish(exercise(vec![ban("EXERCISE", "CHN", "USA", "gallium", "2025-01-01")]))
         .await
         .unwrap();
     let during = server.all_alerts().await;
     assert!(during.len() > before && during[before..].iter().all(|alert| alert.exercise));
     assert!(during[before..].iter().all(|alert| alert.sentence.starts_with("EXERCISE: ")));
-    server.feed().publish(drill(vec![removal("DRILL")])).await.unwrap();
+    server.feed().publish(exercise(vec![removal("EXERCISE")])).await.unwrap();
     let after = server.all_alerts().await;
-    assert_eq!(after.len() - during.len(), during.len() - before, "every drill alert is cleared");
+    assert_eq!(
+        after.len() - during.len(),
+        during.len() - before,
+        "every exercise alert is cleared"
+    );
     server.stop().await;
 }

@@ -89,7 +89,7 @@ async fn batches_are_answered_and_applied_in_their_order() {
 }
 
 #[tokio::test]
-async fn a_refused_batch_is_answered_and_the_stream_goes_on() {
+async fn a_rejected_batch_is_answered_and_the_stream_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start_with(dir.path(), "2026-01-01", |config| {
         config.server.updates_per_second_max = 1000;
@@ -104,7 +104,7 @@ async fn a_refused_batch_is_answered_and_the_stream_goes_on() {
         feed.send(batch).await;
     }
     assert!(matches!(feed.answer().await, Answer::Accepted(_)));
-    let Answer::Rejected(error) = feed.answer().await else { panic!("it is refused") };
+    let Answer::Rejected(error) = feed.answer().await else { panic!("it is rejected") };
     assert_eq!((error.code, error.request_id), (Code::InvalidArgument.into(), bad.request_id));
     let fields: Vec<_> = error.fields.iter().map(|one| one.field.as_str()).collect();
     assert_eq!(fields, ["updates[0].report.mineral", "updates[0].report.rows[0].share"]);
@@ -115,7 +115,7 @@ async fn a_refused_batch_is_answered_and_the_stream_goes_on() {
     assert_eq!(error.limit, "server.updates_per_second_max");
     assert!(error.retry_after_ms > 0);
     feed.send(share(800)).await;
-    // Refused or not, by how fast this is: answered in any case.
+    // Rejected or not, by how fast this is: answered in any case.
     feed.answer().await;
     server.stop().await;
 }
@@ -131,7 +131,8 @@ async fn credits_come_back_with_the_answers() {
     let first = feed.next().await.unwrap().unwrap().credits.unwrap();
     assert_eq!((first.batches, first.bytes), (4, 8_388_608));
     let size = u64::try_from(prost::Message::encoded_len(&share(500))).unwrap();
-    // Nine at once, of which four have credit: the others wait unread and are answered all the same.
+    // Nine at once, of which four have credit: the others wait unread and are answered all the
+    // same.
     for turn in 500..509 {
         feed.send(share(turn)).await;
     }

@@ -16,11 +16,11 @@ pub(crate) const CONTINUATION: u8 = 9;
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 
-/// Whoever means harm comes from another address than those who mean well.
+/// Attackers connect from another address than the other clients.
 const HOSTILE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A connection that says what it is told to.
+/// A connection that sends raw frames.
 pub(crate) struct Raw(TcpStream);
 
 /// A frame as it was read.

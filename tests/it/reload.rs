@@ -1,4 +1,4 @@
-//! Rules change while the server runs: by file, as a Kubernetes `ConfigMap` does, and at SIGHUP.
+//! Rules change while the server runs: by file, as a Kubernetes `ConfigMap` does it, and by SIGHUP.
 
 use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
@@ -73,7 +73,7 @@ fn swap(link: &Path, target: &Path) {
 }
 
 #[tokio::test]
-async fn the_rules_of_a_swapped_config_map_come_into_force() {
+async fn a_swapped_config_map_brings_other_rules_into_force() {
     let dir = tempfile::tempdir().unwrap();
     let (one, two, bad) = (dir.path().join("one"), dir.path().join("two"), dir.path().join("bad"));
     for (folder, text) in
@@ -108,14 +108,18 @@ async fn the_rules_of_a_swapped_config_map_come_into_force() {
         rejected.settings_error
     );
     let policy = rejected.policy.unwrap();
-    assert_eq!((&*policy.rules[0].name, policy.version), ("second", version), "the previous rules stay in force");
+    assert_eq!(
+        (&*policy.rules[0].name, policy.version),
+        ("second", version),
+        "the previous rules stay in force"
+    );
 
     swap(&data, &two);
     policy_until(&channel, |policy| policy.settings_error.is_empty()).await;
 }
 
 #[tokio::test]
-async fn changed_rules_come_into_force_at_once_at_sighup() {
+async fn sighup_brings_other_rules_into_force_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("lodewatch.toml");
     let never = |text: String| text.replace("100ms", "0s");

@@ -26,7 +26,7 @@ fn policy(change: impl FnOnce(&mut Policy)) -> Policy {
 }
 
 #[tokio::test]
-async fn a_simulation_tells_what_would_happen_and_touches_nothing() {
+async fn a_simulation_shows_what_would_happen_and_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2026-01-01").await;
     server.publish(vec![report("gallium", "2024", &[("CHN", 0.99)])]).await.unwrap();
@@ -67,13 +67,14 @@ async fn a_simulation_tells_what_would_happen_and_touches_nothing() {
     server.publish(request.updates).await.unwrap();
     server.turn_to("2026-03-01").await;
     let real = server.all_alerts().await.split_off(before.0.len());
-    let told = |alerts: &[Alert]| alerts.iter().map(|one| one.sentence.clone()).collect::<Vec<_>>();
-    assert_eq!(told(&real), told(&answer.alerts));
+    let sentences =
+        |alerts: &[Alert]| alerts.iter().map(|one| one.sentence.clone()).collect::<Vec<_>>();
+    assert_eq!(sentences(&real), sentences(&answer.alerts));
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_bad_hypothesis_is_refused_with_every_field() {
+async fn a_bad_hypothesis_is_rejected_with_every_field() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2026-01-01").await;
     let mut request = SimulateRequest {
@@ -122,7 +123,7 @@ async fn backtest(server: &Server, policy: Policy) -> (Vec<Alert>, BacktestProgr
 }
 
 #[tokio::test]
-async fn a_backtest_of_the_policy_in_force_tells_what_was_told() {
+async fn a_backtest_of_the_policy_in_force_emits_the_same_alerts() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2024-01-01").await;
     server.publish(vec![ban("T", "CHN", "all", "gallium", "2024-06-01")]).await.unwrap();
@@ -130,12 +131,12 @@ async fn a_backtest_of_the_policy_in_force_tells_what_was_told() {
         server.publish(vec![swing("gallium", turn), swing("indium", turn)]).await.unwrap();
     }
     server.turn_to("2024-07-01").await;
-    let told = |alerts: Vec<Alert>| {
+    let sentences = |alerts: Vec<Alert>| {
         let plain = |alert: Alert| Alert { cursor: String::new(), policy_version: 0, ..alert };
         alerts.into_iter().map(plain).collect::<Vec<_>>()
     };
     let (same, progress) = backtest(&server, policy(|_| {})).await;
-    assert_eq!(told(same), told(server.all_alerts().await));
+    assert_eq!(sentences(same), sentences(server.all_alerts().await));
     assert_eq!((progress.entries, progress.rejected), (progress.entries_total, 0));
     let (other, _) =
         backtest(&server, policy(|policy| policy.rules.retain(|rule| rule.name == "hhi"))).await;
@@ -189,7 +190,7 @@ async fn only_so_many_may_look_aside_at_once() {
         server.publish(vec![swing("gallium", turn)]).await.unwrap();
     }
     let request = BacktestRequest { policy: Some(policy(|_| {})), ..BacktestRequest::default() };
-    // Nobody reads this one: it fills its channel and waits.
+    // This stream is not read: it fills its channel and waits.
     let unread = policies(&server).backtest(request).await.unwrap();
     let status = policies(&server).simulate(SimulateRequest::default()).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);

@@ -1,5 +1,6 @@
-//! All of it mixed: load, kills, orderly stops, suspended servers, slow readers, backups and deleted archives, for some seconds
-//! on every change and for an hour by `tests/soak.sh`, which prints the report.
+//! All of it mixed: load, kills, orderly stops, suspended servers, slow readers, backups and
+//! deleted archives, for some seconds on every change and for an hour by `tests/soak.sh`, which
+//! prints the report.
 
 use crate::load::{
     Acknowledged, Answers, Publisher, Record, Subscriber, assert_each_once_in_order,
@@ -19,10 +20,11 @@ const SUBSCRIBERS: usize = 20;
 const SLOW: usize = 2;
 const RESTS: usize = 2000;
 
-/// A ring that a slow reader soon leaves, and no long wait for one that reads nothing when the server stops.
+/// A ring that a slow reader soon leaves, and no long wait for one that reads nothing when the
+/// server stops.
 const SETTINGS: &str = "fanout.ring_bytes_max = 1048576\nserver.drain_timeout = \"1s\"\n";
 
-/// How long it lasts where nothing else is said.
+/// How long it lasts by default.
 const SECONDS: u64 = 5;
 /// One round in ten lasts for this part of the whole, so that memory which grows would show.
 const LONG_ROUND: u32 = 20;

@@ -30,7 +30,7 @@ async fn the_calls_own_deadline_ends_the_stream() {
 }
 
 #[tokio::test]
-async fn a_deadline_that_cannot_be_read_is_refused_by_name() {
+async fn a_deadline_that_cannot_be_read_is_rejected_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2026-01-01").await;
     let mut request = Request::new(from_head());

@@ -24,7 +24,7 @@ fn sequences(alerts: &[Alert]) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn a_crossing_is_told_live_with_its_cause_and_arithmetic() {
+async fn a_crossing_is_delivered_live_with_its_cause_and_arithmetic() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2024-12-01").await;
     server
@@ -156,14 +156,14 @@ async fn filters_pass_over_entries_only_by_a_cursor_that_says_so() {
 }
 
 #[tokio::test]
-async fn drills_are_heard_by_those_who_ask() {
+async fn exercises_are_delivered_on_request() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2026-01-01").await;
     server.publish(vec![report("gallium", "2024", &[("CHN", 0.9)])]).await.unwrap();
-    let mut request = batch(vec![ban("DRILL", "CHN", "USA", "gallium", "2025-01-01")]);
+    let mut request = batch(vec![ban("EXERCISE", "CHN", "USA", "gallium", "2025-01-01")]);
     request.exercise = true;
     server.feed().publish(request).await.unwrap();
-    for (exercises, drills) in
+    for (exercises, is_sent) in
         [(Exercises::Exclude, false), (Exercises::Include, true), (Exercises::Only, true)]
     {
         let filter = AlertFilter { exercises: exercises.into(), ..AlertFilter::default() };
@@ -172,7 +172,7 @@ async fn drills_are_heard_by_those_who_ask() {
             .await
             .unwrap();
         let (alerts, _) = stream.until_caught_up().await;
-        assert_eq!(alerts.iter().any(|alert| alert.exercise), drills, "{exercises:?}");
+        assert_eq!(alerts.iter().any(|alert| alert.exercise), is_sent, "{exercises:?}");
         assert_eq!(
             alerts.iter().any(|alert| !alert.exercise),
             exercises != Exercises::Only,
@@ -183,7 +183,7 @@ async fn drills_are_heard_by_those_who_ask() {
 }
 
 #[tokio::test]
-async fn a_cursor_that_cannot_be_resumed_from_is_refused_never_jumped() {
+async fn a_cursor_that_cannot_be_resumed_from_is_rejected_never_jumped() {
     let (dir, other_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let server = Server::start(dir.path(), "2026-01-01").await;
     let other = Server::start(other_dir.path(), "2026-01-01").await;
@@ -253,7 +253,7 @@ async fn a_cursor_below_retention_is_out_of_range() {
 #[tokio::test]
 async fn who_falls_behind_the_ring_reads_the_archive_and_misses_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    // A ring that holds nothing: every alert has left it before anybody can read it there.
+    // A ring that holds nothing: every alert has left it before a subscriber can read it there.
     let server =
         Server::start_with(dir.path(), "2026-01-01", |config| config.fanout.ring_bytes_max = 0)
             .await;

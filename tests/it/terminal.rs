@@ -1,4 +1,5 @@
-//! The command line in daily use: lists for spreadsheets, a market as a page, what shells complete, and how it ends.
+//! The command line in daily use: lists for spreadsheets, a market as a page, what shells complete,
+//! and how it ends.
 
 use crate::access::identities;
 use clap::CommandFactory;
@@ -94,7 +95,7 @@ fn every_list_comes_as_csv_with_the_columns_that_help_names() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_with_what_can() {
+fn what_cannot_be_is_rejected_with_what_can() {
     for (arguments, expected) in [
         (&["health", "--output", "csv"][..], "use --output json"),
         (&["markets", "--diff", "now", "--output", "csv"], "use --output json"),
@@ -107,7 +108,7 @@ fn what_cannot_be_is_refused_with_what_can() {
 }
 
 #[test]
-fn a_market_is_a_page_and_a_wrong_name_is_told_the_nearest() {
+fn a_market_is_a_page_and_an_error_for_a_wrong_name_suggests_the_nearest() {
     let dir = tempfile::tempdir().unwrap();
     let process = served(dir.path());
     let page = printed(&at(&process, &["market", "gallium", "refining", "--destination", "USA"]));
@@ -141,7 +142,7 @@ impl Drop for Running {
     }
 }
 
-/// A watch that has told what is open.
+/// A watch that has printed the active alerts.
 fn watching(mut command: Command, process: &Process) -> Running {
     let command = command.args(["watch", "--output", "csv", "--address", &process.address]);
     let mut child = Running(command.stdout(Stdio::piped()).spawn().unwrap());
@@ -195,7 +196,7 @@ fn a_signal_ends_a_client_that_is_process_1_of_a_container() {
     let process = served(dir.path());
     for signal in [Signal::INT, Signal::TERM] {
         let mut container = Command::new("unshare");
-        // Root may make a namespace of processes; everybody else needs one of users around it.
+        // Root may make a namespace of processes; other users need one of users around it.
         if !rustix::process::geteuid().is_root() {
             container.args(["--user", "--map-root-user"]);
         }
@@ -210,7 +211,7 @@ fn a_signal_ends_a_client_that_is_process_1_of_a_container() {
 }
 
 #[test]
-fn a_wrong_scheme_an_unknown_authority_and_a_missing_token_are_told_with_what_to_do() {
+fn a_wrong_scheme_an_unknown_authority_and_a_missing_token_are_errors_that_say_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::new();
     authority.issue(&["localhost"]).write(dir.path());

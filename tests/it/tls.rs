@@ -122,7 +122,8 @@ async fn identity_comes_from_a_token_or_from_a_name_in_the_certificate() {
     let known = holder(&authority, &authority.issue(&["by.dns"]));
     let wrong_token = Credentials { bearer: Bearer::new("wrong").unwrap(), ..known };
     assert_eq!(code(wrong_token).await, Code::Unauthenticated, "not made good by the certificate");
-    // Another authority's certificate of a known name is refused with the handshake, which the client learns late.
+    // Another authority's certificate of a known name is rejected with the handshake, which the
+    // client learns late.
     let pair = stranger.issue(&["by.dns"]);
     let forged =
         Servers::parse_with_credentials([server.address.as_str()], holder(&authority, &pair))
@@ -145,8 +146,8 @@ async fn versions_1_3_and_1_2_are_spoken_and_nothing_but_http_2_inside() {
         assert_eq!(stream.get_ref().1.protocol_version(), Some(expected));
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     }
-    let refused = handshake(&server, &authority, &TLS13, &[b"http/1.1"]).await;
-    assert!(refused.is_err(), "another protocol is refused");
+    let rejected = handshake(&server, &authority, &TLS13, &[b"http/1.1"]).await;
+    assert!(rejected.is_err(), "another protocol is rejected");
     server.stop().await;
 }
 
@@ -199,7 +200,8 @@ async fn a_swapped_secret_counts_for_new_connections_while_streams_go_on() {
     symlink(&two, dir.path().join("..swap")).unwrap();
     fs::rename(dir.path().join("..swap"), &data).unwrap();
     while shown(&handshake(&server, &authority, &TLS13, &[b"h2"]).await.unwrap()) == before {}
-    // A key that does not belong to the certificate is refused, and the pair before stays.
+    // A key that does not belong to the certificate is rejected, and the previous pair stays in
+    // use.
     let now = shown(&handshake(&server, &authority, &TLS13, &[b"h2"]).await.unwrap());
     fs::write(two.join("tls.key"), authority.issue(SERVER).key).unwrap();
     let mut feed = FeedServiceClient::new(connection);

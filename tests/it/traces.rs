@@ -1,4 +1,4 @@
-//! Traces: one trace shows an update from its publisher to the subscriber of its alert.
+//! Traces: from the update to the alert, in one trace.
 
 use lodewatch::config::Config;
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
@@ -25,7 +25,7 @@ async fn start(dir: &Path, collector: &Collector, change: impl FnOnce(&mut Confi
     .await
 }
 
-/// A message with a trace context: flags `01` if the caller samples its trace, `00` if not.
+/// A message with a `traceparent` of its caller; flags `01` if the trace is sampled, `00` if not.
 fn traced<T>(message: T, flags: &str) -> Request<T> {
     let mut request = Request::new(message);
     let traceparent = format!("00-{TRACE}-{PARENT}-{flags}");
@@ -61,7 +61,7 @@ async fn one_trace_shows_an_update_from_its_publisher_to_the_subscriber_of_its_a
 }
 
 #[tokio::test]
-async fn a_publisher_decides_whether_its_trace_is_sampled_and_the_ratio_decides_for_calls_without() {
+async fn a_publisher_decides_for_its_own_trace_and_the_ratio_for_those_who_have_none() {
     let (dir, collector) = (tempfile::tempdir().unwrap(), Collector::start().await);
     let never = start(dir.path(), &collector, |config| config.traces.ratio_ppm = 0).await;
     never.publish(vec![swing("gallium", 0)]).await.unwrap();
@@ -99,7 +99,7 @@ async fn every_batch_of_a_stream_is_a_part_of_the_streams_trace() {
 }
 
 #[tokio::test]
-async fn an_alert_has_at_most_as_many_delivery_spans_as_configured() {
+async fn a_popular_alert_has_as_many_delivery_spans_as_are_configured() {
     let (dir, collector) = (tempfile::tempdir().unwrap(), Collector::start().await);
     let server = start(dir.path(), &collector, |config| config.traces.delivery_spans_max = 3).await;
     let mut subscribers = Vec::new();
@@ -118,7 +118,7 @@ async fn an_alert_has_at_most_as_many_delivery_spans_as_configured() {
 }
 
 #[tokio::test]
-async fn an_unreachable_collector_delays_no_call() {
+async fn an_unreachable_collector_delays_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let mut gone = Collector::start().await;
     gone.endpoint = "http://127.0.0.1:1".to_owned();
@@ -131,7 +131,7 @@ async fn an_unreachable_collector_delays_no_call() {
 
 /// Of more than one thread: the collector answers while the process is waited for.
 #[tokio::test(flavor = "multi_thread")]
-async fn spans_are_exported_over_https_to_a_collector_that_the_systems_authorities_trust() {
+async fn spans_are_exported_over_https_if_the_systems_authorities_know_the_collector() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let pair = authority.issue(&["127.0.0.1"]);
     let collector = Collector::start_encrypted(&pair.certificate, &pair.key).await;
@@ -153,7 +153,7 @@ async fn spans_are_exported_over_https_to_a_collector_that_the_systems_authoriti
 }
 
 #[tokio::test]
-async fn the_journal_keeps_the_trace_context_of_a_batch_only_if_traces_are_exported() {
+async fn the_journal_keeps_where_a_batch_is_traced_and_nothing_where_tracing_is_off() {
     let (dir, collector) = (tempfile::tempdir().unwrap(), Collector::start().await);
     let silent = Server::start(dir.path(), BEGIN).await;
     silent.feed().publish(traced(batch(vec![swing("gallium", 0)]), "01")).await.unwrap();
@@ -168,7 +168,7 @@ async fn the_journal_keeps_the_trace_context_of_a_batch_only_if_traces_are_expor
     let call = collector.only(PUBLISH);
     let kept = serde_json::json!({ "traceId": TRACE, "spanId": call.span });
     assert_eq!(traces, [None, Some(kept)]);
-    // Exported once, when the entry was new.
+    // CollectedSpan once, when it was new.
     start(dir.path(), &collector, |_| {}).await.stop().await;
     collector.only("apply");
 }

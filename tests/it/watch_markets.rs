@@ -23,8 +23,8 @@ impl Watch {
         message.expect("a message in time")?.ok_or_else(|| Status::ok("the stream has ended"))
     }
 
-    /// Reads until everything up to this cursor was sent; what is known of each mineral by then, and how many messages
-    /// with markets it took.
+    /// Reads until everything up to this cursor was sent; what is known of each mineral by then,
+    /// and how many messages with markets it took.
     async fn until(&mut self, cursor: &str, known: &mut BTreeMap<String, Market>) -> usize {
         let mut messages = 0;
         loop {
@@ -45,7 +45,7 @@ async fn listed(server: &Server) -> BTreeMap<String, Market> {
 }
 
 #[tokio::test]
-async fn a_watch_begins_with_everything_and_then_tells_what_changes() {
+async fn a_watch_begins_with_everything_and_then_sends_what_changes() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2026-01-01").await;
     let first = server
@@ -122,7 +122,7 @@ async fn a_market_that_nothing_is_known_of_any_more_is_unknown() {
 }
 
 #[tokio::test]
-async fn a_watch_hears_only_what_it_asked_for_and_heartbeats_tell_how_far_it_is() {
+async fn a_watch_receives_only_what_it_asked_for_and_heartbeats_have_its_cursor() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2026-01-01").await;
     let request = WatchMarketsRequest {
@@ -141,7 +141,7 @@ async fn a_watch_hears_only_what_it_asked_for_and_heartbeats_tell_how_far_it_is(
 }
 
 #[tokio::test]
-async fn a_watch_that_cannot_be_is_refused_and_a_deadline_ends_one() {
+async fn a_watch_that_cannot_be_is_rejected_and_a_deadline_ends_one() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2026-01-01").await;
     let request = WatchMarketsRequest {
@@ -149,12 +149,12 @@ async fn a_watch_that_cannot_be_is_refused_and_a_deadline_ends_one() {
         heartbeat_seconds: 61,
         ..WatchMarketsRequest::default()
     };
-    let refused = server.markets().watch_markets(request).await.err().unwrap();
-    assert_eq!(refused.code(), Code::InvalidArgument);
+    let rejected = server.markets().watch_markets(request).await.err().unwrap();
+    assert_eq!(rejected.code(), Code::InvalidArgument);
     let request =
         WatchMarketsRequest { destination: "NATO".into(), ..WatchMarketsRequest::default() };
-    let refused = server.markets().watch_markets(request).await.err().unwrap();
-    assert!(refused.message().contains("NATO"), "{refused:?}");
+    let rejected = server.markets().watch_markets(request).await.err().unwrap();
+    assert!(rejected.message().contains("NATO"), "{rejected:?}");
     let mut request = Request::new(WatchMarketsRequest::default());
     request.metadata_mut().insert("grpc-timeout", "100m".parse().unwrap());
     let mut watch = Watch(server.markets().watch_markets(request).await.unwrap().into_inner());

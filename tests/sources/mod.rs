@@ -61,7 +61,8 @@ impl Source {
         self.parts().next().unwrap_or_default()
     }
 
-    /// The folder within the module that the file is in, `streams` of `src/grpc/streams/subscription.rs`.
+    /// The folder within the module that the file is in, `streams` of
+    /// `src/grpc/streams/subscription.rs`.
     pub(crate) fn room(&self) -> Option<&str> {
         let mut parts = self.parts().skip(1);
         parts.next().filter(|_| parts.next().is_some())
@@ -82,7 +83,8 @@ impl Source {
         })
     }
 
-    /// The modules of the library that the code before the tests names in a path, in groups as well.
+    /// The modules of the library that the code before the tests names in a path, in groups as
+    /// well.
     pub(crate) fn uses(&self) -> BTreeSet<String> {
         names_after("crate::", &self.with_whole_paths())
     }
@@ -92,8 +94,8 @@ impl Source {
         names_after(&format!("crate::{}::", self.module()), &self.with_whole_paths())
     }
 
-    /// The code before the tests, its paths from the root of the library: in the binary the library has its own name,
-    /// elsewhere enough `super::` lead to the module or to the root.
+    /// The code before the tests, its paths from the root of the library: in the binary the library
+    /// has its own name, elsewhere enough `super::` lead to the module or to the root.
     fn with_whole_paths(&self) -> String {
         let depth = self.parts().filter(|part| *part != "mod").count();
         let to_module = format!("crate::{}::", self.module());
@@ -103,8 +105,8 @@ impl Source {
         if above == 0 { text } else { text.replace(&"super::".repeat(above), &to_module) }
     }
 
-    /// Every function before the tests, and how many lines it has. Relies on rustfmt: a body ends in a brace of its own,
-    /// as far from the margin as it began.
+    /// Every function before the tests, and how many lines it has. Relies on rustfmt: a body ends
+    /// in a brace of its own, as far from the margin as it began.
     pub(crate) fn functions(&self) -> Vec<(String, usize)> {
         let lines: Vec<&str> = self.production.lines().collect();
         let mut functions = Vec::new();
@@ -279,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn modules_for_tests_only_are_told_from_others() {
+    fn modules_for_tests_only_are_distinguished_from_others() {
         let text = "mod a;\n#[cfg(test)]\nmod b;\n#[cfg(test)]\npub(crate) mod c;\n";
         assert_eq!(source(text).files_of_tests(), ["src/engine/rule/b.rs", "src/engine/rule/c.rs"]);
         let cover = Source::new("src/engine/mod.rs".to_owned(), text);

@@ -1,4 +1,4 @@
-//! A collector of traces that accepts OTLP over gRPC, as OpenTelemetry's does.
+//! A collector of traces, as OpenTelemetry's own is one: it takes OTLP over gRPC.
 
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
@@ -16,27 +16,27 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
-/// A received span, with the fields that tests check.
+/// A span, as far as tests look at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReceivedSpan {
+pub struct CollectedSpan {
     pub trace: String,
     pub span: String,
     pub parent: String,
     pub name: String,
     pub attributes: BTreeMap<String, String>,
-    /// Start and end, in Unix nanoseconds.
+    /// From when to when, in nanoseconds.
     pub time: (u64, u64),
     /// The process that exported it.
     pub instance: String,
 }
 
-/// A running collector, and the spans that it received.
+/// A running collector and the spans it received.
 pub struct Collector {
     pub endpoint: String,
-    spans: Arc<Mutex<Vec<ReceivedSpan>>>,
+    spans: Arc<Mutex<Vec<CollectedSpan>>>,
 }
 
-struct Receiver(Arc<Mutex<Vec<ReceivedSpan>>>);
+struct Receiver(Arc<Mutex<Vec<CollectedSpan>>>);
 
 #[tonic::async_trait]
 impl TraceService for Receiver {
@@ -49,7 +49,7 @@ impl TraceService for Receiver {
             assert_eq!(resource["service.name"], "lodewatch");
             let instance = &resource["service.instance.id"];
             let spans = of_process.scope_spans.into_iter().flat_map(|scope| scope.spans);
-            self.0.lock().unwrap().extend(spans.map(|span| received_span(span, instance)));
+            self.0.lock().unwrap().extend(spans.map(|span| collected(span, instance)));
         }
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
@@ -76,16 +76,16 @@ impl Collector {
         Self { endpoint, spans }
     }
 
-    /// The spans so far, in the order of their start. A server that has stopped has exported all of
-    /// its spans.
-    pub fn spans(&self) -> Vec<ReceivedSpan> {
+    /// The spans received so far, by start time. A server that has stopped has exported all its
+    /// spans.
+    pub fn spans(&self) -> Vec<CollectedSpan> {
         let mut spans = self.spans.lock().unwrap().clone();
         spans.sort_by_key(|span| span.time);
         spans
     }
 
     /// The only span of a name.
-    pub fn only(&self, name: &str) -> ReceivedSpan {
+    pub fn only(&self, name: &str) -> CollectedSpan {
         let mut spans = self.spans();
         spans.retain(|span| span.name == name);
         assert_eq!(spans.len(), 1, "{name}: {spans:?}");
@@ -93,10 +93,10 @@ impl Collector {
     }
 }
 
-fn received_span(span: Span, instance: &str) -> ReceivedSpan {
+fn collected(span: Span, instance: &str) -> CollectedSpan {
     let hex =
         |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
-    ReceivedSpan {
+    CollectedSpan {
         trace: hex(&span.trace_id),
         span: hex(&span.span_id),
         parent: hex(&span.parent_span_id),

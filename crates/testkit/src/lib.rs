@@ -4,7 +4,8 @@
 //! - [`server`]: a server inside the test, with a clock that the test drives
 //! - [`samples`]: updates to publish, and files to import
 //! - [`proxy`]: a network that slows down, cuts and partitions connections
-//! - [`recording`], [`oracle`], [`check`]: what a subscriber received, what it should have, and whether they agree
+//! - [`recording`], [`oracle`], [`check`]: what a subscriber received, what it should have, and
+//!   whether they agree
 //! - [`certificates`]: authorities and certificates for tests
 //! - [`nats`]: real NATS servers · [`collector`]: a real collector of traces
 

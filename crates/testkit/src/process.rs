@@ -60,7 +60,8 @@ impl Process {
         Self::serve_by(command().args(["serve", "--config"]).arg(config), dir)
     }
 
-    /// The same with single settings in the environment, such as `SERVER__STREAMS_MAX`, which win over the file.
+    /// The same with single settings in the environment, such as `SERVER__STREAMS_MAX`, which win
+    /// over the file.
     pub fn serve_with_environment(dir: &Path, config: &Path, settings: &[(&str, String)]) -> Self {
         let mut command = command();
         command.envs(settings.iter().map(|(name, value)| (format!("LODEWATCH_{name}"), value)));

@@ -4,7 +4,8 @@ use lodewatch::grpc::json::from_json;
 use lodewatch_proto::v1::Update;
 use std::path::Path;
 
-/// A report of shares, the rest residual: `report("gallium", "2024", &[("CHN", 0.99)])`, for refining.
+/// A report of shares, the rest residual: `report("gallium", "2024", &[("CHN", 0.99)])`, for
+/// refining.
 pub fn report(mineral: &str, period: &str, shares: &[(&str, f64)]) -> Update {
     let rows = shares
         .iter()
@@ -38,8 +39,8 @@ pub fn update(json: &str) -> Update {
     from_json(json).unwrap()
 }
 
-/// A report whose concentration goes up and down with `turn`, so that every turn crosses thresholds: China alone, or twenty
-/// countries alike.
+/// A report whose concentration goes up and down with `turn`, so that every turn crosses
+/// thresholds: China alone, or twenty countries alike.
 pub fn swing(mineral: &str, turn: usize) -> Update {
     const MANY: [&str; 20] = [
         "ARG", "AUS", "AUT", "BEL", "BOL", "BRA", "CAN", "CHL", "CHN", "CZE", "DEU", "ESP", "FIN",

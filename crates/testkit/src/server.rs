@@ -85,7 +85,7 @@ impl Server {
         tokio::time::timeout(PATIENCE, self.serving).await.unwrap().unwrap().unwrap();
     }
 
-    /// Tells the server to shut down.
+    /// Asks the server to shut down.
     pub fn drain(&self) {
         self.drain.cancel();
     }
@@ -111,7 +111,7 @@ impl Server {
         self.feed().publish(batch(updates)).await.map(tonic::Response::into_inner)
     }
 
-    /// All alerts of the history, drills as well, oldest first.
+    /// All alerts of the history, including exercises, oldest first.
     pub async fn all_alerts(&self) -> Vec<Alert> {
         use lodewatch_proto::v1::{AlertFilter, Exercises};
         let filter = AlertFilter { exercises: Exercises::Include.into(), ..AlertFilter::default() };

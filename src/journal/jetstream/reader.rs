@@ -1,8 +1,8 @@
 //! Reads the messages of the stream from a position on, in order and without gaps.
 //!
-//! The server forgets a consumer that stops asking. Whatever goes wrong with a consumer, the reader
-//! creates another one after the last message that was read. It skips nothing, since every message
-//! carries its number.
+//! The server forgets a consumer that stops asking. If anything goes wrong with a consumer, the
+//! reader creates another one after the last message that was read. It skips nothing, since every
+//! message carries its number.
 
 use super::super::error::{Damage, Error};
 use super::message::{EntryGroup, Message, MessageError, StreamPosition};

@@ -4,7 +4,7 @@
 //! `;`. Codes are subheadings of the Harmonized System, edition 2022, and those of earlier editions
 //! that it dropped and did not reuse. Ores and concentrates count as mining; unwrought metal,
 //! oxides, compounds and ferro-alloys as refining; an element as the stage of its market. A code of
-//! a group stands for all its members. Scrap and articles are left out: they are part of neither
+//! a group stands for all its members. Scrap and articles are omitted: they are part of neither
 //! stage's production.
 
 use super::hs::HsCode;

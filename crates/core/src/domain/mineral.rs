@@ -95,7 +95,7 @@ impl<'de> Deserialize<'de> for Mineral {
 
 /// The most similar of `known` (normalized name, what to show) to a normalized text: those at the
 /// least edit distance, at most three, each once. Names that differ in more than a third of the
-/// letters are left out.
+/// letters are ignored.
 pub(super) fn most_similar<'a>(
     wanted: &str,
     known: impl Iterator<Item = (&'a str, &'a str)>,

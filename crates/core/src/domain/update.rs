@@ -1,4 +1,4 @@
-//! Updates: what feeds publish, what a journal entry holds, and what became of it.
+//! Updates: what feeds publish, what a journal entry holds, and its outcome.
 
 use super::{Epoch, Mineral, Policy, Report, Seq, Slug, Threat, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -126,7 +126,7 @@ pub struct Entry {
     pub payload: Payload,
 }
 
-/// What became of one update of an accepted batch.
+/// The outcome of one update of an accepted batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UpdateOutcome {
     /// The record now holds it.
@@ -225,7 +225,7 @@ pub enum Rejection {
     },
 }
 
-/// What became of a batch.
+/// The outcome of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BatchOutcome {
     /// All updates were accepted; one outcome per update, in order.

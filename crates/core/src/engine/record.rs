@@ -225,7 +225,7 @@ pub struct BatchResult {
     pub digest: u128,
     /// The entry that held the batch.
     pub entry: Seq,
-    /// What became of the batch.
+    /// The outcome of the batch.
     pub outcome: BatchOutcome,
     /// The alerts the batch caused: the sequence of the first, and how many.
     pub alerts: (u64, u64),

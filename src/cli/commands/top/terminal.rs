@@ -13,7 +13,7 @@ use std::io::{self, IsTerminal, Stdout, stdout};
 use std::sync::Once;
 use tokio::sync::mpsc;
 
-/// Buffered key events; nobody types faster.
+/// Buffered key events; a person types no faster.
 const KEYS_MAX: usize = 64;
 
 pub(super) fn require_terminal() -> Result<(), Error> {

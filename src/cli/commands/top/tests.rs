@@ -72,11 +72,11 @@ fn the_board_is_loading_until_data_arrives() {
 #[test]
 fn a_lost_connection_is_shown_and_markets_stay_until_all_are_received_again() {
     let mut board = full();
-    let refused = "cannot connect to 127.0.0.1:50061: Connection refused";
-    board.apply(board::Event::Lost(Stream::Markets, refused.to_owned()));
-    board.apply(board::Event::Lost(Stream::Alerts, refused.to_owned()));
+    let error = "cannot connect to 127.0.0.1:50061: Connection refused";
+    board.apply(board::Event::Lost(Stream::Markets, error.to_owned()));
+    board.apply(board::Event::Lost(Stream::Alerts, error.to_owned()));
     let lost = drawn(&mut board, 80, 20);
-    assert!(lost.contains("CONNECTION LOST") && lost.contains(refused), "{lost}");
+    assert!(lost.contains("CONNECTION LOST") && lost.contains(error), "{lost}");
     let mut again = fixtures::markets();
     let second = again.split_off(2);
     board.apply(board::Event::Resumed(Stream::Markets));
