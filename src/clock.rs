@@ -4,7 +4,7 @@
 //! If the wall clock advances more than the monotonic one, it was set: a jump. See
 //! [`Clock::stamp`].
 
-use crate::domain::Timestamp;
+use lodewatch_core::domain::Timestamp;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;

@@ -7,7 +7,7 @@
 //!
 //! In reading order:
 //!
-//! - [`domain`], [`engine`]: what an entry is, and the alerts that it causes (crate
+//! - the crate [`lodewatch_core`]: what an entry is, and the alerts that it causes (crate
 //!   `lodewatch-core`)
 //! - [`journal`]: the durable, ordered record of inputs
 //! - [`archive`]: alerts by sequence, and snapshots of the state
@@ -45,6 +45,3 @@ pub mod sinks;
 pub mod sqlite;
 pub mod telemetry;
 pub mod traces;
-
-// Until every module names the crate itself.
-pub use lodewatch_core::{domain, engine};

@@ -15,8 +15,8 @@
 use super::identity::{Identity, PublishGrant, Revocation};
 use super::methods::Role;
 use super::token::TokenHash;
-use crate::domain::slug::ALLOWED;
-use crate::domain::{Mineral, Slug};
+use lodewatch_core::domain::slug::ALLOWED;
+use lodewatch_core::domain::{Mineral, Slug};
 use lodewatch_toml_reader::{Collector, Node, Problem, Problems, Table, parse};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! A caller that the server knows, and what it may publish.
 
 use super::methods::Role;
-use crate::domain::update::{Batch, Sender, Update, WriteScope};
-use crate::domain::{Mineral, Slug};
+use lodewatch_core::domain::update::{Batch, Sender, Update, WriteScope};
+use lodewatch_core::domain::{Mineral, Slug};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;

@@ -3,8 +3,8 @@
 
 use super::layers::{Error, read_toml};
 use super::values::parse_millis;
-use crate::domain::{Slug, slug};
 use http::Uri;
+use lodewatch_core::domain::{Slug, slug};
 use lodewatch_toml_reader::{Collector, Problem, Table, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

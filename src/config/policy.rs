@@ -2,11 +2,11 @@
 
 use super::rule;
 use super::values::parse_parts;
-use crate::domain::policy::{Blocs, Destination, Jurisdiction};
-use crate::domain::rule::Metric;
-use crate::domain::share::{Weight, Wgi};
-use crate::domain::threat::Measure;
-use crate::domain::{Country, Policy, Ppm, Rule, Slug};
+use lodewatch_core::domain::policy::{Blocs, Destination, Jurisdiction};
+use lodewatch_core::domain::rule::Metric;
+use lodewatch_core::domain::share::{Weight, Wgi};
+use lodewatch_core::domain::threat::Measure;
+use lodewatch_core::domain::{Country, Policy, Ppm, Rule, Slug};
 use lodewatch_toml_reader::{Node, Table};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -136,7 +136,7 @@ pub(super) fn parse_set<T: Ord>(
 }
 
 pub(super) fn parse_slug(text: &str) -> Result<Slug, String> {
-    Slug::parse(text).ok_or_else(|| format!("must be {}", crate::domain::slug::ALLOWED))
+    Slug::parse(text).ok_or_else(|| format!("must be {}", lodewatch_core::domain::slug::ALLOWED))
 }
 
 pub(super) fn parse_country(text: &str) -> Result<Country, String> {

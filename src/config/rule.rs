@@ -4,11 +4,11 @@ use super::policy::{
     parse_country, parse_destination, parse_measure, parse_set, parse_slug, unknown,
 };
 use super::values::{count, millis, parse_millis, parse_parts};
-use crate::domain::policy::{Blocs, Destination, Level};
-use crate::domain::rule::{Flapping, Metric, Threshold};
-use crate::domain::share::{Amount, Unit};
-use crate::domain::threat::Confidence;
-use crate::domain::{Mineral, Policy, Rule, Slug, Stage};
+use lodewatch_core::domain::policy::{Blocs, Destination, Level};
+use lodewatch_core::domain::rule::{Flapping, Metric, Threshold};
+use lodewatch_core::domain::share::{Amount, Unit};
+use lodewatch_core::domain::threat::Confidence;
+use lodewatch_core::domain::{Mineral, Policy, Rule, Slug, Stage};
 use lodewatch_toml_reader::{Node, Table};
 use std::collections::BTreeMap;
 

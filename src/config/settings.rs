@@ -6,7 +6,7 @@ use super::layers;
 use super::policy;
 use super::ports::{self, Console, Health, Metrics};
 use super::values::{count, flag, millis, parse_address, parse_parts};
-use crate::domain::Policy;
+use lodewatch_core::domain::Policy;
 use lodewatch_toml_reader::{Node, Table};
 use std::net::SocketAddr;
 use std::path::PathBuf;

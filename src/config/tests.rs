@@ -2,11 +2,11 @@
 
 use super::layers::{BUILT_IN, PREFIX, SEPARATOR, read};
 use super::{Config, Error, Flags};
-use crate::domain::Policy;
-use crate::domain::policy::{Destination, Level};
-use crate::domain::rule::{Metric, Rule};
-use crate::domain::share::Unit;
 use ::config::Environment;
+use lodewatch_core::domain::Policy;
+use lodewatch_core::domain::policy::{Destination, Level};
+use lodewatch_core::domain::rule::{Metric, Rule};
+use lodewatch_core::domain::share::Unit;
 use std::path::{Path, PathBuf};
 
 /// Reads a file of this content, with this environment and these flags.
@@ -83,7 +83,7 @@ fn later_layers_win_setting_by_setting() {
     assert_eq!(config.server.streams_max, 7);
     assert_eq!(config.server.drain_timeout_ms, 10_000);
     let sources: Vec<&str> =
-        config.policy.sources.iter().map(crate::domain::Slug::as_str).collect();
+        config.policy.sources.iter().map(lodewatch_core::domain::Slug::as_str).collect();
     assert_eq!(sources, ["IEA", "USGS"]);
     let weights: Vec<String> = config.policy.weights.values().map(ToString::to_string).collect();
     assert!(weights.contains(&"1.25".to_owned()));

@@ -85,7 +85,7 @@ fn respond(
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::Country;
+    use lodewatch_core::domain::Country;
     use std::collections::BTreeMap;
 
     #[test]

@@ -2,8 +2,8 @@
 //! readers with that filter.
 
 use super::messages::{EncodedMessages, EncodedRun, EntryAlerts, WriteMessage};
-use crate::domain::update::Position;
-use crate::domain::{Filter, Seq};
+use lodewatch_core::domain::update::Position;
+use lodewatch_core::domain::{Filter, Seq};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

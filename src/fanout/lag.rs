@@ -4,7 +4,7 @@
 //! reader therefore stores its position where the metrics can read it: moving it costs one atomic
 //! store and waits for nothing.
 
-use crate::domain::Seq;
+use lodewatch_core::domain::Seq;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

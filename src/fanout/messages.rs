@@ -2,10 +2,10 @@
 //! gets many messages as one slice of it.
 
 use crate::archive::AlertRecord;
-use crate::domain::update::Position;
-use crate::domain::{Filter, Seq};
 use crate::traces::EntryTrace;
 use bytes::{Bytes, BytesMut};
+use lodewatch_core::domain::update::Position;
+use lodewatch_core::domain::{Filter, Seq};
 use std::sync::Arc;
 use tokio::time::Instant;
 

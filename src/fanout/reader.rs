@@ -4,8 +4,8 @@ use super::lag::LagTracker;
 use super::messages::{EncodedRun, encode_page};
 use super::ring::{Ring, RingLookup};
 use crate::archive;
-use crate::domain::update::Position;
-use crate::domain::{Filter, Seq};
+use lodewatch_core::domain::update::Position;
+use lodewatch_core::domain::{Filter, Seq};
 use std::sync::Arc;
 use tokio::sync::watch;
 

@@ -3,7 +3,7 @@
 use super::block::{Block, MemoryBudget};
 use super::lag::LagTrackers;
 use super::messages::{EntryAlerts, WriteMessage};
-use crate::domain::Seq;
+use lodewatch_core::domain::Seq;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -3,10 +3,10 @@
 use super::messages::{EncodedRun, EntryAlerts, WriteMessage};
 use super::ring::{Ring, RingLookup};
 use crate::archive::AlertRecord;
-use crate::domain::filter::Exercises;
-use crate::domain::update::Position;
-use crate::domain::{Filter, Mineral, Seq, Slug};
 use bytes::{Buf, Bytes, BytesMut};
+use lodewatch_core::domain::filter::Exercises;
+use lodewatch_core::domain::update::Position;
+use lodewatch_core::domain::{Filter, Mineral, Seq, Slug};
 use proptest::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -2,9 +2,9 @@
 
 use super::file::FileStamp;
 use super::{Error, Outcomes};
-use crate::domain::{Slug, Timestamp};
 use crate::fetch::Validators;
 use lodewatch_client::{StateFile, StateFileError};
+use lodewatch_core::domain::{Slug, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Mutex;

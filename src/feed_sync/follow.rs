@@ -247,10 +247,10 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::config::FeedFormat;
-    use crate::domain::{Slug, Timestamp};
     use crate::metrics::FeedMetrics;
     use lodewatch_client::Servers;
     use lodewatch_client::StateFile;
+    use lodewatch_core::domain::{Slug, Timestamp};
     use std::fs;
     use std::sync::Arc;
 

@@ -2,10 +2,10 @@
 
 use super::Error;
 use crate::config::FeedFormat;
-use crate::domain::{self, MarketKey};
 use crate::grpc;
 use crate::grpc::json;
 use crate::grpc::pb::Update;
+use lodewatch_core::domain::{self, MarketKey};
 use lodewatch_importers::table::Mapping;
 use lodewatch_importers::{
     self, ErrorCollector, ImportedReports, ImportedThreats, SkippedItem, utf8,

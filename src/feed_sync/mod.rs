@@ -36,11 +36,11 @@ pub use send::{BATCH_UPDATES, Outcomes, number_revisions, numbers};
 
 use crate::clock::Clock;
 use crate::config::Feed;
-use crate::domain::{Slug, Timestamp};
 use crate::metrics;
 use follow::Follower;
 use lodewatch_client::Servers;
 use lodewatch_client::StateFileError;
+use lodewatch_core::domain::{Slug, Timestamp};
 use publishing::Publishing;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,13 +1,13 @@
 //! Publishes one content in batches, under ids that are made of its key.
 
 use super::FileContent;
-use crate::domain::Slug;
 use crate::grpc::json;
 use crate::grpc::pb::update::Update as Kind;
 use crate::grpc::pb::{
     ListThreatsRequest, Outcome, PublishRequest, PublishResponse, Threat, Update,
 };
 use lodewatch_client::{Connection, Publisher, Servers, list_all_threats};
+use lodewatch_core::domain::Slug;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;

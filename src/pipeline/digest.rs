@@ -2,9 +2,9 @@
 //! or alerts differ have different digests.
 
 use crate::archive::AlertRecord;
-use crate::domain::Seq;
-use crate::domain::update::BatchOutcome;
 use crate::journal::StateDigest;
+use lodewatch_core::domain::Seq;
+use lodewatch_core::domain::update::BatchOutcome;
 use std::collections::VecDeque;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -82,8 +82,8 @@ impl DigestHistory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::update::UpdateOutcome;
     use bytes::Bytes;
+    use lodewatch_core::domain::update::UpdateOutcome;
 
     fn alert(text: &'static str) -> AlertRecord {
         AlertRecord::sample(Seq(1), 1, "gallium", Bytes::from_static(text.as_bytes()))

@@ -2,10 +2,10 @@
 
 use super::view::{PipelineView, RETRY_INTERVAL};
 use crate::clock::Clock;
-use crate::domain::Seq;
-use crate::domain::update::Payload;
-use crate::engine::State;
 use crate::journal::{self, Journal};
+use lodewatch_core::domain::Seq;
+use lodewatch_core::domain::update::Payload;
+use lodewatch_core::engine::State;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 

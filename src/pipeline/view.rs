@@ -2,10 +2,10 @@
 
 use super::digest::Divergence;
 use crate::archive;
-use crate::domain::{Seq, Timestamp};
-use crate::engine::State;
 use crate::fanout::Ring;
 use crate::journal;
+use lodewatch_core::domain::{Seq, Timestamp};
+use lodewatch_core::engine::State;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::watch;

@@ -4,9 +4,9 @@
 use super::reloader::{Reloadable, Reloaded};
 use crate::clock::{Clock, ClockJump};
 use crate::config::{self, Config};
-use crate::domain::{Payload, Seq};
 use crate::journal::{self, Journal};
 use crate::pipeline::{PipelineView, Stall};
+use lodewatch_core::domain::{Payload, Seq};
 use std::sync::Arc;
 use std::time::Duration;
 

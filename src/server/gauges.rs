@@ -2,11 +2,11 @@
 
 use super::security::CredentialErrors;
 use crate::config::Config;
-use crate::domain::policy::Level;
-use crate::engine::{Market, State};
 use crate::grpc::Api;
 use crate::metrics::{Gauges, Metrics};
 use crate::pipeline::Stall;
+use lodewatch_core::domain::policy::Level;
+use lodewatch_core::engine::{Market, State};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

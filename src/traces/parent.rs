@@ -1,7 +1,7 @@
 //! The trace context that a caller sends with its call.
 
-use crate::domain::update::TraceContext;
 use http::HeaderMap;
+use lodewatch_core::domain::update::TraceContext;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt};
 use opentelemetry_sdk::propagation::TraceContextPropagator;

@@ -2,10 +2,10 @@
 
 use super::parent::{TraceParent, trace};
 use crate::config;
-use crate::domain::Seq;
-use crate::domain::update::TraceContext;
 use http::Uri;
 use http::uri::Scheme;
+use lodewatch_core::domain::Seq;
+use lodewatch_core::domain::update::TraceContext;
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags,
     TraceId, TraceState, Tracer, TracerProvider,

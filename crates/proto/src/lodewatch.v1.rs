@@ -1480,7 +1480,7 @@ pub struct Alert {
     /// Whether an exercise contributes to it.
     #[prost(bool, tag = "26")]
     pub exercise: bool,
-    /// A summary of the alert as one English sentence.
+    /// A summary of the alert in English, with its cause and rule. Not for parsing.
     #[prost(string, tag = "27")]
     pub sentence: ::prost::alloc::string::String,
     /// The level that may be reached, for ALERT_KIND_INDETERMINATE.

@@ -2,9 +2,9 @@
 
 use crate::cli::error::Error;
 use crate::config::{self, Config};
-use crate::domain::rule::{Rule, Threshold};
-use crate::domain::share::{Amount, Unit};
 use clap::Args;
+use lodewatch_core::domain::rule::{Rule, Threshold};
+use lodewatch_core::domain::share::{Amount, Unit};
 use rust_decimal::Decimal;
 use std::fmt::Display;
 use std::io::{self, Write};

@@ -3,10 +3,10 @@
 use crate::cli::error::Error;
 use crate::cli::output::columns::{Column, CsvRow};
 use crate::cli::output::print::{self, OutputFormat};
-use crate::domain::update::{BatchOutcome, Update, UpdateOutcome};
-use crate::domain::{Batch, Entry, Payload};
-use crate::engine::State;
 use crate::journal::JournalReader;
+use lodewatch_core::domain::update::{BatchOutcome, Update, UpdateOutcome};
+use lodewatch_core::domain::{Batch, Entry, Payload};
+use lodewatch_core::engine::State;
 use serde::Serialize;
 use std::path::Path;
 

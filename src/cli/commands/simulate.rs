@@ -6,13 +6,13 @@ use crate::cli::input;
 use crate::cli::output::print::{self, OutputFormat};
 use crate::cli::output::{alert_line, columns, format, market_tables};
 use crate::config;
-use crate::domain::{Seq, Timestamp};
 use crate::grpc::pb::backtest_response::Message;
 use crate::grpc::pb::policy_service_client::PolicyServiceClient;
 use crate::grpc::pb::{self, Alert, BacktestProgress, BacktestRequest, SimulateRequest};
 use crate::grpc::render;
 use clap::Args;
 use lodewatch_client::Servers;
+use lodewatch_core::domain::{Seq, Timestamp};
 use std::path::{Path, PathBuf};
 use tonic::Status;
 

@@ -3,8 +3,6 @@
 use super::market_snapshots::MarketSnapshots;
 use crate::archive;
 use crate::clock::Clock;
-use crate::domain::Seq;
-use crate::domain::update::{Cursor, Position};
 use crate::grpc::admission::{Limits, PublishCredits};
 use crate::grpc::codec::tokens;
 use crate::grpc::status;
@@ -12,6 +10,8 @@ use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::pipeline::PipelineView;
 use crate::traces::Traces;
+use lodewatch_core::domain::Seq;
+use lodewatch_core::domain::update::{Cursor, Position};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};

@@ -3,12 +3,12 @@
 //! Rendering takes the state's lock, for which the pipeline waits. So a snapshot is shared for a
 //! while, however many watch and however fast the state changes.
 
-use crate::domain::policy::Destination;
-use crate::domain::{MarketKey, Seq};
-use crate::engine::State;
 use crate::grpc::codec::render::{self, Viewpoint, known_markets};
 use crate::grpc::{pb, status};
 use crate::pipeline::PipelineView;
+use lodewatch_core::domain::policy::Destination;
+use lodewatch_core::domain::{MarketKey, Seq};
+use lodewatch_core::engine::State;
 use prost::Message;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -2,12 +2,12 @@
 //! permits of calls that hold a state of their own, away from the live path.
 
 use super::api::Api;
-use crate::domain::{Day, Seq, Timestamp};
-use crate::engine::State;
-use crate::engine::simulation::Simulation;
 use crate::grpc::codec::parse::Violations;
 use crate::grpc::status;
 use crate::journal;
+use lodewatch_core::domain::{Day, Seq, Timestamp};
+use lodewatch_core::engine::State;
+use lodewatch_core::engine::simulation::Simulation;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;

@@ -1,13 +1,13 @@
 //! One batch of updates, from its message to its result: for `Publish` and `PublishStream` alike.
 
 use super::api::Api;
-use crate::domain::update::{Batch, BatchOutcome, Payload, Rejection};
-use crate::engine::BatchResult;
 use crate::grpc::admission::Peer;
 use crate::grpc::codec::{parse, render};
 use crate::grpc::pb::{self, feed_service_server::SERVICE_NAME};
 use crate::grpc::status;
 use crate::traces::{self, TraceParent, TraceSpan};
+use lodewatch_core::domain::update::{Batch, BatchOutcome, Payload, Rejection};
+use lodewatch_core::engine::BatchResult;
 use std::sync::Arc;
 use tokio::time::Instant;
 use tonic::{Code, Status};

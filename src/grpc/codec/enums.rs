@@ -1,10 +1,10 @@
 //! Our enums and those of the protocol, both ways, variant by variant.
 
-use crate::domain::alert::{Kind, ScopeMatch};
-use crate::domain::market::{Flag, Stage};
-use crate::domain::policy::Level;
-use crate::domain::threat::{Authority, Confidence, EndUse, Measure, ThreatStatus};
 use crate::grpc::pb;
+use lodewatch_core::domain::alert::{Kind, ScopeMatch};
+use lodewatch_core::domain::market::{Flag, Stage};
+use lodewatch_core::domain::policy::Level;
+use lodewatch_core::domain::threat::{Authority, Confidence, EndUse, Measure, ThreatStatus};
 
 /// An enum with a counterpart in the protocol.
 pub(in crate::grpc) trait WireEnum: Sized + Copy + 'static {

@@ -3,11 +3,11 @@
 
 use super::{render, tokens};
 use crate::archive::AlertRecord;
-use crate::domain::update::{Cursor, Position};
-use crate::domain::{Alert, Epoch};
 use crate::grpc::pb;
 use crate::pipeline::Encoding;
 use bytes::{BufMut, Bytes, BytesMut};
+use lodewatch_core::domain::update::{Cursor, Position};
+use lodewatch_core::domain::{Alert, Epoch};
 use prost::Message;
 use prost::encoding::{self, WireType};
 use std::sync::Arc;
@@ -88,7 +88,7 @@ fn write_header(bytes: &mut BytesMut, length: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Seq;
+    use lodewatch_core::domain::Seq;
     use pb::subscribe_response::Message as Wire;
     use proptest::prelude::*;
 

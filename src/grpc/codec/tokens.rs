@@ -4,10 +4,10 @@
 //! made-up token can only name a position that its maker may read anyway.
 
 use super::parse::Violations;
-use crate::domain::update::{Cursor, Position};
-use crate::domain::{Epoch, Seq};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lodewatch_core::domain::update::{Cursor, Position};
+use lodewatch_core::domain::{Epoch, Seq};
 use prost::Message;
 use xxhash_rust::xxh3::xxh3_64;
 

@@ -1,13 +1,13 @@
 //! `AlertService`: alerts go out, live and from history.
 
 use crate::archive::{AlertQuery, AlertRecord};
-use crate::engine::State;
 use crate::grpc::admission::Peer;
 use crate::grpc::backend::{Api, read_archive};
 use crate::grpc::codec::{frames, parse, tokens};
 use crate::grpc::pb::{self, alert_service_server::AlertService};
 use crate::grpc::transport::respond_with;
 use crate::grpc::{status, streams};
+use lodewatch_core::engine::State;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 

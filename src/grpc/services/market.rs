@@ -1,7 +1,5 @@
 //! `MarketService`: markets and threats, now or as they were.
 
-use crate::domain::Slug;
-use crate::engine::{State, ThreatRecord};
 use crate::grpc::admission::Peer;
 use crate::grpc::backend::{Api, state_as_of, viewpoint};
 use crate::grpc::codec::render::{self, known_markets, threat_record};
@@ -10,6 +8,8 @@ use crate::grpc::pb::{self, market_service_server::MarketService};
 use crate::grpc::status;
 use crate::grpc::streams::{self, WatchStream};
 use crate::grpc::transport::Deadline;
+use lodewatch_core::domain::Slug;
+use lodewatch_core::engine::{State, ThreatRecord};
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 

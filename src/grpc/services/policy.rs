@@ -1,15 +1,15 @@
 //! `PolicyService`: the rules in force, and markets and alerts as they would be under hypothetical
 //! updates or other rules.
 
-use crate::domain::policy::Destination;
-use crate::domain::{Alert, Facets};
-use crate::engine::State;
-use crate::engine::simulation::Simulation;
 use crate::grpc::backend::{Api, acquire_simulation, run_with_permit, viewpoint};
 use crate::grpc::codec::parse;
 use crate::grpc::codec::render::{self, Viewpoint, known_markets};
 use crate::grpc::pb::{self, policy_service_server::PolicyService};
 use crate::grpc::{status, streams};
+use lodewatch_core::domain::policy::Destination;
+use lodewatch_core::domain::{Alert, Facets};
+use lodewatch_core::engine::State;
+use lodewatch_core::engine::simulation::Simulation;
 use std::sync::Arc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};

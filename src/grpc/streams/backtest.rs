@@ -1,11 +1,11 @@
 //! `Backtest`: the alerts that another policy would have sent, over the whole journal.
 
-use crate::domain::{Alert, Facets, Filter, Policy, Seq};
-use crate::engine::simulation::Backtest;
 use crate::grpc::backend::{Api, acquire_simulation};
 use crate::grpc::codec::render;
 use crate::grpc::{pb, status};
 use crate::journal;
+use lodewatch_core::domain::{Alert, Facets, Filter, Policy, Seq};
+use lodewatch_core::engine::simulation::Backtest;
 use pb::backtest_response::Message;
 use std::sync::Arc;
 use tokio::runtime::Handle;

@@ -9,13 +9,13 @@
 //! market that it sent; values that were replaced before the reader was ready are never sent.
 
 use crate::access::Revocation;
-use crate::domain::MarketKey;
 use crate::grpc::admission::StreamPermit;
 use crate::grpc::backend::{Api, MarketSnapshot, market_digest, viewpoint};
 use crate::grpc::codec::parse::WatchMarketsParams;
 use crate::grpc::transport::Deadline;
 use crate::grpc::{pb, status};
 use futures_core::Stream;
+use lodewatch_core::domain::MarketKey;
 use std::collections::BTreeMap;
 use std::pin::{Pin, pin};
 use std::sync::Arc;

@@ -2,11 +2,11 @@
 
 use super::name::{choice, country, destination, list, mineral, slug};
 use super::{Checks, Violations};
-use crate::domain::Stage;
-use crate::domain::alert::Kind;
-use crate::domain::filter::{Exercises, Filter};
-use crate::domain::policy::Level;
 use crate::grpc::pb;
+use lodewatch_core::domain::Stage;
+use lodewatch_core::domain::alert::Kind;
+use lodewatch_core::domain::filter::{Exercises, Filter};
+use lodewatch_core::domain::policy::Level;
 use std::collections::BTreeSet;
 
 /// Items of one list of a filter.

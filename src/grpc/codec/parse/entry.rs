@@ -2,10 +2,10 @@
 
 use super::publish;
 use super::violations::{Checks, Path, Violations};
-use crate::domain::update::{Sender, TraceContext, WriteScope};
-use crate::domain::{Entry, Mineral, Payload, Seq, Timestamp};
 use crate::grpc::pb;
 use crate::journal::codec;
+use lodewatch_core::domain::update::{Sender, TraceContext, WriteScope};
+use lodewatch_core::domain::{Entry, Mineral, Payload, Seq, Timestamp};
 use pb::journal_entry::Payload as Wire;
 use std::collections::BTreeSet;
 use uuid::Uuid;

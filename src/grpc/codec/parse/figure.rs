@@ -1,8 +1,8 @@
 //! Doubles → exact integers, rounded once, half up.
 
 use super::{Checks, Path};
-use crate::domain::Ppm;
-use crate::domain::share::{Amount, Unit, Weight, Wgi};
+use lodewatch_core::domain::Ppm;
+use lodewatch_core::domain::share::{Amount, Unit, Weight, Wgi};
 use rust_decimal::prelude::ToPrimitive;
 use rust_decimal::{Decimal, RoundingStrategy};
 

@@ -3,10 +3,10 @@
 use super::alerts::{heartbeat_seconds, page_size};
 use super::name::{choice, country, destination, list, mineral};
 use super::{Checks, Violations};
-use crate::domain::policy::Destination;
-use crate::domain::threat::ThreatStatus;
-use crate::domain::{Country, Day, MarketKey, Mineral, Stage, Threat};
 use crate::grpc::pb;
+use lodewatch_core::domain::policy::Destination;
+use lodewatch_core::domain::threat::ThreatStatus;
+use lodewatch_core::domain::{Country, Day, MarketKey, Mineral, Stage, Threat};
 
 /// Items of one list.
 const ITEMS_MAX: usize = 1000;

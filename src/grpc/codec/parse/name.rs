@@ -1,9 +1,9 @@
 //! Names, days and enum numbers: the smallest parts of every request.
 
 use super::{Checks, Optional, Path};
-use crate::domain::policy::{Destination, Jurisdiction};
-use crate::domain::{Country, Day, Mineral, Slug, slug};
 use crate::grpc::codec::enums::WireEnum;
+use lodewatch_core::domain::policy::{Destination, Jurisdiction};
+use lodewatch_core::domain::{Country, Day, Mineral, Slug, slug};
 use std::fmt::Write;
 use std::sync::Arc;
 

@@ -3,11 +3,11 @@
 use super::figure;
 use super::name::{choice, country, destination, list, mineral, slug};
 use super::{Checks, Path, Violations};
-use crate::domain::policy::{Blocs, Destination, Jurisdiction, Level};
-use crate::domain::rule::{Flapping, Metric, Threshold};
-use crate::domain::threat::{Confidence, Measure};
-use crate::domain::{Country, Policy, Ppm, Rule, Slug, Stage};
 use crate::grpc::pb;
+use lodewatch_core::domain::policy::{Blocs, Destination, Jurisdiction, Level};
+use lodewatch_core::domain::rule::{Flapping, Metric, Threshold};
+use lodewatch_core::domain::threat::{Confidence, Measure};
+use lodewatch_core::domain::{Country, Policy, Ppm, Rule, Slug, Stage};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Items of one list.

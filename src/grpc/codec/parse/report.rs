@@ -2,11 +2,11 @@
 
 use super::name::{choice, country, day, list, mineral, optional, quoted, slug, text};
 use super::{Checks, Path, figure};
-use crate::domain::market::{
+use crate::grpc::pb;
+use lodewatch_core::domain::market::{
     Denominator, Figure, MarketKey, Period, ReportDraft, ReportDraftRow, ReportFault,
 };
-use crate::domain::{Report, Stage, Threat};
-use crate::grpc::pb;
+use lodewatch_core::domain::{Report, Stage, Threat};
 use pb::supply_row::Figure as Wire;
 
 /// Bytes of the longest unit.

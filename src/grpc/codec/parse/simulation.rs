@@ -3,10 +3,10 @@
 use super::alerts::filter;
 use super::name::{destination, optional_day};
 use super::{Checks, Violations, policy, publish};
-use crate::domain::policy::Destination;
-use crate::domain::{Filter, Policy};
-use crate::engine::simulation::SimulationInput;
 use crate::grpc::pb;
+use lodewatch_core::domain::policy::Destination;
+use lodewatch_core::domain::{Filter, Policy};
+use lodewatch_core::engine::simulation::SimulationInput;
 use std::sync::Arc;
 use uuid::Uuid;
 

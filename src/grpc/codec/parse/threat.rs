@@ -5,10 +5,12 @@ use super::name::{
     optional_slug, slug, text,
 };
 use super::{Checks, Optional, Path, figure};
-use crate::domain::calendar::{Calendar, CalendarFault, Suspension};
-use crate::domain::threat::{Authority, Confidence, EndUse, Evidence, Measure, Quota, Scope};
-use crate::domain::{Slug, Stage, Threat};
 use crate::grpc::pb;
+use lodewatch_core::domain::calendar::{Calendar, CalendarFault, Suspension};
+use lodewatch_core::domain::threat::{
+    Authority, Confidence, EndUse, Evidence, Measure, Quota, Scope,
+};
+use lodewatch_core::domain::{Slug, Stage, Threat};
 
 /// Minerals, and jurisdictions of a scope, that one threat names.
 const NAMES_MAX: usize = 256;

@@ -1,12 +1,12 @@
 //! Alerts, as they are archived and sent.
 
 use super::{amount, interval, level, metric, report_ref, stage, timestamp, weight};
-use crate::domain::alert::{Cause, ChangedThreat, Contribution, ThreatEffect};
-use crate::domain::share::Unit;
-use crate::domain::update::RequestId;
-use crate::domain::{Alert, sentence};
 use crate::grpc::codec::enums::WireEnum;
 use crate::grpc::pb;
+use lodewatch_core::domain::alert::{Cause, ChangedThreat, Contribution, ThreatEffect};
+use lodewatch_core::domain::share::Unit;
+use lodewatch_core::domain::update::RequestId;
+use lodewatch_core::domain::{Alert, sentence};
 use uuid::Uuid;
 
 /// `cursor` is the position after the alert's entry.

@@ -1,8 +1,8 @@
 //! Exact integers as the nearest doubles; instants.
 
-use crate::domain::Timestamp;
-use crate::domain::share::{Amount, Interval, Ppm, Unit, Weight};
 use crate::grpc::pb;
+use lodewatch_core::domain::Timestamp;
+use lodewatch_core::domain::share::{Amount, Interval, Ppm, Unit, Weight};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 

@@ -1,13 +1,13 @@
 //! Markets and threats as buyers in one destination see them: engine state → messages.
 
-use crate::domain::market::ReportRow;
-use crate::domain::policy::{Destination, Jurisdiction, Policy};
-use crate::domain::rule::Metric;
-use crate::domain::{MarketKey, Threat};
-use crate::engine::concentration::{self, MetricInputs};
-use crate::engine::exposure::{Exposure, MeasureFilter, weight};
-use crate::engine::{Market, State, ThreatRecord};
 use crate::grpc::pb;
+use lodewatch_core::domain::market::ReportRow;
+use lodewatch_core::domain::policy::{Destination, Jurisdiction, Policy};
+use lodewatch_core::domain::rule::Metric;
+use lodewatch_core::domain::{MarketKey, Threat};
+use lodewatch_core::engine::concentration::{self, MetricInputs};
+use lodewatch_core::engine::exposure::{Exposure, MeasureFilter, weight};
+use lodewatch_core::engine::{Market, State, ThreatRecord};
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -127,7 +127,7 @@ impl<'a> Viewpoint<'a> {
         let records = self.state.threats().values().filter(|record| !record.exercise);
         let effects = records.filter_map(|record| {
             let threat: &Threat = &record.threat;
-            let scope_match = crate::engine::scope_match(threat, key)?;
+            let scope_match = lodewatch_core::engine::scope_match(threat, key)?;
             Some(pb::ThreatEffect {
                 threat_id: threat.id.to_string(),
                 state_act_id: threat
@@ -155,7 +155,7 @@ fn supplier(row: &ReportRow, exposure: &Exposure) -> pb::Supplier {
     pb::Supplier {
         country: row.country.to_string(),
         share: row.share.map(super::share),
-        share_ppm: row.share.map(crate::domain::Ppm::get),
+        share_ppm: row.share.map(lodewatch_core::domain::Ppm::get),
         quantity: row.quantity_milli.map(super::milli),
         withheld: row.share.is_none(),
         estimated: row.estimated,

@@ -13,13 +13,13 @@ pub use policy::{policy, weights};
 pub use updates::{entry, report, report_ref, threat, update};
 
 use super::enums::WireEnum;
-use crate::domain::alert::ScopeMatch;
-use crate::domain::market::{Denominator, Flag, Stage};
-use crate::domain::policy::Level;
-use crate::domain::rule::Metric;
-use crate::domain::threat::ThreatStatus;
-use crate::domain::update::UpdateOutcome;
 use crate::grpc::pb;
+use lodewatch_core::domain::alert::ScopeMatch;
+use lodewatch_core::domain::market::{Denominator, Flag, Stage};
+use lodewatch_core::domain::policy::Level;
+use lodewatch_core::domain::rule::Metric;
+use lodewatch_core::domain::threat::ThreatStatus;
+use lodewatch_core::domain::update::UpdateOutcome;
 
 /// The outcome of an update.
 pub fn update_result(outcome: UpdateOutcome) -> pb::UpdateResult {

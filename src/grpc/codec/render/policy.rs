@@ -1,10 +1,10 @@
 //! The policy.
 
 use super::{amount, metric, share, timestamp, weight};
-use crate::domain::rule::{Rule, Threshold};
-use crate::domain::{Policy, Seq, Timestamp};
 use crate::grpc::codec::enums::WireEnum;
 use crate::grpc::pb;
+use lodewatch_core::domain::rule::{Rule, Threshold};
+use lodewatch_core::domain::{Policy, Seq, Timestamp};
 
 /// A policy that the entry `version` adopted.
 pub fn policy(policy: &Policy, version: Seq, adopted_at: Timestamp) -> pb::Policy {

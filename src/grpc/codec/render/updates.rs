@@ -2,16 +2,16 @@
 //! again gives the same value.
 
 use super::{denominator, milli, policy, share, stage, timestamp, weight};
-use crate::domain::alert::ReportRef;
-use crate::domain::calendar::Suspension;
-use crate::domain::market::{self, ReportRow};
-use crate::domain::policy::Jurisdiction;
-use crate::domain::threat::{Evidence, Quota, Scope};
-use crate::domain::update::{Sender, TraceContext, Update};
-use crate::domain::{Batch, Day, Entry, Payload, Report, Slug, Threat};
 use crate::grpc::codec::enums::WireEnum;
 use crate::grpc::pb;
 use crate::journal::codec;
+use lodewatch_core::domain::alert::ReportRef;
+use lodewatch_core::domain::calendar::Suspension;
+use lodewatch_core::domain::market::{self, ReportRow};
+use lodewatch_core::domain::policy::Jurisdiction;
+use lodewatch_core::domain::threat::{Evidence, Quota, Scope};
+use lodewatch_core::domain::update::{Sender, TraceContext, Update};
+use lodewatch_core::domain::{Batch, Day, Entry, Payload, Report, Slug, Threat};
 use pb::journal_entry::Payload as EntryPayload;
 use pb::supply_row::Figure;
 use uuid::Uuid;
