@@ -64,7 +64,7 @@ impl IncomingArchive {
         self.file.write_all(chunk).map_err(|source| io_error("write", &self.to, source))
     }
 
-    /// The digest of all bytes so far, in format_digest.
+    /// The digest of all bytes so far, in hexadecimal.
     pub fn digest(&self) -> String {
         format_digest(&self.hash)
     }

@@ -65,6 +65,7 @@ impl AppendQueue {
 
 /// How much is gathered into one group.
 #[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_field_names, reason = "a limit is named `…_max`")]
 pub(super) struct GroupLimits {
     pub(super) entries_max: usize,
     /// A group accepts no further entry once it has this many encoded bytes.

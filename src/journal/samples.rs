@@ -28,7 +28,7 @@ pub(crate) fn batch() -> Payload {
     let updates = vec![
         Update::Report(Arc::new(report(vec![("CHN", 990), ("RUS", 5)], Some(5)))),
         Update::Threat(Arc::new(threat("CHN-USA-2024"))),
-        Update::Removal(Removal { threat: slug("DRILL-1"), revision: Some(3) }),
+        Update::Removal(Removal { threat: slug("EXERCISE-1"), revision: Some(3) }),
     ];
     let (request_id, feed) = (RequestId(0x0123_4567_89ab_cdef), slug("desk"));
     let (sender, trace) = (None, None);

@@ -38,7 +38,7 @@ async fn a_server_that_is_gone_or_silent_is_passed_over() {
         }
     }
     assert_eq!(lost.len(), 2, "{lost:?}");
-    assert_eq!(lost[1], "two heartbeats are missing");
+    assert_eq!(lost[1], "no message within two heartbeat intervals");
     let addresses = format!("127.0.0.1:1,{}", server.address);
     let mut publisher = Publisher::new(Servers::parse([addresses.as_str()]).unwrap());
     let mut request = batch(vec![swing("gallium", 0)]);

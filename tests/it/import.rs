@@ -111,7 +111,7 @@ fn a_list_that_has_changed_revises_what_changed() {
 }
 
 #[test]
-fn a_dry_run_needs_no_server_and_prints_what_import_jsonl_takes() {
+fn a_dry_run_needs_no_server_and_prints_what_import_jsonl_accepts() {
     let dir = tempfile::tempdir().unwrap();
     let arguments = ["import", "gta", &sample("gta.csv"), "--dry-run", "--verbose"];
     let output = run(&arguments);
@@ -119,7 +119,7 @@ fn a_dry_run_needs_no_server_and_prints_what_import_jsonl_takes() {
     for part in [
         "imported: 7 threats\n          GTA-1001-IDN-mining\n",
         "skipped: 8\n",
-        "it restricts no exports\n          GTA-1006: Examplia: Import tariff on tungsten",
+        "does not restrict exports\n          GTA-1006: Examplia: Import tariff on tungsten",
     ] {
         assert!(said.contains(part), "{said}");
     }

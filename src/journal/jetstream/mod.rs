@@ -1,4 +1,4 @@
-//! The journal in a stream of NATS JetStreamJournal, which many replicas share.
+//! The journal in a NATS `JetStream` stream, which many replicas share.
 //!
 //! ```text
 //!            ┌ many entries, one PubAck ┐

@@ -3,8 +3,8 @@
 //!
 //! SQLite stops reading the log at the first frame whose checksum does not match, and silently
 //! drops the rest. For a write that a power failure tore that is right: it was never acknowledged.
-//! For damage it is wrong: the frames after it were acknowledged. What follows the bad frame shows
-//! the two apart, because one group is synced before the next is written:
+//! For damage it is wrong: the frames after it were acknowledged. The frames after the bad one
+//! distinguish the two cases, because one group is synced before the next is written:
 //!
 //! ```text
 //!  ✓ ✓ commit │ ✓ commit │ ✗ ✓ commit               torn: at most one group follows
