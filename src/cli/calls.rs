@@ -5,14 +5,14 @@ use super::output::format;
 use super::output::market_page::MarketPage;
 use super::output::print::{self, OutputFormat};
 use crate::feed_sync::{Outcomes, numbers};
-use crate::grpc::pb::alert_service_client::AlertServiceClient;
-use crate::grpc::pb::market_service_client::MarketServiceClient;
-use crate::grpc::pb::policy_service_client::PolicyServiceClient;
-use crate::grpc::pb::{
+use lodewatch_client::{Connection, Publisher, Servers};
+use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
+use lodewatch_proto::v1::market_service_client::MarketServiceClient;
+use lodewatch_proto::v1::policy_service_client::PolicyServiceClient;
+use lodewatch_proto::v1::{
     AlertFilter, GetMarketRequest, GetPolicyRequest, ListAlertsRequest, ListMarketsRequest,
     ListThreatsRequest, Market, PublishRequest, Stage, ThreatRecord, Update,
 };
-use lodewatch_client::{Connection, Publisher, Servers};
 use uuid::Uuid;
 
 /// Items per page of a list.

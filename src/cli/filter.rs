@@ -2,8 +2,8 @@
 
 use super::error::Error;
 use super::output::format;
-use crate::grpc::pb::{AlertFilter, AlertKind, Exercises, Level, Stage, Start};
 use clap::Args;
+use lodewatch_proto::v1::{AlertFilter, AlertKind, Exercises, Level, Stage, Start};
 
 #[derive(Debug, Default, Args)]
 pub(super) struct FilterArgs {

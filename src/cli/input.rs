@@ -3,8 +3,8 @@
 use super::error::Error;
 use crate::config::{self, Config, Flags};
 use crate::feed_sync::{BYTES_MAX, parse_json_lines};
-use crate::grpc::pb::Update;
 use clap::Args;
+use lodewatch_proto::v1::Update;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};

@@ -4,12 +4,12 @@ use super::Error;
 use crate::config::FeedFormat;
 use crate::grpc;
 use crate::grpc::json;
-use crate::grpc::pb::Update;
 use lodewatch_core::domain::{self, MarketKey};
 use lodewatch_importers::table::Mapping;
 use lodewatch_importers::{
     self, ErrorCollector, ImportedReports, ImportedThreats, SkippedItem, utf8,
 };
+use lodewatch_proto::v1::Update;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

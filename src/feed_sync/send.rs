@@ -2,12 +2,12 @@
 
 use super::FileContent;
 use crate::grpc::json;
-use crate::grpc::pb::update::Update as Kind;
-use crate::grpc::pb::{
-    ListThreatsRequest, Outcome, PublishRequest, PublishResponse, Threat, Update,
-};
 use lodewatch_client::{Connection, Publisher, Servers, list_all_threats};
 use lodewatch_core::domain::Slug;
+use lodewatch_proto::v1::update::Update as Kind;
+use lodewatch_proto::v1::{
+    ListThreatsRequest, Outcome, PublishRequest, PublishResponse, Threat, Update,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;

@@ -3,7 +3,7 @@
 
 use super::fields::{event_time, name, stage};
 use crate::grpc::json::to_json;
-use crate::grpc::pb::Alert;
+use lodewatch_proto::v1::Alert;
 use serde_json::json;
 
 /// The media type of an event.

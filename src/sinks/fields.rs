@@ -1,7 +1,7 @@
 //! Fields of an alert that all sinks render in the same way.
 
-use crate::grpc::pb::{Alert, Stage};
 use lodewatch_core::domain::Timestamp;
+use lodewatch_proto::v1::{Alert, Stage};
 
 /// `refining`.
 pub(super) fn stage(alert: &Alert) -> String {

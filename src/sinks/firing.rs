@@ -7,8 +7,8 @@
 //! sentence and the value, are annotations.
 
 use super::fields::{event_time, name, stage};
-use crate::grpc::pb::{Alert, AlertKind, CauseKind, Interval, Level};
 use lodewatch_core::domain::Timestamp;
+use lodewatch_proto::v1::{Alert, AlertKind, CauseKind, Interval, Level};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

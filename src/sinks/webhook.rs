@@ -15,12 +15,12 @@ use super::cloud_event;
 use super::receiver::{PostError, Receiver, wait};
 use super::{Error, Secrets};
 use crate::clock::Clock;
-use crate::grpc::pb::subscribe_response::Message;
-use crate::grpc::pb::{Alert, Start, SubscribeRequest};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use lodewatch_client::StateFile;
 use lodewatch_client::{Backoff, Servers, StreamEvent, Subscription};
+use lodewatch_proto::v1::subscribe_response::Message;
+use lodewatch_proto::v1::{Alert, Start, SubscribeRequest};
 use serde::{Deserialize, Serialize};
 
 /// The alerts to forward, and where to.

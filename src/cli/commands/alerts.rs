@@ -6,13 +6,13 @@ use crate::cli::filter::FilterArgs;
 use crate::cli::output::format::{self, Unit, decimal};
 use crate::cli::output::print::{self, OutputFormat};
 use crate::cli::output::{alert_line, columns};
-use crate::grpc::pb::alert_service_client::AlertServiceClient;
-use crate::grpc::pb::{
-    Alert, AlertKind, Contribution, GetAlertRequest, ListAlertsRequest, Metric, Order,
-};
 use clap::{Args, Subcommand};
 use lodewatch_client::Servers;
 use lodewatch_core::domain::Country;
+use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
+use lodewatch_proto::v1::{
+    Alert, AlertKind, Contribution, GetAlertRequest, ListAlertsRequest, Metric, Order,
+};
 use std::fmt::Write;
 
 #[derive(Debug, Args)]

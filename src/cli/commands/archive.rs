@@ -4,10 +4,10 @@ use crate::archive::IncomingArchive;
 use crate::cli::error::Error;
 use crate::cli::input::DataDirArgs;
 use crate::cli::output::print;
-use crate::grpc::pb::FetchArchiveRequest;
-use crate::grpc::pb::replica_service_client::ReplicaServiceClient;
 use clap::{Args, Subcommand};
 use lodewatch_client::Servers;
+use lodewatch_proto::v1::FetchArchiveRequest;
+use lodewatch_proto::v1::replica_service_client::ReplicaServiceClient;
 use std::path::Path;
 use tonic::Status;
 

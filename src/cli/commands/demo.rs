@@ -7,13 +7,6 @@ use crate::cli::output::{alert_line, columns, market_tables};
 use crate::clock::{Clock, ManualClock};
 use crate::config::{Config, Console};
 use crate::grpc::json;
-use crate::grpc::pb::alert_service_client::AlertServiceClient;
-use crate::grpc::pb::subscribe_response::Message;
-use crate::grpc::pb::update::Update as Kind;
-use crate::grpc::pb::{
-    Alert, AlertFilter, CauseKind, Level, ListAlertsRequest, ListMarketsRequest, PublishRequest,
-    Start, SubscribeRequest, Update,
-};
 use crate::pipeline::PipelineView;
 use crate::server::{self, Node};
 use clap::Args;
@@ -21,6 +14,13 @@ use lodewatch_client::{Connection, Publisher, Servers, StreamEvent, Subscription
 use lodewatch_core::domain::{Day, Timestamp};
 use lodewatch_core::engine::State;
 use lodewatch_importers::bundled;
+use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
+use lodewatch_proto::v1::subscribe_response::Message;
+use lodewatch_proto::v1::update::Update as Kind;
+use lodewatch_proto::v1::{
+    Alert, AlertFilter, CauseKind, Level, ListAlertsRequest, ListMarketsRequest, PublishRequest,
+    Start, SubscribeRequest, Update,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

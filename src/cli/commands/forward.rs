@@ -5,13 +5,13 @@ use crate::cli::filter::{FilterArgs, parse_start};
 use crate::cli::input::read_text;
 use crate::cli::signals::Signals;
 use crate::clock::Clock;
-use crate::grpc::pb::SubscribeRequest;
 use crate::sinks::alertmanager::{self, Alertmanager};
 use crate::sinks::webhook::{self, Webhook};
 use crate::sinks::{self, Receiver, Secrets};
 use clap::{Args, Subcommand};
 use lodewatch_client::Servers;
 use lodewatch_client::StateFile;
+use lodewatch_proto::v1::SubscribeRequest;
 use std::path::PathBuf;
 use std::time::Duration;
 

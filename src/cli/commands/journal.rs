@@ -7,12 +7,12 @@ use crate::cli::input::{self, DataDirArgs};
 use crate::cli::output::print::{self, OutputFormat};
 use crate::cli::output::{alert_line, columns};
 use crate::config::Store;
-use crate::grpc::pb::{Alert, JournalEntry};
 use crate::grpc::{self, json, parse, render};
 use crate::journal::{Error as JournalError, JournalReader, write_journal};
 use clap::{Args, Subcommand};
 use lodewatch_core::domain::{Entry, Epoch, Seq, Timestamp};
 use lodewatch_core::engine::State;
+use lodewatch_proto::v1::{Alert, JournalEntry};
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 

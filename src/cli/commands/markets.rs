@@ -5,9 +5,9 @@ use crate::cli::error::Error;
 use crate::cli::filter::parse_stages;
 use crate::cli::output::print::{self, OutputFormat};
 use crate::cli::output::{columns, market_tables};
-use crate::grpc::pb::{ListMarketsRequest, Market, MarketChange};
 use clap::Args;
 use lodewatch_client::Servers;
+use lodewatch_proto::v1::{ListMarketsRequest, Market, MarketChange};
 
 #[derive(Debug, Args)]
 #[command(after_long_help = columns::help::<Market>())]

@@ -6,13 +6,13 @@ use crate::cli::input;
 use crate::cli::output::print::{self, OutputFormat};
 use crate::cli::output::{alert_line, columns, format, market_tables};
 use crate::config;
-use crate::grpc::pb::backtest_response::Message;
-use crate::grpc::pb::policy_service_client::PolicyServiceClient;
-use crate::grpc::pb::{self, Alert, BacktestProgress, BacktestRequest, SimulateRequest};
 use crate::grpc::render;
 use clap::Args;
 use lodewatch_client::Servers;
 use lodewatch_core::domain::{Seq, Timestamp};
+use lodewatch_proto::v1::backtest_response::Message;
+use lodewatch_proto::v1::policy_service_client::PolicyServiceClient;
+use lodewatch_proto::v1::{self as pb, Alert, BacktestProgress, BacktestRequest, SimulateRequest};
 use std::path::{Path, PathBuf};
 use tonic::Status;
 

@@ -5,9 +5,9 @@ use crate::cli::error::Error;
 use crate::cli::filter::parse_choice;
 use crate::cli::output::print::{self, OutputFormat};
 use crate::cli::output::{columns, format};
-use crate::grpc::pb::{ListThreatsRequest, ThreatRecord, ThreatStatus};
 use clap::Args;
 use lodewatch_client::Servers;
+use lodewatch_proto::v1::{ListThreatsRequest, ThreatRecord, ThreatStatus};
 use std::io;
 
 #[derive(Debug, Args)]

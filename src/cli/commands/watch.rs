@@ -7,11 +7,11 @@ use crate::cli::output::columns;
 use crate::cli::output::print::{self, OutputFormat};
 use crate::cli::signals::Signals;
 use crate::clock::Clock;
-use crate::grpc::pb::subscribe_response::Message;
-use crate::grpc::pb::{Alert, Start, SubscribeRequest};
 use clap::Args;
 use lodewatch_client::{Servers, StreamEvent, Subscription};
 use lodewatch_core::domain::Timestamp;
+use lodewatch_proto::v1::subscribe_response::Message;
+use lodewatch_proto::v1::{Alert, Start, SubscribeRequest};
 use tonic::Code;
 
 #[derive(Debug, Args)]

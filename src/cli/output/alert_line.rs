@@ -3,10 +3,10 @@
 use super::format::{self, Unit};
 use super::print;
 use super::styled_line::{color, level_style, truncate};
-use crate::grpc::pb::{Alert, AlertKind, Level};
 use anstyle::{AnsiColor, Style};
 use comfy_table::ContentArrangement;
 use lodewatch_core::domain::{Mineral, Timestamp};
+use lodewatch_proto::v1::{Alert, AlertKind, Level};
 use std::fmt::Write;
 
 const SECOND_MS: i64 = 1000;

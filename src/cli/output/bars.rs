@@ -1,6 +1,6 @@
 //! Values as bars and on scales, drawn with characters.
 
-use crate::grpc::pb::Interval;
+use lodewatch_proto::v1::Interval;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 

@@ -3,7 +3,7 @@
 //! Names and order are stable; new columns are added at the end.
 
 use super::format::{self, enum_value, level_name, stage_name};
-use crate::grpc::pb::{
+use lodewatch_proto::v1::{
     Alert, Cause, Contribution, Flag, Interval, Market, Metric, ReportRef, Supplier, Threat,
     ThreatRecord, Timestamp,
 };

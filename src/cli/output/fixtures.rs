@@ -1,7 +1,7 @@
 //! Responses of a server with the bundled data on 2026-11-27, for tests of the output.
 
 use crate::grpc::json::{JsonMessage, from_json};
-use crate::grpc::pb::{Alert, Market, Rule, ThreatRecord};
+use lodewatch_proto::v1::{Alert, Market, Rule, ThreatRecord};
 
 pub(crate) fn markets() -> Vec<Market> {
     lines(include_str!("fixtures/markets.jsonl"))

@@ -1,10 +1,10 @@
 //! Values of the protocol as text for people: metrics, enums, dates, markets, measures.
 
-use crate::grpc::pb::{
+use lodewatch_core::domain;
+use lodewatch_proto::v1::{
     Cause, CauseKind, Flag, Interval, Level, Market, Metric, ReportRef, RuleStatus, Scope, Stage,
     ThreatEffect, ThreatStatus, Timestamp,
 };
-use lodewatch_core::domain;
 use rust_decimal::Decimal;
 
 /// The unit of a metric's values.

@@ -4,12 +4,12 @@ use super::alert_line;
 use super::bars::{bar, scale};
 use super::format::{self, Unit, enum_name, level_name, metric_name, metric_text, metric_value};
 use super::styled_line::{StyledLine, level_style, truncate};
-use crate::grpc::pb::{
+use anstyle::Style;
+use lodewatch_core::domain::{Country, Mineral, Timestamp};
+use lodewatch_proto::v1::{
     Alert, Level, Market, MarketState, Metric, Rule, RuleStatus, Supplier, ThreatEffect,
     ThreatRecord,
 };
-use anstyle::Style;
-use lodewatch_core::domain::{Country, Mineral, Timestamp};
 
 /// Limits of the page's width.
 const COLUMNS_MAX: usize = 120;

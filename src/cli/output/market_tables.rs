@@ -2,7 +2,7 @@
 
 use super::format::{self, metric_text, metric_value, stage_name};
 use super::print;
-use crate::grpc::pb::{Market, MarketState, Metric};
+use lodewatch_proto::v1::{Market, MarketState, Metric};
 use std::io;
 
 /// Prints a table, the most concentrated market first.

@@ -1,7 +1,7 @@
 //! Coloured text: a line for standard output and for `top` alike, and the colour of each level.
 
-use crate::grpc::pb::Level;
 use anstyle::{AnsiColor, Style};
+use lodewatch_proto::v1::Level;
 use ratatui::text::{Line, Span};
 use std::fmt;
 

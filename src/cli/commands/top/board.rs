@@ -2,8 +2,8 @@
 
 use crate::cli::output::format;
 use crate::cli::output::market_page::MarketPage;
-use crate::grpc::pb::{Alert, Market, Metric, Stage, ThreatRecord, WatchMarketsResponse};
 use lodewatch_core::domain::Timestamp;
+use lodewatch_proto::v1::{Alert, Market, Metric, Stage, ThreatRecord, WatchMarketsResponse};
 use ratatui::widgets::TableState;
 use std::collections::BTreeMap;
 

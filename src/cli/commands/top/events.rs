@@ -4,13 +4,13 @@
 use super::board::{Event, MarketKey, Stream};
 use crate::cli::calls;
 use crate::cli::error::Error;
-use crate::grpc::pb::alert_service_client::AlertServiceClient;
-use crate::grpc::pb::subscribe_response::Message;
-use crate::grpc::pb::{
+use lodewatch_client::{Connection, MarketWatch, Servers, StreamEvent, Subscription};
+use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
+use lodewatch_proto::v1::subscribe_response::Message;
+use lodewatch_proto::v1::{
     AlertFilter, ListAlertsRequest, ListThreatsRequest, OnGap, Start, SubscribeRequest,
     WatchMarketsRequest,
 };
-use lodewatch_client::{Connection, MarketWatch, Servers, StreamEvent, Subscription};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;

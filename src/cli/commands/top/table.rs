@@ -4,7 +4,7 @@
 use super::board::Board;
 use crate::cli::output::format;
 use crate::cli::output::styled_line::{StyledLine, level_style, truncate};
-use crate::grpc::pb::{Market, MarketState, Metric};
+use lodewatch_proto::v1::{Market, MarketState, Metric};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Rect};
 use ratatui::style::Modifier;
