@@ -35,7 +35,8 @@ fn compiler() -> Result<String, Box<dyn std::error::Error>> {
 }
 
 /// The crates that are linked into the binary for this target and these features, one per line:
-/// `serde v1.0.229`. Crates of the build, of tests and of macros are not among them.
+/// `serde v1.0.229`. Crates of the build, of tests and of macros are not among them. Empty where
+/// cargo cannot list them.
 #[allow(clippy::disallowed_methods, reason = "cargo describes the build in the environment")]
 fn linked_crates() -> Result<Vec<u8>, Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=Cargo.lock");
@@ -46,9 +47,11 @@ fn linked_crates() -> Result<Vec<u8>, Box<dyn std::error::Error>> {
         .args(["--prefix", "none", "--format", "{p}", "--no-default-features"])
         .args(["--features", &features, "--target", &std::env::var("TARGET")?])
         .output()?;
-    if !output.status.success() {
-        let error = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("cannot list the linked crates: cargo tree: {error}").into());
+    if output.status.success() {
+        return Ok(output.stdout);
     }
-    Ok(output.stdout)
+    // A build without the locked versions, such as `cargo install` without `--locked`, has no list.
+    let error = String::from_utf8_lossy(&output.stderr).replace('\n', " ");
+    println!("cargo:warning=`lodewatch sbom` will have no list of crates: cargo tree: {error}");
+    Ok(Vec::new())
 }

@@ -111,6 +111,14 @@ make_console() {
     fi
 }
 
+# What a program that only subscribes or publishes has to compile, itself included.
+count_client_closure() {
+    local limit=100 count
+    count=$(cargo tree --locked --offline -p lodewatch-client -e normal,build --prefix none | sed 's/ (\*)$//' | sort -u | wc -l)
+    echo "lodewatch-client needs $count packages, the limit is $limit"
+    ((count <= limit))
+}
+
 # One process per file, in parallel: they wait most of their time.
 run_python() (
     cd tests/python
@@ -172,6 +180,7 @@ step "buf breaking" buf breaking --config .buf.yaml --against tests/fixtures/rel
 step "the console's page" make_console
 step "cargo fetch" cargo fetch --locked
 step "cargo fetch: fuzz" cargo fetch --locked --manifest-path fuzz/Cargo.toml
+step "packages of the client" count_client_closure
 step "cargo deny: licences, bans, sources" \
     cargo deny --offline --locked check --hide-inclusion-graph licenses bans sources
 check_advisories

@@ -24,6 +24,11 @@ pub enum Error {
     )]
     NoCsv,
     #[error(
+        "cannot print the bill of materials: this binary was built without the versions of \
+         Cargo.lock; build it with --locked"
+    )]
+    NoLinkedCrates,
+    #[error(
         "cannot start top: standard output is not a terminal; use `lodewatch markets` for the same \
          markets, `lodewatch watch` for alerts"
     )]

@@ -26,7 +26,7 @@ pub struct Feed {
     pub format: FeedFormat,
     pub source: FeedSource,
     /// How often it is looked at, from a second to 31 days.
-    pub every: Duration,
+    pub interval: Duration,
 }
 
 /// How a source is read; see `lodewatch_importers` for each format.
@@ -96,12 +96,12 @@ fn feed(mut table: Table<'_>, folder: &Path, names: &mut BTreeMap<Slug, String>)
     let (mapping, authorization) = (path("mapping"), path("authorization_file"));
     let format = table.read("format", |text| parse_format(text, mapping));
     let source = table.read("source", |text| parse_source(text, folder, authorization));
-    let every = match (table.optional("every"), &source) {
+    let interval = match (table.optional("interval"), &source) {
         (Some(node), _) => node.read(parse_interval),
         (None, Some(FeedSource::Url { .. })) => Some(INTERVAL_OF_URL),
         (None, Some(FeedSource::Path(_)) | None) => Some(INTERVAL_OF_PATH),
     };
-    Some(Feed { name: name?, format: format?, source: source?, every: every? })
+    Some(Feed { name: name?, format: format?, source: source?, interval: interval? })
 }
 
 fn parse_name(text: &str) -> Result<Slug, String> {
@@ -173,7 +173,7 @@ mod tests {
         let feeds = read(
             "[[feed]]\nname = \"usgs\"\nformat = \"usgs\"\nsource = \"https://a.example/mcs.csv?x=y\"\n\
              authorization_file = \"secret\"\n\
-             [[feed]]\nname = \"own\"\nformat = \"csv\"\nmapping = \"map.toml\"\nsource = \"/srv/own\"\nevery = \"1h 30m\"\n\
+             [[feed]]\nname = \"own\"\nformat = \"csv\"\nmapping = \"map.toml\"\nsource = \"/srv/own\"\ninterval = \"1h 30m\"\n\
              [[feed]]\nname = \"more\"\nformat = \"jsonl\"\nsource = \"more\"\n",
         );
         let feeds = feeds.unwrap();
@@ -181,9 +181,9 @@ mod tests {
         let FeedSource::Url { url, authorization } = &usgs.source else { panic!("{usgs:?}") };
         assert_eq!(url, "https://a.example/mcs.csv?x=y");
         assert!(authorization.as_ref().is_some_and(|file| file.ends_with("secret")));
-        assert_eq!((usgs.every, more.every), (INTERVAL_OF_URL, INTERVAL_OF_PATH));
+        assert_eq!((usgs.interval, more.interval), (INTERVAL_OF_URL, INTERVAL_OF_PATH));
         assert_eq!(own.source, FeedSource::Path("/srv/own".into()));
-        assert_eq!(own.every.as_secs(), 5400);
+        assert_eq!(own.interval.as_secs(), 5400);
         let FeedFormat::Csv { mapping } = &own.format else { panic!("{own:?}") };
         let FeedSource::Path(source) = &more.source else { panic!("{more:?}") };
         assert_eq!(mapping.parent(), source.parent(), "both are where the file is");
@@ -193,9 +193,9 @@ mod tests {
     #[test]
     fn every_problem_is_reported_at_once() {
         let invalid = read(
-            "evry = 1\n[[feed]]\nname = \"a b\"\nformat = \"cvs\"\nsource = \"ftp://host/x\"\nevery = \"soon\"\n\
-             [[feed]]\nname = \"a\"\nformat = \"csv\"\nsource = \"http://me:secret@host\"\nevery = \"0s\"\n\
-             [[feed]]\nname = \"a\"\nformat = \"gta\"\nmapping = \"m\"\nsource = \"\"\nevery = \"32d\"\n\
+            "evry = 1\n[[feed]]\nname = \"a b\"\nformat = \"cvs\"\nsource = \"ftp://host/x\"\ninterval = \"soon\"\n\
+             [[feed]]\nname = \"a\"\nformat = \"csv\"\nsource = \"http://me:secret@host\"\ninterval = \"0s\"\n\
+             [[feed]]\nname = \"a\"\nformat = \"gta\"\nmapping = \"m\"\nsource = \"\"\ninterval = \"32d\"\n\
              [[feed]]\nsorce = \"x\"\n\
              [[feed]]\nname = \"b\"\nformat = \"gta\"\nsource = \"x\"\nauthorization_file = \"y\"\n",
         );

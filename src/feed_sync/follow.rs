@@ -27,7 +27,7 @@ const FETCH_RETRY_DELAY: Duration = Duration::from_secs(10);
 pub(super) struct Follower {
     source: Source,
     /// The time between two rounds.
-    every: Duration,
+    interval: Duration,
     publishing: Publishing,
     /// The files that the last check found, by name.
     known: BTreeMap<String, KnownFile>,
@@ -77,15 +77,15 @@ impl Follower {
             }
             FeedSource::Path(path) => Source::Path(path),
         };
-        Ok(Self { source, every: feed.every, publishing, known })
+        Ok(Self { source, interval: feed.interval, publishing, known })
     }
 
     /// Checks the source until the process ends, or once where there is one round.
     pub(super) async fn run(mut self, rounds: Rounds) -> Result<(), Error> {
-        let every = self.every;
+        let interval = self.interval;
         let delays = ExponentialBuilder::new()
-            .with_min_delay(FETCH_RETRY_DELAY.min(every))
-            .with_max_delay(every)
+            .with_min_delay(FETCH_RETRY_DELAY.min(interval))
+            .with_max_delay(interval)
             .with_jitter()
             .without_max_times();
         let mut failures = delays.build();
@@ -103,8 +103,8 @@ impl Follower {
                 self.publishing.report_status();
             }
             let wait = match next {
-                NextCheck::Round => every,
-                NextCheck::Settle => SETTLE.min(every),
+                NextCheck::Round => interval,
+                NextCheck::Settle => SETTLE.min(interval),
                 NextCheck::Failed(at_least) => {
                     failures.next().expect("the delays never end").max(at_least)
                 }
@@ -265,8 +265,8 @@ mod tests {
         fn at(name: &str) -> Self {
             let dir = tempfile::tempdir().unwrap();
             let source = FeedSource::Path(dir.path().join(name));
-            let (format, every) = (FeedFormat::Jsonl, Duration::from_secs(10));
-            let feed = Feed { name: Slug::parse("test").unwrap(), format, source, every };
+            let (format, interval) = (FeedFormat::Jsonl, Duration::from_secs(10));
+            let feed = Feed { name: Slug::parse("test").unwrap(), format, source, interval };
             let state_file = StateFile::new(dir.path().join(".state"));
             let checkpoints = Checkpoints::open(state_file, [&feed.name].into_iter()).unwrap();
             let checkpoints = Arc::new(checkpoints);

@@ -89,7 +89,11 @@ pub async fn run(
     let follower = |feed: Feed| {
         let (servers, checkpoints) = (servers.clone(), Arc::clone(&checkpoints));
         let published_at = checkpoints.published_at(&feed.name);
-        metrics.add_feed(feed.name.as_str(), feed.every, published_at.map_or(0, Timestamp::millis));
+        metrics.add_feed(
+            feed.name.as_str(),
+            feed.interval,
+            published_at.map_or(0, Timestamp::millis),
+        );
         let publishing =
             Publishing::new(&feed, servers, clock.clone(), checkpoints, rounds, metrics.clone())?;
         Follower::new(feed, publishing)

@@ -106,7 +106,7 @@ class Feeding(harness.Case):
         """Writes the file of feeds: each feed's format, source, and other keys."""
         text = ""
         for name, (kind, source, *more) in feeds.items():
-            values = {"name": name, "format": kind, "source": str(source), "every": "1s"}
+            values = {"name": name, "format": kind, "source": str(source), "interval": "1s"}
             values.update(*more)
             text += "[[feed]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
         (self.folder / "feeds.toml").write_text(text)
@@ -349,10 +349,10 @@ class Feeding(harness.Case):
     # Settings and metrics.
 
     def test_all_problems_of_the_file_are_reported_before_anything_is_read(self):
-        self.feeds(own=("cvs", "source", {"evry": "1h", "every": "soon"}))
+        self.feeds(own=("cvs", "source", {"intervl": "1h", "interval": "soon"}))
         code, _, said = self.run_to_its_end("--once")
         self.assertEqual(code, 1)
-        for words in ["feed[0].format = \"cvs\"", "must be usgs, csv", "feed[0].every = \"soon\"", "did you mean every?"]:
+        for words in ["feed[0].format = \"cvs\"", "must be usgs, csv", "feed[0].interval = \"soon\"", "did you mean interval?"]:
             self.assertIn(words, said)
         self.assertFalse((self.folder / "state").exists())
         shown = harness.ROOT / "deploy/feeds.toml"

@@ -25,6 +25,9 @@ struct Package {
 
 /// Prints `CycloneDX` 1.5, which vulnerability scanners read.
 pub(crate) fn run() -> Result<(), Error> {
+    if LINKED_CRATES.is_empty() {
+        return Err(Error::NoLinkedCrates);
+    }
     let application = json!({
         "type": "application",
         "name": env!("CARGO_PKG_NAME"),
