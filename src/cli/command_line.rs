@@ -11,6 +11,7 @@ use super::signals::Signals;
 use crate::config::{Config, Log};
 use crate::telemetry;
 use clap::{CommandFactory, Parser, Subcommand};
+use tokio::runtime::Builder;
 
 /// Emits an alert when the supply of a critical mineral becomes too concentrated, or an export
 /// control makes it so.
@@ -127,7 +128,12 @@ impl Command {
 }
 
 /// Runs one command.
-pub async fn run(command_line: CommandLine) -> Result<(), Error> {
+pub fn run(command_line: CommandLine) -> Result<(), Error> {
+    let runtime = Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
+    runtime.block_on(dispatch(command_line))
+}
+
+async fn dispatch(command_line: CommandLine) -> Result<(), Error> {
     let CommandLine { command, connection, output } = command_line;
     if let Some(log) = command.log_config() {
         telemetry::start(&log);

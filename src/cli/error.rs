@@ -33,6 +33,8 @@ pub enum Error {
          markets, `lodewatch watch` for alerts"
     )]
     NoTerminal,
+    #[error("cannot start the threads of the program")]
+    Runtime(#[source] io::Error),
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("cannot read {}: it has {bytes} bytes, the limit is {max}", path.display())]
