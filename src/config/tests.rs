@@ -135,7 +135,7 @@ fn an_invalid_setting_is_reported_with_what_is_allowed() {
         ),
         (
             "traces.endpoint = \"http://me:secret@collector:4317\"",
-            "traces.endpoint = \"http://me:secret@collector:4317\" (in FILE): must be empty, or a URL with http:// or https:// and without a password, such as http://collector:4317",
+            "traces.endpoint = \"http://***@collector:4317\" (in FILE): must be empty, or a URL with http:// or https:// and without a password, such as http://collector:4317",
         ),
         ("traces.ratio = 1.5", "traces.ratio = 1.5 (in FILE): must be from 0 to 1"),
         ("log.format = \"xml\"", "log.format = \"xml\" (in FILE): must be text or json"),

@@ -28,6 +28,8 @@
 //! );
 //! ```
 
+#![warn(missing_docs)]
+
 mod problem;
 mod table;
 mod value;

@@ -155,6 +155,31 @@ impl<'c> Node<'c> {
         }
     }
 
+    /// Parses a string as [`Node::read`] does; a value of another kind is a problem. For files
+    /// whose values have one source, unlike settings, which may be environment variables.
+    pub fn read_string<T, E: Display>(
+        &self,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        if matches!(self.value.kind, Kind::Plain(_)) {
+            self.reject("must be a string");
+            return None;
+        }
+        self.read(parse)
+    }
+
+    /// The boolean that it is; a string is a problem, as for [`Node::read_string`].
+    pub fn boolean(&self) -> Option<bool> {
+        let boolean = match &self.value.kind {
+            Kind::Plain(text) => text.parse().ok(),
+            Kind::Text(_) | Kind::List(_) | Kind::Table(_) => None,
+        };
+        if boolean.is_none() {
+            self.reject("must be true or false");
+        }
+        boolean
+    }
+
     /// Parses each part of a list; the parts that cannot be used are skipped.
     pub fn read_list<T, E: Display>(&self, mut parse: impl FnMut(&str) -> Result<T, E>) -> Vec<T> {
         self.parts().iter().filter_map(|part| part.read(&mut parse)).collect()
@@ -219,17 +244,35 @@ fn nearest<'a>(text: &str, allowed: &[&'a str]) -> Option<&'a str> {
     allowed.iter().map(distance).filter(near).min().map(|(_, name)| name)
 }
 
-/// A value as it would be written, shortened to a line.
+/// A value as it would be written, shortened to a line and without the password of an address.
 fn shown(kind: &Kind) -> String {
     const CHARS_MAX: usize = 60;
     match kind {
-        Kind::Text(text) if text.chars().count() > CHARS_MAX => {
-            format!("{:?}…", text.chars().take(CHARS_MAX).collect::<String>())
+        Kind::Text(text) => {
+            let text = without_password(text);
+            match text.char_indices().nth(CHARS_MAX) {
+                Some((end, _)) => format!("{:?}…", text.get(..end).unwrap_or_default()),
+                None => format!("{text:?}"),
+            }
         }
-        Kind::Text(text) => format!("{text:?}"),
         Kind::Plain(text) => text.clone(),
         Kind::Table(_) => "{…}".to_owned(),
         Kind::List(_) => "[…]".to_owned(),
+    }
+}
+
+/// `http://***@host` for `http://me:secret@host`, and `***@host` for `me:secret@host`. A password
+/// may hold any character, so everything up to the last `@` is replaced.
+fn without_password(text: &str) -> String {
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), text),
+    };
+    match rest.rsplit_once('@') {
+        Some((user, host)) if !scheme.is_empty() || user.contains(':') => {
+            format!("{scheme}***@{host}")
+        }
+        Some(_) | None => text.to_owned(),
     }
 }
 
@@ -275,6 +318,26 @@ mod tests {
                 "part[1].kye: unknown key; did you mean key? Allowed keys: key",
             ]
         );
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_not_shown() {
+        let long = format!("http://me:{}@host", "secret".repeat(20));
+        for (value, expected) in [
+            ("http://me:secret@host/x", "http://***@host/x"),
+            ("nats://secret@host:4222", "nats://***@host:4222"),
+            ("http://me:se/cr@et@host", "http://***@host"),
+            ("nats://me:secret@a,nats://me:secret@b", "nats://***@b"),
+            ("me:secret@host:4222", "***@host:4222"),
+            (&long, "http://***@host"),
+            ("http://host:80/x", "http://host:80/x"),
+            ("a@b", "a@b"),
+        ] {
+            let found = problems(&format!("key = {value:?}"), |table| {
+                table.read("key", |_| Err::<(), _>("must be another"));
+            });
+            assert_eq!(found, [format!("key = {expected:?}: must be another")]);
+        }
     }
 
     #[test]
