@@ -62,7 +62,7 @@ impl Identities {
     /// # Errors
     ///
     /// Every problem of the file, or the first place at which it is not TOML. Values are not
-    /// quoted, because one may be a token that was written there by mistake.
+    /// quoted, except names, because one may be a token that was written there by mistake.
     pub fn parse(text: &str) -> Result<Self, Problems> {
         let values = parse(text).map_err(|error| Problems::from(Problem::from(error)))?;
         let collector = Collector::without_values();
@@ -82,7 +82,7 @@ impl Identities {
     fn add(&mut self, mut table: Table<'_>) {
         let index = self.all.len();
         let name = table.required("name").and_then(|node| {
-            let name = node.read(parse_slug)?;
+            let name = node.read_string(parse_slug)?;
             if self.all.iter().any(|one| *one.name == *name.as_str()) {
                 node.reject(format!("{:?} is listed twice", name.as_str()));
             }
@@ -181,11 +181,11 @@ fn parts<'c>(table: &mut Table<'c>, key: &'static str) -> Vec<Node<'c>> {
 /// Adds names that must be unique in the file; returns them.
 fn add_names(known: &mut BTreeMap<String, usize>, parts: &[Node<'_>], index: usize) -> Vec<String> {
     let names = parts.iter().filter_map(|part| {
-        part.read(|text| {
+        part.read_string(|text| {
             if text.is_empty() {
-                Err("must not be empty".to_owned())
+                Err("must not be empty")
             } else if known.insert(text.to_owned(), index).is_some() {
-                Err(format!("{text:?} is listed twice"))
+                Err("is listed twice")
             } else {
                 Ok(text.to_owned())
             }
@@ -197,10 +197,7 @@ fn add_names(known: &mut BTreeMap<String, usize>, parts: &[Node<'_>], index: usi
 fn grant(table: &mut Table<'_>, is_publisher: bool) -> PublishGrant {
     let feeds = parts(table, "feeds");
     let minerals = table.optional("minerals");
-    let others = table
-        .optional("others")
-        .and_then(|node| node.read(|text| text.parse().map_err(|_| "must be true or false")));
-    let others = others.unwrap_or_default();
+    let others = table.optional("others").and_then(|node| node.boolean()).unwrap_or_default();
     if is_publisher && feeds.is_empty() {
         table.reject("feeds", "must name the feeds that a publisher may publish for");
     }
@@ -214,7 +211,8 @@ fn grant(table: &mut Table<'_>, is_publisher: bool) -> PublishGrant {
         let is_granted = |mineral: &Mineral| groups.iter().any(|group| mineral.is_within(*group));
         Mineral::all().filter(is_granted).collect()
     });
-    let feeds: BTreeSet<Slug> = feeds.iter().filter_map(|part| part.read(parse_slug)).collect();
+    let feeds: BTreeSet<Slug> =
+        feeds.iter().filter_map(|part| part.read_string(parse_slug)).collect();
     PublishGrant { feeds, minerals, others }
 }
 
@@ -289,5 +287,12 @@ mod tests {
         insta::assert_snapshot!(Identities::parse(text).unwrap_err().to_string());
         let unknown = "[[identities]]\nname = \"a\"\nroles = [\"operator\"]\ntokens = [\"x\"]";
         assert!(Identities::parse(unknown).unwrap_err().to_string().contains("tokens"));
+        let kinds = "[[identities]]\nname = 7\nroles = [\"publisher\"]\nfeeds = [1]\nothers = \"true\"\nclaims = [true]";
+        insta::assert_snapshot!(Identities::parse(kinds).unwrap_err().to_string(), @r"
+        identities[0].name: must be a string
+          identities[0].others: must be true or false
+          identities[0].feeds[0]: must be a string
+          identities[0].claims[0]: must be a string
+        ");
     }
 }
