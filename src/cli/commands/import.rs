@@ -8,7 +8,7 @@ use crate::feed_sync::{BATCH_UPDATES, Format, ImportSummary, number_revisions};
 use clap::{Args, Subcommand};
 use lodewatch_client::Servers;
 use lodewatch_importers::SkippedItem;
-use lodewatch_importers::table::Mapping;
+use lodewatch_importers::table::{self, Mapping};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -28,11 +28,6 @@ pub(crate) struct ImportArgs {
     verbose: bool,
 }
 
-const MAPPING: &str = concat!(
-    "Example of a mapping:\n\n",
-    include_str!("../../../crates/importers/src/table/example.toml")
-);
-
 #[derive(Debug, Subcommand)]
 enum ImportFile {
     /// A data release of the USGS Mineral Commodity Summaries, 2025 or 2026.
@@ -41,7 +36,7 @@ enum ImportFile {
         file: PathBuf,
     },
     /// A CSV table of supply figures, with a mapping that names its columns.
-    #[command(after_long_help = MAPPING)]
+    #[command(after_long_help = format!("Example of a mapping:\n\n{}", table::EXAMPLE))]
     Csv {
         /// CSV file.
         file: PathBuf,

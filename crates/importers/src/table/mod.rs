@@ -23,3 +23,6 @@ mod tests;
 
 pub use import::read;
 pub use mapping::Mapping;
+
+/// A mapping with every key and a comment on each, in TOML.
+pub const EXAMPLE: &str = include_str!("example.toml");

@@ -1,12 +1,11 @@
 //! A table with every quirk, read by the mapping that the help shows.
 
-use super::{Mapping, read};
+use super::{EXAMPLE, Mapping, read};
 use crate::ImportedReports;
 use lodewatch_core::domain::market::{Figure, Flag};
 use lodewatch_core::domain::{Country, Ppm, Report};
 use proptest::prelude::*;
 
-const EXAMPLE: &str = include_str!("example.toml");
 const TABLE: &str = include_str!("../../samples/table.csv");
 
 fn mapping(text: &str) -> Mapping {
