@@ -105,7 +105,7 @@ pub(super) struct BatchUpload<'a> {
 impl BatchUpload<'_> {
     /// Publishes one batch after the other and prints the outcomes.
     pub(super) async fn run(&self, servers: &Servers, format: OutputFormat) -> Result<(), Error> {
-        // An unreachable server is an error now; the publisher would retry for ever.
+        // An unreachable server is an error now; the publisher would retry several times first.
         servers.connect().await?;
         let mut publisher = Publisher::new(servers.clone());
         let total = u64::try_from(self.updates.len()).unwrap_or(u64::MAX);

@@ -11,7 +11,7 @@ use clap::Args;
 use lodewatch_client::{Servers, StreamEvent, Subscription};
 use lodewatch_core::domain::Timestamp;
 use lodewatch_proto::v1::subscribe_response::Message;
-use lodewatch_proto::v1::{Alert, Start, SubscribeRequest};
+use lodewatch_proto::v1::{Alert, GoAwayReason, Start, SubscribeRequest};
 use tonic::Code;
 
 #[derive(Debug, Args)]
@@ -107,10 +107,20 @@ fn print_message(
         Some(Message::SnapshotEnd(end)) if format == OutputFormat::Table => {
             print::note(&format!("{} active alerts; waiting for new alerts", end.count));
         }
-        Some(Message::GoAway(_)) => print::note("the server is shutting down; reconnecting"),
+        Some(Message::GoAway(away)) => print::note(go_away(away.reason())),
         Some(_) | None => {}
     }
     Ok(())
+}
+
+/// Why the server ended the stream. The subscription reconnects after each.
+fn go_away(reason: GoAwayReason) -> &'static str {
+    match reason {
+        GoAwayReason::Drain => "the server is shutting down; reconnecting",
+        GoAwayReason::MaxAge => "the stream reached its maximum age; reconnecting",
+        GoAwayReason::Credentials => "the credentials were revoked or changed; reconnecting",
+        GoAwayReason::Unspecified => "the server ended the stream; reconnecting",
+    }
 }
 
 /// For errors. A mistyped start position is used as a cursor.
@@ -121,5 +131,21 @@ fn operation(from: &str) -> String {
              oldest)"
         ),
         _ => "watch alerts".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_why_a_stream_ends_is_named() {
+        for (reason, named) in [
+            (GoAwayReason::Drain, "shutting down"),
+            (GoAwayReason::MaxAge, "maximum age"),
+            (GoAwayReason::Credentials, "credentials"),
+        ] {
+            assert!(go_away(reason).contains(named), "{reason:?}: {}", go_away(reason));
+        }
     }
 }
