@@ -3,15 +3,21 @@
 //! | what | code, reason | the caller should |
 //! |---|---|---|
 //! | invalid fields | `INVALID_ARGUMENT` `BAD_REQUEST`, every field named | fix them |
+//! | a threat for a bloc that the policy in force does not have | `INVALID_ARGUMENT` `UNKNOWN_BLOC` | name countries, or a bloc of the policy |
+//! | an exercise would change a real threat, or the reverse | `INVALID_ARGUMENT` `EXERCISE_MIXED` | correct `exercise`, or use another threat id |
 //! | request id of another batch | `INVALID_ARGUMENT` `REQUEST_ID_REUSED` | choose a new id |
 //! | stale revision | `FAILED_PRECONDITION` `THREAT_REVISION_STALE` | read the threat again, then retry |
 //! | cursor of another journal | `FAILED_PRECONDITION` `CURSOR_OF_ANOTHER_JOURNAL` | take a snapshot, or start from the oldest |
 //! | cursor older than retention, or ahead of the journal | `OUT_OF_RANGE` `CURSOR_LOST`, oldest and head in the metadata | start from the oldest, or take a snapshot |
-//! | no such market, threat or alert | `NOT_FOUND` | |
+//! | no such market, threat or alert | `NOT_FOUND` `NOT_FOUND` | |
+//! | removal of a threat that is not recorded | `NOT_FOUND` `UNKNOWN_THREAT` | |
 //! | a limit is reached | `RESOURCE_EXHAUSTED` `LIMIT_REACHED`, the setting in the metadata | slow down, then retry |
 //! | disk full | `RESOURCE_EXHAUSTED` `DISK_FULL` | retry later; reads go on |
-//! | the call's deadline has passed | `DEADLINE_EXCEEDED` | resume from the last cursor |
-//! | shutting down, journal unreachable | `UNAVAILABLE` | retry, here or elsewhere |
+//! | the call's deadline has passed | `DEADLINE_EXCEEDED` `DEADLINE` | resume from the last cursor |
+//! | shutting down, journal unreachable | `UNAVAILABLE` `DRAINING`, `JOURNAL_UNREACHABLE` | retry, here or elsewhere |
+//! | history unreachable | `UNAVAILABLE` `ARCHIVE_UNREACHABLE` | retry later |
+//! | batch applied, but its result is no longer kept | `UNAVAILABLE` `RESULT_EXPIRED` | check what it changed; a retry applies it again |
+//! | the caller's credentials were revoked or changed during a stream | `UNAVAILABLE` `CREDENTIALS_CHANGED` | reconnect with valid credentials |
 //! | replicas diverged | `UNAVAILABLE` `REPLICAS_DIVERGED` | retry elsewhere; call the operator |
 //! | the clock jumped forward | `UNAVAILABLE` `CLOCK_JUMPED` | retry; reads go on |
 //! | no or invalid credentials | `UNAUTHENTICATED` `CREDENTIALS_REQUIRED` | send a token or a client certificate |
@@ -328,7 +334,7 @@ pub(in crate::grpc) fn rejection_labels(status: &Status) -> RejectionLabels {
     RejectionLabels { reason: info.map(|info| info.reason), limit }
 }
 
-/// An error with its causes, in one line.
+/// An error and what caused it, separated by colons.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
