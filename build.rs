@@ -41,6 +41,10 @@ fn compiler() -> Result<String, Box<dyn std::error::Error>> {
 fn linked_crates() -> Result<Vec<u8>, Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=Cargo.lock");
     println!("cargo:rerun-if-changed=Cargo.toml");
+    // The manifests of the other packages; a published package has none of them.
+    for folder in std::fs::read_dir("crates").into_iter().flatten() {
+        println!("cargo:rerun-if-changed={}", folder?.path().join("Cargo.toml").display());
+    }
     let features = std::env::var("CARGO_CFG_FEATURE").unwrap_or_default();
     let output = Command::new(std::env::var("CARGO")?)
         .args(["tree", "--locked", "--offline", "--edges", "normal,no-proc-macro"])
