@@ -73,7 +73,7 @@ named! {
         TookEffect = "took effect",
         /// A suspension began.
         Suspended = "suspended",
-        /// A suspension ended, and it is in force again.
+        /// A suspension ended, and it is in force or announced again.
         Resumed = "resumed",
         /// It ended after it had been in force.
         Expired = "expired",

@@ -111,7 +111,7 @@ impl Calendar {
         let suspended = |s: &Suspension| s.from <= day && s.until.is_none_or(|until| day < until);
         if reached(self.removed) {
             let was_in_force =
-                self.effective.is_some_and(|effective| Some(effective) < self.removed);
+                self.first_day_in_force().is_some_and(|first| Some(first) < self.removed);
             if was_in_force { ThreatStatus::Removed } else { ThreatStatus::Withdrawn }
         } else if !reached(self.announced) && !reached(self.effective) {
             ThreatStatus::Threatened
@@ -191,6 +191,7 @@ mod tests {
         let usa = dates("2024-12-03", "2024-12-03", "2025-11-09", "2026-11-27", "");
         let october = dates("2025-10-09", "2025-11-08", "2025-11-07", "2026-11-10", "");
         let plan = dates("2025-06-10", "", "", "", "2026-02-25");
+        let never = dates("2025-10-09", "2025-11-08", "2025-11-07", "", "2026-02-25");
         for (calendar, on, status) in [
             (&usa, "2024-12-02", ThreatStatus::Threatened),
             (&usa, "2024-12-03", ThreatStatus::InForce),
@@ -204,6 +205,8 @@ mod tests {
             (&october, "2026-11-10", ThreatStatus::InForce),
             (&plan, "2026-02-24", ThreatStatus::Announced),
             (&plan, "2026-02-25", ThreatStatus::Withdrawn),
+            (&never, "2026-02-24", ThreatStatus::Suspended),
+            (&never, "2026-02-25", ThreatStatus::Withdrawn),
         ] {
             assert_eq!(calendar.status(day(on)), status, "{on}");
         }

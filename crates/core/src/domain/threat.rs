@@ -265,7 +265,11 @@ impl Threat {
         }
         match status {
             ThreatStatus::Threatened => ThreatChange::Unchanged,
-            ThreatStatus::Announced => ThreatChange::Announced,
+            ThreatStatus::Announced if self.calendar.announced == Some(day) => {
+                ThreatChange::Announced
+            }
+            // A suspension ended before the effective date.
+            ThreatStatus::Announced => ThreatChange::Resumed,
             ThreatStatus::InForce if self.calendar.first_day_in_force() == Some(day) => {
                 ThreatChange::TookEffect
             }
