@@ -22,7 +22,7 @@ pub enum DecodeError {
     Empty,
     #[error("its format is {0}; this version reads format {FORMAT}")]
     Format(u8),
-    #[error("cannot decode its payload: {0}")]
+    #[error("its payload is invalid: {0}")]
     Payload(postcard::Error),
     #[error("{0} bytes follow its payload")]
     TrailingBytes(usize),
