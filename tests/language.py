@@ -127,7 +127,6 @@ ALLOWED = (
     ("*", r"what if", "the title of the console's page of simulations"),
     ("*", r"future[- ]proof|proof of concept|waste (?:and|of|rock)|scrap and waste", "other words"),
     ("*.rs", r"let in_\w+", "a variable"),
-    ("src/journal/samples.rs", r"DRILL-1", "an id in the stored samples of the format"),
     ("CONTRIBUTING.md", r"^\|[^\n]*", "its tables list the words"),
     ("*", r"usgs[^\n]*shipments?|shipments? (?:from|of) [^\n]*mines?", "a term of the USGS"),
 )

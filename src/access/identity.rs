@@ -95,9 +95,9 @@ impl Identity {
     /// The identity as a batch's sender: its name, and whether it may change what other feeds
     /// published.
     pub fn sender(&self) -> Sender {
-        let is_confined = !self.has_role(Role::Operator) && !self.grant.others;
+        let is_limited = !self.has_role(Role::Operator) && !self.grant.others;
         let write_scope = || WriteScope { minerals: self.grant.minerals.clone() };
-        Sender { name: Arc::clone(&self.name), write_scope: is_confined.then(write_scope) }
+        Sender { name: Arc::clone(&self.name), write_scope: is_limited.then(write_scope) }
     }
 
     /// Checks a batch against the grant. Which feed a threat belongs to is checked where the batch

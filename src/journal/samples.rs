@@ -85,10 +85,10 @@ pub(crate) fn policy() -> Payload {
 /// Arbitrary payloads; policies differ in their rules only.
 pub(crate) fn payloads() -> impl Strategy<Value = Payload> {
     let senders = ("[a-z]{1,9}(/.{0,9})?", any::<bool>(), any::<bool>()).prop_map(
-        |(name, is_confined, any_mineral)| {
+        |(name, is_limited, any_mineral)| {
             let minerals = BTreeSet::from([Mineral::parse("gallium").unwrap()]);
             let write_scope = WriteScope { minerals: (!any_mineral).then_some(minerals) };
-            Sender { name: name.into(), write_scope: is_confined.then_some(write_scope) }
+            Sender { name: name.into(), write_scope: is_limited.then_some(write_scope) }
         },
     );
     let sender = option::of(senders);

@@ -114,7 +114,7 @@ impl CredentialReloaders {
     }
 }
 
-/// An error and what caused it, on one line.
+/// An error and what caused it, separated by colons.
 fn with_sources(error: &dyn error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -190,8 +190,8 @@ fn kind(alert: &Alert) -> String {
 
 /// The threat of a notice.
 fn threat(alert: &Alert) -> Option<String> {
-    let bearing = alert.threat_effects.first().filter(|_| alert.kind() == AlertKind::Notice);
-    bearing.map(|bearing| bearing.threat_id.clone())
+    let effect = alert.threat_effects.first().filter(|_| alert.kind() == AlertKind::Notice);
+    effect.map(|effect| effect.threat_id.clone())
 }
 
 fn value(interval: &Interval) -> String {
@@ -277,8 +277,8 @@ mod tests {
         let mut firing = FiringAlerts::default();
         let now: Timestamp = "2024-12-05T00:00:00Z".parse().unwrap();
         firing.apply(&alert(1, "RAISED", "WATCH", ""), now);
-        let bearing = r#","threatEffects":[{"threatId":"CHN-1"}]"#;
-        let notice = firing.apply(&alert(2, "NOTICE", "UNSPECIFIED", bearing), now);
+        let effects = r#","threatEffects":[{"threatId":"CHN-1"}]"#;
+        let notice = firing.apply(&alert(2, "NOTICE", "UNSPECIFIED", effects), now);
         assert_eq!(notice[0].labels["threat"], "CHN-1");
         assert_eq!(notice[0].until, Some(now.plus_millis(NOTICE_MS)));
         assert_eq!(firing.all(now).len(), 2);

@@ -74,7 +74,7 @@ async fn a_simulation_shows_what_would_happen_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_bad_hypothesis_is_rejected_with_every_field() {
+async fn a_bad_simulation_is_rejected_with_every_field() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2026-01-01").await;
     let mut request = SimulateRequest {

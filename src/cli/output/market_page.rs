@@ -241,9 +241,9 @@ impl MarketPage {
 
     /// Every current threat: its status, and the date on which that may change.
     fn threat_lines(&self, columns: usize) -> Vec<StyledLine> {
-        let line = |bearing: &ThreatEffect| {
+        let line = |effect: &ThreatEffect| {
             let of = |record: &&ThreatRecord| {
-                record.threat.as_ref().is_some_and(|threat| threat.id == bearing.threat_id)
+                record.threat.as_ref().is_some_and(|threat| threat.id == effect.threat_id)
             };
             let record = self.threats.iter().find(of).cloned().unwrap_or_default();
             let threat = record.threat.clone().unwrap_or_default();
@@ -252,17 +252,17 @@ impl MarketPage {
                 day => format!("; next date {day}"),
             };
             let weight = if record.moves_indices {
-                format!("t {}", bearing.weight)
+                format!("t {}", effect.weight)
             } else {
                 "no index effect".to_owned()
             };
             let toward = format::scope(threat.destination.as_ref());
             let line = format!(
                 "  {:<18} {:<10} {}, {} → {toward}, {weight}{next}",
-                bearing.threat_id,
-                enum_name(bearing.status().as_str_name(), "THREAT_STATUS_"),
+                effect.threat_id,
+                enum_name(effect.status().as_str_name(), "THREAT_STATUS_"),
                 enum_name(threat.measure().as_str_name(), "MEASURE_"),
-                bearing.imposing,
+                effect.imposing,
             );
             StyledLine::plain(truncate(&line, columns))
         };

@@ -111,8 +111,6 @@ impl Unit {
 pub struct Wgi(u16);
 
 impl Wgi {
-    /// The best weight.
-    pub const BEST: Self = Self(0);
     /// The worst weight.
     pub const WORST: Self = Self(1000);
 

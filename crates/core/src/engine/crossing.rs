@@ -66,8 +66,8 @@ impl LevelState {
         let mut stays: Option<Level> = None;
         let mut left: Option<Threshold> = None;
         for (threshold, since) in rule.thresholds.iter().zip(&mut self.since) {
-            let is_up = Some(threshold.level) <= self.level;
-            let (moving, wait_ms) = if is_up {
+            let is_active = Some(threshold.level) <= self.level;
+            let (moving, wait_ms) = if is_active {
                 (value.upper < signed(threshold.reset), rule.keep_ms)
             } else {
                 (value.lower >= signed(threshold.raise), rule.for_ms)
@@ -75,7 +75,7 @@ impl LevelState {
             let begun = moving.then(|| since.unwrap_or(now));
             *since = begun;
             let due = begun.is_some_and(|begun| begun.plus_millis(wait_ms) <= now);
-            match (is_up, due) {
+            match (is_active, due) {
                 (false, true) => up = Some(*threshold),
                 (true, false) => stays = Some(threshold.level),
                 (true, true) => left = left.or(Some(*threshold)),
@@ -111,9 +111,9 @@ impl LevelState {
         let signed = |amount: Amount| if falling { amount.saturating_neg() } else { amount };
         let mut newly_inside = None;
         for (threshold, is_reported) in rule.thresholds.iter().zip(&mut self.inside) {
-            let is_up = Some(threshold.level) <= self.level;
+            let is_active = Some(threshold.level) <= self.level;
             let raise = signed(threshold.raise);
-            if is_up || value.upper < signed(threshold.reset) {
+            if is_active || value.upper < signed(threshold.reset) {
                 *is_reported = false;
             } else if value.lower < raise && raise <= value.upper && !*is_reported {
                 *is_reported = true;
@@ -147,8 +147,8 @@ impl LevelState {
     /// The instant at which the first running wait ends, if any.
     pub fn next_deadline(&self, rule: &Rule) -> Option<Timestamp> {
         let waits = rule.thresholds.iter().zip(&self.since).filter_map(|(threshold, since)| {
-            let is_up = Some(threshold.level) <= self.level;
-            Some(since.as_ref()?.plus_millis(if is_up { rule.keep_ms } else { rule.for_ms }))
+            let is_active = Some(threshold.level) <= self.level;
+            Some(since.as_ref()?.plus_millis(if is_active { rule.keep_ms } else { rule.for_ms }))
         });
         waits.min()
     }

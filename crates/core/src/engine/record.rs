@@ -82,7 +82,7 @@ impl BatchReviewer<'_> {
         if known.is_some_and(|known| known == report) {
             return Ok(UpdateOutcome::Unchanged);
         }
-        if confinement(batch).is_some()
+        if write_scope(batch).is_some()
             && let Some(feed) =
                 market.and_then(|market| market.owned_by_other_feed(source, &batch.feed))
         {
@@ -115,7 +115,7 @@ impl BatchReviewer<'_> {
             if same && (sent == 0 || sent == revision) {
                 return Ok(UpdateOutcome::Unchanged);
             }
-            check_confinement(update, current, batch)?;
+            check_write_scope(update, current, batch)?;
             if sent != 0 && sent <= revision {
                 let threat = threat.id.clone();
                 return Err(Rejection::StaleRevision { update, threat, sent, current: revision });
@@ -150,7 +150,7 @@ impl BatchReviewer<'_> {
             return Err(Rejection::UnknownThreat { update, threat });
         };
         check_exercise(update, current, batch)?;
-        check_confinement(update, current, batch)?;
+        check_write_scope(update, current, batch)?;
         let revision = current.threat.revision;
         match removal.revision {
             Some(sent) if sent != revision => {
@@ -183,23 +183,23 @@ impl BatchReviewer<'_> {
 }
 
 /// What the batch may change, where that is limited.
-fn confinement(batch: &Batch) -> Option<&WriteScope> {
+fn write_scope(batch: &Batch) -> Option<&WriteScope> {
     batch.sender.as_ref()?.write_scope.as_ref()
 }
 
 /// Rejects a change of a threat that the sender may not change.
-fn check_confinement(
+fn check_write_scope(
     update: usize,
     current: &ThreatRecord,
     batch: &Batch,
 ) -> Result<(), Rejection> {
-    let Some(confinement) = confinement(batch) else { return Ok(()) };
+    let Some(scope) = write_scope(batch) else { return Ok(()) };
     let threat = || current.threat.id.clone();
     if current.feed != batch.feed {
         let (threat, feed) = (threat(), current.feed.clone());
         return Err(Rejection::ThreatOwnedByOtherFeed { update, threat, feed });
     }
-    let Some(minerals) = &confinement.minerals else { return Ok(()) };
+    let Some(minerals) = &scope.minerals else { return Ok(()) };
     match current.threat.minerals.iter().find(|mineral| !minerals.contains(mineral)) {
         Some(mineral) => Err(Rejection::ThreatCoversOtherMinerals {
             update,

@@ -37,8 +37,8 @@ impl Simulation {
     /// # Errors
     ///
     /// Why the batch was rejected.
-    pub fn apply(&mut self, hypothesis: SimulationInput) -> Result<(), Vec<Rejection>> {
-        let SimulationInput { policy, batch, until } = hypothesis;
+    pub fn apply(&mut self, input: SimulationInput) -> Result<(), Vec<Rejection>> {
+        let SimulationInput { policy, batch, until } = input;
         let now = self.state.now();
         if let Some(policy) = policy {
             let revision = self.state.adopted().map_or(0, |adopted| adopted.revision);
