@@ -34,8 +34,9 @@ pub struct BatchAnswer {
 /// Publishes batches on one stream, over any number of connections and servers. Each batch is
 /// applied at most once, and is sent until the server accepts it or rejects it for good.
 ///
-/// Batches are sent and answered in order. A batch that the server rejects for the moment, because it
-/// drains, lacks disk space or limits the rate, is sent again, and may be applied after later ones.
+/// Batches are sent and answered in order. A batch that the server rejects for the moment, because
+/// it drains, lacks disk space or limits the rate, is sent again, and may be applied after later
+/// ones.
 ///
 /// [`push`](Self::push) queues a batch, [`next`](Self::next) sends what the server's credits allow
 /// and returns the answers in the order of the batches. Batches wait in memory until they are
@@ -109,8 +110,8 @@ impl PublishStream {
         self.unanswered.len()
     }
 
-    /// The batches without an answer, oldest first. After an error of [`next`](Self::next) the first
-    /// of those sent is what the server did not accept, such as a batch that is too large.
+    /// The batches without an answer, oldest first. After an error of [`next`](Self::next) the
+    /// first of those sent is what the server did not accept, such as a batch that is too large.
     pub fn into_unanswered(self) -> Vec<PublishRequest> {
         self.unanswered.into()
     }
@@ -210,9 +211,9 @@ impl OpenStream {
         Ok(message)
     }
 
-    /// Sends the batches after the first `sent`, as far as the credits reach. If the stream has ended,
-    /// the server's status says why: the caller receives it next. Cancel safe: a batch counts as sent
-    /// in the same step that passes it to the connection.
+    /// Sends the batches after the first `sent`, as far as the credits reach. If the stream has
+    /// ended, the server's status says why: the caller receives it next. Cancel safe: a batch
+    /// counts as sent in the same step that passes it to the connection.
     async fn send(&mut self, unanswered: &VecDeque<PublishRequest>) {
         while let Some(batch) = unanswered.get(self.sent) {
             let bytes = i64::try_from(batch.encoded_len()).unwrap_or(i64::MAX);
