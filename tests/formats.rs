@@ -1,5 +1,6 @@
-//! Snapshot formats stay readable: `tests/snapshots` holds one snapshot in every released format,
-//! all made from the same journal.
+//! Snapshots of every released format stay readable, so that an upgrade need not replay the
+//! journal: `tests/snapshots` holds one in every format, all made from the same journal. The
+//! archive, by contrast, is rebuilt when its format changes.
 //!
 //! A new format adds a file there. The file of a released format is never changed or deleted.
 

@@ -5,7 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# The oldest version with `jetstream { sync_interval: always }`. tests/nats/program.rs has it too.
+# The oldest version with `jetstream { sync_interval: always }`. It is also in
+# crates/testkit/src/nats/program.rs.
 OLDEST=2.10
 
 program=$PWD/target/tools/nats-server

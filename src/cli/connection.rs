@@ -18,7 +18,8 @@ pub(super) struct ConnectionArgs {
         value_delimiter = ','
     )]
     address: Vec<String>,
-    /// File with a bearer token; default: the token in LODEWATCH_TOKEN, if set.
+    /// File with a bearer token; default: the token in the variable
+    /// `LODEWATCH_TOKEN`, if set.
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Certificate authorities to trust, in PEM; default: those of the system.

@@ -37,7 +37,7 @@ pub(super) fn port(mut table: Table<'_>) -> Option<SocketAddr> {
 }
 
 /// Reads `[console]`, with the node that says where it listens.
-pub(super) fn console<'c>(mut table: Table<'c>) -> Option<(Console, Node<'c>)> {
+pub(super) fn console(mut table: Table<'_>) -> Option<(Console, Node<'_>)> {
     let node = table.required("listen");
     let origins = table.required("origins")?.split_at_commas();
     if let Some(more) = origins.parts().get(ORIGINS_MAX) {

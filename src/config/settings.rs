@@ -209,7 +209,7 @@ impl Config {
 }
 
 /// Reads `[server]`, with the node that says where it listens.
-fn server<'c>(mut table: Table<'c>) -> Option<(Server, Node<'c>)> {
+fn server(mut table: Table<'_>) -> Option<(Server, Node<'_>)> {
     const TIMEOUT_DAYS_MAX: u64 = 1;
     const STREAM_AGE_DAYS_MAX: u64 = 366;
     let listen_node = table.required("listen");

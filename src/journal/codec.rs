@@ -5,9 +5,9 @@
 //! byte 1 …  the payload in postcard's encoding, nothing after it
 //! ```
 //!
-//! Enums are written by position, so variants are only ever appended. Any other change of a
-//! persisted type is a new format, and this module then reads the old one too. The tests compare
-//! with the bytes in `fixtures/`.
+//! Enums are written by position, so variants are only ever appended. A new kind of entry or a new
+//! field gets a new format number, as does any other change of the layout; this module then reads
+//! the old formats too. The tests compare with the bytes in `fixtures/`.
 
 use super::contract::ENTRY_BYTES_MAX;
 use super::error::Error;

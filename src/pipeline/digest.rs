@@ -16,7 +16,8 @@ const ENTRIES_MAX: usize = 65_536;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "replicas diverged: up to entry {entry} the state digest is {ours:016x} here and {theirs:016x} on another replica; \
-     one of the two is wrong, so neither serves until an operator compares their journals"
+     one of the two is wrong, so this replica rejects all calls; \
+     see \"Diverged replicas\" in the runbook"
 )]
 pub struct Divergence {
     /// The replicas diverged at this entry or before it.

@@ -34,7 +34,8 @@ pub(crate) trait Reloadable {
 /// What [`Reloadable::reload`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reloaded {
-    /// Nothing: what was read last time, used or rejected, is still current.
+    /// Nothing: what was read last time, used or rejected, is still current; or the value cannot be
+    /// used for now, and the next reload tries again.
     Unchanged,
     /// The value as it is now is in use.
     InUse,

@@ -86,18 +86,18 @@ fn set_policy_gauges(state: &State, gauges: &Gauges) {
         gauges.policy_version.set(adopted.version.0);
         gauges.policy_revision.set(adopted.revision);
     }
-    let (mut stale, mut open) = (0_u64, BTreeMap::<Level, u64>::new());
+    let (mut stale_count, mut open) = (0_u64, BTreeMap::<Level, u64>::new());
     let markets = state.markets();
     let all = markets.values().flat_map(Market::rule_statuses);
     for one in all.filter(|one| !one.exercise) {
-        stale = stale.saturating_add(u64::from(one.stale));
+        stale_count = stale_count.saturating_add(u64::from(one.stale));
         if let (Some(_), Some(level)) = (one.episode, one.level) {
             let count = open.entry(level).or_default();
             *count = count.saturating_add(1);
         }
     }
     gauges.markets.set(u64::try_from(markets.len()).unwrap_or(u64::MAX));
-    gauges.set_stale_instances(stale);
+    gauges.set_stale_instances(stale_count);
     for level in Level::ALL {
         gauges.set_open_episodes(level.name(), open.get(level).copied().unwrap_or(0));
     }

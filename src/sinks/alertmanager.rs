@@ -95,7 +95,7 @@ pub async fn run(servers: Servers, clock: &Clock, mut sink: Alertmanager) -> Res
         match next.map_err(|status| Error::Subscription(Box::new(status)))? {
             StreamEvent::Message(response) => sink.handle(&mut state, clock, *response).await?,
             StreamEvent::Disconnected(status) => {
-                tracing::warn!(%status, "disconnected from the server, reconnecting")
+                tracing::warn!(%status, "disconnected from the server, reconnecting");
             }
         }
     }

@@ -172,7 +172,7 @@ async fn every_method_of_the_running_server_is_denied_or_answered_as_the_table_s
 #[test]
 fn the_table_of_methods_and_roles_is_what_is_documented() {
     let mut table = String::from(
-        "| method | not known | subscriber | publisher | operator |\n|---|---|---|---|---|\n",
+        "| method | unauthenticated | subscriber | publisher | operator |\n|---|---|---|---|---|\n",
     );
     for row in METHODS {
         let mark = |may: bool| if may { "yes" } else { "–" };

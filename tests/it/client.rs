@@ -169,3 +169,36 @@ async fn a_publish_stream_gets_every_batch_applied_once_over_lost_connections() 
     proxy.abort();
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_publish_stream_sends_again_what_a_limit_rejected_and_reports_what_is_invalid() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start_with(dir.path(), "2026-01-01", |config| {
+        config.server.updates_per_second_max = 1000;
+    })
+    .await;
+    let mut stream = PublishStream::new(server.servers());
+    // Three times a second's worth: the limit rejects some of them at first.
+    let updates = |turn| vec![swing("gallium", turn); 600];
+    let accepted: Vec<String> = (0..5).map(|turn| stream.push(batch(updates(turn)))).collect();
+    let invalid = stream.push(batch(vec![report("unobtainium", "2024", &[("CHN", 0.9)])]));
+    let (mut answers, mut limited) = (Vec::new(), 0);
+    loop {
+        let next = tokio::time::timeout(PATIENCE, stream.next()).await.expect("an answer in time");
+        match next.unwrap() {
+            None => break,
+            Some(StreamEvent::Disconnected(status)) => {
+                assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+                limited += 1;
+            }
+            Some(StreamEvent::Message(message)) => {
+                let is_accepted = matches!(message.answer, Answer::Accepted(_));
+                answers.push((message.request_id, is_accepted));
+            }
+        }
+    }
+    assert!(limited > 0, "the limit was reached");
+    let expected = accepted.into_iter().map(|id| (id, true)).chain([(invalid, false)]);
+    assert_eq!(answers, expected.collect::<Vec<_>>());
+    server.stop().await;
+}

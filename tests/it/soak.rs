@@ -1,5 +1,5 @@
 //! All of it mixed: load, kills, orderly stops, suspended servers, slow readers, backups and
-//! deleted archives, for some seconds on every change and for an hour by `tests/soak.sh`, which
+//! deleted archives, for a few seconds on every change and for an hour by `tests/soak.sh`, which
 //! prints the report.
 
 use crate::load::{

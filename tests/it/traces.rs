@@ -168,7 +168,7 @@ async fn the_journal_keeps_where_a_batch_is_traced_and_nothing_where_tracing_is_
     let call = collector.only(PUBLISH);
     let kept = serde_json::json!({ "traceId": TRACE, "spanId": call.span });
     assert_eq!(traces, [None, Some(kept)]);
-    // CollectedSpan once, when it was new.
+    // A replay traces nothing: the entry has one span `apply`, from when it was new.
     start(dir.path(), &collector, |_| {}).await.stop().await;
     collector.only("apply");
 }

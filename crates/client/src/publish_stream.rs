@@ -5,14 +5,15 @@ use super::servers::{Connection, Servers};
 use super::streams::StreamEvent;
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
 use lodewatch_proto::v1::publish_stream_response::Answer;
-use lodewatch_proto::v1::{Credits, PublishRequest, PublishStreamRequest, PublishStreamResponse};
+use lodewatch_proto::v1::{PublishRequest, PublishStreamRequest, PublishStreamResponse};
 use prost::Message;
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
+use tonic_types::{ErrorDetails, StatusExt};
 use uuid::Uuid;
 
 /// Requests between this program and the connection; the server's credits bound what is sent.
@@ -25,13 +26,17 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct BatchAnswer {
     /// The id of the batch, as pushed or as [`PublishStream::push`] returned it.
     pub request_id: String,
-    /// Accepted: durable and applied. Rejected: nothing of the batch was applied; the other batches
-    /// are not affected.
+    /// Accepted: durable and applied. Rejected for good: sending it again would not help. The other
+    /// batches are not affected.
     pub answer: Answer,
 }
 
-/// Publishes batches on one stream, over any number of connections and servers: each batch is
-/// applied once, in order.
+/// Publishes batches on one stream, over any number of connections and servers. Each batch is
+/// applied at most once, and is sent until the server accepts it or rejects it for good.
+///
+/// Batches are sent and answered in order. A batch that the server rejects for the moment, because
+/// it drains, lacks disk space or limits the rate, is sent again, and may be applied after later
+/// ones.
 ///
 /// [`push`](Self::push) queues a batch, [`next`](Self::next) sends what the server's credits allow
 /// and returns the answers in the order of the batches. Batches wait in memory until they are
@@ -70,7 +75,10 @@ pub struct PublishStream {
 struct OpenStream {
     requests_tx: mpsc::Sender<PublishStreamRequest>,
     responses: Streaming<PublishStreamResponse>,
-    credits: Credits,
+    /// How many batches the server still accepts.
+    batches: u64,
+    /// How many bytes the server still accepts. Below zero after a batch larger than all credits.
+    bytes: i64,
     sent: usize,
 }
 
@@ -100,6 +108,12 @@ impl PublishStream {
     /// How many batches wait for their answer, whether sent or not.
     pub fn unanswered(&self) -> usize {
         self.unanswered.len()
+    }
+
+    /// The batches without an answer, oldest first. After an error of [`next`](Self::next) the
+    /// first of those sent is what the server did not accept, such as a batch that is too large.
+    pub fn into_unanswered(self) -> Vec<PublishRequest> {
+        self.unanswered.into()
     }
 
     /// The next answer, or [`StreamEvent::Disconnected`]: then the next call waits for a moment,
@@ -145,23 +159,31 @@ impl PublishStream {
         }
         let stream = self.stream.as_mut().expect("it was opened just now");
         loop {
-            stream.send(&self.unanswered).await?;
-            let message = timeout(ANSWER_TIMEOUT, stream.responses.message()).await;
+            let message = timeout(ANSWER_TIMEOUT, stream.exchange(&self.unanswered)).await;
             let message = message.unwrap_or_else(|_| Err(no_answer()))?;
-            let message =
-                message.ok_or_else(|| Status::unavailable("the server ended the stream"))?;
-            let granted = message.credits.unwrap_or_default();
-            stream.credits.batches = stream.credits.batches.saturating_add(granted.batches);
-            stream.credits.bytes = stream.credits.bytes.saturating_add(granted.bytes);
-            if let Some(answer) = message.answer {
-                let sent = stream.sent.checked_sub(1);
-                stream.sent = sent.ok_or_else(|| {
-                    Status::internal("the server answered a batch that was not sent")
-                })?;
-                return Ok(answer);
-            }
+            let Some(answer) = message.answer else { continue };
+            let sent = stream.sent.checked_sub(1);
+            stream.sent = sent
+                .ok_or_else(|| Status::internal("the server answered a batch that was not sent"))?;
+            return match temporary_rejection(&answer) {
+                Some(status) => Err(status),
+                None => Ok(answer),
+            };
         }
     }
+}
+
+/// The status of a batch that was rejected only for the moment, with the delay that the server asks
+/// for.
+fn temporary_rejection(answer: &Answer) -> Option<Status> {
+    let Answer::Rejected(error) = answer else { return None };
+    let code = Code::from_i32(error.code);
+    if error.retry_after_ms == 0 && code != Code::Unavailable {
+        return None;
+    }
+    let delay = Duration::from_millis(u64::from(error.retry_after_ms));
+    let details = ErrorDetails::with_retry_info(Some(delay));
+    Some(Status::with_error_details(code, error.message.clone(), details))
 }
 
 async fn open(servers: &Servers, turn: usize) -> Result<OpenStream, Status> {
@@ -171,29 +193,41 @@ async fn open(servers: &Servers, turn: usize) -> Result<OpenStream, Status> {
     let (requests_tx, requests) = mpsc::channel(REQUESTS_MAX);
     let responses =
         FeedServiceClient::new(connection).publish_stream(ReceiverStream::new(requests)).await?;
-    let (responses, credits) = (responses.into_inner(), Credits::default());
-    Ok(OpenStream { requests_tx, responses, credits, sent: 0 })
+    Ok(OpenStream { requests_tx, responses: responses.into_inner(), batches: 0, bytes: 0, sent: 0 })
 }
 
 impl OpenStream {
-    /// Sends the batches after the first `sent`, as far as the credits reach. Cancel safe: a batch
-    /// counts as sent in the same step that hands it to the connection.
-    async fn send(&mut self, unanswered: &VecDeque<PublishRequest>) -> Result<(), Status> {
+    /// Sends what the credits allow, and receives one message. Cancel safe.
+    async fn exchange(
+        &mut self,
+        unanswered: &VecDeque<PublishRequest>,
+    ) -> Result<PublishStreamResponse, Status> {
+        self.send(unanswered).await;
+        let message = self.responses.message().await?;
+        let message = message.ok_or_else(|| Status::unavailable("the server ended the stream"))?;
+        let granted = message.credits.unwrap_or_default();
+        self.batches = self.batches.saturating_add(granted.batches);
+        self.bytes = self.bytes.saturating_add_unsigned(granted.bytes);
+        Ok(message)
+    }
+
+    /// Sends the batches after the first `sent`, as far as the credits reach. If the stream has
+    /// ended, the server's status says why: the caller receives it next. Cancel safe: a batch
+    /// counts as sent in the same step that passes it to the connection.
+    async fn send(&mut self, unanswered: &VecDeque<PublishRequest>) {
         while let Some(batch) = unanswered.get(self.sent) {
-            let bytes = u64::try_from(batch.encoded_len()).unwrap_or(u64::MAX);
+            let bytes = i64::try_from(batch.encoded_len()).unwrap_or(i64::MAX);
             // A batch larger than all credits is sent on its own, so that the server answers it.
-            let is_alone = self.sent == 0 && self.credits.batches > 0;
-            if self.credits.batches == 0 || (self.credits.bytes < bytes && !is_alone) {
-                return Ok(());
+            let is_alone = self.sent == 0 && self.batches > 0;
+            if self.batches == 0 || (self.bytes < bytes && !is_alone) {
+                return;
             }
-            let permit = self.requests_tx.reserve().await;
-            let permit = permit.map_err(|_| Status::unavailable("the connection is lost"))?;
+            let Ok(permit) = self.requests_tx.reserve().await else { return };
             permit.send(PublishStreamRequest { batch: Some(batch.clone()) });
-            self.credits.batches = self.credits.batches.saturating_sub(1);
-            self.credits.bytes = self.credits.bytes.saturating_sub(bytes);
+            self.batches = self.batches.saturating_sub(1);
+            self.bytes = self.bytes.saturating_sub(bytes);
             self.sent = self.sent.saturating_add(1);
         }
-        Ok(())
     }
 }
 

@@ -107,7 +107,7 @@ fn at(column: usize) -> String {
 fn lines(errors: &[Error], omitted: usize) -> String {
     let omitted = (omitted > 0).then(|| format!("and {omitted} more"));
     let lines = errors.iter().map(ToString::to_string).chain(omitted);
-    lines.map(|line| format!("\n  {line}")).collect()
+    lines.flat_map(|line| ["\n  ".to_owned(), line]).collect()
 }
 
 /// Errors that are reported; further ones are counted. A file with more is most likely of another

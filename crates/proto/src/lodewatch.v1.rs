@@ -1060,7 +1060,10 @@ pub mod publish_stream_response {
         /// The batch is durable and applied.
         #[prost(message, tag = "2")]
         Accepted(super::PublishResponse),
-        /// Nothing of the batch was applied.
+        /// The batch has no result. Nothing of it was applied, with these exceptions. UNAVAILABLE,
+        /// DATA_LOSS, or RESOURCE_EXHAUSTED with the reason DISK_FULL: it may be applied later; send it
+        /// again with the same `request_id`. UNAVAILABLE with the reason RESULT_EXPIRED: it was applied,
+        /// but its result is no longer kept.
         #[prost(message, tag = "3")]
         Rejected(super::BatchError),
     }
@@ -1096,7 +1099,7 @@ impl ::prost::Name for Credits {
         "/lodewatch.v1.Credits".into()
     }
 }
-/// Why a batch was rejected: the same data as in the status and the details of Publish.
+/// Why a batch has no result: the same data as in the status and the details of Publish.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct BatchError {
     /// The `request_id` of the batch.
@@ -1292,10 +1295,12 @@ pub mod feed_service_client {
         /// only once, and the retry returns the result of the first call.
         ///
         /// Errors: INVALID_ARGUMENT names every invalid field; nothing was applied. FAILED_PRECONDITION if
-        /// the revision of a threat is stale: read the threat again. RESOURCE_EXHAUSTED if all publishers
-        /// together have too many batches waiting, if this identity publishes too many updates, or if the
-        /// disk is full; nothing was applied: wait as long as RetryInfo says, then retry. UNAVAILABLE:
-        /// retry.
+        /// the revision of a threat is stale: read the threat again. RESOURCE_EXHAUSTED, with the name of
+        /// the limit, if all publishers together have too many batches waiting, or if this identity
+        /// publishes too many updates; nothing was applied: wait as long as RetryInfo says, then retry.
+        /// RESOURCE_EXHAUSTED with the reason DISK_FULL, or UNAVAILABLE: the batch may be durable; retry.
+        /// UNAVAILABLE with the reason RESULT_EXPIRED: the batch was applied, but its result is no longer
+        /// kept; do not retry.
         pub async fn publish(
             &mut self,
             request: impl tonic::IntoRequest<super::PublishRequest>,
@@ -1332,8 +1337,9 @@ pub mod feed_service_client {
         /// applied only once.
         ///
         /// Errors: RESOURCE_EXHAUSTED if there are too many streams, of this method or in all, or if a
-        /// message is too large. A batch on an open stream is never rejected because a client is too fast:
-        /// it waits in the client. UNAVAILABLE: retry.
+        /// message is too large. On an open stream, batches beyond the credits wait in the client and are
+        /// not rejected. A batch is rejected for its rate only if this identity publishes more updates
+        /// than `server.updates_per_second_max`: send it again after `retry_after_ms`. UNAVAILABLE: retry.
         pub async fn publish_stream(
             &mut self,
             request: impl tonic::IntoStreamingRequest<
@@ -1396,7 +1402,7 @@ impl ::prost::Name for Cause {
         "/lodewatch.v1.Cause".into()
     }
 }
-/// A change of a market, usually a level that was crossed, with its cause and the calculation.
+/// A change of a market, usually a threshold that was crossed, with its cause and its arithmetic.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Alert {
     /// Orders and identifies the alert: 1 for the first alert of the journal, without gaps.
@@ -1418,10 +1424,12 @@ pub struct Alert {
     /// The policy in force: the number of the entry that adopted it.
     #[prost(uint64, tag = "6")]
     pub policy_version: u64,
-    /// The level now. Unspecified if cleared.
+    /// The level now. Unspecified if cleared, for notices, and for ALERT_KIND_INDETERMINATE and
+    /// ALERT_KIND_STALE while no episode is open.
     #[prost(enumeration = "Level", tag = "7")]
     pub level: i32,
-    /// The level before. Unspecified if raised.
+    /// The level before. Unspecified if raised, for notices, and for ALERT_KIND_INDETERMINATE and
+    /// ALERT_KIND_STALE while no episode is open.
     #[prost(enumeration = "Level", tag = "8")]
     pub previous_level: i32,
     /// The slug of the mineral.
@@ -1447,13 +1455,16 @@ pub struct Alert {
     #[prost(message, optional, tag = "15")]
     pub previous_value: ::core::option::Option<Interval>,
     /// The threshold that was crossed: the raise value on the way up, the reset value on the way down.
+    /// For ALERT_KIND_INDETERMINATE the raise value that lies inside the interval, not crossed; for
+    /// ALERT_KIND_NOTICE the policy's `notice_share_min`; for ALERT_KIND_STALE 0. If a level ends
+    /// because of another policy or the end of an exercise, no threshold need have been crossed.
     #[prost(double, tag = "16")]
     pub threshold: f64,
     /// Why the value changed.
     #[prost(message, optional, tag = "17")]
     pub cause: ::core::option::Option<Cause>,
-    /// The calculation: the share, weight and points of each country. Countries that contribute
-    /// nothing are omitted.
+    /// The arithmetic: the share, weight and points of each country. Countries that contribute nothing
+    /// are omitted.
     #[prost(message, repeated, tag = "18")]
     pub contributions: ::prost::alloc::vec::Vec<Contribution>,
     /// The countries with the largest share; several if they are tied.
@@ -1520,8 +1531,9 @@ pub struct AlertFilter {
     /// Names of rules.
     #[prost(string, repeated, tag = "5")]
     pub rules: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// The minimum of the level, the previous level and the possible level, so that the alerts on the
-    /// way down match too. Notices have no level: they match only if this is unspecified.
+    /// An alert matches if the highest of its level, its previous level and its possible level is at
+    /// least this, so that the alerts on the way down match too. An alert without any level, such as a
+    /// notice, matches only if this is unspecified.
     #[prost(enumeration = "Level", tag = "6")]
     pub minimum_level: i32,
     /// Kinds.
@@ -1891,10 +1903,11 @@ pub enum AlertKind {
     Escalated = 2,
     /// The value left a level; a lower level is still active.
     Deescalated = 3,
-    /// The value left the lowest level: the episode closes.
+    /// The episode closes: the value left the lowest level, the policy no longer has the rule, or an
+    /// exercise ended.
     Cleared = 4,
-    /// A threat that does not change the metrics, or not yet, concerns a market in which the imposing
-    /// country holds at least the policy's `notice_share_min`. The threat is only mentioned or
+    /// A threat that changes no metric, or not yet, concerns a market in which the imposing country
+    /// holds at least the policy's `notice_share_min`. The threat is only mentioned or
     /// announced, or it is about military end use, listed entities or technology. Emitted again when
     /// its status changes. `rule` is `notice`, the value is the country's share, and `threat_effects`
     /// has this threat only.

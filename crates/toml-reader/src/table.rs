@@ -290,6 +290,7 @@ mod tests {
         problems.iter().flat_map(|all| all.iter().map(ToString::to_string)).collect()
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "a function that parses")]
     fn any(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     }

@@ -30,7 +30,7 @@ pub(crate) struct ServeArgs {
 /// The first SIGINT or SIGTERM drains the server, the second ends the process.
 pub(crate) async fn run(args: ServeArgs) -> Result<(), Error> {
     let ServeArgs { config: file, data_dir, listen } = args;
-    let flags = Flags { data_dir, listen };
+    let flags = Flags { listen, data_dir };
     let config = config::load(file.as_deref(), &flags)?;
     telemetry::start(&config.log);
     let data_dir = config.data_dir.display();

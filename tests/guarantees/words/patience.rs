@@ -32,7 +32,7 @@ async fn bounded_silence_a_stopped_server_is_noticed_and_nothing_is_lost() {
             lodewatch_client::StreamEvent::Disconnected(status) => break status,
         }
     };
-    assert_eq!(lost.message(), "two heartbeats are missing");
+    assert_eq!(lost.message(), "no message within two heartbeat intervals");
     world.process.as_ref().unwrap().go_on();
     end_tx.send_replace(feed.swing_all(1).await);
     let by_hand = finish(by_hand).await;

@@ -66,7 +66,7 @@ async fn resumable_an_interrupted_snapshot_is_sent_again_as_a_whole() {
                     }
                 }
                 lodewatch_client::StreamEvent::Disconnected(_) => {
-                    streams.push(lodewatch_testkit::recording::Stream::default())
+                    streams.push(lodewatch_testkit::recording::Stream::default());
                 }
             }
         }

@@ -66,7 +66,8 @@ pub struct Filter {
     pub destinations: BTreeSet<Destination>,
     /// Names of rules.
     pub rules: BTreeSet<Slug>,
-    /// The lowest level now, before or possible; notices have none and do not pass.
+    /// An alert passes if the highest of its levels now, before and possible is at least this; one
+    /// without any level, such as a notice, does not pass.
     pub minimum_level: Option<Level>,
     /// Kinds of alerts.
     pub kinds: BTreeSet<Kind>,

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Shares are in per cent with one decimal, HHI in whole points, governance-weighted concentration
-//! with two decimals; all are rounded half up. Thresholds drop decimals that are zero.
+//! with two decimals; all are rounded half up. A threshold that is a share drops a decimal of zero.
 
 use super::Country;
 use super::alert::{Alert, Cause, ChangedThreat, Kind, ThreatChange};

@@ -45,7 +45,8 @@ pub struct Batch {
     pub exercise: bool,
     /// 1 to [`Batch::UPDATES_MAX`] updates.
     pub updates: Vec<Update>,
-    /// Who sent it; `None` where the server identifies no callers. Not part of `digest`.
+    /// Who sent it; `None` for batches that no server received: imported without a sender, or
+    /// simulated. Not part of `digest`.
     pub sender: Option<Sender>,
     /// The span that the batch's later spans belong to; `None` where it is not traced. Not part of
     /// `digest`.

@@ -14,5 +14,5 @@
 /// Supply reports, one update per line.
 pub const REPORTS: &str = include_str!("reports.jsonl");
 
-/// ImportedThreats, one an update and line.
+/// Threats, one update per line.
 pub const THREATS: &str = include_str!("threats.jsonl");

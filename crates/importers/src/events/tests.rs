@@ -155,7 +155,7 @@ fn a_damaged_list_is_an_error_that_names_line_and_column() {
     check(
         "2025-07-15",
         "2024-07-15",
-        "line 10, column event_id: \"CHN-TECH\" is not a sound measure: date_effective 2024-07-15 is before",
+        "line 10, column event_id: \"CHN-TECH\" is not a valid measure: date_effective 2024-07-15 is before",
     );
     check("2025-11-09,2026-11-27", ",2026-11-27", "line 4, column suspended_until");
     check("secondary", "sure", "line 8, column certainty");

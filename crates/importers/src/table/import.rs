@@ -34,7 +34,7 @@ pub fn read(bytes: &[u8], mapping: &Mapping) -> Result<ImportedReports, Error> {
                 import.skipped.push(SkippedItem { item, reason: reason.to_owned() });
             }
             Err(Rejection::Invalid(expected)) => {
-                errors.push(columns.invalid_country(record, expected))
+                errors.push(columns.invalid_country(record, expected));
             }
         }
     }
