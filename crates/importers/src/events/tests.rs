@@ -177,12 +177,8 @@ fn a_damaged_list_is_an_error_that_names_line_and_column() {
     );
     let end = whole.find("unverified").unwrap();
     let error = read(&whole.as_bytes()[..end]).unwrap_err().to_string();
-    assert!(
-        error.starts_with(
-            "line 3: 16 fields, but the header has 17; the last one is of column certainty"
-        ),
-        "{error}"
-    );
+    let expected = "line 3: 16 fields instead of 17, the last one in column certainty";
+    assert!(error.starts_with(expected), "{error}");
 }
 
 #[test]
