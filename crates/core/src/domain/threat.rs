@@ -268,12 +268,11 @@ impl Threat {
             ThreatStatus::Announced if self.calendar.announced == Some(day) => {
                 ThreatChange::Announced
             }
-            // A suspension ended before the effective date.
-            ThreatStatus::Announced => ThreatChange::Resumed,
             ThreatStatus::InForce if self.calendar.first_day_in_force() == Some(day) => {
                 ThreatChange::TookEffect
             }
-            ThreatStatus::InForce => ThreatChange::Resumed,
+            // A suspension ended, of a measure in force or of one that is only announced.
+            ThreatStatus::Announced | ThreatStatus::InForce => ThreatChange::Resumed,
             ThreatStatus::Suspended => ThreatChange::Suspended,
             ThreatStatus::Removed => ThreatChange::Expired,
             ThreatStatus::Withdrawn => ThreatChange::Withdrawn,
