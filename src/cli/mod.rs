@@ -5,12 +5,12 @@
 //! main → command_line → commands → { connection, filter, input, calls } → output
 //! ```
 //!
-//! - [`command_line`]: the list of commands, and where each runs
-//! - [`commands`]: one file per command, with its arguments beside its `run`
-//! - [`connection`], [`filter`], [`input`]: arguments and files that several commands accept
-//! - [`calls`]: calls that several commands make
-//! - [`output`]: what commands print
-//! - [`signals`], [`error`]: how commands end
+//! - `command_line`: the list of commands, and where each runs
+//! - `commands`: one file per command, with its arguments beside its `run`
+//! - `connection`, `filter`, `input`: arguments and files that several commands accept
+//! - `calls`: calls that several commands make
+//! - `output`: what commands print
+//! - `signals`, `error`: how commands end
 
 mod calls;
 mod command_line;

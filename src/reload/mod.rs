@@ -7,8 +7,8 @@
 //!                          └─ rejected: the previous value stays; log once, metric
 //! ```
 //!
-//! One mechanism for everything that is reloaded: each part implements [`Reloadable`] and runs in
-//! [`keep_reloaded`], independently of the others, so that an unreachable journal does not delay a
+//! One mechanism for everything that is reloaded: each part implements `Reloadable` and runs in
+//! `keep_reloaded`, independently of the others, so that an unreachable journal does not delay a
 //! revoked token.
 //!
 //! Files are read again at an interval instead of being watched. This also detects how Kubernetes
