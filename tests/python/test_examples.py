@@ -103,9 +103,10 @@ class Subscriber:
                 self.news.notify_all()
 
     def wait_for_cursor(self, cursor=None):
-        """Waits until the example saved this cursor, or any: it handled all before it."""
+        """Waits until the example saved this cursor, or any: it handled all before it. The file
+        holds the text of the cursor or, written by the Rust client, that text in JSON."""
         end = time.monotonic() + SECONDS_MAX
-        while not self.cursor.exists() or cursor not in (None, self.cursor.read_text()):
+        while not self.cursor.exists() or cursor not in (None, self.cursor.read_text().strip('"')):
             self.assertIsNone(self.process.poll(), "the example runs")
             self.assertLess(time.monotonic(), end, "the cursor is kept")
             with self.news:
