@@ -4,7 +4,7 @@ use super::port::Port;
 use super::server::Nats;
 use async_nats::ConnectOptions;
 use async_nats::jetstream::context::ContextBuilder;
-use async_nats::jetstream::stream::ClusterInfo;
+use async_nats::jetstream::stream::{ClusterInfo, Config};
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -29,7 +29,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts three servers, and waits until they have elected a leader.
+    /// Starts three servers, and waits until they take streams with a copy on each.
     pub async fn start() -> Self {
         let routes: Vec<Port> = std::iter::repeat_with(Port::take).take(SERVERS).collect();
         let name = |number| format!("n{number}");
@@ -38,8 +38,8 @@ impl Cluster {
         let mut servers: Vec<Nats> = members.collect();
         servers.iter_mut().for_each(Nats::run);
         let cluster = Self { servers, _routes: routes };
-        // Without a leader of the cluster, no server answers requests about streams.
-        cluster.until(async |jetstream| jetstream.query_account().await.ok()).await;
+        // A cluster has a leader, and answers, before all its servers have joined.
+        cluster.until(async |jetstream| places_three_copies(&jetstream).await).await;
         cluster
     }
 
@@ -112,6 +112,14 @@ impl Cluster {
         });
         logs.collect()
     }
+}
+
+/// Creates a stream with a copy on each server and deletes it; `None` where the servers cannot yet.
+async fn places_three_copies(jetstream: &async_nats::jetstream::Context) -> Option<()> {
+    const PROBE: &str = "PROBE";
+    let config = Config { name: PROBE.to_owned(), num_replicas: SERVERS, ..Config::default() };
+    jetstream.create_stream(config).await.ok()?;
+    jetstream.delete_stream(PROBE).await.ok().map(|_| ())
 }
 
 /// The servers' information about a stream; `None` if it has no leader or does not exist.
