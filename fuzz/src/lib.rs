@@ -10,10 +10,9 @@ use lodewatch::journal::{self, JournalReader, codec, write_journal};
 use lodewatch::server::Node;
 use lodewatch_core::domain::{Payload, Seq, Timestamp};
 use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
-use lodewatch_proto::v1::market_service_client::MarketServiceClient;
+use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
 use lodewatch_proto::v1::{
-    GetMarketRequest, JournalEntry, ListAlertsRequest, ListMarketsRequest, ListThreatsRequest,
-    PublishRequest, Start, SubscribeRequest,
+    JournalEntry, ListAlertsRequest, PublishRequest, Start, SubscribeRequest,
 };
 use prost::Message;
 use std::sync::LazyLock;
@@ -23,6 +22,18 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
+mod requests;
+
+/// The server's time, in Unix milliseconds: 2026-01-01.
+const NOW_MS: i64 = 1_767_225_600_000;
+
+/// What the server of the targets knows.
+const STATE: &str = r#"{"feed":"fuzz","updates":[
+    {"report":{"mineral":"gallium","stage":"STAGE_REFINING","source":"USGS","period":"2024",
+        "vintage":"2024-01-31","rows":[{"country":"CHN","share":0.98}]}},
+    {"threat":{"id":"T-1","title":"Ban","imposing":"CHN","minerals":["gallium"],
+        "measure":"MEASURE_PROHIBITION","dateEffective":"1970-01-01"}}]}"#;
+
 /// The name of a target, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
@@ -31,11 +42,11 @@ pub const ALL: &[Target] = &[
     ("cursor", cursor),
     ("entry", entry),
     ("events", events),
-    ("filter", filter),
     ("import", import),
     ("log", log),
     ("page_token", page_token),
     ("publish", publish),
+    ("requests", requests),
     ("usgs", usgs),
 ];
 
@@ -132,30 +143,12 @@ pub fn page_token(bytes: &[u8]) {
     });
 }
 
-/// Encoded requests with filters, names and limits.
-pub fn filter(bytes: &[u8]) {
-    SERVER.runtime.block_on(async {
-        let mut alerts = AlertServiceClient::new(SERVER.channel.clone());
-        let mut markets = MarketServiceClient::new(SERVER.channel.clone());
-        if let Ok(request) = ListAlertsRequest::decode(bytes) {
-            let _ = alerts.list_alerts(request).await;
-        }
-        if let Ok(request) = SubscribeRequest::decode(bytes) {
-            let _ = alerts.subscribe(request).await;
-        }
-        if let Ok(request) = ListMarketsRequest::decode(bytes) {
-            let _ = markets.list_markets(request).await;
-        }
-        if let Ok(request) = GetMarketRequest::decode(bytes) {
-            let _ = markets.get_market(request).await;
-        }
-        if let Ok(request) = ListThreatsRequest::decode(bytes) {
-            let _ = markets.list_threats(request).await;
-        }
-    });
+/// A request of any method, made field by field.
+pub fn requests(bytes: &[u8]) {
+    SERVER.runtime.block_on(requests::send(SERVER.channel.clone(), bytes));
 }
 
-/// A real server without data, and a connection to it.
+/// A real server with a market and a threat, and a connection to it.
 struct Server {
     runtime: Runtime,
     channel: Channel,
@@ -169,10 +162,13 @@ static SERVER: LazyLock<Server> = LazyLock::new(|| {
     let channel = runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound").to_string();
-        let (clock, _) = Clock::manual(Timestamp::from_millis(0));
+        let (clock, _) = Clock::manual(Timestamp::from_millis(NOW_MS));
         let node = Node::open(config, clock).await.expect("an empty directory can be served");
         tokio::spawn(node.serve(listener, CancellationToken::new()));
-        lodewatch_client::connect(&address).await.expect("it listens")
+        let channel = lodewatch_client::connect(&address).await.expect("it listens");
+        let request: PublishRequest = json::from_json(STATE).expect("it is a request");
+        FeedServiceClient::new(channel.clone()).publish(request).await.expect("it is valid");
+        channel
     });
     Server { runtime, channel, _dir: dir }
 });

@@ -56,13 +56,14 @@ async fn start(dir: &Path, entries: &[(&str, &str)]) -> Server {
 
 /// A connection that shows a token.
 pub(crate) async fn connect_as(server: &Server, token: &str) -> Connection {
+    connect_to(&server.address, token).await
+}
+
+/// The same by the server's address.
+pub(crate) async fn connect_to(address: &str, token: &str) -> Connection {
     let bearer = if token.is_empty() { Bearer::default() } else { Bearer::new(token).unwrap() };
     let credentials = Credentials { bearer, ..Credentials::default() };
-    Servers::parse_with_credentials([server.address.as_str()], credentials)
-        .unwrap()
-        .connect()
-        .await
-        .unwrap()
+    Servers::parse_with_credentials([address], credentials).unwrap().connect().await.unwrap()
 }
 
 /// Publishes with this token.

@@ -13,12 +13,14 @@
 mod access;
 mod admission;
 mod beside;
+mod beside_calls;
 mod binary;
 mod client;
 mod clock;
 mod crash;
 mod disk;
 mod ends;
+mod growth;
 mod health;
 mod hostile;
 mod hostile_words;

@@ -19,7 +19,7 @@ fn policies(server: &Server) -> PolicyServiceClient<Channel> {
 }
 
 /// The policy shipped, with other rules.
-fn policy(change: impl FnOnce(&mut Policy)) -> Policy {
+pub(crate) fn policy(change: impl FnOnce(&mut Policy)) -> Policy {
     let mut policy = render::policy(&Config::built_in().policy, Seq::ZERO, Timestamp::default());
     change(&mut policy);
     policy

@@ -8,8 +8,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread::JoinHandle;
 
 /// Settings of the tests; the server would reject them as unknown settings of its own.
-const TEST_SETTINGS: [&str; 8] = [
+const TEST_SETTINGS: [&str; 9] = [
     "LODEWATCH_FAULT_ROUNDS",
+    "LODEWATCH_GROWTH_UPDATES",
     "LODEWATCH_HOSTILE_SECONDS",
     "LODEWATCH_NATS_SERVER",
     "LODEWATCH_OVERLOAD_SECONDS",
