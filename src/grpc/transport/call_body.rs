@@ -37,8 +37,8 @@ pub(super) struct CallBody {
     end: CallEnd,
     /// The last byte of the data before.
     held_back: Option<Bytes>,
-    /// Whether its caller must take it steadily.
-    must_be_taken: bool,
+    /// Whether the call is reset when its caller stops receiving.
+    ends_at_stall: bool,
     _permit: Option<StreamPermit>,
 }
 
@@ -56,10 +56,10 @@ impl CallBody {
             end.clear();
             return response;
         }
-        let must_be_taken = !call.is_stream() || is_finite_stream(call.method_name());
+        let ends_at_stall = !call.is_stream() || is_finite_stream(call.method_name());
         let call = Some(call);
         response.map(|body| {
-            Body::new(Self { body, call, end, held_back: None, must_be_taken, _permit: permit })
+            Body::new(Self { body, call, end, held_back: None, ends_at_stall, _permit: permit })
         })
     }
 
@@ -96,7 +96,7 @@ impl http_body::Body for CallBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let polled = self.poll_whole(context);
-        if self.must_be_taken {
+        if self.ends_at_stall {
             self.end.set_untaken(polled.is_ready());
         }
         match &polled {

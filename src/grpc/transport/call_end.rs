@@ -6,7 +6,7 @@
 //! end that does not depend on its caller:
 //!
 //! ```text
-//! GatedServices: sets the end ─► CallEnd ◄─ polls the end: whoever runs the call
+//! GatedServices: sets the end ─► CallEnd ◄─ polls the end: the task of the call
 //!                                               │ overdue: the call is dropped
 //!                                               └─ HTTP/2: RST_STREAM; HTTP/1.1: connection closed
 //! ```
@@ -23,7 +23,7 @@ tokio::task_local! {
     static CURRENT: CallEnd;
 }
 
-/// The end of a call, shared by the call and whoever runs it.
+/// The end of a call, shared by the call and the task that runs it.
 #[derive(Clone, Default)]
 pub(super) struct CallEnd(Arc<Mutex<State>>);
 
