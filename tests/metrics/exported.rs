@@ -120,6 +120,7 @@ async fn the_metrics_count_what_was_done() {
         "lodewatch_delivery_wait_seconds_count",
         "lodewatch_alerts_delivered_total",
         "lodewatch_messages_delivered_total",
+        "lodewatch_market_snapshots_rendered_total",
         "lodewatch_snapshot_entry",
         "lodewatch_ring_bytes",
         "lodewatch_journal_bytes",
