@@ -12,6 +12,7 @@
 
 mod access;
 mod admission;
+mod answers;
 mod beside;
 mod binary;
 mod client;
