@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use std::error::Error;
 use std::pin::pin;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -33,16 +34,17 @@ pub(super) async fn serve(
     metrics: Arc<Metrics>,
 ) {
     let settings = config.clone();
-    let each = move |stream, peer| {
+    let each = move |stream, peer, deadline| {
         let (security, router) = (security.clone(), router.clone());
-        serve_connection(stream, settings.clone(), security, router, peer)
+        serve_connection(stream, deadline, settings.clone(), security, router, peer)
     };
-    listener::serve(listener, config, &metrics, each).await;
+    listener::serve(listener, config, metrics, each).await;
 }
 
 /// Performs the TLS handshake, if connections are encrypted, and serves a connection to its end.
 async fn serve_connection(
     stream: TcpStream,
+    deadline: Instant,
     config: ListenerConfig,
     security: ListenerSecurity,
     router: Router,
@@ -51,7 +53,6 @@ async fn serve_connection(
     let Some(encryption) = security.encryption else {
         return serve_http(stream, config, router, peer).await;
     };
-    let deadline = Instant::now() + config.handshake_timeout;
     let (drain, protocols) = (&config.drain, Protocols::Http2OrHttp1);
     let encrypted = listener::encrypt(stream, &encryption, protocols, deadline, drain, peer);
     let (stream, peer) = encrypted.await?;
@@ -68,6 +69,7 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let builder = http_builder(&config);
+    let connection_peer = peer.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
         let (mut router, should_close) = (router.clone(), peer.should_close());
@@ -80,10 +82,23 @@ where
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
-        ended = connection.as_mut() => return ended.map_err(ConnectionError::Browser),
+        ended = connection.as_mut() => return browser_end(ended, &connection_peer),
         () = config.drain.cancelled() => connection.as_mut().graceful_shutdown(),
     }
-    connection.await.map_err(ConnectionError::Browser)
+    browser_end(connection.await, &connection_peer)
+}
+
+fn browser_end(
+    ended: Result<(), Box<dyn Error + Send + Sync>>,
+    peer: &Peer,
+) -> Result<(), ConnectionError> {
+    ended.map_err(|error| {
+        if peer.should_close() {
+            ConnectionError::TooManyAbandonedCalls
+        } else {
+            ConnectionError::Browser(error)
+        }
+    })
 }
 
 fn http_builder(config: &ListenerConfig) -> Builder<TokioExecutor> {

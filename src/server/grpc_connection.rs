@@ -49,8 +49,7 @@ pub(super) async fn serve(
     let executor = CallExecutor(TaskTracker::new());
     let http2 = http2_builder(executor.clone(), config.streams_max);
     let (settings, call_metrics) = (config.clone(), Arc::clone(&metrics.calls));
-    let each = move |stream, peer| {
-        let deadline = Instant::now() + settings.handshake_timeout;
+    let each = move |stream, peer, deadline| {
         let connection = GrpcConnection {
             http2: http2.clone(),
             config: settings.clone(),
@@ -60,7 +59,7 @@ pub(super) async fn serve(
         };
         serve_connection(stream, deadline, connection, peer)
     };
-    listener::serve(listener, config, &metrics, each).await;
+    listener::serve(listener, config, metrics, each).await;
     // The connections have ended, so the calls end as well.
     executor.0.close();
     executor.0.wait().await;

@@ -5,7 +5,7 @@
 //! given back when that ends, however it ends.
 
 use super::open_counts::{OpenCounts, Permit};
-use super::peer::{CallGuard, ConnectionStreamPermit, LimitKey, Peer};
+use super::peer::{ConnectionStreamPermit, LimitKey, Peer};
 use super::rates::Rates;
 use crate::grpc::status;
 use std::sync::Arc;
@@ -48,10 +48,8 @@ pub struct Limits {
     updates: Rates<LimitKey>,
 }
 
-/// One open stream. Dropping it makes room for another; soon after it began, that counts as
-/// abandoned.
+/// One open stream. Dropping it makes room for another.
 pub(in crate::grpc) struct StreamPermit {
-    _guard: CallGuard,
     _identity: Permit<LimitKey>,
     _all: OwnedSemaphorePermit,
     _connection: ConnectionStreamPermit,
@@ -97,12 +95,7 @@ impl Limits {
         let identity = self.identities.acquire(peer.limit_key(), per_identity);
         let identity =
             identity.ok_or_else(|| full("server.streams_per_identity_max", "of this identity"))?;
-        Ok(StreamPermit {
-            _guard: peer.guard_call(),
-            _identity: identity,
-            _all: all,
-            _connection: connection,
-        })
+        Ok(StreamPermit { _identity: identity, _all: all, _connection: connection })
     }
 
     /// A permit for one more stream of batches.
@@ -163,7 +156,7 @@ fn to_usize(number: u32) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::AddressLimits;
+    use super::super::{AddressLimits, TrustedProxies};
     use super::*;
     use std::net::IpAddr;
     use tonic_types::StatusExt;
@@ -177,7 +170,7 @@ mod tests {
     };
 
     fn peer(last: u8) -> Peer {
-        let limits = Arc::new(AddressLimits::new(1, 1000));
+        let limits = Arc::new(AddressLimits::new(1, 1000, TrustedProxies::default()));
         let connection = limits.admit(IpAddr::from([192, 0, 2, last]), 2);
         connection.unwrap().peer()
     }

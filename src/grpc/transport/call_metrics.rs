@@ -1,6 +1,7 @@
 //! Counts how calls end: with a status, or with a caller that is gone.
 
 use crate::access::METHODS;
+use crate::grpc::admission::{CallGuard, Peer};
 use crate::grpc::status::{self, RejectionLabels};
 use crate::metrics::{CallMetrics, Method, OngoingCall};
 use bytes::Bytes;
@@ -31,33 +32,52 @@ pub fn methods() -> impl Iterator<Item = Method> {
     })
 }
 
-/// The response, with a body that counts the call's end.
-pub(super) fn count_end(response: Response<Body>, call: OngoingCall) -> Response<Body> {
+/// The response, with a body that completes the guard and counts the call's end.
+pub(super) fn count_end(
+    response: Response<Body>,
+    call: OngoingCall,
+    mut guard: CallGuard,
+) -> Response<Body> {
     match status::code(response.headers()) {
         // It has no body.
         Some(code) => {
-            end_call(call, code, response.headers());
+            if !is_incomplete_request(code) {
+                guard.complete();
+            }
+            end_call(call, &guard.peer, code, response.headers());
             response
         }
-        None => response.map(|body| Body::new(CountedBody { body, call: Some(call) })),
+        None => response.map(|body| {
+            Body::new(CountedBody { body, call: Some(call), guard, has_given_frame: false })
+        }),
     }
 }
 
-/// Counts the reason and the limit of a rejection, such as of one batch on a stream that goes on.
-pub(in crate::grpc) fn count_rejection(calls: &CallMetrics, status: &Status) {
+/// Whether a response only says that the request did not arrive whole, as when its caller is gone.
+/// No service of ours responds with these codes.
+fn is_incomplete_request(code: Code) -> bool {
+    matches!(code, Code::Cancelled | Code::Unknown | Code::Internal)
+}
+
+/// Counts and logs the reason and the limit of a rejection, such as of one batch on a stream that
+/// goes on.
+pub(in crate::grpc) fn count_rejection(calls: &CallMetrics, peer: &Peer, status: &Status) {
     let RejectionLabels { reason, limit } = status::rejection_labels(status);
     if let Some(reason) = reason {
         calls.count_rejection(&reason);
     }
     if let Some(limit) = limit {
         calls.count_limit_hit(&limit);
+        peer.log_limit(&limit);
     }
 }
 
-/// A body, and the call that ends with it.
+/// A body, and the call that is answered by its first frame and ends with it.
 struct CountedBody {
     body: Body,
     call: Option<OngoingCall>,
+    guard: CallGuard,
+    has_given_frame: bool,
 }
 
 impl http_body::Body for CountedBody {
@@ -68,18 +88,28 @@ impl http_body::Body for CountedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        // The transport holds at most one frame that the client's window has no room for.
+        if self.has_given_frame {
+            self.guard.complete();
+        }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        self.has_given_frame = true;
+        if self.body.is_end_stream() {
+            self.guard.complete();
+        }
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(trailers) = frame.trailers_ref()
                     && let Some(call) = self.call.take()
                 {
-                    end_call(call, status::code(trailers).unwrap_or(Code::Unknown), trailers);
+                    self.guard.complete();
+                    let code = status::code(trailers).unwrap_or(Code::Unknown);
+                    end_call(call, &self.guard.peer, code, trailers);
                 }
             }
             Some(Err(status)) => {
                 if let Some(call) = self.call.take() {
-                    count_rejection(call.calls(), status);
+                    count_rejection(call.calls(), &self.guard.peer, status);
                     call.end(code_name(status.code()));
                 }
             }
@@ -97,11 +127,11 @@ impl http_body::Body for CountedBody {
     }
 }
 
-fn end_call(call: OngoingCall, code: Code, headers: &HeaderMap) {
+fn end_call(call: OngoingCall, peer: &Peer, code: Code, headers: &HeaderMap) {
     if code != Code::Ok
         && let Some(status) = Status::from_header_map(headers)
     {
-        count_rejection(call.calls(), &status);
+        count_rejection(call.calls(), peer, &status);
     }
     call.end(code_name(code));
 }

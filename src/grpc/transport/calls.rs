@@ -2,8 +2,10 @@
 
 use super::call_metrics::count_end;
 use super::deadline::Deadline;
-use crate::access::{CallCredentials, Gate, MalformedHeader};
-use crate::grpc::admission::Peer;
+use crate::access::{
+    CallCredentials, CallDenied, Gate, MalformedHeader, MethodAccess, find_method,
+};
+use crate::grpc::admission::{CallGuard, Peer};
 use crate::grpc::status;
 use crate::metrics::{self, Metrics};
 use crate::traces::{self, TraceParent};
@@ -15,9 +17,9 @@ use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
-use tonic::{Code, Status};
 use tower_service::Service;
 
 /// Answers one call of a peer, and counts it.
@@ -28,12 +30,10 @@ pub async fn handle_call(
     peer: Peer,
     request: Request<Body>,
 ) -> Response<Body> {
-    let (call, guard) = (calls.start(request.uri().path()), peer.guard_call());
-    let response = route_call(routes, gate, peer, request).await;
-    if !is_abandoned(response.headers()) {
-        guard.complete();
-    }
-    count_end(response, call)
+    let call = calls.start(request.uri().path());
+    let mut guard = CallGuard::new(peer.for_call(request.headers()));
+    let response = route_call(routes, gate, &mut guard, request).await;
+    count_end(response, call, guard)
 }
 
 /// Calls the service, where the gate allows it. A unary call is dropped at its deadline; a stream
@@ -41,10 +41,10 @@ pub async fn handle_call(
 async fn route_call(
     mut routes: Routes,
     gate: &Gate,
-    mut peer: Peer,
+    guard: &mut CallGuard,
     mut request: Request<Body>,
 ) -> Response<Body> {
-    peer.caller = TraceParent::from_headers(request.headers());
+    let peer = &mut guard.peer;
     let bearer = bearer(request.headers());
     let credentials = CallCredentials { certificate: &peer.certificate, bearer };
     let path = request.uri().path();
@@ -53,8 +53,16 @@ async fn route_call(
         Err(denied) => {
             let log = || gate.log(&denied, peer.address(), path);
             traces::log_span(peer.caller.as_ref().map(TraceParent::trace)).in_scope(log);
+            if denied == CallDenied::Unauthenticated {
+                guard.count_unauthenticated();
+            }
             return status::denied(&denied, path).into_http();
         }
+    }
+    if find_method(path).is_some_and(|row| row.access != MethodAccess::Anyone)
+        && let Err(status) = guard.check_rate()
+    {
+        return status.into_http();
     }
     // Services do not need the secret.
     request.headers_mut().remove(AUTHORIZATION);
@@ -62,7 +70,7 @@ async fn route_call(
         Ok(deadline) => deadline,
         Err(violations) => return Status::from(violations).into_http(),
     };
-    request.extensions_mut().insert(peer);
+    request.extensions_mut().insert(guard.peer.clone());
     request.extensions_mut().insert(deadline);
     tokio::select! {
         response = routes.call(request) => match response {
@@ -71,13 +79,6 @@ async fn route_call(
         },
         () = deadline.passed() => status::deadline().into_http(),
     }
-}
-
-/// Whether a response only says that the caller is not authenticated, or that its request did not
-/// arrive whole, as when it is gone. No service of ours responds with these codes.
-fn is_abandoned(headers: &HeaderMap) -> bool {
-    let codes = [Code::Unauthenticated, Code::Cancelled, Code::Unknown, Code::Internal];
-    status::code(headers).is_some_and(|code| codes.contains(&code))
 }
 
 /// The bearer token of a call; `None` without the header.
@@ -134,9 +135,10 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::config::Config;
-    use crate::grpc::admission::AddressLimits;
+    use crate::grpc::admission::{AddressLimits, TrustedProxies};
     use std::future::{Pending, pending};
     use std::net::Ipv4Addr;
+    use tonic::Code;
     use tonic::server::NamedService;
 
     /// Accepts calls and answers none.
@@ -164,7 +166,7 @@ mod tests {
     async fn call_with(timeout: &str) -> Status {
         let request = Request::post("/lodewatch.v1.PolicyService/GetPolicy");
         let request = request.header("grpc-timeout", timeout).body(Body::empty()).unwrap();
-        let limits = Arc::new(AddressLimits::new(1, 1));
+        let limits = Arc::new(AddressLimits::new(1, 1, TrustedProxies::default()));
         let connection = limits.admit(Ipv4Addr::LOCALHOST.into(), 1).unwrap();
         let peer = connection.peer();
         let gate = Gate::open(&Config::built_in().access, Clock::system(0), "local").unwrap();
