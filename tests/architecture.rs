@@ -6,8 +6,9 @@
 //!        access (identities, roles) ↗           feed_sync, sinks ↗
 //! ```
 //!
-//! `clock`, `config`, `fetch`, `metrics`, `repeated_log`, `sqlite`, `telemetry` and `traces` are used
-//! by many and use no other module but each other. A module may use exactly what [`MAY_USE`] lists.
+//! `clock`, `config`, `fetch`, `metrics`, `repeated_log`, `sqlite`, `telemetry` and `traces` are
+//! used by many and use no other module but each other. A module may use exactly what [`MAY_USE`]
+//! lists.
 
 mod sources;
 

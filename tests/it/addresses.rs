@@ -21,7 +21,7 @@ use tonic::{Code, Request, Status};
 
 const ABANDONED: &str = "server.abandoned_calls_per_second_max";
 const PER_IDENTITY: &str = "server.streams_per_identity_max";
-/// A trusted proxy connects from the first, and anybody from the second.
+/// A trusted proxy connects from the first, any other client from the second.
 const LISTED: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const UNLISTED: Ipv4Addr = HOSTILE;
 
@@ -389,7 +389,6 @@ async fn a_server_out_of_file_descriptors_says_so_once_and_recovers() {
         }
     };
     tokio::time::timeout(PATIENCE, full).await.expect("it accepts as many as it can");
-    // It has tried and failed by the time that it is told to accept the others.
     drop(held);
     let channel = lodewatch_client::connect(&process.address).await.unwrap();
     tokio::time::timeout(PATIENCE, policy(&channel)).await.unwrap().unwrap();

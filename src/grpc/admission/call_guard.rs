@@ -12,7 +12,7 @@
 //! ```
 //!
 //! A call is answered once the transport has taken the first message of its response, or its
-//! error. A stream that ends later was of use, whatever it cost: other limits bound that.
+//! error. A stream that ends later was of use; other limits bound its cost.
 //!
 //! While a rate is exceeded:
 //!
@@ -203,7 +203,7 @@ mod tests {
         }
         assert!(again.should_close());
         assert!(!is_rejected(&connect(&limits, "192.0.2.2"), ""));
-        // A call more than the burst was taken.
+        // One call more than the burst was counted.
         tokio::time::advance(Duration::from_millis(30)).await;
         assert!(!is_rejected(&connect(&limits, CLIENT), ""));
     }
