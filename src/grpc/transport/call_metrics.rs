@@ -1,15 +1,10 @@
 //! Counts how calls end: with a status, or with a caller that is gone.
 
 use crate::access::METHODS;
-use crate::grpc::admission::{CallGuard, Peer};
+use crate::grpc::admission::Peer;
 use crate::grpc::status::{self, RejectionLabels};
 use crate::metrics::{CallMetrics, Method, OngoingCall};
-use bytes::Bytes;
-use http::{HeaderMap, Response};
-use http_body::{Frame, SizeHint};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use tonic::body::Body;
+use http::HeaderMap;
 use tonic::{Code, Status};
 
 /// Methods whose responses are streams.
@@ -32,33 +27,6 @@ pub fn methods() -> impl Iterator<Item = Method> {
     })
 }
 
-/// The response, with a body that completes the guard and counts the call's end.
-pub(super) fn count_end(
-    response: Response<Body>,
-    call: OngoingCall,
-    mut guard: CallGuard,
-) -> Response<Body> {
-    match status::code(response.headers()) {
-        // It has no body.
-        Some(code) => {
-            if !is_incomplete_request(code) {
-                guard.complete();
-            }
-            end_call(call, &guard.peer, code, response.headers());
-            response
-        }
-        None => response.map(|body| {
-            Body::new(CountedBody { body, call: Some(call), guard, has_given_frame: false })
-        }),
-    }
-}
-
-/// Whether a response only says that the request did not arrive whole, as when its caller is gone.
-/// No service of ours responds with these codes.
-fn is_incomplete_request(code: Code) -> bool {
-    matches!(code, Code::Cancelled | Code::Unknown | Code::Internal)
-}
-
 /// Counts and logs the reason and the limit of a rejection, such as of one batch on a stream that
 /// goes on.
 pub(in crate::grpc) fn count_rejection(calls: &CallMetrics, peer: &Peer, status: &Status) {
@@ -72,68 +40,20 @@ pub(in crate::grpc) fn count_rejection(calls: &CallMetrics, peer: &Peer, status:
     }
 }
 
-/// A body, and the call that is answered by its first frame and ends with it.
-struct CountedBody {
-    body: Body,
-    call: Option<OngoingCall>,
-    guard: CallGuard,
-    has_given_frame: bool,
-}
-
-impl http_body::Body for CountedBody {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        // The transport holds at most one frame that the client's window has no room for.
-        if self.has_given_frame {
-            self.guard.complete();
-        }
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        self.has_given_frame = true;
-        if self.body.is_end_stream() {
-            self.guard.complete();
-        }
-        match &frame {
-            Some(Ok(frame)) => {
-                if let Some(trailers) = frame.trailers_ref()
-                    && let Some(call) = self.call.take()
-                {
-                    self.guard.complete();
-                    let code = status::code(trailers).unwrap_or(Code::Unknown);
-                    end_call(call, &self.guard.peer, code, trailers);
-                }
-            }
-            Some(Err(status)) => {
-                if let Some(call) = self.call.take() {
-                    count_rejection(call.calls(), &self.guard.peer, status);
-                    call.end(code_name(status.code()));
-                }
-            }
-            None => {}
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-fn end_call(call: OngoingCall, peer: &Peer, code: Code, headers: &HeaderMap) {
+/// Counts the end of a call, with the code and the reason in its headers or trailers.
+pub(super) fn end_call(call: OngoingCall, peer: &Peer, code: Code, headers: &HeaderMap) {
     if code != Code::Ok
         && let Some(status) = Status::from_header_map(headers)
     {
         count_rejection(call.calls(), peer, &status);
     }
     call.end(code_name(code));
+}
+
+/// Counts the end of a call whose body failed.
+pub(super) fn fail_call(call: OngoingCall, peer: &Peer, status: &Status) {
+    count_rejection(call.calls(), peer, status);
+    call.end(code_name(status.code()));
 }
 
 /// The code's name as in the metrics of other gRPC servers.
