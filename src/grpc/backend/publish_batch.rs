@@ -15,8 +15,8 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 /// The most alerts that a batch of several updates may cause, by the estimate of
-/// [`lodewatch_core::engine::State::alerts_max`]: an appended batch must be applied, and everybody
-/// waits meanwhile. One update is always accepted.
+/// [`lodewatch_core::engine::State::alerts_max`]: an appended batch must be applied, and all other
+/// publishers wait meanwhile. One update is always accepted.
 const ALERTS_PER_BATCH_MAX: u64 = 100_000;
 
 /// Publishes one batch; returns once it is durable and applied.
