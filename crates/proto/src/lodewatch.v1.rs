@@ -922,7 +922,7 @@ pub struct PublishRequest {
     /// retry is a new batch.
     ///
     /// The server keeps the results of the last 65,536 batches of each identity, or those that fit in
-    /// 16 MiB: at least 4,000. Batches of other identities do not shorten this, with two exceptions.
+    /// 16 MiB: at least 2,000. Batches of other identities do not shorten this, with two exceptions.
     /// If the results of all identities exceed 64 MiB, the identity with the most loses its oldest. If
     /// more than 2,048 identities publish, one of the entry with the most identities loses its
     /// results; subjects of tokens are the identities of one entry. Without authentication, all

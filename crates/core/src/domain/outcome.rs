@@ -17,8 +17,8 @@ impl BatchOutcome {
     /// The memory it uses beside itself, in bytes: at most 10,000. The same on every platform,
     /// because it decides which answers are kept.
     pub fn memory_bytes(&self) -> usize {
-        /// An outcome and its count.
-        const RUN_BYTES: usize = 4;
+        /// An outcome and its count, and as much space for more.
+        const RUN_BYTES: usize = 8;
         /// A rejection with its names.
         const REJECTION_BYTES: usize = 256;
         match self {
@@ -36,6 +36,16 @@ pub struct UpdateOutcomes {
 }
 
 impl UpdateOutcomes {
+    /// Adds the outcome of the next update.
+    pub fn push(&mut self, outcome: UpdateOutcome) {
+        match self.runs.last_mut() {
+            Some((last, count)) if *last == outcome && *count < u16::MAX => {
+                *count = count.saturating_add(1);
+            }
+            Some(_) | None => self.runs.push((outcome, 1)),
+        }
+    }
+
     /// One outcome per update, in order.
     pub fn iter(&self) -> impl Iterator<Item = UpdateOutcome> {
         self.runs.iter().flat_map(|(outcome, count)| (0..*count).map(|_| *outcome))
@@ -50,17 +60,10 @@ impl UpdateOutcomes {
 
 impl FromIterator<UpdateOutcome> for UpdateOutcomes {
     fn from_iter<I: IntoIterator<Item = UpdateOutcome>>(outcomes: I) -> Self {
-        let mut runs: Vec<(UpdateOutcome, u16)> = Vec::new();
-        for outcome in outcomes {
-            match runs.last_mut() {
-                Some((last, count)) if *last == outcome && *count < u16::MAX => {
-                    *count = count.saturating_add(1);
-                }
-                Some(_) | None => runs.push((outcome, 1)),
-            }
-        }
-        runs.shrink_to_fit();
-        Self { runs }
+        outcomes.into_iter().fold(Self::default(), |mut all, outcome| {
+            all.push(outcome);
+            all
+        })
     }
 }
 
@@ -134,7 +137,7 @@ mod tests {
             assert_eq!(outcomes.count(Applied), applied);
         }
         let all = UpdateOutcomes::from_iter([Applied; Batch::UPDATES_MAX]);
-        assert_eq!(BatchOutcome::Accepted(all).memory_bytes(), 4, "one run");
+        assert_eq!(BatchOutcome::Accepted(all).memory_bytes(), 8, "one run");
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl RecentBatches {
     /// counts as a new batch.
     pub const IDENTITY_BATCHES_MAX: usize = 65_536;
 
-    /// The limit of the memory for the results of one identity, in bytes: 16 MiB. The last 4,000
+    /// The limit of the memory for the results of one identity, in bytes: 16 MiB. The last 2,000
     /// always fit.
     pub const IDENTITY_BYTES_MAX: usize = 16 << 20;
 

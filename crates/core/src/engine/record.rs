@@ -2,6 +2,7 @@
 
 use super::market::Market;
 use crate::domain::market::Period;
+use crate::domain::outcome::UpdateOutcomes;
 use crate::domain::policy::{Blocs, Jurisdiction};
 use crate::domain::threat::Scope;
 use crate::domain::update::{Batch, Rejection, Removal, Update, UpdateOutcome, WriteScope};
@@ -26,7 +27,7 @@ pub struct ThreatRecord {
 /// What a batch changes, if none of its updates is rejected.
 #[derive(Debug, Default)]
 pub(super) struct BatchChanges {
-    pub(super) outcomes: Vec<UpdateOutcome>,
+    pub(super) outcomes: UpdateOutcomes,
     pub(super) rejections: Vec<Rejection>,
     /// By market, source, period and release.
     pub(super) reports: BTreeMap<(MarketKey, Slug, Period, Day), Arc<Report>>,
@@ -45,8 +46,7 @@ pub(super) struct BatchReviewer<'a> {
 impl BatchReviewer<'_> {
     /// Reviews the updates in order, each on top of those before it.
     pub(super) fn review(&self, batch: &Batch) -> BatchChanges {
-        let outcomes = Vec::with_capacity(batch.updates.len());
-        let mut changes = BatchChanges { outcomes, ..BatchChanges::default() };
+        let mut changes = BatchChanges::default();
         for (at, update) in batch.updates.iter().enumerate() {
             let outcome = match update {
                 Update::Report(report) => self.review_report(at, report, batch, &mut changes),

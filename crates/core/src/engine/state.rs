@@ -262,7 +262,7 @@ impl State {
             let trigger = Trigger::Batch { batch, data, threats, retracted };
             self.evaluate(market, &trigger, self.now, sink);
         }
-        changes.outcomes.into_iter().collect()
+        changes.outcomes
     }
 
     /// Records a report, and returns the change of the report in force, if any.
