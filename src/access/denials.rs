@@ -44,8 +44,15 @@ impl DenialLog {
         let Some(suppressed) = admitted else { return };
         let method: String = path.chars().take(PATH_CHARS_MAX).collect();
         match denied {
-            CallDenied::Unauthenticated => {
-                tracing::warn!(%peer, ?method, suppressed, "call denied: no valid credentials");
+            CallDenied::Unauthenticated { fault } => {
+                let cause = fault.to_string();
+                tracing::warn!(
+                    %peer,
+                    ?method,
+                    cause,
+                    suppressed,
+                    "call denied: no valid credentials"
+                );
             }
             CallDenied::RoleMissing { identity, access } => {
                 let (identity, needs) = (&*identity.name, access.to_string());

@@ -2,9 +2,9 @@
 //! drain times out. `grpc_connection`, `browser_connection` and `pages` know the protocols.
 
 use super::error::Error;
-use super::tls::{self, Encryption, Protocols};
+use super::tls::{self, Encryption, HandshakeError, Protocols};
 use crate::grpc::{AddressLimits, Peer};
-use crate::metrics::Metrics;
+use crate::metrics::{HandshakeFailure, Metrics};
 use std::error::{self, Error as _};
 use std::io;
 use std::net::SocketAddr;
@@ -79,11 +79,15 @@ pub(super) enum ConnectionError {
     #[error(transparent)]
     Socket(#[from] io::Error),
     #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    #[error(transparent)]
     Http(#[from] hyper::Error),
     #[error(transparent)]
     Browser(Box<dyn error::Error + Send + Sync>),
-    #[error("no TLS handshake or no HTTP within server.handshake_timeout")]
-    HandshakeTimeout,
+    #[error("no HTTP within server.handshake_timeout")]
+    HttpTimeout,
+    #[error("the server is shutting down")]
+    Draining,
     #[error("the client abandoned too many calls (server.abandoned_calls_per_second_max)")]
     TooManyAbandonedCalls,
 }
@@ -91,9 +95,16 @@ pub(super) enum ConnectionError {
 impl ConnectionError {
     /// Whether the client broke the protocol. A client that disconnected did not.
     fn is_protocol_error(&self) -> bool {
-        let Self::Http(error) = self else { return matches!(self, Self::HandshakeTimeout) };
+        let Self::Http(error) = self else {
+            return matches!(self, Self::HttpTimeout)
+                || self.handshake_failure() == Some(HandshakeFailure::Timeout);
+        };
         let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
         cause.is_some_and(h2::Error::is_library)
+    }
+
+    fn handshake_failure(&self) -> Option<HandshakeFailure> {
+        if let Self::Handshake(error) = self { Some(error.failure) } else { None }
     }
 }
 
@@ -109,8 +120,8 @@ pub(super) async fn encrypt(
 ) -> Result<(TlsStream<TcpStream>, Peer), ConnectionError> {
     let handshake = timeout_at(deadline, encryption.accept(stream, protocols));
     let stream = tokio::select! {
-        () = drain.cancelled() => return Err(ConnectionError::HandshakeTimeout),
-        stream = Box::pin(handshake) => stream.map_err(|_| ConnectionError::HandshakeTimeout)??,
+        () = drain.cancelled() => return Err(ConnectionError::Draining),
+        stream = Box::pin(handshake) => stream.map_err(|_| HandshakeError::TIMEOUT)??,
     };
     let peer = peer.with_certificate(tls::client_names(&stream));
     Ok((stream, peer))
@@ -160,6 +171,7 @@ pub(super) async fn serve<F>(
             }
         };
         let open = metrics.connections.open(config.port, config.is_encrypted);
+        let handshakes = metrics.handshakes.clone();
         let begun = stream.set_nodelay(true).map(|()| each(stream, admitted.peer()));
         connections.spawn(async move {
             let _counted = (permit, open);
@@ -170,6 +182,9 @@ pub(super) async fn serve<F>(
             if let Err(error) = ended {
                 if error.is_protocol_error() {
                     admitted.peer().record_protocol_error();
+                }
+                if let Some(failure) = error.handshake_failure() {
+                    handshakes.count(failure);
                 }
                 tracing::debug!(%address, %error, "connection failed");
             }
