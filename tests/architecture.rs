@@ -6,8 +6,9 @@
 //!        access (identities, roles) ↗           feed_sync, sinks ↗
 //! ```
 //!
-//! `clock`, `config`, `fetch`, `metrics`, `sqlite`, `telemetry` and `traces` are used by many and
-//! use no other module but each other. A module may use exactly what [`MAY_USE`] lists.
+//! `clock`, `config`, `fetch`, `metrics`, `repeated_log`, `sqlite`, `telemetry` and `traces` are
+//! used by many and use no other module but each other. A module may use exactly what [`MAY_USE`]
+//! lists.
 
 mod sources;
 
@@ -20,11 +21,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("fetch", &[]),
     ("metrics", &[]),
+    ("repeated_log", &[]),
     ("sqlite", &[]),
     ("config", &[]),
     ("telemetry", &["config"]),
     ("traces", &["config"]),
-    ("access", &["clock", "config", "fetch"]),
+    ("access", &["clock", "config", "fetch", "repeated_log"]),
     ("journal", &["config", "fetch", "metrics", "sqlite"]),
     ("archive", &["sqlite"]),
     ("fanout", &["archive", "traces"]),
@@ -37,8 +39,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "access", "archive", "clock", "config", "console", "grpc", "journal", "metrics",
-            "pipeline", "reload", "traces",
+            "access",
+            "archive",
+            "clock",
+            "config",
+            "console",
+            "grpc",
+            "journal",
+            "metrics",
+            "pipeline",
+            "reload",
+            "repeated_log",
+            "traces",
         ],
     ),
     (

@@ -1,7 +1,7 @@
 //! Why a caller's credentials were rejected, for the log.
 
-/// Why a caller's credentials identify nobody. For the log only: in a response it would help to
-/// guess valid ones. Holds nothing that the caller sent.
+/// Why a caller's credentials were rejected. For the log only: in a response it would help to guess
+/// valid ones. Holds nothing that the caller sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum CredentialFault {
     #[error("no token and no client certificate")]

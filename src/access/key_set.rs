@@ -44,7 +44,7 @@ struct KeySetState {
     /// When the last reading began.
     begun_at: Option<Instant>,
     is_reading: bool,
-    /// Readings that have ended, in whatever way.
+    /// Readings that have ended, also with an error.
     readings: u64,
 }
 

@@ -14,7 +14,7 @@
 //! - `jwt`, `key_set`, `signature`: JSON web tokens of another issuer
 //! - [`CredentialFault`]: why credentials were rejected, for the log only
 //! - [`Gate`]: from a call's credentials to its identity; reads the file again when it changes
-//! - `denials`: denied calls in the log, at a bounded rate
+//! - `denials`: denied calls in the log, once a minute per caller
 
 mod methods;
 

@@ -5,9 +5,10 @@ use super::error::Error;
 use super::tls::{self, Encryption, HandshakeError, Protocols};
 use crate::grpc::{AddressLimits, Peer};
 use crate::metrics::{HandshakeFailure, Metrics};
+use crate::repeated_log::RepeatedLog;
 use std::error::{self, Error as _};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -127,6 +128,22 @@ pub(super) async fn encrypt(
     Ok((stream, peer))
 }
 
+/// Logs a failed handshake, unless the client only disconnected: a probe of the port does that.
+fn log_failed_handshake(
+    log: &RepeatedLog<(HandshakeFailure, IpAddr)>,
+    address: IpAddr,
+    failure: HandshakeFailure,
+) {
+    if failure == HandshakeFailure::Disconnected {
+        return;
+    }
+    let write = move |times| {
+        let reason = failure.name();
+        tracing::warn!(%address, reason, times, "TLS handshake failed");
+    };
+    log.write((failure, address), || Box::new(write));
+}
+
 /// Accepts connections and serves each with `each`, until the server drains; then waits until every
 /// connection has ended.
 pub(super) async fn serve<F>(
@@ -138,6 +155,7 @@ pub(super) async fn serve<F>(
     F: Future<Output = Result<(), ConnectionError>> + Send + 'static,
 {
     let free = Arc::new(Semaphore::new(config.connections_max));
+    let failed_handshakes = RepeatedLog::default();
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -171,7 +189,8 @@ pub(super) async fn serve<F>(
             }
         };
         let open = metrics.connections.open(config.port, config.is_encrypted);
-        let handshakes = metrics.handshakes.clone();
+        let (handshakes, failed_handshakes) =
+            (metrics.handshakes.clone(), failed_handshakes.clone());
         let begun = stream.set_nodelay(true).map(|()| each(stream, admitted.peer()));
         connections.spawn(async move {
             let _counted = (permit, open);
@@ -185,6 +204,7 @@ pub(super) async fn serve<F>(
                 }
                 if let Some(failure) = error.handshake_failure() {
                     handshakes.count(failure);
+                    log_failed_handshake(&failed_handshakes, address.ip(), failure);
                 }
                 tracing::debug!(%address, %error, "connection failed");
             }

@@ -162,8 +162,8 @@ impl Encryption {
     }
 }
 
-/// The URI and DNS names in the client's verified certificate, as the gate compares them; URIs, such
-/// as SPIFFE IDs, first.
+/// The URI and DNS names in the client's verified certificate, as the gate compares them; URIs,
+/// such as SPIFFE IDs, first.
 pub(super) fn client_names(stream: &TlsStream<TcpStream>) -> Arc<[String]> {
     let (_, connection) = stream.get_ref();
     let Some(certificate) = connection.peer_certificates().and_then(|chain| chain.first()) else {
