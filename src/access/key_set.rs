@@ -238,3 +238,57 @@ fn parse(from: &str, bytes: &[u8]) -> Result<JwkSet, String> {
     serde_json::from_slice(bytes)
         .map_err(|error| format!("{from} is not a JSON web key set: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn set(names: &[&str]) -> String {
+        let key = |name: &&str| serde_json::json!({"kid": name, "kty": "OKP", "crv": "Ed25519", "x": "AA"});
+        serde_json::json!({"keys": names.iter().map(key).collect::<Vec<_>>()}).to_string()
+    }
+
+    async fn after_readings(keys: &KeySet, count: u64) -> Vec<String> {
+        let mut state_rx = keys.state_rx.clone();
+        let state = state_rx.wait_for(|state| state.readings == count).await.unwrap();
+        state.keys.keys.iter().filter_map(|key| key.common.key_id.clone()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_are_read_again_for_a_missing_one_and_when_they_are_old() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("keys.json");
+        fs::write(&file, set(&["a"])).unwrap();
+        let (clock, hand) = Clock::manual(Timestamp::from_millis(0));
+        let keys = KeySet::open(file.to_str().unwrap(), clock).unwrap();
+        let first = keys.current();
+        fs::write(&file, set(&["b"])).unwrap();
+        assert!(keys.read_newer(&first).await.is_none(), "they were read a moment ago");
+        tokio::time::advance(READ_INTERVAL_MIN).await;
+        // The caller hangs up as soon as it has asked; another one waits for the same reading.
+        let asked = tokio::time::timeout(Duration::ZERO, keys.read_newer(&first)).await;
+        assert!(asked.is_err());
+        let second = keys.read_newer(&first).await.unwrap();
+        assert_eq!(after_readings(&keys, 1).await, ["b"]);
+        assert!(keys.read_newer(&second).await.is_none());
+        // The issuer withdraws the key, and no caller asks.
+        fs::write(&file, set(&[])).unwrap();
+        hand.set(Timestamp::from_millis(1000));
+        assert!(after_readings(&keys, 2).await.is_empty());
+        assert_eq!(keys.loaded_at(), Some(Timestamp::from_millis(1000)));
+        // A set that cannot be read changes nothing, and is tried again.
+        fs::write(&file, "x").unwrap();
+        hand.set(Timestamp::from_millis(2000));
+        let third = keys.current();
+        after_readings(&keys, 4).await;
+        assert!(Arc::ptr_eq(&third, &keys.current()));
+        assert_eq!(keys.loaded_at(), Some(Timestamp::from_millis(1000)));
+    }
+
+    #[test]
+    fn a_larger_set_is_rejected_while_it_is_read() {
+        let error = read_file("/dev/zero").unwrap_err();
+        assert_eq!(error, "/dev/zero: more than 1048576 bytes, which is the limit");
+    }
+}
