@@ -89,6 +89,8 @@ pub(super) enum ConnectionError {
     HttpTimeout,
     #[error("the server is shutting down")]
     Draining,
+    #[error("the client did not receive the end of its call within server.call_end_timeout")]
+    CallEndTimeout,
     #[error("the client abandoned too many calls (server.abandoned_calls_per_second_max)")]
     TooManyAbandonedCalls,
 }
