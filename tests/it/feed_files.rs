@@ -1,5 +1,5 @@
-//! What files and addresses of a feed, and state files, can do to `lodewatch feed` and `forward`; and
-//! what text of a feed can do to a terminal, a spreadsheet and the log.
+//! What files and addresses of a feed, and state files, can do to `lodewatch feed` and `forward`;
+//! and what text of a feed can do to a terminal, a spreadsheet and the log.
 
 use lodewatch_client::StateFile;
 use lodewatch_proto::v1::PublishRequest;
@@ -48,7 +48,7 @@ fn two_programs_never_share_a_state_file() {
     assert!(said(&second).contains(&expected), "{}", said(&second));
     assert!(run(&[&arguments[..], &["--status"]].concat()).status.success(), "it only reads");
     first.kill();
-    assert!(run(&[&arguments[..], &["--once"]].concat()).status.success(), "nobody uses it");
+    assert!(run(&[&arguments[..], &["--once"]].concat()).status.success(), "it is free again");
     let other = StateFile::new(path.clone());
     other.lock().unwrap();
     let url = "http://127.0.0.1:1/";
