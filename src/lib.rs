@@ -23,7 +23,8 @@
 //!
 //! Used by many: [`config`] reads settings, [`clock`] reads the time, [`metrics`], [`traces`] and
 //! [`telemetry`] report, [`sqlite`] is shared by journal and archive, [`fetch`] gets small
-//! documents by HTTP.
+//! documents by HTTP, [`repeated_log`] bounds log lines that a client can cause, [`escape`] makes
+//! text from outside harmless.
 
 pub mod access;
 pub mod archive;
@@ -31,6 +32,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod console;
+pub mod escape;
 pub mod fanout;
 pub mod feed_sync;
 pub mod fetch;
@@ -39,6 +41,7 @@ pub mod journal;
 pub mod metrics;
 pub mod pipeline;
 pub mod reload;
+pub mod repeated_log;
 pub mod server;
 pub mod sinks;
 pub mod sqlite;

@@ -11,6 +11,7 @@
 //! | cursor older than retention, or ahead of the journal | `OUT_OF_RANGE` `CURSOR_LOST`, oldest and head in the metadata | start from the oldest, or take a snapshot |
 //! | no such market, threat or alert | `NOT_FOUND` `NOT_FOUND` | |
 //! | removal of a threat that is not recorded | `NOT_FOUND` `UNKNOWN_THREAT` | |
+//! | a batch that may cause too many alerts | `RESOURCE_EXHAUSTED` `LIMIT_REACHED`, without `RetryInfo` | send fewer updates in a batch |
 //! | a limit is reached | `RESOURCE_EXHAUSTED` `LIMIT_REACHED`, the setting in the metadata | slow down, then retry |
 //! | disk full | `RESOURCE_EXHAUSTED` `DISK_FULL` | retry later; reads go on |
 //! | the call's deadline has passed | `DEADLINE_EXCEEDED` `DEADLINE` | resume from the last cursor |
@@ -33,6 +34,7 @@ use crate::access::{CallDenied, PublishDenied};
 use crate::clock::ClockJump;
 use crate::pipeline::{Divergence, Stall};
 use crate::{archive, journal};
+use lodewatch_core::domain::outcome::RejectedBatch;
 use lodewatch_core::domain::update::Rejection;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -104,6 +106,15 @@ pub(in crate::grpc) fn throttled(limit: &str, cause: &str, wait: Duration) -> St
     let mut details = ErrorDetails::with_quota_failure_violation(limit, cause);
     details.set_retry_info(Some(wait));
     let message = format!("limit reached: {cause} ({limit}); retry in {} ms", wait.as_millis());
+    with(Code::ResourceExhausted, "LIMIT_REACHED", message, &[("limit", limit)], details)
+}
+
+/// A batch may cause more alerts than one batch may.
+pub(in crate::grpc) fn batch_too_large(alerts: u64, most: u64) -> Status {
+    let limit = "alerts_per_batch_max";
+    let cause = format!("the batch may cause up to {alerts} alerts; at most {most} are allowed");
+    let details = ErrorDetails::with_quota_failure_violation(limit, &cause);
+    let message = format!("limit reached: {cause} ({limit}); send fewer updates in a batch");
     with(Code::ResourceExhausted, "LIMIT_REACHED", message, &[("limit", limit)], details)
 }
 
@@ -185,17 +196,12 @@ pub(in crate::grpc) fn unavailable(reason: &str, message: &str) -> Status {
     retry(Code::Unavailable, reason, message.to_owned(), &[], ErrorDetails::new())
 }
 
-/// A batch that was rejected as a whole. Of several reasons, the one with the lowest code decides.
-pub(in crate::grpc) fn rejected(rejections: &[Rejection]) -> Status {
-    /// Further reasons are only counted.
-    const SHOWN_MAX: usize = 10;
-    let shown = rejections.iter().take(SHOWN_MAX).map(ToString::to_string);
-    let more = rejections.len().saturating_sub(SHOWN_MAX);
-    let rest = (more > 0).then(|| format!("and {more} more"));
-    let message = shown.chain(rest).collect::<Vec<_>>().join("; ");
+/// A batch that was rejected as a whole. Of the first reasons, the one with the lowest code
+/// decides; further ones are only counted.
+pub(in crate::grpc) fn rejected(rejected: &RejectedBatch) -> Status {
     let mut details = ErrorDetails::new();
     let mut kinds = BTreeMap::new();
-    for rejection in rejections {
+    for rejection in rejected.first() {
         let (code, reason, field) = match rejection {
             Rejection::RequestIdReused { .. } => {
                 (Code::InvalidArgument, "REQUEST_ID_REUSED", "request_id".to_owned())
@@ -226,12 +232,12 @@ pub(in crate::grpc) fn rejected(rejections: &[Rejection]) -> Status {
     }
     let first = kinds.into_values().next();
     let (code, reason) = first.expect("a rejected batch has a reason");
-    with(code, reason, message, &[], details)
+    with(code, reason, rejected.to_string(), &[], details)
 }
 
 pub(in crate::grpc) fn denied(denied: &CallDenied, path: &str) -> Status {
     match denied {
-        CallDenied::Unauthenticated => {
+        CallDenied::Unauthenticated { .. } => {
             let message = "cannot authenticate the call: no valid credentials; send a bearer token \
                            in the metadata `authorization`, or use a client certificate that the \
                            server knows";

@@ -14,15 +14,17 @@
 //! - `recovery`: opens the journal and runs the pipeline, until everything in the journal is
 //!   applied
 //! - `security`: who is accepted and how connections are encrypted; reloaded when the files change
-//! - `tls`: certificates and keys
+//! - `tls`: certificates and keys · `certificate_expiry`: when a certificate expires
 //! - `ports`: what listens where
 //! - `listener`: accepts connections, counts and limits them, and ends them when the server drains
+//! - `proxy_header`: the client's address, where a trusted proxy forwards its connection
 //! - `grpc_connection`, `browser_connection`, `pages`: what is served on a connection
 //! - `socket`: batches the writes of a gRPC connection
 //! - `gauges`: reads the gauges when Prometheus scrapes
 //! - `error`: why a server does not start, or ends by itself
 
 mod browser_connection;
+mod certificate_expiry;
 mod error;
 mod gauges;
 mod grpc_connection;
@@ -30,6 +32,7 @@ mod listener;
 mod node;
 mod pages;
 mod ports;
+mod proxy_header;
 mod recovery;
 mod security;
 mod socket;

@@ -7,7 +7,7 @@ use super::security::{CredentialErrors, ListenerSecurity};
 use super::{browser_connection, grpc_connection, pages};
 use crate::config::Config;
 use crate::console;
-use crate::grpc::{self, AddressLimits, Api, CallEndSettings, GatedServices};
+use crate::grpc::{self, AddressLimits, Api, CallEndSettings, GatedServices, TrustedProxies};
 use crate::metrics;
 use futures_util::future::OptionFuture;
 use std::sync::Arc;
@@ -42,7 +42,8 @@ impl Ports<'_> {
         let config = self.config;
         let metrics = || Arc::clone(&self.api.metrics);
         let main = self.main();
-        let gauges = GaugeCollector::new(config, &self.api, self.credential_errors.clone());
+        let (security, errors) = (self.security.clone(), self.credential_errors.clone());
+        let gauges = GaugeCollector::new(config, &self.api, security, errors);
         let api = Arc::clone(&self.api);
         let (routes, health) = grpc::routes(api, config.server.message_bytes_max).await;
         let probes = bind("health.listen", config.health.listen).await?.map(|listener| {
@@ -79,6 +80,7 @@ impl Ports<'_> {
         let addresses = AddressLimits::new(
             config.connections_per_address_max,
             config.abandoned_calls_per_second_max,
+            TrustedProxies::new(config.trusted_proxies.clone()),
         );
         ListenerConfig {
             port: "server.listen",

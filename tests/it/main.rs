@@ -11,7 +11,9 @@
 )]
 
 mod access;
+mod addresses;
 mod admission;
+mod answers;
 mod beside;
 mod beside_calls;
 mod binary;
@@ -20,6 +22,7 @@ mod clock;
 mod crash;
 mod disk;
 mod ends;
+mod feed_files;
 mod growth;
 mod health;
 mod hostile;
@@ -27,6 +30,7 @@ mod hostile_words;
 mod import;
 mod journal;
 mod jwt;
+mod large_entries;
 mod limits;
 mod load;
 mod overload;

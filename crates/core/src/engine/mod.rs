@@ -5,6 +5,7 @@
 //!                          │
 //!   state           applies entries; knows the policy in force, markets and threats
 //!   record          which updates of a batch change the record, which are rejected
+//!   recent_batches  the results of recent batches, for retries
 //!   deadlines       what is due, and when
 //!   market          the reports, threats and rule states of one market
 //!   plan            what the rules of a policy need from a market
@@ -15,6 +16,8 @@
 //!     instance_state  what a rule remembers: levels, flapping, staleness
 //!     notice          threats that move no index
 //!     emit            builds the alerts
+//!     effects         which threats an alert shows, and in which order
+//!   cost            how many alerts a batch can cause at most
 //!   snapshot        the state as bytes and back
 //!   simulation      what would happen: entries applied to a copy
 //! ```
@@ -24,8 +27,10 @@
 //! every restart, from every snapshot.
 
 pub mod concentration;
+mod cost;
 pub mod crossing;
 mod deadlines;
+pub mod effects;
 mod emit;
 mod evaluate;
 pub mod exposure;
@@ -35,6 +40,7 @@ mod laws;
 mod market;
 mod notice;
 mod plan;
+mod recent_batches;
 mod record;
 pub mod simulation;
 mod snapshot;
@@ -42,6 +48,7 @@ mod state;
 
 pub use instance_state::Episode;
 pub use market::{Market, MarketThreat, ReportRecord, RuleStatus, scope_match};
-pub use record::{BatchResult, RecentBatches, ThreatRecord};
-pub use snapshot::SnapshotError;
-pub use state::{AdoptedPolicy, AppliedEntry, State};
+pub use recent_batches::{BatchResult, RecentBatches};
+pub use record::ThreatRecord;
+pub use snapshot::{SnapshotError, SnapshotReader};
+pub use state::{AdoptedPolicy, AlertSink, AppliedEntry, State};

@@ -1,13 +1,16 @@
 //! The state, and how entries change it.
 
 use super::deadlines::{Deadlines, Due};
+use super::effects::CountingThreatsCache;
 use super::evaluate::{DataChange, Evaluation, Trigger};
 use super::market::{InstanceStates, Market, MarketThreat, ReportRecord, scope_match};
 use super::plan::PlanCache;
-use super::record::{BatchChanges, BatchResult, BatchReviewer, RecentBatches, ThreatRecord};
+use super::recent_batches::{BatchResult, RecentBatches};
+use super::record::{BatchChanges, BatchReviewer, ThreatRecord};
 use crate::domain::alert::{ChangedThreat, ScopeMatch, ThreatChange};
+use crate::domain::outcome::{BatchOutcome, RejectedBatch, UpdateOutcomes};
 use crate::domain::policy::Policy;
-use crate::domain::update::{Batch, BatchOutcome, Payload, UpdateOutcome};
+use crate::domain::update::{Batch, Payload};
 use crate::domain::{Alert, Day, Entry, MarketKey, Seq, Slug, Stage, Threat, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,6 +36,9 @@ pub struct AppliedEntry {
     /// The alerts it caused, in order.
     pub alerts: Vec<Alert>,
 }
+
+/// What receives the alerts of an entry, in order.
+pub type AlertSink<'a> = &'a mut dyn FnMut(Alert);
 
 /// Everything that follows from the entries so far.
 #[derive(Debug, Clone)]
@@ -114,9 +120,14 @@ impl State {
         &self.threats
     }
 
-    /// The results of the last batches.
+    /// The results of recent batches.
     pub fn recent_batches(&self) -> &RecentBatches {
         &self.recent_batches
+    }
+
+    /// The result of a batch that was applied; `None` if it is no longer kept.
+    pub fn result_of(&self, batch: &Batch) -> Option<&Arc<BatchResult>> {
+        self.recent_batches.get(batch.sender_name(), batch.request_id)
     }
 
     /// The next deadline, at which a tick must be appended; `None` where nothing is due.
@@ -137,26 +148,36 @@ impl State {
     ///
     /// Where the entry is not the next one: the journal guarantees order without gaps.
     pub fn apply(&mut self, entry: &Entry) -> AppliedEntry {
-        assert_eq!(entry.seq, self.seq.next(), "entries arrive in order, without gaps");
-        assert!(entry.at >= self.now, "the journal's time never goes back");
-        self.seq = entry.seq;
         let mut alerts = Vec::new();
-        while let Some((at, due)) = self.deadlines.pop_due(entry.at) {
-            self.now = at;
-            self.process_due(due, entry.at, &mut alerts);
-        }
-        self.now = entry.at;
-        match &entry.payload {
-            Payload::Batch(batch) => self.apply_batch(batch, &mut alerts),
-            Payload::PolicyAdopted { revision, policy } => {
-                self.adopt_policy(*revision, policy, &mut alerts);
-            }
-            Payload::Tick { .. } => {}
-        }
+        self.apply_with(entry, &mut |alert| alerts.push(alert));
         AppliedEntry { entry: entry.seq, alerts }
     }
 
-    fn process_due(&mut self, due: Vec<Due>, journal_time: Timestamp, alerts: &mut Vec<Alert>) {
+    /// The same, with each alert passed on as it is emitted: for entries whose alerts need not fit
+    /// into memory.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::apply`].
+    pub fn apply_with(&mut self, entry: &Entry, sink: AlertSink<'_>) {
+        assert_eq!(entry.seq, self.seq.next(), "entries arrive in order, without gaps");
+        assert!(entry.at >= self.now, "the journal's time never goes back");
+        self.seq = entry.seq;
+        while let Some((at, due)) = self.deadlines.pop_due(entry.at) {
+            self.now = at;
+            self.process_due(due, entry.at, sink);
+        }
+        self.now = entry.at;
+        match &entry.payload {
+            Payload::Batch(batch) => self.apply_batch(batch, sink),
+            Payload::PolicyAdopted { revision, policy } => {
+                self.adopt_policy(*revision, policy, sink);
+            }
+            Payload::Tick { .. } => {}
+        }
+    }
+
+    fn process_due(&mut self, due: Vec<Due>, journal_time: Timestamp, sink: AlertSink<'_>) {
         let mut touched: BTreeMap<MarketKey, Vec<ChangedThreat>> = BTreeMap::new();
         for due in due {
             match due {
@@ -176,21 +197,21 @@ impl State {
             }
         }
         for (market, threats) in touched {
-            self.evaluate(market, &Trigger::Clock { threats }, journal_time, alerts);
+            self.evaluate(market, &Trigger::Clock { threats }, journal_time, sink);
         }
     }
 
-    fn apply_batch(&mut self, batch: &Batch, alerts: &mut Vec<Alert>) {
-        if self.recent_batches.get(batch.request_id).is_some() {
+    fn apply_batch(&mut self, batch: &Batch, sink: AlertSink<'_>) {
+        if self.result_of(batch).is_some() {
             return;
         }
         let first_alert = self.last_alert.saturating_add(1);
         let changes = self.review(batch);
         let outcome = if changes.rejections.is_empty() {
-            let outcomes = self.commit(changes, batch, alerts);
+            let outcomes = self.commit(changes, batch, sink);
             BatchOutcome::Accepted(outcomes)
         } else {
-            BatchOutcome::Rejected(changes.rejections)
+            BatchOutcome::Rejected(RejectedBatch::new(changes.rejections))
         };
         let caused = self.last_alert.saturating_add(1).saturating_sub(first_alert);
         let result = BatchResult {
@@ -199,7 +220,7 @@ impl State {
             outcome,
             alerts: (first_alert, caused),
         };
-        self.recent_batches.insert(batch.request_id, Arc::new(result));
+        self.recent_batches.insert(batch.sender_name(), batch.request_id, Arc::new(result));
     }
 
     fn review(&self, batch: &Batch) -> BatchChanges {
@@ -212,8 +233,8 @@ impl State {
         &mut self,
         changes: BatchChanges,
         batch: &Batch,
-        alerts: &mut Vec<Alert>,
-    ) -> Vec<UpdateOutcome> {
+        sink: AlertSink<'_>,
+    ) -> UpdateOutcomes {
         let mut touched: BTreeMap<MarketKey, MarketChanges> = BTreeMap::new();
         for ((key, ..), report) in changes.reports {
             let feed = batch.sender.is_some().then(|| batch.feed.clone());
@@ -239,7 +260,7 @@ impl State {
         }
         for (market, MarketChanges { data, threats, retracted }) in touched {
             let trigger = Trigger::Batch { batch, data, threats, retracted };
-            self.evaluate(market, &trigger, self.now, alerts);
+            self.evaluate(market, &trigger, self.now, sink);
         }
         changes.outcomes
     }
@@ -265,11 +286,12 @@ impl State {
 
     pub(super) fn new_market(&mut self, key: MarketKey, record: ReportRecord) -> Market {
         let mut market = Market::new(record);
-        let threats = self.threats.iter().filter_map(|(id, record)| {
-            let scope_match = scope_match(&record.threat, key)?;
-            Some((id.clone(), MarketThreat { scope_match, record: Arc::clone(record) }))
-        });
-        market.threats = threats.collect();
+        for (id, record) in &self.threats {
+            if let Some(scope_match) = scope_match(&record.threat, key) {
+                let record = Arc::clone(record);
+                market.add_threat(id.clone(), MarketThreat { scope_match, record });
+            }
+        }
         if let Some(adopted) = &self.adopted {
             market.plan = self.plans.plan_for(key);
             market.states.resize_with(market.plan.instances.len(), InstanceStates::default);
@@ -289,7 +311,7 @@ impl State {
             touched = self.affected_markets(&before.threat);
             for key in &touched {
                 if let Some(market) = self.markets.get_mut(key) {
-                    market.threats.remove(id);
+                    market.remove_threat(id);
                 }
             }
         }
@@ -302,7 +324,7 @@ impl State {
                     (self.markets.get_mut(&key), scope_match(&record.threat, key))
                 {
                     let record = Arc::clone(&record);
-                    market.threats.insert(id.clone(), MarketThreat { scope_match, record });
+                    market.add_threat(id.clone(), MarketThreat { scope_match, record });
                 }
             }
             self.threats.insert(id.clone(), record);
@@ -329,7 +351,7 @@ impl State {
     }
 
     /// Adopts a policy, unless the one in force has a higher revision or is the same.
-    fn adopt_policy(&mut self, revision: u64, policy: &Arc<Policy>, alerts: &mut Vec<Alert>) {
+    fn adopt_policy(&mut self, revision: u64, policy: &Arc<Policy>, sink: AlertSink<'_>) {
         if let Some(adopted) = &mut self.adopted {
             if revision < adopted.revision {
                 return;
@@ -348,7 +370,7 @@ impl State {
             policy: Arc::clone(policy),
         });
         for key in keys {
-            self.evaluate(key, &Trigger::Policy, self.now, alerts);
+            self.evaluate(key, &Trigger::Policy, self.now, sink);
         }
     }
 
@@ -358,7 +380,7 @@ impl State {
         key: MarketKey,
         trigger: &Trigger<'_>,
         journal_time: Timestamp,
-        alerts: &mut Vec<Alert>,
+        sink: AlertSink<'_>,
     ) {
         let (Some(adopted), Some(market)) = (&self.adopted, self.markets.get_mut(&key)) else {
             return;
@@ -371,7 +393,8 @@ impl State {
             key,
             trigger,
             last_alert: &mut self.last_alert,
-            alerts,
+            sink,
+            counting: CountingThreatsCache::default(),
         };
         if matches!(trigger, Trigger::Policy) {
             market.select_report(Some(&adopted.policy));
