@@ -58,6 +58,7 @@ pub struct PipelineMetrics {
     snapshot: Histogram,
     snapshot_entry: Gauge<u64, AtomicU64>,
     snapshot_time: Gauge<f64, AtomicU64>,
+    snapshot_bytes: Gauge<u64, AtomicU64>,
     snapshot_failures: Counter,
     alerts: Family<[(&'static str, &'static str); 2], Counter>,
     updates: Family<[(&'static str, &'static str); 1], Counter>,
@@ -73,6 +74,7 @@ impl Default for PipelineMetrics {
             snapshot: Histogram::of_durations(),
             snapshot_entry: Gauge::default(),
             snapshot_time: Gauge::default(),
+            snapshot_bytes: Gauge::default(),
             snapshot_failures: Counter::default(),
             alerts: Family::default(),
             updates: Family::default(),
@@ -95,6 +97,8 @@ impl PipelineMetrics {
         ours.register("snapshot_entry", help, self.snapshot_entry.clone());
         let help = "Journal time of the newest snapshot, as a Unix time; 0 before the first";
         ours.register("snapshot_timestamp_seconds", help, self.snapshot_time.clone());
+        let help = "Size of the snapshot that was saved last, in bytes; 0 before the first since the start";
+        ours.register("snapshot_bytes", help, self.snapshot_bytes.clone());
         let help = "Failed attempts to save a snapshot or to delete alerts past their retention";
         ours.register("snapshot_failures", help, self.snapshot_failures.clone());
         let help = "Alerts emitted since the start, by kind and level";
@@ -142,6 +146,11 @@ impl PipelineMetrics {
         self.snapshot_entry.set(entry);
         let at = Duration::from_millis(u64::try_from(at_ms).unwrap_or(0));
         self.snapshot_time.set(at.as_secs_f64());
+    }
+
+    /// Sets the size of the snapshot that was saved last.
+    pub fn set_snapshot_bytes(&self, bytes: usize) {
+        self.snapshot_bytes.set(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 }
 

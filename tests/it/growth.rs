@@ -65,7 +65,7 @@ async fn what_is_kept_does_not_grow_with_the_number_of_updates() {
             let request = random_batch(&mut random, turn);
             let answer = feed.publish(request).await;
             let code = answer.err().map_or(Code::Ok, |status| status.code());
-            let expected = if turn % REJECTED == 0 { Code::FailedPrecondition } else { Code::Ok };
+            let expected = if turn % REJECTED == 0 { Code::NotFound } else { Code::Ok };
             assert_eq!(code, expected);
         }
         let snapshot = snapshot_bytes(metrics).await;

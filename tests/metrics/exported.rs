@@ -122,6 +122,7 @@ async fn the_metrics_count_what_was_done() {
         "lodewatch_alerts_delivered_total",
         "lodewatch_messages_delivered_total",
         "lodewatch_snapshot_entry",
+        "lodewatch_snapshot_bytes",
         "lodewatch_ring_bytes",
         "lodewatch_journal_bytes",
         "lodewatch_archive_bytes",
