@@ -15,7 +15,7 @@
 //!
 //! - [`Archive`] (`writer`): the only writer
 //! - [`ArchiveReader`] (`reader`): a cheap handle for everyone else; also verifies a whole archive
-//! - [`AlertRecord`], [`Snapshot`], [`AlertQuery`], [`AlertPage`]: what is stored, asked and
+//! - [`AlertRecord`], [`Snapshot`], [`AlertQuery`], [`AlertList`], [`AlertPage`]: what is stored, asked and
 //!   returned
 //! - [`IncomingArchive`] (`transfer`): the copy of another replica's archive, while it arrives
 //! - [`Error`]: what can go wrong
@@ -40,6 +40,6 @@ mod writer;
 
 pub use error::Error;
 pub use reader::{ArchiveReader, READ_ALERTS_MAX};
-pub use record::{AlertPage, AlertQuery, AlertRecord, Snapshot};
+pub use record::{AlertList, AlertPage, AlertQuery, AlertRecord, Snapshot};
 pub use transfer::{IncomingArchive, format_digest};
 pub use writer::Archive;

@@ -15,6 +15,8 @@ use proptest::sample::select;
 use rusqlite::Connection;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(super) const EPOCH: Epoch = Epoch(u64::MAX - 7);
 pub(super) const HEAD: Seq = Seq(1_000_000);
@@ -139,35 +141,108 @@ fn an_archive_above_its_size_limit_deletes_its_oldest_alerts_until_it_fits() {
     archive.reader().verify().unwrap();
 }
 
-#[test]
-fn the_history_is_listed_page_by_page_in_both_directions() {
-    let (dir, records) = filled(&[2, 3, 2, 1]);
-    let reader = open(dir.path()).reader();
-    let mut query = AlertQuery {
+/// All alerts up to an entry, three on a page.
+fn query(until_entry: Seq) -> AlertQuery {
+    AlertQuery {
         filter: everything(),
         episode: None,
         newest_first: false,
         after_sequence: None,
-        until_entry: Seq(3),
+        among: None,
+        until_entry,
         limit: 3,
-    };
-    let mut listed = |newest_first| {
-        (query.newest_first, query.after_sequence) = (newest_first, None);
-        let mut sequences = Vec::new();
-        loop {
-            let page = reader.list(&query).unwrap();
-            let Some(last) = page.last() else { return sequences };
-            query.after_sequence = Some(last.sequence);
-            sequences.extend(page.iter().map(|record| record.sequence));
+        examined_max: usize::MAX,
+    }
+}
+
+/// The sequences on every page of a query.
+fn pages(reader: &ArchiveReader, mut query: AlertQuery) -> Vec<Vec<u64>> {
+    let mut pages = Vec::new();
+    loop {
+        let list = reader.list(&query, || false).unwrap();
+        pages.push(list.records.iter().map(|record| record.sequence).collect());
+        if list.next_after.is_none() {
+            return pages;
         }
+        query.after_sequence = list.next_after;
+    }
+}
+
+#[test]
+fn the_history_is_listed_page_by_page_in_both_directions() {
+    let (dir, records) = filled(&[2, 3, 2, 1]);
+    let reader = open(dir.path()).reader();
+    let listed = |newest_first| pages(&reader, AlertQuery { newest_first, ..query(Seq(3)) });
+    assert_eq!(listed(false), [vec![1, 2, 3], vec![4, 5, 6], vec![7]]);
+    assert_eq!(listed(true), [vec![7, 6, 5], vec![4, 3, 2], vec![1]]);
+    let among = |newest_first| {
+        let among = Some(BTreeSet::from([1, 3, 4, 6, 7, 8, 99]));
+        pages(&reader, AlertQuery { newest_first, among, ..query(Seq(3)) })
     };
-    assert_eq!(listed(false), [1, 2, 3, 4, 5, 6, 7]);
-    assert_eq!(listed(true), [7, 6, 5, 4, 3, 2, 1]);
-    let of_episode =
-        AlertQuery { episode: Some(records[4].episode), after_sequence: None, ..query };
-    let episode = reader.list(&of_episode).unwrap();
+    assert_eq!(among(false), [vec![1, 3, 4], vec![6, 7]]);
+    assert_eq!(among(true), [vec![7, 6, 4], vec![3, 1]]);
+    let of_episode = AlertQuery { episode: Some(records[4].episode), ..query(Seq(3)) };
+    let episode = reader.list(&of_episode, || false).unwrap().records;
     assert!(episode.iter().all(|record| record.episode == records[4].episode));
     assert!(episode.contains(&records[4]));
+}
+
+#[test]
+fn a_list_ends_early_after_the_alerts_that_it_may_examine() {
+    const ALERTS: u64 = 100;
+    let dir = tempfile::tempdir().unwrap();
+    let mut archive = open(dir.path());
+    let rare = Country::from_alpha3("TUV").unwrap();
+    let records: Vec<AlertRecord> = (1..=ALERTS)
+        .map(|sequence| {
+            let mut record = record(sequence, sequence);
+            record.facets.countries = if sequence == 3 { vec![rare] } else { Vec::new() };
+            record.facets.exercise = false;
+            record
+        })
+        .collect();
+    archive.commit(Seq(ALERTS), &records).unwrap();
+    let reader = archive.reader();
+    let filter = Filter { countries: BTreeSet::from([rare]), ..Filter::default() };
+    let rare = AlertQuery { filter, newest_first: true, examined_max: 30, ..query(Seq(ALERTS)) };
+    assert_eq!(pages(&reader, rare.clone()), [vec![], vec![], vec![], vec![3]]);
+    let list = reader.list(&rare, || false).unwrap();
+    assert_eq!((list.examined, list.next_after), (30, Some(71)));
+    // Alerts that an index leaves out are not examined.
+    let of_episode = AlertQuery { episode: Some(records[2].episode), ..rare };
+    let list = reader.list(&of_episode, || false).unwrap();
+    let of_it = records.iter().filter(|record| record.episode == records[2].episode).count();
+    assert_eq!((list.records.len(), list.examined), (1, of_it));
+}
+
+#[test]
+fn a_list_whose_caller_is_gone_ends() {
+    const ALERTS: u64 = 10_000;
+    let dir = tempfile::tempdir().unwrap();
+    let mut archive = open(dir.path());
+    let records: Vec<AlertRecord> =
+        (1..=ALERTS).map(|sequence| record(sequence, sequence)).collect();
+    archive.commit(Seq(ALERTS), &records).unwrap();
+    let reader = archive.reader();
+    let filter = Filter {
+        countries: BTreeSet::from([Country::from_alpha3("TUV").unwrap()]),
+        ..everything()
+    };
+    let rare = AlertQuery { filter, ..query(Seq(ALERTS)) };
+    let asked = Arc::new(AtomicU64::new(0));
+    let count = |gone_at: u64| {
+        asked.store(0, Ordering::Relaxed);
+        let asked = Arc::clone(&asked);
+        move || asked.fetch_add(1, Ordering::Relaxed) + 1 >= gone_at
+    };
+    assert_eq!(reader.list(&rare, count(u64::MAX)).unwrap().examined, 10_000);
+    let of_all = asked.load(Ordering::Relaxed);
+    assert!(of_all > 10, "it is asked often: {of_all}");
+    let ended = reader.list(&rare, count(2)).unwrap_err();
+    assert!(matches!(ended, Error::Cancelled { .. }), "{ended}");
+    assert_eq!(asked.load(Ordering::Relaxed), 2, "it ends where it is told");
+    // The next reader of the connection is not disturbed.
+    assert_eq!(reader.list(&rare, || false).unwrap().examined, 10_000);
 }
 
 #[test]
@@ -241,15 +316,8 @@ proptest! {
         }
         prop_assert_eq!(&read, &wanted);
 
-        let query = AlertQuery {
-            filter,
-            episode: None,
-            newest_first: true,
-            after_sequence: None,
-            until_entry: head,
-            limit: 100,
-        };
-        let mut listed = archive.reader().list(&query).unwrap();
+        let query = AlertQuery { filter, newest_first: true, limit: 100, ..query(head) };
+        let mut listed = archive.reader().list(&query, || false).unwrap().records;
         listed.reverse();
         prop_assert_eq!(&listed, &wanted);
     }

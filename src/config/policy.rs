@@ -119,6 +119,14 @@ fn rules(root: &mut Table<'_>, blocs: &Blocs) -> Vec<Rule> {
     let mut names = BTreeMap::new();
     let rules = tables.into_iter().filter_map(|table| rule::parse(table, blocs, &mut names));
     let mut rules: Vec<Rule> = rules.collect();
+    let instances = Policy::count_instances(&rules);
+    if instances > Policy::INSTANCES_MAX {
+        let max = Policy::INSTANCES_MAX;
+        root.reject(
+            "rules",
+            format!("have {instances} destinations in all; at most {max} are allowed"),
+        );
+    }
     rules.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     rules
 }

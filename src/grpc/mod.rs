@@ -46,9 +46,9 @@ mod streams;
 mod services;
 
 pub use admission::{
-    AddressLimits, ConnectionRejected, LimitSettings, Limits, Peer, PublishCredits,
+    AddressLimits, ConnectionRejected, FairPermits, LimitSettings, Limits, Peer, PublishCredits,
 };
-pub use backend::{Api, MarketSnapshots};
+pub use backend::{Api, ArchiveCalls, MarketSnapshots, Simulations};
 pub use codec::frames::{decode, encoding};
 pub use codec::{json, parse, render};
 pub use services::routes;

@@ -20,6 +20,7 @@ mod crash;
 mod disk;
 mod ends;
 mod health;
+mod history;
 mod hostile;
 mod hostile_words;
 mod import;

@@ -8,13 +8,17 @@
 //!
 //! - `limits`: streams, batches under way, updates a second; every limit and its setting
 //! - `peer`: the other end of a connection, and the abandoned calls of its address
+//! - `fair_permits`: permits of which one identity holds at most half
 //! - `open_counts`, `rates`: how much each holder has open, and how often it may act
 
+mod fair_permits;
 mod limits;
 mod open_counts;
 mod peer;
 mod rates;
 
+pub(in crate::grpc) use fair_permits::FairPermit;
+pub use fair_permits::FairPermits;
 pub use limits::{LimitSettings, Limits, PublishCredits};
 pub(in crate::grpc) use limits::{PublishStreamPermit, StreamPermit};
 pub use peer::{AddressLimits, ConnectionRejected, Peer};

@@ -1,6 +1,8 @@
 //! The services' handle to everything behind them, and how to wait for a cursor.
 
+use super::archive_calls::ArchiveCalls;
 use super::market_snapshots::MarketSnapshots;
+use super::simulations::Simulations;
 use crate::archive;
 use crate::clock::Clock;
 use crate::grpc::admission::{Limits, PublishCredits};
@@ -14,7 +16,7 @@ use lodewatch_core::domain::Seq;
 use lodewatch_core::domain::update::{Cursor, Position};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -31,8 +33,10 @@ pub struct Api {
     /// What one stream of batches may have unanswered.
     pub credits: PublishCredits,
     pub market_snapshots: MarketSnapshots,
-    /// One permit for every call that holds a state of its own; further calls are rejected.
-    pub simulations: Arc<Semaphore>,
+    pub simulations: Simulations,
+    pub archive_calls: ArchiveCalls,
+    /// Alerts that one page of a list examines.
+    pub examined_alerts_max: usize,
     /// Why the settings as they are written now are not in force; empty where they are.
     pub settings_error: watch::Receiver<String>,
     pub metrics: Arc<Metrics>,

@@ -1,96 +1,70 @@
 //! `Backtest`: the alerts that another policy would have sent, over the whole journal.
 
-use crate::grpc::backend::{Api, acquire_simulation};
+use super::work_stream::{WorkSender, WorkStream, start_work};
+use crate::grpc::backend::{Api, replay_entries};
 use crate::grpc::codec::render;
-use crate::grpc::{pb, status};
-use crate::journal;
-use lodewatch_core::domain::{Alert, Facets, Filter, Policy, Seq};
+use crate::grpc::pb;
+use lodewatch_core::domain::{Alert, Entry, Facets, Filter, Policy, Seq};
 use lodewatch_core::engine::simulation::Backtest;
 use pb::backtest_response::Message;
 use std::sync::Arc;
-use tokio::runtime::Handle;
-use tokio::sync::mpsc;
-use tonic::Status;
+use tonic::{Extensions, Status};
 
-/// Messages that wait for their reader; then the backtest waits.
-const MESSAGES_AHEAD: usize = 16;
 /// Entries between two messages of progress.
 const PROGRESS_ENTRIES: u64 = 10_000;
 
-/// Starts a backtest on a thread of its own; the receiver gets its alerts and its progress.
+/// Starts a backtest on a thread of its own; the stream has its alerts and its progress.
 pub(in crate::grpc) fn start_backtest(
     api: &Arc<Api>,
+    request: &Extensions,
     policy: Arc<Policy>,
     filter: Filter,
-) -> Result<mpsc::Receiver<Result<pb::BacktestResponse, Status>>, Status> {
-    let permit = acquire_simulation(api)?;
-    let (message_tx, message_rx) = mpsc::channel(MESSAGES_AHEAD);
-    let (api, runtime) = (Arc::clone(api), Handle::current());
-    tokio::task::spawn_blocking(move || {
-        let _permit = permit;
-        let total = api.view.applied();
-        let mut run = BacktestRun { test: Backtest::new(policy), filter, message_tx, total };
-        if let Err(error) = run.replay(&api, &runtime) {
-            // The caller may be gone.
-            let _ = run.message_tx.blocking_send(Err(status::journal(&error)));
-        }
-    });
-    Ok(message_rx)
+) -> Result<WorkStream<pb::BacktestResponse>, Status> {
+    start_work(api, request, move |sender| {
+        let api = sender.api();
+        let budget = api.simulations.backtest_budget();
+        let test = Backtest::new(policy, budget.meter(sender.call()));
+        let mut run = BacktestRun { test, filter, sender, total: api.view.applied() };
+        let until = (run.total, None);
+        let result = replay_entries(api, sender.runtime(), until, sender.call(), |entry| {
+            let alerts = run.test.replay(entry);
+            run.send(entry, &alerts.map_err(|error| budget.status(&error, sender.call()))?)
+        });
+        api.metrics.work.count_evaluations(run.test.work().spent());
+        result.and_then(|()| sender.send(run.progress(run.total, true)))
+    })
 }
 
-struct BacktestRun {
+struct BacktestRun<'a> {
     test: Backtest,
     filter: Filter,
-    message_tx: mpsc::Sender<Result<pb::BacktestResponse, Status>>,
+    sender: &'a WorkSender<pb::BacktestResponse>,
     total: Seq,
 }
 
-impl BacktestRun {
-    /// Replays the whole journal; ends early where the caller is gone.
-    fn replay(&mut self, api: &Api, runtime: &Handle) -> Result<(), journal::Error> {
-        let mut tail = api.journal.tail(Seq::ZERO)?;
-        let mut read = Seq::ZERO;
-        while read < self.total {
-            for entry in runtime.block_on(tail.next())? {
-                if entry.seq > self.total {
-                    break;
-                }
-                read = entry.seq;
-                let alerts = self.test.replay(entry);
-                let is_gone = read.0.is_multiple_of(PROGRESS_ENTRIES)
-                    && !self.send(self.progress(read, false));
-                if is_gone || !self.send_alerts(&alerts) || api.drain.is_cancelled() {
-                    return Ok(());
-                }
-            }
+impl BacktestRun<'_> {
+    /// Sends what the filter wants of an entry's alerts, and the progress where it is due.
+    fn send(&self, entry: &Entry, alerts: &[Alert]) -> Result<(), Status> {
+        if entry.seq.0.is_multiple_of(PROGRESS_ENTRIES) {
+            self.sender.send(self.progress(entry.seq, false))?;
         }
-        self.send(self.progress(read, true));
-        Ok(())
-    }
-
-    /// Whether the caller still reads.
-    fn send_alerts(&self, alerts: &[Alert]) -> bool {
         let wanted = alerts.iter().filter(|alert| self.filter.wants(&Facets::from(*alert)));
         let alerts: Vec<pb::Alert> = wanted.map(|alert| render::alert(alert, "")).collect();
         if alerts.is_empty() {
-            return !self.message_tx.is_closed();
+            return Ok(());
         }
-        self.send(Message::Alerts(pb::Alerts { alerts, ..pb::Alerts::default() }))
+        let alerts = pb::Alerts { alerts, ..pb::Alerts::default() };
+        self.sender.send(pb::BacktestResponse { message: Some(Message::Alerts(alerts)) })
     }
 
-    /// Whether the caller still reads.
-    fn send(&self, message: Message) -> bool {
-        let response = pb::BacktestResponse { message: Some(message) };
-        self.message_tx.blocking_send(Ok(response)).is_ok()
-    }
-
-    fn progress(&self, read: Seq, done: bool) -> Message {
-        Message::Progress(pb::BacktestProgress {
+    fn progress(&self, read: Seq, done: bool) -> pb::BacktestResponse {
+        let progress = pb::BacktestProgress {
             entries: read.0,
             entries_total: self.total.0,
             journal_time: Some(render::timestamp(self.test.now())),
             rejected: self.test.rejected_batches(),
             done,
-        })
+        };
+        pb::BacktestResponse { message: Some(Message::Progress(progress)) }
     }
 }

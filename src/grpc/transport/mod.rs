@@ -7,15 +7,18 @@
 //! ```
 //!
 //! - `calls`: one call of a peer, from the connection to the services and back
+//! - `bounded_codec`: requests that would take far more memory than their bytes are rejected
 //! - `call_metrics`: counts how calls end
 //! - `deadline`: `grpc-timeout`
 //! - `pre_encoded`: response bodies of messages that are encoded already
 
+mod bounded_codec;
 mod call_metrics;
 mod calls;
 mod deadline;
 mod pre_encoded;
 
+pub(in crate::grpc) use bounded_codec::BoundedCodec;
 pub(in crate::grpc) use call_metrics::count_rejection;
 pub use call_metrics::methods;
 pub use calls::{GatedServices, handle_call};

@@ -126,6 +126,15 @@ impl Policy {
     /// The rule's name in notices; no rule can have it.
     pub const NOTICE: &str = "notice";
 
+    /// The limit of rule instances: of the destinations of all rules together. Every market that a
+    /// rule covers has a state for each.
+    pub const INSTANCES_MAX: usize = 2000;
+
+    /// The number of rule instances of these rules.
+    pub fn count_instances<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> usize {
+        rules.into_iter().map(|rule| rule.destinations.len()).fold(0, usize::saturating_add)
+    }
+
     /// The trade weight of a kind of measure; 1 where none is set.
     pub fn weight(&self, measure: Measure) -> Weight {
         self.weights.get(&measure).copied().unwrap_or_default()

@@ -40,6 +40,16 @@ pub(super) enum Trigger<'a> {
     Policy,
 }
 
+impl Trigger<'_> {
+    /// Whether it may have changed which measures count.
+    pub(super) fn changes_measures(&self) -> bool {
+        match self {
+            Self::Batch { threats, .. } | Self::Clock { threats } => !threats.is_empty(),
+            Self::Policy => true,
+        }
+    }
+}
+
 /// A change of the report in force.
 #[derive(Debug, Default)]
 pub(super) struct DataChange {
@@ -114,11 +124,12 @@ impl Evaluation<'_> {
 
     /// Computes exposures and values again where the trigger may have changed them.
     fn refresh(&self, market: &mut Market) {
-        let (data, measures) = match self.trigger {
-            Trigger::Batch { data, threats, .. } => (data.is_some(), !threats.is_empty()),
-            Trigger::Clock { threats } => (false, !threats.is_empty()),
-            Trigger::Policy => (true, true),
+        let data = match self.trigger {
+            Trigger::Batch { data, .. } => data.is_some(),
+            Trigger::Clock { .. } => false,
+            Trigger::Policy => true,
         };
+        let measures = self.trigger.changes_measures();
         if measures {
             market.exposures =
                 market.compute_exposures(&self.adopted.policy, self.now.day(), false);
@@ -179,9 +190,10 @@ impl Evaluation<'_> {
         let mut states: Vec<InstanceStates> = Vec::new();
         states.resize_with(plan.instances.len(), InstanceStates::default);
         let mut befores = vec![None; plan.instances.len()];
+        let successors = plan.successors();
         for (instance, mut inherited) in old_plan.instances.iter().zip(old) {
             let before = old_values.get(instance.metric_index).copied();
-            let Some(at) = plan.instances.iter().position(|one| one.succeeds(instance)) else {
+            let Some(at) = successors.get(&instance.identity()).copied() else {
                 self.clear_removed_rule(market, instance, inherited, before.unwrap_or_default());
                 continue;
             };

@@ -17,6 +17,7 @@
 //!     emit            builds the alerts
 //!   snapshot        the state as bytes and back
 //!   simulation      what would happen: entries applied to a copy
+//!   work            how much a simulation may do
 //! ```
 //!
 //! Architecture invariant: nothing here knows a clock, randomness, floats, hash order, async or
@@ -39,9 +40,11 @@ mod record;
 pub mod simulation;
 mod snapshot;
 mod state;
+mod work;
 
 pub use instance_state::Episode;
 pub use market::{Market, MarketThreat, ReportRecord, RuleStatus, scope_match};
 pub use record::{BatchResult, RecentBatches, ThreatRecord};
 pub use snapshot::SnapshotError;
 pub use state::{AdoptedPolicy, AppliedEntry, State};
+pub use work::{WorkMeter, WorkStop};

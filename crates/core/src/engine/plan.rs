@@ -4,8 +4,9 @@
 use super::exposure::MeasureFilter;
 use crate::domain::policy::{Destination, Policy};
 use crate::domain::rule::Metric;
-use crate::domain::{MarketKey, Rule};
+use crate::domain::{MarketKey, Rule, Slug};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 /// The rules of a market and their inputs. Inputs that several rules share are listed once.
@@ -45,18 +46,19 @@ impl RuleInstance {
         self.rule.metric.reacts_to_measures().then(|| self.destination.clone())
     }
 
-    /// Whether this instance takes over the state of `other`: same rule name, destination and
-    /// metric.
-    pub(super) fn succeeds(&self, other: &Self) -> bool {
-        self.rule.name == other.rule.name
-            && self.destination == other.destination
-            && self.rule.metric == other.rule.metric
+    /// Instances of two policies with the same identity are one: the later takes over the state of
+    /// the earlier.
+    pub(super) fn identity(&self) -> InstanceIdentity<'_> {
+        (&self.rule.name, &self.destination, &self.rule.metric)
     }
 }
 
+/// The rule's name, the destination and the metric of an instance.
+pub(super) type InstanceIdentity<'a> = (&'a Slug, &'a Destination, &'a Metric);
+
 impl EvaluationPlan {
     fn new(rules: &[&Arc<Rule>]) -> Self {
-        let mut plan = Self::default();
+        let (mut plan, mut indices) = (Self::default(), PlanIndices::default());
         for rule in rules {
             plan.is_timed |= rule.for_ms > 0
                 || rule.keep_ms > 0
@@ -66,8 +68,8 @@ impl EvaluationPlan {
                 let filter_index = rule
                     .metric
                     .reacts_to_measures()
-                    .then(|| plan.add_filter(MeasureFilter::of(rule, destination)));
-                let metric_index = plan.add_metric(&rule.metric, filter_index);
+                    .then(|| plan.add_filter(&mut indices, MeasureFilter::of(rule, destination)));
+                let metric_index = plan.add_metric(&mut indices, &rule.metric, filter_index);
                 let (rule, destination) = (Arc::clone(rule), destination.clone());
                 plan.instances.push(RuleInstance { rule, destination, metric_index });
             }
@@ -76,22 +78,43 @@ impl EvaluationPlan {
     }
 
     /// Adds a filter unless it is listed, and returns its index.
-    fn add_filter(&mut self, filter: MeasureFilter) -> usize {
-        self.filters.iter().position(|one| *one == filter).unwrap_or_else(|| {
-            self.filters.push(filter);
-            self.filters.len().saturating_sub(1)
-        })
+    fn add_filter(&mut self, indices: &mut PlanIndices<'_>, filter: MeasureFilter) -> usize {
+        match indices.filters.entry(filter) {
+            Entry::Occupied(listed) => *listed.get(),
+            Entry::Vacant(new) => {
+                self.filters.push(new.key().clone());
+                *new.insert(self.filters.len().saturating_sub(1))
+            }
+        }
     }
 
     /// Adds a metric unless it is listed, and returns its index.
-    fn add_metric(&mut self, metric: &Metric, filter_index: Option<usize>) -> usize {
-        let is_same =
-            |one: &PlannedMetric| one.metric == *metric && one.filter_index == filter_index;
-        self.metrics.iter().position(is_same).unwrap_or_else(|| {
+    fn add_metric<'a>(
+        &mut self,
+        indices: &mut PlanIndices<'a>,
+        metric: &'a Metric,
+        filter_index: Option<usize>,
+    ) -> usize {
+        *indices.metrics.entry((metric, filter_index)).or_insert_with(|| {
             self.metrics.push(PlannedMetric { metric: metric.clone(), filter_index });
             self.metrics.len().saturating_sub(1)
         })
     }
+
+    /// The index of the instance that takes over the state of an instance of another plan, by
+    /// [`RuleInstance::identity`].
+    pub(super) fn successors(&self) -> BTreeMap<InstanceIdentity<'_>, usize> {
+        // Of several, the first.
+        let instances = self.instances.iter().enumerate().rev();
+        instances.map(|(at, instance)| (instance.identity(), at)).collect()
+    }
+}
+
+/// Where a plan lists what it has, so that a plan of n instances is built in n log n steps.
+#[derive(Default)]
+struct PlanIndices<'a> {
+    filters: BTreeMap<MeasureFilter, usize>,
+    metrics: BTreeMap<(&'a Metric, Option<usize>), usize>,
 }
 
 /// The plans of one policy, keyed by the indices of the rules that cover a market.

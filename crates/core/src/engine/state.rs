@@ -5,6 +5,7 @@ use super::evaluate::{DataChange, Evaluation, Trigger};
 use super::market::{InstanceStates, Market, MarketThreat, ReportRecord, scope_match};
 use super::plan::PlanCache;
 use super::record::{BatchChanges, BatchResult, BatchReviewer, RecentBatches, ThreatRecord};
+use super::work::WorkMeter;
 use crate::domain::alert::{ChangedThreat, ScopeMatch, ThreatChange};
 use crate::domain::policy::Policy;
 use crate::domain::update::{Batch, BatchOutcome, Payload, UpdateOutcome};
@@ -47,6 +48,8 @@ pub struct State {
     pub(super) plans: PlanCache,
     pub(super) recent_batches: RecentBatches,
     pub(super) deadlines: Deadlines,
+    /// Without a limit, except in simulations.
+    pub(super) work: WorkMeter,
 }
 
 impl Default for State {
@@ -62,6 +65,7 @@ impl Default for State {
             plans: PlanCache::default(),
             recent_batches: RecentBatches::default(),
             deadlines: Deadlines::default(),
+            work: WorkMeter::default(),
         }
     }
 }
@@ -74,8 +78,8 @@ impl State {
         Self { adopted: Some(adopted), plans, ..Self::default() }
     }
 
-    /// A copy without the results of batches, which are most of a state's bytes.
-    pub(super) fn branch(&self) -> Self {
+    /// A copy for a simulation: without the results of batches, which are most of a state's bytes.
+    pub fn branch(&self) -> Self {
         Self {
             seq: self.seq,
             now: self.now,
@@ -86,6 +90,7 @@ impl State {
             plans: self.plans.clone(),
             recent_batches: RecentBatches::default(),
             deadlines: self.deadlines.clone(),
+            work: WorkMeter::default(),
         }
     }
 
@@ -141,7 +146,9 @@ impl State {
         assert!(entry.at >= self.now, "the journal's time never goes back");
         self.seq = entry.seq;
         let mut alerts = Vec::new();
-        while let Some((at, due)) = self.deadlines.pop_due(entry.at) {
+        while self.work.stop().is_none()
+            && let Some((at, due)) = self.deadlines.pop_due(entry.at)
+        {
             self.now = at;
             self.process_due(due, entry.at, &mut alerts);
         }
@@ -165,6 +172,9 @@ impl State {
                 }
                 Due::Threat(id) => {
                     let Some(record) = self.threats.get(&id) else { continue };
+                    if !self.work.spend(|| count(record.threat.minerals.len())) {
+                        return;
+                    }
                     let boundary = record.threat.next_boundary(self.now.day());
                     let change = record.threat.change_on(self.now.day());
                     for market in self.affected_markets(&record.threat) {
@@ -181,7 +191,9 @@ impl State {
     }
 
     fn apply_batch(&mut self, batch: &Batch, alerts: &mut Vec<Alert>) {
-        if self.recent_batches.get(batch.request_id).is_some() {
+        if self.recent_batches.get(batch.request_id).is_some()
+            || !self.work.spend(|| count(batch.updates.len()))
+        {
             return;
         }
         let first_alert = self.last_alert.saturating_add(1);
@@ -317,9 +329,9 @@ impl State {
         let markets = minerals.flat_map(|mineral| {
             Stage::ALL.iter().map(|stage| MarketKey { mineral: *mineral, stage: *stage })
         });
-        let is_touched =
-            |key: &MarketKey| self.markets.contains_key(key) && scope_match(threat, *key).is_some();
-        markets.filter(is_touched).collect()
+        let mut markets: BTreeSet<MarketKey> = markets.collect();
+        markets.retain(|key| self.markets.contains_key(key) && scope_match(threat, *key).is_some());
+        markets
     }
 
     /// The markets on record that a threat concerns, and how its minerals match; by key.
@@ -352,7 +364,7 @@ impl State {
         }
     }
 
-    /// Evaluates one market after a trigger.
+    /// Evaluates one market after a trigger, if the work is within its limit.
     fn evaluate(
         &mut self,
         key: MarketKey,
@@ -363,6 +375,16 @@ impl State {
         let (Some(adopted), Some(market)) = (&self.adopted, self.markets.get_mut(&key)) else {
             return;
         };
+        let new_plan = matches!(trigger, Trigger::Policy).then(|| self.plans.plan_for(key));
+        let cost = || {
+            let own = market.evaluation_cost(&market.plan, trigger.changes_measures());
+            let new = new_plan.as_ref().map_or(0, |plan| market.evaluation_cost(plan, true));
+            own.saturating_add(new)
+        };
+        if !self.work.spend(cost) {
+            return;
+        }
+        let before = self.last_alert;
         let mut evaluation = Evaluation {
             adopted,
             entry: self.seq,
@@ -373,12 +395,13 @@ impl State {
             last_alert: &mut self.last_alert,
             alerts,
         };
-        if matches!(trigger, Trigger::Policy) {
+        if let Some(plan) = new_plan {
             market.select_report(Some(&adopted.policy));
-            evaluation.run_new_policy(market, &self.plans.plan_for(key));
+            evaluation.run_new_policy(market, &plan);
         } else {
             evaluation.run(market);
         }
+        self.work.count_alerts(self.last_alert.saturating_sub(before));
         self.schedule_market(key);
     }
 
@@ -407,4 +430,8 @@ struct MarketChanges {
     data: Option<DataChange>,
     threats: Vec<ChangedThreat>,
     retracted: Vec<Arc<ThreatRecord>>,
+}
+
+fn count(items: usize) -> u64 {
+    u64::try_from(items).unwrap_or(u64::MAX)
 }

@@ -56,6 +56,15 @@ pub(super) fn read(checks: &mut Checks, field: Path<'_>, sent: &pb::Policy) -> O
     });
     let mut rules = rules?;
     unique(checks, field.at("rules"), &rules);
+    let instances = Policy::count_instances(&rules);
+    if instances > Policy::INSTANCES_MAX {
+        let what = format!(
+            "{instances} rule instances, the destinations of all rules together; at most {} are \
+             allowed",
+            Policy::INSTANCES_MAX
+        );
+        checks.add(field.at("rules"), what);
+    }
     rules.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let mut all = Policy::default_weights();
     all.extend(weights?);

@@ -1,6 +1,6 @@
 //! Supply reports.
 
-use super::name::{choice, country, day, list, mineral, optional, quoted, slug, text};
+use super::name::{choice, country, day, list, mineral, optional, quoted, read_unlike, slug, text};
 use super::{Checks, Path, figure};
 use crate::grpc::pb;
 use lodewatch_core::domain::market::{
@@ -21,9 +21,8 @@ pub(super) fn report(
     let mineral = mineral(checks, field.at("mineral"), &sent.mineral);
     let stage = choice::<Stage>(checks, field.at("stage"), sent.stage, Stage::allowed);
     let source = slug(checks, field.at("source"), &sent.source);
-    let period = checks.require(Period::parse(&sent.period), field.at("period"), || {
-        format!("{} is not a period: {}", quoted(&sent.period), Period::ALLOWED)
-    });
+    let what = || format!("{} is not a period: {}", quoted(&sent.period), Period::ALLOWED);
+    let period = read_unlike(checks, field.at("period"), &sent.period, Period::parse, what);
     let vintage = day(checks, field.at("vintage"), &sent.vintage);
     let unit = text(checks, field.at("unit"), &sent.unit, UNIT_MAX);
     let rows = list(checks, field.at("rows"), &sent.rows, Report::ROWS_MAX, row);
