@@ -180,7 +180,6 @@ impl DeliveryMetrics {
 pub struct WorkMetrics {
     evaluations: Counter,
     examined: Counter,
-    unread: Counter,
 }
 
 impl WorkMetrics {
@@ -189,8 +188,6 @@ impl WorkMetrics {
         ours.register("simulation_evaluations", help, self.evaluations.clone());
         let help = "Alerts of the archive that ListAlerts examined, whether it listed them or not";
         ours.register("alerts_examined", help, self.examined.clone());
-        let help = "Backtests and archive copies that ended because their caller did not read them";
-        ours.register("streams_unread", help, self.unread.clone());
     }
 
     pub fn count_evaluations(&self, evaluations: u64) {
@@ -200,10 +197,5 @@ impl WorkMetrics {
     /// Counts alerts that one list examined.
     pub fn count_examined(&self, alerts: usize) {
         self.examined.inc_by(u64::try_from(alerts).unwrap_or(u64::MAX));
-    }
-
-    /// Counts a stream that ended because it was not read.
-    pub fn count_unread(&self) {
-        self.unread.inc();
     }
 }

@@ -177,6 +177,7 @@ impl Node {
             streams: config.streams_max,
             streams_per_identity: config.streams_per_identity_max,
             publish_streams: config.publish_streams_max,
+            publish_streams_per_identity: config.publish_streams_per_identity_max,
             publish_calls_bytes: config.publish_calls_bytes_max,
             updates_per_second: config.updates_per_second_max,
         };
@@ -185,7 +186,7 @@ impl Node {
             view: self.pipeline.view.clone(),
             clock: self.clock.clone(),
             drain,
-            limits: Limits::new(limits),
+            limits: Arc::new(Limits::new(limits)),
             credits: PublishCredits {
                 batches: config.publish_batches_max,
                 bytes: config.publish_bytes_max,
@@ -194,6 +195,7 @@ impl Node {
             metrics: Arc::clone(&self.metrics),
             traces: self.traces.clone(),
             stream_age_max: config.stream_age_max,
+            publish_idle_timeout: Duration::from_millis(config.publish_idle_timeout_ms),
             simulations: Simulations {
                 permits: FairPermits::new(
                     config.simulations_max,
@@ -202,7 +204,6 @@ impl Node {
                 ),
                 evaluations_max: config.simulation_evaluations_max,
                 replay_evaluations_max: config.replay_evaluations_max,
-                unread_timeout: Duration::from_millis(config.unread_timeout_ms),
             },
             archive_calls: ArchiveCalls::new(config.history_calls_max),
             examined_alerts_max: config.examined_alerts_max,

@@ -1,18 +1,16 @@
 //! Permits that identities share: one identity holds at most half of them, rounded up.
 
-use super::open_counts::{OpenCounts, Permit};
+use super::open_counts::{OpenCounts, Permit, ShareRejected};
 use super::peer::{LimitKey, Peer};
 use crate::grpc::status;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
 /// A number of permits, of which one identity holds at most half, rounded up: no identity alone
 /// keeps the others out, unless there is only one permit.
 pub struct FairPermits {
-    all: Arc<Semaphore>,
-    identities: Arc<OpenCounts<LimitKey>>,
-    per_identity_max: usize,
+    open: Arc<OpenCounts<LimitKey>>,
+    max: usize,
     /// The setting that holds their number.
     limit: &'static str,
     /// What they are for, as in `too many … at once`.
@@ -21,15 +19,12 @@ pub struct FairPermits {
 
 /// One permit. Dropping it makes room for another call.
 pub(in crate::grpc) struct FairPermit {
-    _identity: Permit<LimitKey>,
-    _all: OwnedSemaphorePermit,
+    _permit: Permit<LimitKey>,
 }
 
 impl FairPermits {
     pub fn new(max: usize, limit: &'static str, what: &'static str) -> Self {
-        let per_identity_max = max.div_ceil(2);
-        let all = Arc::new(Semaphore::new(max));
-        Self { all, identities: Arc::default(), per_identity_max, limit, what }
+        Self { open: Arc::default(), max, limit, what }
     }
 
     /// A permit for the peer. Nothing waits for one.
@@ -38,13 +33,15 @@ impl FairPermits {
     ///
     /// `RESOURCE_EXHAUSTED`, which names the setting, where there is none.
     pub(in crate::grpc) fn acquire(&self, peer: &Peer) -> Result<FairPermit, Status> {
-        let full = |whose: &str| {
+        let permit = self.open.acquire_share(peer.limit_key(), self.max.div_ceil(2), self.max);
+        let permit = permit.map_err(|rejected| {
+            let whose = match rejected {
+                ShareRejected::Holder => "of this identity",
+                ShareRejected::All => "in all",
+            };
             status::exhausted(self.limit, &format!("too many {} {whose} at once", self.what))
-        };
-        let identity = self.identities.acquire(peer.limit_key(), self.per_identity_max);
-        let identity = identity.ok_or_else(|| full("of this identity"))?;
-        let all = Arc::clone(&self.all).try_acquire_owned().map_err(|_| full("in all"))?;
-        Ok(FairPermit { _identity: identity, _all: all })
+        })?;
+        Ok(FairPermit { _permit: permit })
     }
 }
 

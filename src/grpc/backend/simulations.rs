@@ -6,7 +6,6 @@ use crate::grpc::admission::FairPermits;
 use crate::grpc::status;
 use lodewatch_core::engine::simulation::SimulationError;
 use lodewatch_core::engine::{WorkMeter, WorkStop};
-use std::time::Duration;
 use tonic::Status;
 
 /// The limits on simulations, backtests, reads of the past and archive copies.
@@ -17,8 +16,6 @@ pub struct Simulations {
     pub evaluations_max: u64,
     /// Evaluations of one backtest, or of one read of the past.
     pub replay_evaluations_max: u64,
-    /// How long the next message of a stream waits for its reader before the stream ends.
-    pub unread_timeout: Duration,
 }
 
 /// A budget of evaluations, as an error names it.

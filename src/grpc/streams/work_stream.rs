@@ -2,22 +2,22 @@
 //!
 //! ```text
 //! thread: work, WorkSender ─ a few messages ─► WorkStream: the response
-//!           └─ the caller is gone, does not read, deadline, drain: the work ends at once
+//!           └─ the response is dropped, the call's deadline, drain: the work ends at once
 //! ```
 //!
-//! Architecture invariant: the permit of the work lives on its thread, which never waits longer
-//! than the unread timeout, so the permit is given back although the response is never polled.
+//! A response that its caller does not read is dropped after `server.call_end_timeout`.
+//!
+//! Architecture invariant: the permit of the work lives on its thread, which waits for nothing but
+//! the reader and the end of the call.
 
-use crate::grpc::admission::{FairPermit, Peer, StreamPermit};
+use crate::grpc::admission::Peer;
 use crate::grpc::backend::{Api, CallEnd};
-use crate::grpc::status;
 use futures_core::Stream;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
 use tokio_util::sync::DropGuard;
 use tonic::{Extensions, Status};
 
@@ -30,7 +30,6 @@ pub(in crate::grpc) struct WorkStream<T> {
     failure_rx: oneshot::Receiver<Status>,
     /// The work ends with the response.
     _end: DropGuard,
-    _permit: StreamPermit,
 }
 
 /// Where the work sends its messages.
@@ -51,9 +50,7 @@ pub(in crate::grpc) fn start_work<T: Send + 'static>(
     request: &Extensions,
     work: impl FnOnce(&WorkSender<T>) -> Result<(), Status> + Send + 'static,
 ) -> Result<WorkStream<T>, Status> {
-    let peer = Peer::of(request);
-    let stream_permit = api.limits.acquire_stream(peer)?;
-    let permit: FairPermit = api.simulations.permits.acquire(peer)?;
+    let permit = api.simulations.permits.acquire(Peer::of(request))?;
     let (message_tx, message_rx) = mpsc::channel(MESSAGES_AHEAD);
     let (failure_tx, failure_rx) = oneshot::channel();
     let (call, runtime) = (CallEnd::of(api, request), Handle::current());
@@ -66,7 +63,7 @@ pub(in crate::grpc) fn start_work<T: Send + 'static>(
             let _ = failure_tx.send(status);
         }
     });
-    Ok(WorkStream { message_rx, failure_rx, _end: end, _permit: stream_permit })
+    Ok(WorkStream { message_rx, failure_rx, _end: end })
 }
 
 impl<T> WorkSender<T> {
@@ -86,20 +83,13 @@ impl<T> WorkSender<T> {
     ///
     /// # Errors
     ///
-    /// The status with which the work must end: the call is over, or its reader does not read.
+    /// The status with which the work must end: the call is over.
     pub(in crate::grpc) fn send(&self, message: T) -> Result<(), Status> {
-        let unread_timeout = self.api.simulations.unread_timeout;
         self.runtime.block_on(async {
             tokio::select! {
                 biased;
                 () = self.call.reached() => Err(self.call.status()),
-                sent = timeout(unread_timeout, self.message_tx.send(message)) => match sent {
-                    Ok(sent) => sent.map_err(|_| self.call.status()),
-                    Err(_) => {
-                        self.api.metrics.work.count_unread();
-                        Err(status::unread(unread_timeout))
-                    }
-                },
+                sent = self.message_tx.send(message) => sent.map_err(|_| self.call.status()),
             }
         })
     }
