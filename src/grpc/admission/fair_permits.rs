@@ -68,6 +68,8 @@ mod tests {
         let over = permits.acquire(&peer(2)).err().unwrap();
         assert!(over.message().contains("in all at once"), "{}", over.message());
         drop(first);
-        assert!(permits.acquire(&peer(2)).is_ok());
+        let last = permits.acquire(&peer(2)).err().unwrap();
+        assert!(last.message().contains("in all at once"), "it is for an identity with fewer");
+        assert!(permits.acquire(&peer(3)).is_ok());
     }
 }

@@ -17,7 +17,6 @@ mod open_counts;
 mod peer;
 mod rates;
 
-pub(in crate::grpc) use fair_permits::FairPermit;
 pub use fair_permits::FairPermits;
 pub use limits::{LimitSettings, Limits, PublishCredits};
 pub(in crate::grpc) use limits::{PublishStreamPermit, StreamPermit};

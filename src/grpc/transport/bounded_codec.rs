@@ -16,7 +16,7 @@ use std::marker::PhantomData;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
-use tonic_prost::ProstCodec;
+use tonic_prost::{ProstDecoder, ProstEncoder};
 
 /// Bytes of memory for each byte of a request.
 const FACTOR: usize = 16;
@@ -28,13 +28,13 @@ const UNCHECKED_BYTES: usize = 2048;
 /// Memory of a text or a list, besides what is in it.
 const TEXT_BYTES: usize = 24;
 
-/// Encodes as [`ProstCodec`] does, and decodes within a limit on memory.
-pub struct BoundedCodec<T, U>(PhantomData<(T, U)>);
+/// Encodes as tonic's own codec does, and decodes within a limit on memory.
+pub(in crate::grpc) struct BoundedCodec<T, U>(PhantomData<(T, U)>);
 
 /// The decoder of [`BoundedCodec`].
-pub struct BoundedDecoder<T, U> {
+pub(in crate::grpc) struct BoundedDecoder<U> {
     layout: Arc<Layout>,
-    decoder: <ProstCodec<T, U> as Codec>::Decoder,
+    decoder: ProstDecoder<U>,
 }
 
 impl<T, U> Default for BoundedCodec<T, U> {
@@ -50,22 +50,21 @@ where
 {
     type Encode = T;
     type Decode = U;
-    type Encoder = <ProstCodec<T, U> as Codec>::Encoder;
-    type Decoder = BoundedDecoder<T, U>;
+    type Encoder = ProstEncoder<T>;
+    type Decoder = BoundedDecoder<U>;
 
     fn encoder(&mut self) -> Self::Encoder {
-        ProstCodec::<T, U>::default().encoder()
+        ProstEncoder::default()
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        let decoder = ProstCodec::<T, U>::default().decoder();
-        BoundedDecoder { layout: layout(&message_descriptor::<U>()), decoder }
+        let layout = layout(&message_descriptor::<U>());
+        BoundedDecoder { layout, decoder: ProstDecoder::default() }
     }
 }
 
-impl<T, U> Decoder for BoundedDecoder<T, U>
+impl<U> Decoder for BoundedDecoder<U>
 where
-    T: Message + Send + 'static,
     U: Message + Name + Default + Send + 'static,
 {
     type Item = U;
