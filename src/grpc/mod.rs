@@ -46,7 +46,8 @@ mod streams;
 mod services;
 
 pub use admission::{
-    AddressLimits, ConnectionRejected, FairPermits, LimitSettings, Limits, Peer, PublishCredits,
+    ABANDONED_CALLS_LIMIT, AddressLimits, AdmittedConnection, FairPermits, LimitSettings, Limits,
+    Peer, PublishCredits, TrustedProxies,
 };
 pub use backend::{Api, ArchiveCalls, MarketSnapshots, Simulations};
 pub use codec::frames::{decode, encoding};

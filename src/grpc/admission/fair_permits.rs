@@ -47,12 +47,12 @@ impl FairPermits {
 
 #[cfg(test)]
 mod tests {
-    use super::super::AddressLimits;
+    use super::super::{AddressLimits, TrustedProxies};
     use super::*;
     use std::net::IpAddr;
 
     fn peer(last: u8) -> Peer {
-        let limits = Arc::new(AddressLimits::new(1, 1000));
+        let limits = Arc::new(AddressLimits::new(1, 1000, TrustedProxies::default()));
         limits.admit(IpAddr::from([192, 0, 2, last]), 2).unwrap().peer()
     }
 
