@@ -54,7 +54,7 @@ pub enum Error {
         /// The journal beside it.
         journal: Epoch,
     },
-    /// Whoever asked is gone.
+    /// The caller is gone.
     #[error("cannot read {}: cancelled", file.display())]
     Cancelled { file: Arc<Path> },
     /// The file system or SQLite failed.

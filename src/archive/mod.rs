@@ -15,8 +15,8 @@
 //!
 //! - [`Archive`] (`writer`): the only writer
 //! - [`ArchiveReader`] (`reader`): a cheap handle for everyone else; also verifies a whole archive
-//! - [`AlertRecord`], [`Snapshot`], [`AlertQuery`], [`AlertList`], [`AlertPage`]: what is stored, asked and
-//!   returned
+//! - [`AlertRecord`], [`Snapshot`], [`AlertQuery`], [`AlertList`], [`AlertPage`]: what is stored,
+//!   asked and returned
 //! - [`IncomingArchive`] (`transfer`): the copy of another replica's archive, while it arrives
 //! - [`Error`]: what can go wrong
 //! - `file`: the tables, and how the file is opened

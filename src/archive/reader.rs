@@ -81,8 +81,8 @@ impl ArchiveReader {
 
     /// A page of the alerts of a query, in its direction. Deleted alerts are skipped.
     ///
-    /// A page ends early once [`AlertQuery::examined_max`] alerts were examined. Alerts that an index
-    /// leaves out, by a single mineral, rule or episode, are not examined.
+    /// A page ends early once [`AlertQuery::examined_max`] alerts were examined. Alerts that an
+    /// index skips, by a single mineral, rule or episode, are not examined.
     ///
     /// # Errors
     ///

@@ -208,7 +208,7 @@ fn a_list_ends_early_after_the_alerts_that_it_may_examine() {
     assert_eq!(pages(&reader, rare.clone()), [vec![], vec![], vec![], vec![3]]);
     let list = reader.list(&rare, || false).unwrap();
     assert_eq!((list.examined, list.next_after), (30, Some(71)));
-    // Alerts that an index leaves out are not examined.
+    // Alerts that an index skips are not examined.
     let of_episode = AlertQuery { episode: Some(records[2].episode), ..rare };
     let list = reader.list(&of_episode, || false).unwrap();
     let of_it = records.iter().filter(|record| record.episode == records[2].episode).count();
@@ -240,7 +240,7 @@ fn a_list_whose_caller_is_gone_ends() {
     assert!(of_all > 10, "it is asked often: {of_all}");
     let ended = reader.list(&rare, count(2)).unwrap_err();
     assert!(matches!(ended, Error::Cancelled { .. }), "{ended}");
-    assert_eq!(asked.load(Ordering::Relaxed), 2, "it ends where it is told");
+    assert_eq!(asked.load(Ordering::Relaxed), 2, "it ends at once");
     // The next reader of the connection is not disturbed.
     assert_eq!(reader.list(&rare, || false).unwrap().examined, 10_000);
 }

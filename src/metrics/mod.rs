@@ -9,8 +9,8 @@
 //!
 //! - `server`: [`Metrics`], all metrics of a server, and the [`page`] that Prometheus scrapes
 //! - `calls`: [`CallMetrics`], calls and rejections; [`ConnectionMetrics`]
-//! - `pipeline`: [`JournalMetrics`], [`PipelineMetrics`], [`DeliveryMetrics`]: the path of an entry;
-//!   [`WorkMetrics`]: work beside it
+//! - `pipeline`: [`JournalMetrics`], [`PipelineMetrics`], [`DeliveryMetrics`]: the path of an
+//!   entry; [`WorkMetrics`]: work for single calls
 //! - `gauges`: [`Gauges`], values that are read at every scrape
 //! - `feeds`: [`FeedMetrics`], all metrics of `lodewatch feed`, which has none of the others
 //! - `process`: the process, under the metric names that all exporters use

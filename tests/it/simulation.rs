@@ -232,7 +232,7 @@ async fn only_so_many_may_look_aside_at_once() {
 }
 
 #[tokio::test]
-async fn a_backtest_that_nobody_reads_gives_its_place_back() {
+async fn an_unread_backtest_gives_its_place_back() {
     let dir = tempfile::tempdir().unwrap();
     let change: fn(&mut Config) = |config| config.server.call_end_timeout_ms = 100;
     let server = start_with_one_place(dir.path(), change).await;
@@ -250,7 +250,7 @@ async fn a_backtest_that_nobody_reads_gives_its_place_back() {
 }
 
 #[tokio::test]
-async fn a_backtest_that_nobody_reads_does_not_hold_up_a_shutdown() {
+async fn an_unread_backtest_does_not_hold_up_a_shutdown() {
     let dir = tempfile::tempdir().unwrap();
     // Without the end of the call, the drain would take longer than a test may.
     let change: fn(&mut Config) = |config| {
@@ -264,7 +264,7 @@ async fn a_backtest_that_nobody_reads_does_not_hold_up_a_shutdown() {
 }
 
 #[tokio::test]
-async fn a_backtest_ends_with_its_deadline_although_nobody_reads_it() {
+async fn an_unread_backtest_ends_with_its_deadline() {
     let dir = tempfile::tempdir().unwrap();
     let server = start_with_one_place(dir.path(), |_| {}).await;
     let mut request = tonic::Request::new(backtest_request());

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tonic::{Extensions, Status};
 
-/// Calls that read at a time; the others wait, without a thread. Subscriptions do not wait for them.
+/// Calls that read at a time; the others wait, without a thread. Subscriptions do not wait for
+/// them.
 const RUNNING_MAX: usize = 4;
 
 /// The limits on calls that read the archive.

@@ -76,8 +76,8 @@ impl Budget {
     }
 }
 
-/// Runs blocking work for a call on a thread of its own, which holds the permit. The work is told
-/// to end when this future is dropped.
+/// Runs blocking work for a call on a thread of its own, which holds the permit. The call is over
+/// for it when this future is dropped.
 pub(in crate::grpc) async fn run_with_permit<P: Send + 'static, T: Send + 'static>(
     permit: P,
     call: CallEnd,

@@ -51,7 +51,7 @@ pub struct Simulation {
 }
 
 impl Simulation {
-    /// Starts from a [`State::branch`], and keeps the first `alerts_max` alerts that a filter wants.
+    /// Starts from a [`State::branch`]; keeps the first `alerts_max` alerts that a filter wants.
     pub fn new(state: State, work: WorkMeter, filter: Filter, alerts_max: usize) -> Self {
         let state = State { work, ..state };
         Self { state, alerts: Vec::new(), alerts_total: 0, filter, alerts_max }
