@@ -26,14 +26,18 @@ pub(super) fn parse(root: &mut Table<'_>) -> Option<Policy> {
     if let (Some(rule), Some(true)) = (weighted, wgi.as_ref().map(BTreeMap::is_empty)) {
         root.reject("wgi", format!("must not be empty: rule {} uses hhi_wgi_t", rule.name));
     }
-    Some(Policy {
+    let policy = Policy {
         rules,
         blocs: blocs?,
         sources: sources?,
         weights: weights?,
         wgi: wgi?,
         notice_share_min,
-    })
+    };
+    if let Err(fault) = policy.check_size() {
+        root.reject("rules", fault.to_string());
+    }
+    Some(policy)
 }
 
 fn blocs(table: Table<'_>) -> Blocs {
@@ -119,14 +123,6 @@ fn rules(root: &mut Table<'_>, blocs: &Blocs) -> Vec<Rule> {
     let mut names = BTreeMap::new();
     let rules = tables.into_iter().filter_map(|table| rule::parse(table, blocs, &mut names));
     let mut rules: Vec<Rule> = rules.collect();
-    let instances = Policy::count_instances(&rules);
-    if instances > Policy::INSTANCES_MAX {
-        let max = Policy::INSTANCES_MAX;
-        root.reject(
-            "rules",
-            format!("have {instances} destinations in all; at most {max} are allowed"),
-        );
-    }
     rules.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     rules
 }

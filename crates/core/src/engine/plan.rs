@@ -18,6 +18,8 @@ pub(super) struct EvaluationPlan {
     pub(super) metrics: Vec<PlannedMetric>,
     /// Every rule for each of its destinations, in the policy's order.
     pub(super) instances: Vec<RuleInstance>,
+    /// The most alerts that one evaluation of all instances can emit, without exercises.
+    pub(super) alerts_max: u64,
     /// Whether the passing of time alone can change the result: a rule has `for`, `keep`, `max_age`
     /// or `flapping`.
     pub(super) is_timed: bool,
@@ -46,20 +48,17 @@ impl RuleInstance {
         self.rule.metric.reacts_to_measures().then(|| self.destination.clone())
     }
 
-    /// Instances of two policies with the same identity are one: the later takes over the state of
-    /// the earlier.
-    pub(super) fn identity(&self) -> InstanceIdentity<'_> {
+    /// An instance takes over the state of the one of another plan with the same identity.
+    pub(super) fn identity(&self) -> (&Slug, &Destination, &Metric) {
         (&self.rule.name, &self.destination, &self.rule.metric)
     }
 }
-
-/// The rule's name, the destination and the metric of an instance.
-pub(super) type InstanceIdentity<'a> = (&'a Slug, &'a Destination, &'a Metric);
 
 impl EvaluationPlan {
     fn new(rules: &[&Arc<Rule>]) -> Self {
         let (mut plan, mut indices) = (Self::default(), PlanIndices::default());
         for rule in rules {
+            plan.alerts_max = plan.alerts_max.saturating_add(alerts_max(rule));
             plan.is_timed |= rule.for_ms > 0
                 || rule.keep_ms > 0
                 || rule.max_age_ms.is_some()
@@ -100,14 +99,6 @@ impl EvaluationPlan {
             self.metrics.len().saturating_sub(1)
         })
     }
-
-    /// The index of the instance that takes over the state of an instance of another plan, by
-    /// [`RuleInstance::identity`].
-    pub(super) fn successors(&self) -> BTreeMap<InstanceIdentity<'_>, usize> {
-        // Of several, the first.
-        let instances = self.instances.iter().enumerate().rev();
-        instances.map(|(at, instance)| (instance.identity(), at)).collect()
-    }
 }
 
 /// Where a plan lists what it has, so that a plan of n instances is built in n log n steps.
@@ -115,6 +106,13 @@ impl EvaluationPlan {
 struct PlanIndices<'a> {
     filters: BTreeMap<MeasureFilter, usize>,
     metrics: BTreeMap<(&'a Metric, Option<usize>), usize>,
+}
+
+/// The most alerts of a rule in one market: for each destination a change of the level, one that
+/// is indeterminate, and one that the report is stale.
+fn alerts_max(rule: &Rule) -> u64 {
+    let each = if rule.max_age_ms.is_some() { 3 } else { 2 };
+    u64::try_from(rule.destinations.len()).unwrap_or(u64::MAX).saturating_mul(each)
 }
 
 /// The plans of one policy, keyed by the indices of the rules that cover a market.
@@ -127,6 +125,12 @@ pub(super) struct PlanCache {
 impl PlanCache {
     pub(super) fn new(policy: &Policy) -> Self {
         Self { rules: policy.rules.iter().cloned().map(Arc::new).collect(), plans: BTreeMap::new() }
+    }
+
+    /// The most alerts that one evaluation of a market can emit, without exercises.
+    pub(super) fn alerts_max(&self, market: MarketKey) -> u64 {
+        let covering = self.rules.iter().filter(|rule| rule.covers(market));
+        covering.map(|rule| alerts_max(rule)).fold(0, u64::saturating_add)
     }
 
     /// The plan of a market, computed when first asked for.

@@ -4,7 +4,7 @@
 //! Every simulation has a [`WorkMeter`]: it stops once its budget is spent or its caller is gone,
 //! and keeps of its alerts only the first that its filter wants.
 
-use super::State;
+use super::state::{AlertSink, State};
 use super::work::{WorkMeter, WorkStop};
 use crate::domain::update::{Batch, BatchOutcome, Payload, Rejection};
 use crate::domain::{Alert, Day, Entry, Facets, Filter, Policy, Timestamp};
@@ -84,15 +84,15 @@ impl Simulation {
     }
 
     fn apply_entry(&mut self, at: Timestamp, payload: Payload) -> Result<(), SimulationError> {
-        for alert in self.state.simulate_entry(at, payload)? {
-            if self.filter.wants(&Facets::from(&alert)) {
-                self.alerts_total = self.alerts_total.saturating_add(1);
-                if self.alerts.len() < self.alerts_max {
-                    self.alerts.push(alert);
+        let Self { state, alerts, alerts_total, filter, alerts_max } = self;
+        state.simulate_entry(at, payload, &mut |alert| {
+            if filter.wants(&Facets::from(&alert)) {
+                *alerts_total = alerts_total.saturating_add(1);
+                if alerts.len() < *alerts_max {
+                    alerts.push(alert);
                 }
             }
-        }
-        Ok(())
+        })
     }
 }
 
@@ -113,7 +113,7 @@ impl State {
     ///
     /// [`SimulationError::Stopped`].
     pub fn advance_to(&mut self, at: Timestamp) -> Result<(), SimulationError> {
-        self.simulate_entry(at, Payload::Tick { due: at }).map(|_| ())
+        self.simulate_entry(at, Payload::Tick { due: at }, &mut |_| {})
     }
 
     /// Applies an entry that is not in the journal, at an instant or now.
@@ -121,11 +121,11 @@ impl State {
         &mut self,
         at: Timestamp,
         payload: Payload,
-    ) -> Result<Vec<Alert>, SimulationError> {
+        sink: AlertSink<'_>,
+    ) -> Result<(), SimulationError> {
         let entry = Entry { seq: self.seq.next(), at: at.max(self.now), payload };
-        let alerts = self.apply(&entry).alerts;
-        self.check_work()?;
-        Ok(alerts)
+        self.apply_with(&entry, sink);
+        self.check_work()
     }
 
     /// # Errors
@@ -155,19 +155,19 @@ impl Backtest {
         Self { state: State { work, ..State::under(policy) }, rejected: 0 }
     }
 
-    /// Applies the next entry of the history, and returns the alerts it would have caused. Policies
-    /// of the history are ignored.
+    /// Applies the next entry of the history, and passes on the alerts it would have caused.
+    /// Policies of the history are ignored.
     ///
     /// # Errors
     ///
     /// [`SimulationError::Stopped`].
-    pub fn replay(&mut self, entry: &Entry) -> Result<Vec<Alert>, SimulationError> {
-        let alerts = if matches!(entry.payload, Payload::PolicyAdopted { .. }) {
+    pub fn replay(&mut self, entry: &Entry, sink: AlertSink<'_>) -> Result<(), SimulationError> {
+        if matches!(entry.payload, Payload::PolicyAdopted { .. }) {
             let payload = Payload::Tick { due: entry.at };
-            self.state.apply(&Entry { payload, ..*entry }).alerts
+            self.state.apply_with(&Entry { payload, ..*entry }, sink);
         } else {
-            self.state.apply(entry).alerts
-        };
+            self.state.apply_with(entry, sink);
+        }
         self.state.check_work()?;
         if let Payload::Batch(batch) = &entry.payload {
             let result = self.state.recent_batches().get(batch.request_id);
@@ -176,7 +176,7 @@ impl Backtest {
             });
             self.rejected = self.rejected.saturating_add(u64::from(is_rejected));
         }
-        Ok(alerts)
+        Ok(())
     }
 
     /// The time of the last entry.

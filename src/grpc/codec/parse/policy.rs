@@ -56,26 +56,21 @@ pub(super) fn read(checks: &mut Checks, field: Path<'_>, sent: &pb::Policy) -> O
     });
     let mut rules = rules?;
     unique(checks, field.at("rules"), &rules);
-    let instances = Policy::count_instances(&rules);
-    if instances > Policy::INSTANCES_MAX {
-        let what = format!(
-            "{instances} rule instances, the destinations of all rules together; at most {} are \
-             allowed",
-            Policy::INSTANCES_MAX
-        );
-        checks.add(field.at("rules"), what);
-    }
     rules.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let mut all = Policy::default_weights();
     all.extend(weights?);
-    Some(Policy {
+    let policy = Policy {
         rules,
         blocs,
         sources: sources?,
         weights: all,
         wgi: wgi?.into_iter().collect(),
         notice_share_min: notice_share_min.map(|share| (share > Ppm::ZERO).then_some(share))?,
-    })
+    };
+    if let Err(fault) = policy.check_size() {
+        checks.add(field.at("rules"), fault);
+    }
+    Some(policy)
 }
 
 fn unique(checks: &mut Checks, field: Path<'_>, rules: &[Rule]) {
