@@ -50,7 +50,7 @@ fn replay_until(
     let budget = api.simulations.past_budget();
     let mut state = State::metered(budget.meter(call));
     let replayed = replay_entries(api, runtime, (until, end), call, |entry| {
-        state.apply(entry);
+        state.apply_with(entry, &mut |_| {});
         state.check_work().map_err(|error| budget.status(&error, call))
     });
     let replayed = replayed.and_then(|()| match end {
