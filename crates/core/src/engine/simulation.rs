@@ -6,7 +6,8 @@
 
 use super::state::{AlertSink, State};
 use super::work::{WorkMeter, WorkStop};
-use crate::domain::update::{Batch, BatchOutcome, Payload, Rejection};
+use crate::domain::outcome::{BatchOutcome, RejectedBatch};
+use crate::domain::update::{Batch, Payload};
 use crate::domain::{Alert, Day, Entry, Facets, Filter, Policy, Timestamp};
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ pub struct SimulationInput {
 #[derive(Debug)]
 pub enum SimulationError {
     /// Why the batch was rejected.
-    Rejected(Vec<Rejection>),
+    Rejected(RejectedBatch),
     /// It was stopped.
     Stopped {
         /// Why.
@@ -70,11 +71,12 @@ impl Simulation {
             self.apply_entry(now, Payload::PolicyAdopted { revision, policy })?;
         }
         if let Some(batch) = batch {
-            let id = batch.request_id;
+            let (sender, id) = (batch.sender.clone(), batch.request_id);
             self.apply_entry(now, Payload::Batch(batch))?;
-            let outcome = self.state.recent_batches().get(id).map(|result| &result.outcome);
-            if let Some(BatchOutcome::Rejected(rejections)) = outcome {
-                return Err(SimulationError::Rejected(rejections.clone()));
+            let sender = sender.as_ref().map(|sender| &*sender.name);
+            let result = self.state.recent_batches().get(sender, id);
+            if let Some(BatchOutcome::Rejected(rejected)) = result.map(|result| &result.outcome) {
+                return Err(SimulationError::Rejected(rejected.clone()));
             }
         }
         match until {
@@ -170,7 +172,7 @@ impl Backtest {
         }
         self.state.check_work()?;
         if let Payload::Batch(batch) = &entry.payload {
-            let result = self.state.recent_batches().get(batch.request_id);
+            let result = self.state.result_of(batch);
             let is_rejected = result.is_some_and(|one| {
                 one.entry == entry.seq && matches!(one.outcome, BatchOutcome::Rejected(_))
             });

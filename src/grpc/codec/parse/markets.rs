@@ -133,8 +133,8 @@ pub(in crate::grpc) fn list_threats(
     let wanted = || {
         Some(ListThreatsParams {
             minerals: minerals?,
-            imposing: imposing?,
-            statuses: statuses?,
+            imposing: imposing?.into_iter().collect(),
+            statuses: statuses?.into_iter().collect(),
             page_size: page_size?,
         })
     };
