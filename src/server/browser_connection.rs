@@ -89,7 +89,7 @@ where
         }
         connection.await.map_err(ConnectionError::Browser)
     });
-    served.await.unwrap_or(Err(ConnectionError::CallEndTimeout))
+    served.await.unwrap_or(Err(ConnectionError::TransferTimeout))
 }
 
 fn http_builder(config: &ListenerConfig) -> Builder<CallExecutor> {

@@ -16,5 +16,5 @@ mod peer;
 mod rates;
 
 pub use limits::{LimitSettings, Limits, PublishCredits};
-pub(in crate::grpc) use limits::{PublishStreamPermit, StreamPermit};
+pub(in crate::grpc) use limits::{PublishStreamPermit, StreamPermit, TransferPermit};
 pub use peer::{AddressLimits, ConnectionRejected, Peer};

@@ -3,6 +3,7 @@
 use super::call_body::{CallBody, is_finite_stream};
 use super::call_end::{CallEnd, StreamEnd};
 use super::deadline::Deadline;
+use super::request_body::RequestBody;
 use crate::access::{CallCredentials, Gate, MalformedHeader};
 use crate::grpc::admission::{Limits, Peer, StreamPermit};
 use crate::grpc::status;
@@ -17,6 +18,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::{Code, Status};
@@ -37,8 +39,8 @@ pub struct GatedServices {
 pub struct CallEndSettings {
     /// The age at which a stream ends; `None` for no limit.
     pub stream_age_max: Option<Duration>,
-    /// How long a caller may take to receive a response, or the end of a stream; then the call is
-    /// reset.
+    /// How long a caller may take to send a unary request, and to receive a response or the end of
+    /// a stream.
     pub timeout: Duration,
 }
 
@@ -56,10 +58,12 @@ impl GatedServices {
     /// Answers one call of a peer, and counts it.
     pub async fn answer(self, mut peer: Peer, mut request: Request<Body>) -> Response<Body> {
         let (call, guard) = (self.calls.start(request.uri().path()), peer.guard_call());
-        let mut permit = None;
+        let (mut permit, mut receiver) = (None, None);
         let response = match self.admit(&mut peer, &mut request, &call).await {
             Ok((deadline, stream)) => {
                 permit = stream;
+                let limits = Arc::clone(&self.limits);
+                receiver = (!call.is_stream()).then(|| (limits, peer));
                 self.route(deadline, request).await
             }
             Err(rejected) => rejected,
@@ -67,7 +71,7 @@ impl GatedServices {
         if !is_abandoned(response.headers()) {
             guard.complete();
         }
-        CallBody::wrap(response, call, permit)
+        CallBody::wrap(response, call, permit, receiver)
     }
 
     /// Checks who calls, and whether a stream may begin; sets when the call ends at the latest.
@@ -96,6 +100,11 @@ impl GatedServices {
         let permit = call.is_stream().then(|| self.limits.acquire_stream(peer)).transpose();
         let permit = permit.map_err(Status::into_http)?;
         self.set_end(call, peer, deadline);
+        if !call.is_stream() {
+            let (limits, due) = (Arc::clone(&self.limits), Instant::now() + self.ends.timeout);
+            let body = std::mem::take(request.body_mut());
+            *request.body_mut() = RequestBody::wrap(body, limits, peer.clone(), due);
+        }
         request.extensions_mut().insert(peer.clone());
         request.extensions_mut().insert(deadline);
         Ok((deadline, permit))
@@ -107,7 +116,7 @@ impl GatedServices {
         let (calls, method) = (Arc::clone(call.calls()), call.method_name());
         let address = peer.address();
         let count = move || {
-            calls.count_limit_hit("server.call_end_timeout");
+            calls.count_limit_hit("server.transfer_timeout");
             tracing::debug!(%address, method, "call reset: its caller does not receive its end");
         };
         let stream_end = |age_max| StreamEnd { deadline, age_max, revocation: peer.revocation() };
@@ -190,12 +199,11 @@ where
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::limits_of_bytes;
     use super::*;
     use crate::clock::Clock;
     use crate::config::Config;
-    use crate::grpc::admission::{AddressLimits, LimitSettings};
     use std::future::{Pending, pending};
-    use std::net::Ipv4Addr;
     use tonic::server::NamedService;
 
     /// Accepts calls and answers none.
@@ -223,21 +231,12 @@ mod tests {
     async fn call_with(timeout: &str) -> Status {
         let request = Request::post("/lodewatch.v1.PolicyService/GetPolicy");
         let request = request.header("grpc-timeout", timeout).body(Body::empty()).unwrap();
-        let addresses = Arc::new(AddressLimits::new(1, 1));
-        let connection = addresses.admit(Ipv4Addr::LOCALHOST.into(), 1).unwrap();
+        let (limits, peer) = limits_of_bytes(1);
         let gate = Gate::open(&Config::built_in().access, Clock::system(0), "local").unwrap();
-        let limits = Limits::new(LimitSettings {
-            streams: 1,
-            streams_per_identity: 1,
-            publish_streams: 1,
-            publish_streams_per_identity: 1,
-            publish_calls_bytes: 1,
-            updates_per_second: 1,
-        });
         let ends = CallEndSettings { stream_age_max: None, timeout: Duration::from_secs(1) };
         let (routes, metrics) = (Routes::new(Silent), Metrics::new([]));
-        let services = GatedServices::new(routes, Arc::new(gate), Arc::new(limits), ends, &metrics);
-        let response = services.answer(connection.peer(), request).await;
+        let services = GatedServices::new(routes, Arc::new(gate), limits, ends, &metrics);
+        let response = services.answer(peer, request).await;
         Status::from_header_map(response.headers()).unwrap()
     }
 
