@@ -11,6 +11,7 @@
 )]
 
 mod access;
+mod addresses;
 mod admission;
 mod beside;
 mod binary;
@@ -25,6 +26,7 @@ mod hostile_words;
 mod import;
 mod journal;
 mod jwt;
+mod large_entries;
 mod limits;
 mod load;
 mod overload;

@@ -3,7 +3,7 @@
 
 use super::call_end::CallEnd;
 use super::call_metrics::{end_call, fail_call};
-use crate::grpc::admission::{Limits, Peer, StreamPermit, TransferPermit};
+use crate::grpc::admission::{CallGuard, Limits, StreamPermit, TransferPermit};
 use crate::grpc::status;
 use crate::metrics::OngoingCall;
 use bytes::Bytes;
@@ -33,20 +33,27 @@ pub(super) fn is_finite_stream(method: &str) -> bool {
     FINITE_STREAMS.contains(&method)
 }
 
-/// A body, and the call that ends with it.
+/// Whether a response only says that the request did not arrive whole, as when its caller is gone.
+/// No service of ours responds with these codes.
+fn is_incomplete_request(code: Code) -> bool {
+    matches!(code, Code::Cancelled | Code::Unknown | Code::Internal)
+}
+
+/// A body, and the call that is answered by its first frame and ends with it.
 pub(super) struct CallBody {
     body: Body,
     call: Option<OngoingCall>,
+    guard: CallGuard,
+    has_given_frame: bool,
     end: CallEnd,
     /// The last byte of the data before.
     held_back: Option<Bytes>,
-    /// Who receives a unary response; streams are limited in number.
-    receiver: Option<(Arc<Limits>, Peer)>,
+    limits: Arc<Limits>,
     /// For the data before.
     data_permit: Option<TransferPermit>,
     /// Whether the call is reset when its caller stops receiving.
     ends_at_stall: bool,
-    _permit: Option<StreamPermit>,
+    stream_permit: Option<StreamPermit>,
 }
 
 impl CallBody {
@@ -54,13 +61,17 @@ impl CallBody {
     pub(super) fn wrap(
         response: Response<Body>,
         call: OngoingCall,
+        mut guard: CallGuard,
         permit: Option<StreamPermit>,
-        receiver: Option<(Arc<Limits>, Peer)>,
+        limits: Arc<Limits>,
     ) -> Response<Body> {
         let end = CallEnd::current();
         if let Some(code) = status::code(response.headers()) {
             // It has no body.
-            end_call(call, code, response.headers());
+            if !is_incomplete_request(code) {
+                guard.complete();
+            }
+            end_call(call, &guard.peer, code, response.headers());
             end.clear();
             return response;
         }
@@ -70,12 +81,14 @@ impl CallBody {
             Body::new(Self {
                 body,
                 call,
+                guard,
+                has_given_frame: false,
                 end,
                 held_back: None,
-                receiver,
+                limits,
                 data_permit: None,
                 ends_at_stall,
-                _permit: permit,
+                stream_permit: permit,
             })
         })
     }
@@ -90,8 +103,9 @@ impl CallBody {
         if data.len() <= SMALL_BYTES_MAX {
             return Frame::data(data);
         }
-        if let Some((limits, peer)) = &self.receiver {
-            match limits.acquire_transfer(peer, data.len()) {
+        // Streams are limited in number.
+        if self.stream_permit.is_none() {
+            match self.limits.acquire_transfer(&self.guard.peer, data.len()) {
                 Ok(permit) => self.data_permit = Some(permit),
                 Err(rejection) => {
                     self.body = Body::empty();
@@ -127,21 +141,33 @@ impl http_body::Body for CallBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        // HTTP/2 holds at most one frame for which the caller's window has no room.
+        if self.has_given_frame {
+            self.guard.complete();
+        }
         let polled = self.poll_whole(context);
         if self.ends_at_stall {
             self.end.set_untaken(polled.is_ready());
+        }
+        if polled.is_ready() {
+            self.has_given_frame = true;
+            if self.is_end_stream() {
+                self.guard.complete();
+            }
         }
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(trailers) = frame.trailers_ref()
                     && let Some(call) = self.call.take()
                 {
-                    end_call(call, status::code(trailers).unwrap_or(Code::Unknown), trailers);
+                    self.guard.complete();
+                    let code = status::code(trailers).unwrap_or(Code::Unknown);
+                    end_call(call, &self.guard.peer, code, trailers);
                 }
             }
             Poll::Ready(Some(Err(status))) => {
                 if let Some(call) = self.call.take() {
-                    fail_call(call, status);
+                    fail_call(call, &self.guard.peer, status);
                 }
             }
             Poll::Ready(None) | Poll::Pending => {}
@@ -184,7 +210,9 @@ mod tests {
             let sent: Bytes = (0..len).map(|at| (at % 251).to_le_bytes()[0]).collect();
             let response = Response::new(Body::new(Full::new(sent.clone())));
             let call = Arc::new(CallMetrics::new([])).start("/x/y");
-            let mut body = CallBody::wrap(response, call, None, None).into_body();
+            let (limits, peer) = limits_of_bytes(1_000_000);
+            let guard = CallGuard::new(peer);
+            let mut body = CallBody::wrap(response, call, guard, None, limits).into_body();
             let (mut parts, mut received) = (Vec::new(), Vec::new());
             while let Some(frame) = body.frame().await {
                 let data = frame.unwrap().into_data().unwrap();
@@ -202,8 +230,8 @@ mod tests {
         let respond = |len| {
             let response = Response::new(Body::new(Full::new(Bytes::from(vec![0; len]))));
             let call = Arc::new(CallMetrics::new([])).start("/x/y");
-            let receiver = Some((Arc::clone(&limits), peer.clone()));
-            CallBody::wrap(response, call, None, receiver).into_body()
+            let guard = CallGuard::new(peer.clone());
+            CallBody::wrap(response, call, guard, None, Arc::clone(&limits)).into_body()
         };
         let mut first = respond(80_000);
         assert!(first.frame().await.unwrap().unwrap().is_data());

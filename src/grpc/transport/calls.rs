@@ -4,8 +4,10 @@ use super::call_body::{CallBody, is_finite_stream};
 use super::call_end::{CallEnd, StreamEnd};
 use super::deadline::Deadline;
 use super::request_body::RequestBody;
-use crate::access::{CallCredentials, Gate, MalformedHeader};
-use crate::grpc::admission::{Limits, Peer, StreamPermit};
+use crate::access::{
+    CallCredentials, CallDenied, Gate, MalformedHeader, MethodAccess, find_method,
+};
+use crate::grpc::admission::{CallGuard, Limits, Peer, StreamPermit};
 use crate::grpc::status;
 use crate::metrics::{self, Metrics, OngoingCall};
 use crate::traces::{self, TraceParent};
@@ -19,9 +21,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
-use tonic::{Code, Status};
 use tower_service::Service;
 
 /// All services behind the gate, and what bounds their calls.
@@ -56,32 +58,28 @@ impl GatedServices {
     }
 
     /// Answers one call of a peer, and counts it.
-    pub async fn answer(self, mut peer: Peer, mut request: Request<Body>) -> Response<Body> {
-        let (call, guard) = (self.calls.start(request.uri().path()), peer.guard_call());
-        let (mut permit, mut receiver) = (None, None);
-        let response = match self.admit(&mut peer, &mut request, &call).await {
+    pub async fn answer(self, peer: Peer, mut request: Request<Body>) -> Response<Body> {
+        let (call, limits) = (self.calls.start(request.uri().path()), Arc::clone(&self.limits));
+        let mut guard = CallGuard::new(peer.for_call(request.headers()));
+        let mut permit = None;
+        let response = match self.admit(&mut guard, &mut request, &call).await {
             Ok((deadline, stream)) => {
                 permit = stream;
-                let limits = Arc::clone(&self.limits);
-                receiver = (!call.is_stream()).then(|| (limits, peer));
                 self.route(deadline, request).await
             }
             Err(rejected) => rejected,
         };
-        if !is_abandoned(response.headers()) {
-            guard.complete();
-        }
-        CallBody::wrap(response, call, permit, receiver)
+        CallBody::wrap(response, call, guard, permit, limits)
     }
 
     /// Checks who calls, and whether a stream may begin; sets when the call ends at the latest.
     async fn admit(
         &self,
-        peer: &mut Peer,
+        guard: &mut CallGuard,
         request: &mut Request<Body>,
         call: &OngoingCall,
     ) -> Result<(Deadline, Option<StreamPermit>), Response<Body>> {
-        peer.caller = TraceParent::from_headers(request.headers());
+        let peer = &mut guard.peer;
         let bearer = bearer(request.headers());
         let credentials = CallCredentials { certificate: &peer.certificate, bearer };
         let path = request.uri().path();
@@ -90,9 +88,16 @@ impl GatedServices {
             Err(denied) => {
                 let log = || self.gate.log(&denied, peer.address(), path);
                 traces::log_span(peer.caller.as_ref().map(TraceParent::trace)).in_scope(log);
+                if denied == CallDenied::Unauthenticated {
+                    guard.count_unauthenticated();
+                }
                 return Err(status::denied(&denied, path).into_http());
             }
         }
+        if find_method(path).is_some_and(|row| row.access != MethodAccess::Anyone) {
+            guard.check_rate().map_err(Status::into_http)?;
+        }
+        let peer = &guard.peer;
         // Services do not need the secret.
         request.headers_mut().remove(AUTHORIZATION);
         let deadline = Deadline::parse(request.headers())
@@ -114,9 +119,12 @@ impl GatedServices {
     fn set_end(&self, call: &OngoingCall, peer: &Peer, deadline: Deadline) {
         let (end, timeout) = (CallEnd::current(), self.ends.timeout);
         let (calls, method) = (Arc::clone(call.calls()), call.method_name());
-        let address = peer.address();
+        let caller = peer.clone();
         let count = move || {
-            calls.count_limit_hit("server.transfer_timeout");
+            let limit = "server.transfer_timeout";
+            calls.count_limit_hit(limit);
+            caller.log_limit(limit);
+            let address = caller.address();
             tracing::debug!(%address, method, "call reset: its caller does not receive its end");
         };
         let stream_end = |age_max| StreamEnd { deadline, age_max, revocation: peer.revocation() };
@@ -155,13 +163,6 @@ impl GatedServices {
             () = deadline.passed() => status::deadline().into_http(),
         }
     }
-}
-
-/// Whether a response only says that the caller is not authenticated, or that its request did not
-/// arrive whole, as when it is gone. No service of ours responds with these codes.
-fn is_abandoned(headers: &HeaderMap) -> bool {
-    let codes = [Code::Unauthenticated, Code::Cancelled, Code::Unknown, Code::Internal];
-    status::code(headers).is_some_and(|code| codes.contains(&code))
 }
 
 /// The bearer token of a call; `None` without the header.
@@ -204,6 +205,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::config::Config;
     use std::future::{Pending, pending};
+    use tonic::Code;
     use tonic::server::NamedService;
 
     /// Accepts calls and answers none.

@@ -31,13 +31,13 @@ pub(in crate::grpc) use pre_encoded::{PreEncodedBody, respond_with};
 
 #[cfg(test)]
 mod tests {
-    use super::super::admission::{AddressLimits, LimitSettings, Limits, Peer};
+    use super::super::admission::{AddressLimits, LimitSettings, Limits, Peer, TrustedProxies};
     use std::net::Ipv4Addr;
     use std::sync::Arc;
 
     /// Limits with room for so many bytes under way, and a peer.
     pub(super) fn limits_of_bytes(transfer_bytes: usize) -> (Arc<Limits>, Peer) {
-        let addresses = Arc::new(AddressLimits::new(1, 1));
+        let addresses = Arc::new(AddressLimits::new(1, 1, TrustedProxies::default()));
         let peer = addresses.admit(Ipv4Addr::LOCALHOST.into(), 1).unwrap().peer();
         let limits = Limits::new(LimitSettings {
             streams: 1,
