@@ -25,6 +25,6 @@ pub use call_guard::ABANDONED_CALLS_LIMIT;
 pub(in crate::grpc) use call_guard::CallGuard;
 pub use fair_permits::FairPermits;
 pub use limits::{LimitSettings, Limits, PublishCredits};
-pub(in crate::grpc) use limits::{PublishStreamPermit, StreamPermit};
+pub(in crate::grpc) use limits::{PublishStreamPermit, StreamPermit, TransferPermit};
 pub use peer::{AddressLimits, AdmittedConnection, Peer};
 pub use proxies::TrustedProxies;
