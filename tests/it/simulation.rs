@@ -234,7 +234,7 @@ async fn only_so_many_may_look_aside_at_once() {
 #[tokio::test]
 async fn an_unread_backtest_gives_its_place_back() {
     let dir = tempfile::tempdir().unwrap();
-    let change: fn(&mut Config) = |config| config.server.call_end_timeout_ms = 100;
+    let change: fn(&mut Config) = |config| config.server.transfer_timeout_ms = 100;
     let server = start_with_one_place(dir.path(), change).await;
     let mut unread = policies(&server).backtest(backtest_request()).await.unwrap().into_inner();
     until_simulated(&server).await;
@@ -255,7 +255,7 @@ async fn an_unread_backtest_does_not_hold_up_a_shutdown() {
     // Without the end of the call, the drain would take longer than a test may.
     let change: fn(&mut Config) = |config| {
         config.server.drain_timeout_ms = 86_400_000;
-        config.server.call_end_timeout_ms = 100;
+        config.server.transfer_timeout_ms = 100;
     };
     let server = start_with_one_place(dir.path(), change).await;
     let unread = policies(&server).backtest(backtest_request()).await.unwrap();

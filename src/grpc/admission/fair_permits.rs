@@ -33,7 +33,7 @@ impl FairPermits {
     ///
     /// `RESOURCE_EXHAUSTED`, which names the setting, where there is none.
     pub(in crate::grpc) fn acquire(&self, peer: &Peer) -> Result<FairPermit, Status> {
-        let permit = self.open.acquire_share(peer.limit_key(), self.max.div_ceil(2), self.max);
+        let permit = self.open.acquire_share(peer.limit_key(), 1, self.max.div_ceil(2), self.max);
         let permit = permit.map_err(|rejected| {
             let whose = match rejected {
                 ShareRejected::Holder => "of this identity",

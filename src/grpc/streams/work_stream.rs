@@ -5,7 +5,7 @@
 //!           └─ the response is dropped, the call's deadline, drain: the work ends at once
 //! ```
 //!
-//! A response that its caller does not read is dropped after `server.call_end_timeout`.
+//! A response that its caller does not read is dropped after `server.transfer_timeout`.
 //!
 //! Architecture invariant: the permit of the work lives on its thread, which waits for nothing but
 //! the reader and the end of the call.
