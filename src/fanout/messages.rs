@@ -70,9 +70,11 @@ struct MessageEnd {
 }
 
 impl EncodedMessages {
-    /// The largest message of alerts, in bytes, so that clients with the usual limit of 4 MiB can
-    /// decode it.
-    const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+    /// The limit on the alerts of one message, in bytes. The rest of the message has less than
+    /// 16 KiB, so that a message has at most 1 MiB.
+    const ALERTS_BYTES_MAX: usize = 1008 * 1024;
+    /// Bytes in front of an alert in a message.
+    const ALERT_HEAD_BYTES: usize = 6;
 
     /// These messages, followed by those of further entries with the alerts that match the filter.
     pub(super) fn extended<'a>(
@@ -171,14 +173,15 @@ fn encode_entry<'a>(
         ends.push(MessageEnd { position, bytes: bytes.len(), alerts: total, since });
     };
     for (before, record) in alerts {
-        let is_full = size.saturating_add(record.bytes.len()) > EncodedMessages::MESSAGE_BYTES_MAX;
+        let alert = record.bytes.len().saturating_add(EncodedMessages::ALERT_HEAD_BYTES);
+        let is_full = size.saturating_add(alert) > EncodedMessages::ALERTS_BYTES_MAX;
         if is_full && !message.is_empty() {
             let inside = Position { entry: Seq(entry.entry.0.saturating_sub(1)), alerts: before };
             end_message(&message, inside);
             message.clear();
             size = 0;
         }
-        size = size.saturating_add(record.bytes.len());
+        size = size.saturating_add(alert);
         message.push(record);
     }
     if !message.is_empty() {

@@ -48,7 +48,7 @@ mod services;
 pub use admission::{
     AddressLimits, ConnectionRejected, LimitSettings, Limits, Peer, PublishCredits,
 };
-pub use backend::{Api, MarketSnapshots};
+pub use backend::{Api, MarketSnapshots, OpenAlerts};
 pub use codec::frames::{decode, encoding};
 pub use codec::{json, parse, render};
 pub use services::routes;

@@ -36,7 +36,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Duration;
 use tonic::body::Body;
-use tonic::codegen::http::{HeaderMap, Response};
+use tonic::codegen::http::{HeaderMap, HeaderName, HeaderValue, Response};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
@@ -46,6 +46,17 @@ type Metadata = std::collections::HashMap<String, String>;
 
 /// The domain of our `ErrorInfo` reasons.
 const DOMAIN: &str = "lodewatch.v1";
+/// The largest trailers, in bytes as HTTP/2 counts them: some clients accept no larger ones, and
+/// report another error in place of ours.
+const TRAILERS_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of a message in the trailers. The details repeat it.
+const MESSAGE_BYTES_MAX: usize = 1536;
+/// Bytes of the fields that the details name: as many as fit.
+const FIELDS_BYTES_MAX: usize = 1536;
+/// Characters of what is wrong with a field.
+const FIELD_CHARS_MAX: usize = 300;
+/// Characters of a text of the caller that an error repeats.
+pub(in crate::grpc) const ECHO_CHARS_MAX: usize = 80;
 /// The delay that `RetryInfo` names, except for rates.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -79,6 +90,7 @@ pub(in crate::grpc) fn out_of_range(sent: &str, oldest: &str, head: &str) -> Sta
 }
 
 pub(in crate::grpc) fn not_found(what: &str, name: &str) -> Status {
+    let name = &*shorten(name, ECHO_CHARS_MAX);
     plain(Code::NotFound, "NOT_FOUND", format!("{what} {name:?} not found"), &[("name", name)])
 }
 
@@ -213,6 +225,7 @@ pub(in crate::grpc) fn rejected(rejections: &[Rejection]) -> Status {
 }
 
 pub(in crate::grpc) fn denied(denied: &CallDenied, path: &str) -> Status {
+    let path = &*shorten(path, ECHO_CHARS_MAX);
     match denied {
         CallDenied::Unauthenticated => {
             let message = "cannot authenticate the call: no valid credentials; send a bearer token \
@@ -368,19 +381,103 @@ fn with(
     metadata: &[(&str, &str)],
     mut details: ErrorDetails,
 ) -> Status {
-    /// Statuses travel in headers, of which some clients accept at most 8 KiB: as many fields as
-    /// fit are named.
-    const FIELDS_BYTES_MAX: usize = 4096;
-    if let Some(mut bad) = details.bad_request().cloned() {
+    let message = fit_message(&message);
+    if let Some(bad) = details.bad_request() {
         let mut bytes = 0_usize;
+        let shortened = bad.field_violations.iter().map(|one| FieldViolation {
+            description: shorten(&one.description, FIELD_CHARS_MAX),
+            ..one.clone()
+        });
         let fits = |one: &FieldViolation| {
             bytes = bytes.saturating_add(one.field.len()).saturating_add(one.description.len());
             bytes <= FIELDS_BYTES_MAX
         };
-        bad.field_violations = bad.field_violations.into_iter().take_while(fits).collect();
-        details.set_bad_request(bad.field_violations);
+        let fields: Vec<FieldViolation> = shortened.take_while(fits).collect();
+        details.set_bad_request(fields);
     }
-    let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let metadata = metadata.iter();
+    let metadata = metadata.map(|(key, value)| ((*key).to_owned(), shorten(value, ECHO_CHARS_MAX)));
     details.set_error_info(reason, DOMAIN, metadata.collect::<Metadata>());
     Status::with_error_details(code, message, details)
+}
+
+/// The first characters of a text, with a mark where it is longer.
+pub(in crate::grpc) fn shorten(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+    }
+}
+
+/// A message that fits in the trailers, where every byte that is not a letter or a digit may take
+/// three.
+fn fit_message(text: &str) -> String {
+    let mut bytes = 0_usize;
+    let fits = text.chars().take_while(|one| {
+        let encoded =
+            if one.is_ascii_alphanumeric() { 1 } else { one.len_utf8().saturating_mul(3) };
+        bytes = bytes.saturating_add(encoded);
+        bytes <= MESSAGE_BYTES_MAX
+    });
+    shorten(text, fits.count())
+}
+
+/// Shortens the status in trailers, or in headers without a body, that are too large for clients:
+/// a status of a library, which repeats what the caller sent.
+pub(in crate::grpc) fn fit_trailers(trailers: &mut HeaderMap) {
+    // As HTTP/2 counts them.
+    let size = |(name, value): (&HeaderName, &HeaderValue)| {
+        name.as_str().len().saturating_add(value.len()).saturating_add(32)
+    };
+    if trailers.iter().map(size).fold(0, usize::saturating_add) <= TRAILERS_BYTES_MAX {
+        return;
+    }
+    if let Some(status) = Status::from_header_map(trailers) {
+        trailers.remove("grpc-status-details-bin");
+        let short = Status::new(status.code(), fit_message(status.message()));
+        short.add_header(trailers).expect("a message of characters is a valid header");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of a status as HTTP/2 counts it.
+    fn size(status: &Status) -> usize {
+        let mut trailers = HeaderMap::new();
+        status.add_header(&mut trailers).unwrap();
+        trailers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
+    }
+
+    #[test]
+    fn whatever_callers_send_a_status_fits_in_the_trailers_with_its_code_and_reason() {
+        for text in ["x".repeat(6000), "\u{1f30d}".repeat(6000), "\u{1}%\"".repeat(4000)] {
+            let mut violations = ErrorDetails::new();
+            for _ in 0..100 {
+                violations.add_bad_request_violation("updates[9].report.rows[9].country", &text);
+            }
+            let metadata = [("cursor", &*text), ("oldest", &*text), ("head", &*text)];
+            let all =
+                with(Code::InvalidArgument, "BAD_REQUEST", text.clone(), &metadata, violations);
+            for (status, reason) in [
+                (all, "BAD_REQUEST"),
+                (not_found("threat", &text), "NOT_FOUND"),
+                (out_of_range(&text, &text, &text), "CURSOR_LOST"),
+            ] {
+                assert!(size(&status) < TRAILERS_BYTES_MAX - 512, "{} bytes", size(&status));
+                assert_eq!(status.get_details_error_info().unwrap().reason, reason);
+            }
+        }
+    }
+
+    #[test]
+    fn a_status_of_a_library_is_shortened_and_keeps_its_code() {
+        let mut trailers = HeaderMap::new();
+        Status::not_found("x".repeat(20_000)).add_header(&mut trailers).unwrap();
+        fit_trailers(&mut trailers);
+        let status = Status::from_header_map(&trailers).unwrap();
+        assert_eq!((status.code(), size(&status) < TRAILERS_BYTES_MAX), (Code::NotFound, true));
+        assert!(status.message().ends_with('…'));
+    }
 }

@@ -27,6 +27,7 @@ mod journal;
 mod jwt;
 mod limits;
 mod load;
+mod messages;
 mod overload;
 mod publish;
 mod publish_stream;

@@ -14,6 +14,9 @@ use tonic::{Code, Status};
 use tracing::Instrument;
 use uuid::Uuid;
 
+/// Sequences of alerts that a response lists; further ones are only counted.
+const SEQUENCES_MAX: u64 = 10_000;
+
 /// Publishes one batch; returns once it is durable and applied.
 ///
 /// The journal accepts the batch when the future is polled for the first time, unless the journal's
@@ -77,7 +80,8 @@ async fn accept(
                 cursor: api.cursor(result.entry),
                 request_id: Uuid::from_u128(id.0).to_string(),
                 results: outcomes.iter().map(|outcome| render::update_result(*outcome)).collect(),
-                alert_sequences: (first..first.saturating_add(count)).collect(),
+                alert_sequences: (first..first.saturating_add(count.min(SEQUENCES_MAX))).collect(),
+                alerts_total: count,
             })
         }
     }

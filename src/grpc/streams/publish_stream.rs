@@ -130,7 +130,7 @@ fn batch_error(request_id: String, status: &Status) -> pb::BatchError {
     let limits = details.quota_failure().map(|failure| failure.violations.as_slice());
     let wait = details.retry_info().and_then(|info| info.retry_delay).unwrap_or_default();
     pb::BatchError {
-        request_id,
+        request_id: status::shorten(&request_id, status::ECHO_CHARS_MAX),
         code: status.code().into(),
         reason: info.map(|info| info.reason).unwrap_or_default(),
         message: status.message().to_owned(),

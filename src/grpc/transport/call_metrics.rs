@@ -68,13 +68,14 @@ impl http_body::Body for CountedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        match &frame {
+        let mut frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        match &mut frame {
             Some(Ok(frame)) => {
-                if let Some(trailers) = frame.trailers_ref()
-                    && let Some(call) = self.call.take()
-                {
-                    end_call(call, status::code(trailers).unwrap_or(Code::Unknown), trailers);
+                if let Some(trailers) = frame.trailers_mut() {
+                    if let Some(call) = self.call.take() {
+                        end_call(call, status::code(trailers).unwrap_or(Code::Unknown), trailers);
+                    }
+                    status::fit_trailers(trailers);
                 }
             }
             Some(Err(status)) => {

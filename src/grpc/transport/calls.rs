@@ -29,7 +29,8 @@ pub async fn handle_call(
     request: Request<Body>,
 ) -> Response<Body> {
     let (call, guard) = (calls.start(request.uri().path()), peer.guard_call());
-    let response = route_call(routes, gate, peer, request).await;
+    let mut response = route_call(routes, gate, peer, request).await;
+    status::fit_trailers(response.headers_mut());
     if !is_abandoned(response.headers()) {
         guard.complete();
     }
