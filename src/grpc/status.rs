@@ -398,7 +398,7 @@ fn with(
     metadata: &[(&str, &str)],
     mut details: ErrorDetails,
 ) -> Status {
-    let message = fit_message(&message);
+    let message = fit_message(message);
     if let Some(bad) = details.bad_request() {
         let mut bytes = 0_usize;
         let shortened = bad.field_violations.iter().map(|one| FieldViolation {
@@ -428,15 +428,18 @@ pub(in crate::grpc) fn shorten(text: &str, chars_max: usize) -> String {
 
 /// A message that fits in the trailers, where every byte that is not a letter or a digit may take
 /// three.
-fn fit_message(text: &str) -> String {
+fn fit_message(text: String) -> String {
     let mut bytes = 0_usize;
-    let fits = text.chars().take_while(|one| {
+    let is_too_much = |(_, one): &(usize, char)| {
         let encoded =
             if one.is_ascii_alphanumeric() { 1 } else { one.len_utf8().saturating_mul(3) };
         bytes = bytes.saturating_add(encoded);
-        bytes <= MESSAGE_BYTES_MAX
-    });
-    shorten(text, fits.count())
+        bytes > MESSAGE_BYTES_MAX
+    };
+    match text.char_indices().find(is_too_much) {
+        None => text,
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+    }
 }
 
 /// Shortens the status in trailers, or in headers without a body, that are too large for clients:
@@ -451,7 +454,7 @@ pub(in crate::grpc) fn fit_trailers(trailers: &mut HeaderMap) {
     }
     if let Some(status) = Status::from_header_map(trailers) {
         trailers.remove("grpc-status-details-bin");
-        let short = Status::new(status.code(), fit_message(status.message()));
+        let short = Status::new(status.code(), fit_message(status.message().to_owned()));
         short.add_header(trailers).expect("a message of characters is a valid header");
     }
 }
@@ -468,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_callers_send_a_status_fits_in_the_trailers_with_its_code_and_reason() {
+    fn a_status_fits_in_the_trailers_with_its_code_and_reason_for_any_text_of_a_caller() {
         for text in ["x".repeat(6000), "\u{1f30d}".repeat(6000), "\u{1}%\"".repeat(4000)] {
             let mut violations = ErrorDetails::new();
             for _ in 0..100 {

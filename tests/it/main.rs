@@ -25,6 +25,7 @@ mod hostile_words;
 mod import;
 mod journal;
 mod jwt;
+mod large_state;
 mod limits;
 mod load;
 mod messages;

@@ -1,22 +1,21 @@
 //! Every message of every method is at most 1 MiB, and every status at most 8 KiB, over a state
 //! that is made to be large.
 
+use crate::large_state::{
+    MINERALS, THREATS, big_policy, big_report, hostile, minerals, raising_rules, threat_id, world,
+};
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
-use lodewatch::config::Config;
-use lodewatch::grpc::{parse, render};
-use lodewatch_core::domain::{Mineral, Seq, Timestamp};
 use lodewatch_proto::v1::subscribe_response::Message as Event;
-use lodewatch_proto::v1::supply_row::Figure;
 use lodewatch_proto::v1::update::Update as Kind;
 use lodewatch_proto::v1::{
-    AlertFilter, BacktestRequest, Bloc, Evidence, GetAlertRequest, GetMarketRequest,
+    AlertFilter, BacktestRequest, GetAlertRequest, GetMarketRequest, GetMarketResponse,
     GetPolicyRequest, GetPolicyResponse, GetThreatRequest, ListAlertsRequest, ListAlertsResponse,
-    ListMarketsRequest, ListMarketsResponse, ListThreatsRequest, ListThreatsResponse, Measure,
-    Metric, Policy, PublishRequest, PublishStreamRequest, Rule, SimulateRequest, SimulateResponse,
-    Stage, Start, SubscribeRequest, SubscribeResponse, SupplyReport, SupplyRow, Threat,
-    ThreatRemoval, Threshold, Update, WatchMarketsRequest, WatchMarketsResponse,
+    ListMarketsRequest, ListMarketsResponse, ListThreatsRequest, ListThreatsResponse, Policy,
+    PublishRequest, PublishStreamRequest, SimulateRequest, SimulateResponse, Stage, Start,
+    SubscribeRequest, SubscribeResponse, ThreatRemoval, Update, WatchMarketsRequest,
+    WatchMarketsResponse,
 };
 use lodewatch_testkit::PATIENCE;
 use lodewatch_testkit::server::{Server, batch};
@@ -35,24 +34,6 @@ use tower_service::Service;
 
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
 const TRAILERS_BYTES_MAX: usize = 8 << 10;
-const MINERALS: usize = 40;
-const THREATS: usize = 150;
-const SOURCES: u32 = 15;
-const YEARS: u32 = 10;
-
-/// A bloc of all countries, with the longest name there is.
-fn world() -> String {
-    format!("W{}", "0".repeat(63))
-}
-
-fn countries() -> Vec<String> {
-    rust_iso3166::ALL.iter().map(|country| country.alpha3.to_owned()).collect()
-}
-
-fn minerals() -> Vec<String> {
-    Mineral::all().take(MINERALS).map(|mineral| mineral.slug().to_owned()).collect()
-}
-
 /// What one call returned.
 struct Answer {
     messages: Vec<Bytes>,
@@ -151,7 +132,6 @@ fn first(_: &[u8]) -> bool {
 
 /// The cases of every method.
 fn cases(path: &str) -> Vec<Case> {
-    let destination = world();
     match path {
         "/lodewatch.v1.FeedService/Publish" => batches().iter().map(Case::of).collect(),
         "/lodewatch.v1.FeedService/PublishStream" => {
@@ -183,13 +163,14 @@ fn cases(path: &str) -> Vec<Case> {
             .into_iter()
             .chain([long()])
             .map(|mineral| {
-                let (stage, destination) = (Stage::Refining.into(), destination.clone());
+                let (stage, destination) = (Stage::Refining.into(), world());
                 GetMarketRequest { mineral, stage, destination, ..GetMarketRequest::default() }
             })
             .map(|request| Case::of(&request))
             .collect(),
         "/lodewatch.v1.MarketService/WatchMarkets" => {
-            let all = WatchMarketsRequest { destination, ..WatchMarketsRequest::default() };
+            let all =
+                WatchMarketsRequest { destination: world(), ..WatchMarketsRequest::default() };
             let bad = WatchMarketsRequest { minerals: vec![long(); 1000], ..all.clone() };
             vec![Case::until(&all, complete), Case::of(&bad)]
         }
@@ -285,103 +266,6 @@ fn reflection_request(request: MessageRequest) -> ServerReflectionRequest {
     ServerReflectionRequest { host: String::new(), message_request: Some(request) }
 }
 
-fn threat_id(number: usize) -> String {
-    format!("T{number:063}")
-}
-
-fn big_threat(number: usize) -> Update {
-    let text = || "x".repeat(1024);
-    let evidence = Evidence { url: text(), publisher: text(), retrieved: String::new() };
-    let threat = Threat {
-        id: threat_id(number),
-        state_act_id: threat_id(number),
-        title: text(),
-        evidence: vec![evidence; 16],
-        imposing: "CHN".into(),
-        minerals: minerals(),
-        measure: Measure::Prohibition.into(),
-        date_announced: "2025-01-01".into(),
-        date_effective: "2025-01-01".into(),
-        ..Threat::default()
-    };
-    Update { update: Some(Kind::Threat(threat)) }
-}
-
-/// A report with a row for every country.
-fn big_report(mineral: &str, source: &str, year: u32, china: f64) -> Update {
-    let row = |country: String| {
-        let quantity = if country == "CHN" { china } else { 0.1 };
-        SupplyRow { country, figure: Some(Figure::Quantity(quantity)), estimated: true }
-    };
-    let report = SupplyReport {
-        mineral: mineral.to_owned(),
-        stage: Stage::Refining.into(),
-        source: source.to_owned(),
-        period: year.to_string(),
-        vintage: format!("{}-01-31", year + 1),
-        unit: "metric tons".into(),
-        rows: countries().into_iter().map(row).collect(),
-        url: "x".repeat(1024),
-        ..SupplyReport::default()
-    };
-    Update { update: Some(Kind::Report(report)) }
-}
-
-/// Rules that raise an alert on every market.
-fn raising_rules() -> Vec<Rule> {
-    let rule = |(number, metric): (usize, Metric)| Rule {
-        name: format!("raised-{number}{}", "x".repeat(50)),
-        metric: metric.into(),
-        destinations: vec![world(), "USA".into()],
-        thresholds: vec![Threshold { level: 3, raise: 0.2, reset: 0.1 }],
-        ..Rule::default()
-    };
-    let metrics = [Metric::RestrictedShare, Metric::AnnouncedRestrictedShare, Metric::HhiT];
-    metrics.into_iter().enumerate().map(rule).collect()
-}
-
-/// With many rules and blocs, of which few raise alerts.
-fn big_policy() -> Policy {
-    let mut policy = render::policy(&Config::built_in().policy, Seq::ZERO, Timestamp::default());
-    let bloc = |name: String| Bloc { name, members: countries() };
-    policy.blocs = (0..60).map(|number| bloc(format!("B{number:063}"))).collect();
-    policy.blocs.push(bloc(world()));
-    let silent = |number: usize| Rule {
-        name: format!("S{number:063}"),
-        metric: Metric::GroupShare.into(),
-        metric_countries: countries().into_iter().filter(|country| country != "CHN").collect(),
-        minerals: Mineral::all().map(|mineral| mineral.slug().to_owned()).collect(),
-        thresholds: vec![Threshold { level: 3, raise: 1.0, reset: 0.99 }],
-        ..Rule::default()
-    };
-    policy.rules = raising_rules();
-    policy.rules.extend((0..150).map(silent));
-    policy
-}
-
-/// A server whose state is large in every way that a publisher and an operator can make it.
-async fn hostile(dir: &tempfile::TempDir) -> Server {
-    let server = Server::start_with(dir.path(), "2026-01-01", |config| {
-        config.policy = parse::policy(&big_policy()).unwrap();
-        config.policy_revision = 7;
-    })
-    .await;
-    let publish = async |updates: Vec<Update>, size: usize| {
-        for updates in updates.chunks(size) {
-            server.publish(updates.to_vec()).await.unwrap();
-        }
-    };
-    let reports = minerals().iter().map(|one| big_report(one, "TEST", 2024, 50.0)).collect();
-    publish(reports, 20).await;
-    publish((0..THREATS).map(big_threat).collect(), 50).await;
-    let more = (0..SOURCES).flat_map(|source| {
-        let source = format!("S{source:063}");
-        (0..YEARS).map(move |year| big_report("gallium", &source, 2000 + year, 40.0))
-    });
-    publish(more.collect(), 50).await;
-    server
-}
-
 /// The methods of all services, as the server describes itself.
 async fn described_methods(channel: &Channel) -> BTreeSet<String> {
     let path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
@@ -395,7 +279,8 @@ async fn described_methods(channel: &Channel) -> BTreeSet<String> {
     else {
         panic!("a list of services")
     };
-    let mut methods = BTreeSet::new();
+    // Each version of reflection describes itself and not the other.
+    let mut methods = BTreeSet::from([path.replace("v1", "v1alpha")]);
     for service in list.service.into_iter().map(|service| service.name) {
         let symbol = MessageRequest::FileContainingSymbol(service.clone());
         let MessageResponse::FileDescriptorResponse(files) = ask(symbol).await else {
@@ -418,7 +303,6 @@ async fn described_methods(channel: &Channel) -> BTreeSet<String> {
 async fn no_message_of_any_method_exceeds_1_mib_and_no_status_8_kib() {
     let dir = tempfile::tempdir().unwrap();
     let server = hostile(&dir).await;
-    // A window as large as a message, so that the test is not about flow control.
     let channel = server.channel.clone();
     let methods = described_methods(&channel).await;
     let known = lodewatch::access::METHODS.iter();
@@ -507,14 +391,14 @@ async fn pages(server: &Server) {
 async fn summaries(channel: &Channel) {
     let destination = world();
     let request = GetMarketRequest {
-        mineral: "gallium".into(),
+        mineral: "alumina".into(),
         stage: Stage::Refining.into(),
         destination: destination.clone(),
         ..GetMarketRequest::default()
     };
     let path = "/lodewatch.v1.MarketService/GetMarket";
     let answer = Case::of(&request).call(channel, path).await;
-    let market = lodewatch_proto::v1::GetMarketResponse::decode(&*answer.messages[0]).unwrap();
+    let market = GetMarketResponse::decode(&*answer.messages[0]).unwrap();
     let market = market.market.unwrap();
     assert_eq!((market.threat_effects.len(), market.threat_effects_omitted), (100, 50));
     assert_eq!((market.other_reports.len(), market.other_reports_omitted), (100, 50));
@@ -568,7 +452,7 @@ async fn default_clients(server: &Server) {
     assert!(seen.len() >= MINERALS);
 }
 
-/// A cursor that nobody issued: inside an entry that has fewer alerts, or none, or does not exist.
+/// A cursor that the server never issued: inside an entry that has fewer alerts, or none, or does not exist.
 #[tokio::test]
 async fn a_forged_cursor_is_rejected_or_passed_and_never_read_again_and_again() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Messages of many items: at most [`MESSAGE_BYTES_MAX`] bytes each, whatever the items are.
+//! Messages of many items: at most [`MESSAGE_BYTES_MAX`] bytes each, regardless of the items.
 //!
 //! ```text
 //! items ─► page: as many as fit ─► message ─► the rest: in the next page or message, or counted
