@@ -11,12 +11,14 @@
 )]
 
 mod access;
+mod addresses;
 mod admission;
 mod beside;
 mod binary;
 mod client;
 mod clock;
 mod crash;
+mod cursors;
 mod disk;
 mod ends;
 mod health;

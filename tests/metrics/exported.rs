@@ -109,6 +109,7 @@ async fn the_metrics_count_what_was_done() {
         ("lodewatch_diverged".to_owned(), 0),
         ("lodewatch_insecure".to_owned(), 0),
         ("lodewatch_markets".to_owned(), 1),
+        ("lodewatch_market_snapshots_rendered_total".to_owned(), 0),
     ] {
         let expected = f64::from(u32::try_from(expected).unwrap());
         let value = value(&text, &series);
