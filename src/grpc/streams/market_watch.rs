@@ -70,6 +70,7 @@ pub(in crate::grpc) fn watch_markets(
                 let (markets, more) = next_markets(&api, &wanted, &snapshot, &mut sent)?;
                 let journal_time = Some(snapshot.journal_time);
                 // A slow reader must not hold a snapshot meanwhile.
+                let kept = Arc::downgrade(&snapshot);
                 drop(snapshot);
                 if due || !markets.is_empty() {
                     let cursor = api.cursor(seq);
@@ -80,7 +81,10 @@ pub(in crate::grpc) fn watch_markets(
                 if !more {
                     break;
                 }
-                snapshot = api.market_snapshots.get(&api.view, &wanted.destination, seq)?;
+                snapshot = match kept.upgrade() {
+                    Some(kept) => kept,
+                    None => api.market_snapshots.get(&api.view, &wanted.destination, seq).await?,
+                };
             }
             let newer = async {
                 // The sender lives as long as the ring, which the view holds.
