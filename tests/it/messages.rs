@@ -161,6 +161,7 @@ fn cases(path: &str) -> Vec<Case> {
         }
         "/lodewatch.v1.PolicyService/Simulate" => {
             let policy = Some(Policy { rules: raising_rules(), ..big_policy() });
+            let destination = world();
             let updates = vec![big_report(&minerals()[0], "ZZZ", 2020, 90.0)];
             let big =
                 SimulateRequest { policy, updates, destination, ..SimulateRequest::default() };

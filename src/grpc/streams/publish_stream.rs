@@ -108,7 +108,7 @@ async fn publish_one(
     batch: pb::PublishRequest,
     bytes: usize,
 ) -> PublishOutcome {
-    let request_id = batch.request_id.clone();
+    let request_id = status::shorten(&batch.request_id, status::ECHO_CHARS_MAX);
     let result = publish_batch(&api, &peer, "PublishStream", batch).await;
     (request_id, bytes, result)
 }
@@ -121,7 +121,7 @@ fn render_answer(
 ) -> pb::PublishStreamResponse {
     let answer = match result {
         Ok(response) => Answer::Accepted(response),
-        Err(status) => Answer::Rejected(batch_error(&request_id, &status)),
+        Err(status) => Answer::Rejected(batch_error(request_id, &status)),
     };
     let credits = render_credits(PublishCredits { batches: 1, bytes });
     pb::PublishStreamResponse { credits: Some(credits), answer: Some(answer) }
@@ -133,14 +133,14 @@ fn render_credits(credits: PublishCredits) -> pb::Credits {
 }
 
 /// Why a batch was rejected: the same content as the status that `Publish` would have ended with.
-fn batch_error(request_id: &str, status: &Status) -> pb::BatchError {
+fn batch_error(request_id: String, status: &Status) -> pb::BatchError {
     let details = status.get_error_details();
     let info = details.error_info().cloned();
     let fields = details.bad_request().map(|bad| bad.field_violations.as_slice());
     let limits = details.quota_failure().map(|failure| failure.violations.as_slice());
     let wait = details.retry_info().and_then(|info| info.retry_delay).unwrap_or_default();
     pb::BatchError {
-        request_id: status::shorten(request_id, status::ECHO_CHARS_MAX),
+        request_id,
         code: status.code().into(),
         reason: info.map(|info| info.reason).unwrap_or_default(),
         message: status.message().to_owned(),
