@@ -12,6 +12,7 @@
 //!
 //! - [`pb`]: generated messages and services
 //! - `codec`: messages ↔ domain values; cursors, JSON, encoded alerts
+//! - `trailers`: how large a status may be
 //! - `status`: errors as gRPC statuses
 //! - `admission`: limits on connections, streams, batches and rates
 //! - `transport`: credentials, deadlines and counts of every call
@@ -36,6 +37,7 @@ pub mod pb;
 
 mod codec;
 mod status;
+mod trailers;
 
 mod admission;
 mod transport;

@@ -29,6 +29,7 @@
 
 use super::codec::parse::Violations;
 use super::codec::tokens::CursorError;
+use super::trailers::{ECHO_CHARS_MAX, fit_message, shorten};
 use crate::access::{CallDenied, PublishDenied};
 use crate::clock::ClockJump;
 use crate::pipeline::{Divergence, Stall};
@@ -38,7 +39,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Duration;
 use tonic::body::Body;
-use tonic::codegen::http::{HeaderMap, HeaderName, HeaderValue, Response};
+use tonic::codegen::http::{HeaderMap, Response};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
@@ -48,17 +49,10 @@ type Metadata = std::collections::HashMap<String, String>;
 
 /// The domain of our `ErrorInfo` reasons.
 const DOMAIN: &str = "lodewatch.v1";
-/// The largest trailers, in bytes as HTTP/2 counts them: some clients accept no larger ones, and
-/// report another error in place of ours.
-const TRAILERS_BYTES_MAX: usize = 8 * 1024;
-/// Bytes of a message in the trailers. The details repeat it.
-const MESSAGE_BYTES_MAX: usize = 1536;
 /// Bytes of the fields that the details name: as many as fit.
 const FIELDS_BYTES_MAX: usize = 1536;
 /// Characters of what is wrong with a field.
 const FIELD_CHARS_MAX: usize = 300;
-/// Characters of a text of the caller that an error repeats.
-pub(in crate::grpc) const ECHO_CHARS_MAX: usize = 80;
 /// The delay that `RetryInfo` names, except for rates.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -418,57 +412,10 @@ fn with(
     Status::with_error_details(code, message, details)
 }
 
-/// The first characters of a text, with a mark where it is longer.
-pub(in crate::grpc) fn shorten(text: &str, chars_max: usize) -> String {
-    match text.char_indices().nth(chars_max) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-    }
-}
-
-/// A message that fits in the trailers, where every byte that is not a letter or a digit may take
-/// three.
-fn fit_message(text: String) -> String {
-    let mut bytes = 0_usize;
-    let is_too_much = |(_, one): &(usize, char)| {
-        let encoded =
-            if one.is_ascii_alphanumeric() { 1 } else { one.len_utf8().saturating_mul(3) };
-        bytes = bytes.saturating_add(encoded);
-        bytes > MESSAGE_BYTES_MAX
-    };
-    match text.char_indices().find(is_too_much) {
-        None => text,
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-    }
-}
-
-/// Shortens the status in trailers, or in headers without a body, that are too large for clients:
-/// a status of a library, which repeats what the caller sent.
-pub(in crate::grpc) fn fit_trailers(trailers: &mut HeaderMap) {
-    // As HTTP/2 counts them.
-    let size = |(name, value): (&HeaderName, &HeaderValue)| {
-        name.as_str().len().saturating_add(value.len()).saturating_add(32)
-    };
-    if trailers.iter().map(size).fold(0, usize::saturating_add) <= TRAILERS_BYTES_MAX {
-        return;
-    }
-    if let Some(status) = Status::from_header_map(trailers) {
-        trailers.remove("grpc-status-details-bin");
-        let short = Status::new(status.code(), fit_message(status.message().to_owned()));
-        short.add_header(trailers).expect("a message of characters is a valid header");
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::trailers::{TRAILERS_BYTES_MAX, size_of};
     use super::*;
-
-    /// The size of a status as HTTP/2 counts it.
-    fn size(status: &Status) -> usize {
-        let mut trailers = HeaderMap::new();
-        status.add_header(&mut trailers).unwrap();
-        trailers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
-    }
 
     #[test]
     fn a_status_fits_in_the_trailers_with_its_code_and_reason_for_any_text_of_a_caller() {
@@ -485,19 +432,9 @@ mod tests {
                 (not_found("threat", &text), "NOT_FOUND"),
                 (out_of_range(&text, &text, &text), "CURSOR_LOST"),
             ] {
-                assert!(size(&status) < TRAILERS_BYTES_MAX - 512, "{} bytes", size(&status));
+                assert!(size_of(&status) < TRAILERS_BYTES_MAX - 512, "{} bytes", size_of(&status));
                 assert_eq!(status.get_details_error_info().unwrap().reason, reason);
             }
         }
-    }
-
-    #[test]
-    fn a_status_of_a_library_is_shortened_and_keeps_its_code() {
-        let mut trailers = HeaderMap::new();
-        Status::not_found("x".repeat(20_000)).add_header(&mut trailers).unwrap();
-        fit_trailers(&mut trailers);
-        let status = Status::from_header_map(&trailers).unwrap();
-        assert_eq!((status.code(), size(&status) < TRAILERS_BYTES_MAX), (Code::NotFound, true));
-        assert!(status.message().ends_with('…'));
     }
 }

@@ -6,6 +6,7 @@ use crate::grpc::codec::pages::Page;
 use crate::grpc::codec::parse;
 use crate::grpc::codec::render::{self, Viewpoint, known_markets};
 use crate::grpc::pb::{self, policy_service_server::PolicyService};
+use crate::grpc::trailers::shorten;
 use crate::grpc::{status, streams};
 use lodewatch_core::domain::policy::Destination;
 use lodewatch_core::domain::{Alert, Facets};
@@ -41,7 +42,7 @@ impl PolicyService for Policies {
         Ok(Response::new(pb::GetPolicyResponse {
             policy: Some(policy.unwrap_or_default()),
             cursor: self.0.cursor(entry),
-            settings_error: status::shorten(&self.0.settings_error.borrow(), ERROR_CHARS_MAX),
+            settings_error: shorten(&self.0.settings_error.borrow(), ERROR_CHARS_MAX),
             revision,
         }))
     }

@@ -5,6 +5,7 @@ use super::call_end::CallEnd;
 use super::call_metrics::{end_call, fail_call};
 use crate::grpc::admission::{CallGuard, StreamPermit};
 use crate::grpc::status;
+use crate::grpc::trailers::fit_trailers;
 use crate::metrics::OngoingCall;
 use bytes::Bytes;
 use http::Response;
@@ -138,7 +139,7 @@ impl http_body::Body for CallBody {
                         let code = status::code(trailers).unwrap_or(Code::Unknown);
                         end_call(call, &self.guard.peer, code, trailers);
                     }
-                    status::fit_trailers(trailers);
+                    fit_trailers(trailers);
                 }
             }
             Poll::Ready(Some(Err(status))) => {

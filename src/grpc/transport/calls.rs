@@ -8,6 +8,7 @@ use crate::access::{
 };
 use crate::grpc::admission::{CallGuard, Limits, Peer, StreamPermit};
 use crate::grpc::status;
+use crate::grpc::trailers::fit_trailers;
 use crate::metrics::{self, Metrics, OngoingCall};
 use crate::traces::{self, TraceParent};
 use bytes::Bytes;
@@ -67,7 +68,7 @@ impl GatedServices {
             }
             Err(rejected) => rejected,
         };
-        status::fit_trailers(response.headers_mut());
+        fit_trailers(response.headers_mut());
         CallBody::wrap(response, call, guard, permit)
     }
 
