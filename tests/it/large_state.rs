@@ -21,7 +21,7 @@ pub(crate) fn world() -> String {
     format!("W{}", "0".repeat(63))
 }
 
-fn countries() -> Vec<String> {
+pub(crate) fn countries() -> Vec<String> {
     rust_iso3166::ALL.iter().map(|country| country.alpha3.to_owned()).collect()
 }
 

@@ -27,6 +27,7 @@ mod hostile_words;
 mod import;
 mod journal;
 mod jwt;
+mod large_entries;
 mod large_state;
 mod limits;
 mod load;

@@ -2,7 +2,8 @@
 //! that is made to be large.
 
 use crate::large_state::{
-    MINERALS, THREATS, big_policy, big_report, hostile, minerals, raising_rules, threat_id, world,
+    MINERALS, THREATS, big_policy, big_report, countries, hostile, minerals, raising_rules,
+    threat_id, world,
 };
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, Request};
@@ -13,7 +14,7 @@ use lodewatch_proto::v1::{
     AlertFilter, BacktestRequest, GetAlertRequest, GetMarketRequest, GetMarketResponse,
     GetPolicyRequest, GetPolicyResponse, GetThreatRequest, ListAlertsRequest, ListAlertsResponse,
     ListMarketsRequest, ListMarketsResponse, ListThreatsRequest, ListThreatsResponse, Policy,
-    PublishRequest, PublishStreamRequest, SimulateRequest, SimulateResponse, Stage, Start,
+    PublishRequest, PublishStreamRequest, Rule, SimulateRequest, SimulateResponse, Stage, Start,
     SubscribeRequest, SubscribeResponse, ThreatRemoval, Update, WatchMarketsRequest,
     WatchMarketsResponse,
 };
@@ -417,6 +418,23 @@ async fn summaries(channel: &Channel) {
         .await;
     let policy = GetPolicyResponse::decode(&*answer.messages[0]).unwrap().policy.unwrap();
     assert_eq!(policy.rules.len(), big_policy().rules.len(), "a policy is never cut");
+    let everywhere =
+        countries().into_iter().chain(big_policy().blocs.into_iter().map(|one| one.name));
+    let everywhere: Vec<String> = everywhere.collect();
+    let mut too_big = big_policy();
+    too_big.rules = (0..200)
+        .map(|number| Rule {
+            name: format!("rule-{number}"),
+            minerals: vec!["alumina".into()],
+            stages: vec![Stage::Refining.into()],
+            destinations: everywhere.clone(),
+            ..raising_rules().remove(0)
+        })
+        .collect();
+    let request = SimulateRequest { policy: Some(too_big), ..SimulateRequest::default() };
+    let answer = Case::of(&request).call(channel, "/lodewatch.v1.PolicyService/Simulate").await;
+    assert_eq!(answer.status.code(), Code::InvalidArgument);
+    assert!(answer.status.message().contains("bytes together"), "{:?}", answer.status);
 
     let policy = Some(Policy { rules: raising_rules(), ..big_policy() });
     let request = SimulateRequest {

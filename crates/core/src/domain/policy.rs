@@ -4,7 +4,7 @@ use super::named::named;
 use super::rule::Rule;
 use super::share::{Weight, Wgi};
 use super::threat::Measure;
-use super::{Country, Ppm, Slug};
+use super::{Country, MarketKey, Mineral, Ppm, Slug, Stage};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -103,6 +103,31 @@ impl Blocs {
     }
 }
 
+/// A policy has more rules than can be evaluated together, or than fit in a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyTooLarge {
+    /// Too many evaluations.
+    #[error(
+        "the rules take {evaluations} evaluations (destinations times markets, of all rules); at \
+         most {} are allowed: name fewer destinations, minerals or stages",
+        Policy::EVALUATIONS_MAX
+    )]
+    Evaluations {
+        /// The sum over the rules of their destinations times the markets that they cover.
+        evaluations: usize,
+    },
+    /// Too many or too long names.
+    #[error(
+        "the names in rules and blocs have {bytes} bytes together; at most {} are allowed: use \
+         fewer or shorter names",
+        Policy::NAME_BYTES_MAX
+    )]
+    Names {
+        /// The length of every name in every list, and two bytes for each.
+        bytes: usize,
+    },
+}
+
 /// Everything besides the facts that decides which alerts are emitted. Persisted.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Policy {
@@ -125,6 +150,60 @@ pub struct Policy {
 impl Policy {
     /// The rule's name in notices; no rule can have it.
     pub const NOTICE: &str = "notice";
+
+    /// The maximum of evaluations that all markets take.
+    pub const EVALUATIONS_MAX: usize = 100_000;
+
+    /// How many evaluations all markets take: the sum over the rules of their
+    /// destinations times the markets of the catalogue that they cover.
+    fn evaluations(&self) -> usize {
+        let of_rule = |rule: &Rule| {
+            let stages =
+                |mineral| Stage::ALL.iter().map(move |stage| MarketKey { mineral, stage: *stage });
+            let markets = Mineral::all().flat_map(stages).filter(|market| rule.covers(*market));
+            markets.count().saturating_mul(rule.destinations.len())
+        };
+        self.rules.iter().map(of_rule).fold(0, usize::saturating_add)
+    }
+
+    /// The maximum length of all names together, in bytes, so that a policy fits in a message of
+    /// 1 MiB.
+    pub const NAME_BYTES_MAX: usize = 640 * 1024;
+
+    /// The length of every name in a list of a rule or a bloc, and two bytes for each.
+    fn name_bytes(&self) -> usize {
+        /// Of a country's code.
+        const CODE_BYTES: usize = 5;
+        let lengths = |lengths: &mut dyn Iterator<Item = usize>| {
+            lengths.map(|bytes| bytes.saturating_add(2)).fold(0, usize::saturating_add)
+        };
+        let of_rule = |rule: &Rule| {
+            let countries = rule.metric.countries().len().saturating_mul(CODE_BYTES);
+            let minerals = lengths(&mut rule.minerals.iter().map(|one| one.slug().len()));
+            let to = lengths(&mut rule.destinations.iter().map(|one| one.to_string().len()));
+            countries.saturating_add(minerals).saturating_add(to)
+        };
+        let rules = self.rules.iter().map(of_rule);
+        let blocs = self.blocs.0.values().map(|members| members.len().saturating_mul(CODE_BYTES));
+        rules.chain(blocs).fold(0, usize::saturating_add)
+    }
+
+    /// Checks that all markets can be evaluated together, as the adoption of the policy does, and
+    /// that the policy fits in a message.
+    ///
+    /// # Errors
+    ///
+    /// If the rules are too many, or their names too long.
+    pub fn check_size(&self) -> Result<(), PolicyTooLarge> {
+        let (evaluations, bytes) = (self.evaluations(), self.name_bytes());
+        if evaluations > Self::EVALUATIONS_MAX {
+            Err(PolicyTooLarge::Evaluations { evaluations })
+        } else if bytes > Self::NAME_BYTES_MAX {
+            Err(PolicyTooLarge::Names { bytes })
+        } else {
+            Ok(())
+        }
+    }
 
     /// The trade weight of a kind of measure; 1 where none is set.
     pub fn weight(&self, measure: Measure) -> Weight {
