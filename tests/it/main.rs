@@ -21,6 +21,7 @@ mod crash;
 mod cursors;
 mod disk;
 mod ends;
+mod feed_files;
 mod health;
 mod hostile;
 mod hostile_words;
