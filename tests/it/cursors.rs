@@ -7,7 +7,8 @@ use lodewatch_testkit::server::Server;
 use std::collections::BTreeSet;
 use tonic::Code;
 
-/// A cursor that the server never issued: inside an entry that has fewer alerts, or none, or does not exist.
+/// A cursor that the server never issued: inside an entry that has fewer alerts, or none, or does
+/// not exist.
 #[tokio::test]
 async fn a_forged_cursor_is_rejected_or_passed_and_never_read_again_and_again() {
     let dir = tempfile::tempdir().unwrap();
