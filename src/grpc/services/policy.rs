@@ -81,7 +81,7 @@ async fn run_simulation(
         (before, simulation, result)
     })
     .await;
-    result.map_err(|rejections| status::rejected(&rejections))?;
+    result.map_err(|rejected| status::rejected(&rejected))?;
     let alerts: Vec<&Alert> =
         simulation.alerts.iter().filter(|one| wanted.filter.wants(&Facets::from(*one))).collect();
     // Half of the response for markets, the rest for alerts.
