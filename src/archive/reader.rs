@@ -7,8 +7,6 @@ use super::record::{AlertList, AlertPage, AlertQuery, AlertRecord};
 use super::row::{self, COLUMNS, signed};
 use lodewatch_core::domain::{Filter, Position, Seq};
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
-use std::collections::BTreeSet;
-use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::CancellationToken;
@@ -71,11 +69,26 @@ impl ArchiveReader {
         self.pool.read(|connection| get(connection, sequence))
     }
 
-    /// Many alerts, in the order of `sequences`, without those that are not in the archive.
-    pub fn get_many(&self, sequences: &[u64]) -> Result<Vec<AlertRecord>, Error> {
+    /// The first of many alerts that are wanted, in the order of `sequences`, until they have
+    /// `limit_bytes`, but at least one; and how many of the sequences were examined. Alerts that
+    /// are not in the archive are skipped.
+    pub fn get_page(
+        &self,
+        sequences: &[u64],
+        limit_bytes: usize,
+        is_wanted: impl Fn(&AlertRecord) -> bool,
+    ) -> Result<(Vec<AlertRecord>, usize), Error> {
         self.pool.read(|connection| {
-            let found = sequences.iter().map(|sequence| get(connection, *sequence));
-            found.filter_map(Result::transpose).collect()
+            let (mut records, mut bytes) = (Vec::new(), 0_usize);
+            for (examined, sequence) in sequences.iter().enumerate() {
+                let Some(record) = get(connection, *sequence)?.filter(&is_wanted) else { continue };
+                bytes = bytes.saturating_add(record.bytes.len());
+                if bytes > limit_bytes && !records.is_empty() {
+                    return Ok((records, examined));
+                }
+                records.push(record);
+            }
+            Ok((records, sequences.len()))
         })
     }
 
@@ -120,12 +133,14 @@ struct ListScan<'a> {
     list: AlertList,
     /// The last alert that was examined, and is on the page where it is wanted.
     last: Option<u64>,
+    /// Bytes of the alerts on the page.
+    bytes: usize,
 }
 
 impl<'a> ListScan<'a> {
     fn new(connection: &'a Connection, query: &'a AlertQuery) -> Self {
         let list = AlertList { records: Vec::new(), next_after: None, examined: 0 };
-        Self { connection, query, list, last: None }
+        Self { connection, query, list, last: None, bytes: 0 }
     }
 
     fn run(mut self) -> rusqlite::Result<AlertList> {
@@ -164,14 +179,26 @@ impl<'a> ListScan<'a> {
         Ok(())
     }
 
-    fn examine_among(&mut self, among: &BTreeSet<u64>) -> rusqlite::Result<()> {
-        let after = self.query.after_sequence.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut sequences: Box<dyn Iterator<Item = &u64>> = if self.query.newest_first {
-            Box::new(among.range((Bound::Unbounded, after)).rev())
-        } else {
-            Box::new(among.range((after, Bound::Unbounded)))
+    fn examine_among(&mut self, among: &[u64]) -> rusqlite::Result<()> {
+        let after = self.query.after_sequence;
+        let is_before = |sequence: &u64| match after {
+            Some(after) if self.query.newest_first => *sequence < after,
+            Some(after) => *sequence <= after,
+            None => self.query.newest_first,
         };
-        while let Some(sequence) = sequences.next() {
+        let (before, rest) = among.split_at(among.partition_point(is_before));
+        if self.query.newest_first {
+            self.examine_each(before.iter().rev())
+        } else {
+            self.examine_each(rest.iter())
+        }
+    }
+
+    fn examine_each<'s>(
+        &mut self,
+        sequences: impl Iterator<Item = &'s u64>,
+    ) -> rusqlite::Result<()> {
+        for sequence in sequences {
             if !self.examine(*sequence, true)? {
                 break;
             }
@@ -194,10 +221,13 @@ impl<'a> ListScan<'a> {
         };
         let found = if passes { get(self.connection, sequence)?.filter(wants) } else { None };
         if let Some(record) = found {
-            if self.list.records.len() >= query.limit {
+            let bytes = self.bytes.saturating_add(record.bytes.len());
+            let is_full = self.list.records.len() >= query.limit || bytes > query.limit_bytes;
+            if is_full && !self.list.records.is_empty() {
                 self.list.next_after = self.last;
                 return Ok(false);
             }
+            self.bytes = bytes;
             self.list.records.push(record);
         }
         self.last = Some(sequence);

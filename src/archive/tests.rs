@@ -30,8 +30,24 @@ fn committed_alerts_are_found_after_a_restart() {
     assert_eq!(all(&reader).records, records);
     assert_eq!(reader.get(3).unwrap().as_ref(), Some(&records[2]));
     assert_eq!(reader.get(7).unwrap(), None);
-    let many = reader.get_many(&[6, 9, 1]).unwrap();
-    assert_eq!(many, [records[5].clone(), records[0].clone()]);
+    let many = reader.get_page(&[6, 9, 1], usize::MAX, |_| true).unwrap();
+    assert_eq!(many, (vec![records[5].clone(), records[0].clone()], 3));
+}
+
+#[test]
+fn a_page_of_many_alerts_ends_at_its_bytes_and_says_how_far_it_is() {
+    let (dir, records) = filled(&[1, 2, 0, 3]);
+    let reader = open(dir.path()).reader();
+    let sequences: Vec<u64> = records.iter().map(|record| record.sequence).collect();
+    let (mut read, mut pages) = (Vec::new(), 0);
+    let mut rest = sequences.as_slice();
+    while !rest.is_empty() {
+        let page = reader.get_page(rest, 1, |record| record.sequence != 2).unwrap();
+        assert!(page.0.len() <= 1, "every alert is larger than the page");
+        (pages, rest) = (pages + 1, &rest[page.1..]);
+        read.extend(page.0.into_iter().map(|record| record.sequence));
+    }
+    assert_eq!((read, pages), (vec![1, 3, 4, 5, 6], 5));
 }
 
 #[test]
@@ -151,6 +167,7 @@ fn query(until_entry: Seq) -> AlertQuery {
         among: None,
         until_entry,
         limit: 3,
+        limit_bytes: usize::MAX,
         examined_max: usize::MAX,
     }
 }
@@ -176,7 +193,7 @@ fn the_history_is_listed_page_by_page_in_both_directions() {
     assert_eq!(listed(false), [vec![1, 2, 3], vec![4, 5, 6], vec![7]]);
     assert_eq!(listed(true), [vec![7, 6, 5], vec![4, 3, 2], vec![1]]);
     let among = |newest_first| {
-        let among = Some(BTreeSet::from([1, 3, 4, 6, 7, 8, 99]));
+        let among = Some([1, 3, 4, 6, 7, 8, 99].into());
         pages(&reader, AlertQuery { newest_first, among, ..query(Seq(3)) })
     };
     assert_eq!(among(false), [vec![1, 3, 4], vec![6, 7]]);
@@ -185,6 +202,11 @@ fn the_history_is_listed_page_by_page_in_both_directions() {
     let episode = reader.list(&of_episode, || false).unwrap().records;
     assert!(episode.iter().all(|record| record.episode == records[4].episode));
     assert!(episode.contains(&records[4]));
+
+    let bytes = |count: usize| records[..count].iter().map(|one| one.bytes.len()).sum::<usize>();
+    let within = |limit_bytes| pages(&reader, AlertQuery { limit_bytes, ..query(Seq(3)) });
+    assert_eq!(within(bytes(2))[..2], [vec![1, 2], vec![3, 4]]);
+    assert_eq!(within(0)[..2], [vec![1], vec![2]], "a page has at least one");
 }
 
 #[test]

@@ -7,8 +7,8 @@ use super::security::{CredentialReloaders, ListenerSecurity};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::grpc::{
-    self, Api, ArchiveCalls, FairPermits, LimitSettings, Limits, MarketSnapshots, PublishCredits,
-    Simulations,
+    self, Api, ArchiveCalls, FairPermits, LimitSettings, Limits, MarketSnapshots, OpenAlerts,
+    PublishCredits, Simulations,
 };
 use crate::journal::{self, Journal};
 use crate::metrics::Metrics;
@@ -193,6 +193,7 @@ impl Node {
                 bytes: config.publish_bytes_max,
             },
             market_snapshots: MarketSnapshots::new(Arc::clone(&self.metrics)),
+            open_alerts: OpenAlerts::default(),
             metrics: Arc::clone(&self.metrics),
             traces: self.traces.clone(),
             stream_age_max: config.stream_age_max,

@@ -2,6 +2,7 @@
 
 use super::archive_calls::ArchiveCalls;
 use super::market_snapshots::MarketSnapshots;
+use super::open_alerts::OpenAlerts;
 use super::simulations::Simulations;
 use crate::archive;
 use crate::clock::Clock;
@@ -33,6 +34,7 @@ pub struct Api {
     /// What one stream of batches may have unanswered.
     pub credits: PublishCredits,
     pub market_snapshots: MarketSnapshots,
+    pub open_alerts: OpenAlerts,
     pub simulations: Simulations,
     pub archive_calls: ArchiveCalls,
     /// Alerts that one page of a list examines.
@@ -71,11 +73,14 @@ impl Api {
     ) -> Result<Position, Status> {
         let position = tokens::parse_cursor(text, self.journal.epoch())
             .map_err(|error| status::cursor(field, &error))?;
+        // The last entry of which it names alerts.
+        let last =
+            if position.alerts > 0 { position.entry.0.saturating_add(1) } else { position.entry.0 };
         let mut head = *self.journal.head().borrow();
-        if position.entry > head {
+        if last > head.0 {
             head = self.journal.fetch_head().await.map_err(|error| status::journal(&error))?;
         }
-        if position.entry > head {
+        if last > head.0 {
             return Err(self.cursor_lost(text));
         }
         Ok(position)

@@ -2,11 +2,11 @@
 
 use crate::archive::{AlertQuery, AlertRecord};
 use crate::grpc::backend::{Api, read_archive_for};
+use crate::grpc::codec::pages::Page;
 use crate::grpc::codec::{frames, parse, tokens};
 use crate::grpc::pb::{self, alert_service_server::AlertService};
 use crate::grpc::transport::respond_with;
 use crate::grpc::{status, streams};
-use lodewatch_core::engine::State;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
@@ -31,19 +31,19 @@ impl AlertService for Alerts {
     ) -> Result<Response<pb::ListAlertsResponse>, Status> {
         let (_, extensions, request) = request.into_parts();
         let wanted = parse::list_alerts(&request)?;
-        let digest = tokens::request_digest(&unpaged(&request));
+        let digest = tokens::request_digest("ListAlerts", &unpaged(&request));
         let token = tokens::parse_page_token(&request.page_token, digest)?;
         self.0.wait_for_min_cursor(&request.min_cursor).await?;
         let head = self.0.view.applied();
-        let open = wanted.open_only.then(|| self.0.view.read_state(State::open_alerts));
         let query = AlertQuery {
             filter: wanted.filter,
             episode: wanted.episode,
             newest_first: wanted.newest_first,
             after_sequence: token,
-            among: open,
+            among: wanted.open_only.then(|| self.0.open_alerts.get(&self.0.view).1),
             until_entry: head,
             limit: wanted.page_size,
+            limit_bytes: Page::BYTES,
             examined_max: self.0.examined_alerts_max,
         };
         let list = read_archive_for(&self.0, &extensions, move |archive, call| {
@@ -52,12 +52,16 @@ impl AlertService for Alerts {
         });
         let list = list.await?;
         self.0.metrics.work.count_examined(list.examined);
-        let next_page_token = match list.next_after {
-            Some(last) => tokens::render_page_token(last, digest),
-            None => String::new(),
+        let mut records = list.records.into_iter().peekable();
+        let page = Page::of_response(wanted.page_size).fill(&mut records, |one| one.bytes.len());
+        let next_after = match page.last() {
+            Some(last) if records.peek().is_some() => Some(last.sequence),
+            Some(_) | None => list.next_after,
         };
+        let next_page_token =
+            next_after.map_or_else(String::new, |after| tokens::render_page_token(after, digest));
         Ok(Response::new(pb::ListAlertsResponse {
-            alerts: list.records.iter().map(decode).collect(),
+            alerts: page.iter().map(decode).collect(),
             next_page_token,
             cursor: self.0.cursor(head),
         }))

@@ -2,6 +2,7 @@
 
 use super::work_stream::{WorkSender, WorkStream, start_work};
 use crate::grpc::backend::{Api, replay_entries};
+use crate::grpc::codec::pages::STREAM_BYTES;
 use crate::grpc::codec::render;
 use crate::grpc::pb;
 use lodewatch_core::domain::{Alert, Facets, Filter, Policy, Seq};
@@ -13,8 +14,6 @@ use tonic::{Extensions, Status};
 
 /// Entries between two messages of progress.
 const PROGRESS_ENTRIES: u64 = 10_000;
-/// Bytes of alerts after which a message is sent; the alerts of an entry may take several.
-const ALERTS_BYTES: usize = 256 * 1024;
 
 /// Starts a backtest on a thread of its own; the stream has its alerts and its progress.
 pub(in crate::grpc) fn start_backtest(
@@ -76,7 +75,7 @@ impl<'a> AlertsSender<'a> {
         }
         let alert = render::alert(alert, "");
         let bytes = alert.encoded_len();
-        if !self.unsent.is_empty() && self.bytes.saturating_add(bytes) > ALERTS_BYTES {
+        if !self.unsent.is_empty() && self.bytes.saturating_add(bytes) > STREAM_BYTES {
             self.result = self.send(true);
         }
         self.bytes = self.bytes.saturating_add(bytes);
