@@ -138,7 +138,9 @@ fn describe(status: &Status) -> String {
         }
         Code::FailedPrecondition => "; read the current state, then retry",
         Code::OutOfRange => "; start from the oldest cursor named, or with a snapshot",
-        Code::ResourceExhausted => "; send less, then retry",
+        Code::ResourceExhausted if lodewatch_client::retry_delay(status).is_some() => {
+            "; send less, then retry"
+        }
         Code::Unauthenticated => {
             "; pass a token with --token-file or LODEWATCH_TOKEN, or a certificate with --cert and \
              --key"
@@ -150,6 +152,7 @@ fn describe(status: &Status) -> String {
         }
         Code::Ok
         | Code::InvalidArgument
+        | Code::ResourceExhausted
         | Code::DeadlineExceeded
         | Code::NotFound
         | Code::AlreadyExists
