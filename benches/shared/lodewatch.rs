@@ -116,7 +116,8 @@ const MINERALS: [&str; 96] = [
 const SETTINGS: &str = r#"
 [server]
 listen = "127.0.0.1:0"
-streams_max = 100000
+streams_max = 200000
+streams_per_identity_max = 100000
 streams_per_connection_max = 1000
 [console]
 listen = ""

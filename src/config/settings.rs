@@ -49,6 +49,9 @@ pub struct Server {
     pub insecure: bool,
     /// How long calls and streams may take to end at shutdown; then they are cut.
     pub drain_timeout_ms: u64,
+    /// How long a caller may take to receive a response, or the end of a stream; then the call is
+    /// reset.
+    pub call_end_timeout_ms: u64,
     /// How long a new connection may take to show that it speaks HTTP/2; then it is closed.
     pub handshake_timeout_ms: u64,
     /// Open connections; one more is closed at once.
@@ -72,13 +75,17 @@ pub struct Server {
     pub publish_calls_bytes_max: u32,
     /// Open `PublishStream`s in all.
     pub publish_streams_max: usize,
+    /// Open `PublishStream`s of one identity.
+    pub publish_streams_per_identity_max: usize,
+    /// How long a `PublishStream` may be idle, with no batch unanswered; then it ends.
+    pub publish_idle_timeout_ms: u64,
     /// Unanswered batches of one `PublishStream`; further ones are not read yet.
     pub publish_batches_max: usize,
     /// Bytes of the unanswered batches of one `PublishStream`; further ones are not read yet.
     pub publish_bytes_max: usize,
     /// Simulations, backtests and explanations of the past that run at once.
     pub simulations_max: usize,
-    /// A subscription that lives nearly as long is asked to reconnect; `None` for no limit.
+    /// A stream that lives nearly as long is asked to reconnect; `None` for no limit.
     pub stream_age_max: Option<Duration>,
 }
 
@@ -219,6 +226,7 @@ fn server(mut table: Table<'_>) -> Option<(Server, Node<'_>)> {
         listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
         insecure: flag(table, "insecure"),
         drain_timeout_ms: millis(table, "drain_timeout", TIMEOUT_DAYS_MAX),
+        call_end_timeout_ms: millis(table, "call_end_timeout", TIMEOUT_DAYS_MAX),
         handshake_timeout_ms: millis(table, "handshake_timeout", TIMEOUT_DAYS_MAX),
         connections_max: count(table, "connections_max", 1..=1_000_000),
         connections_per_address_max: count(table, "connections_per_address_max", 1..=1_000_000),
@@ -234,6 +242,12 @@ fn server(mut table: Table<'_>) -> Option<(Server, Node<'_>)> {
         updates_per_second_max: count(table, "updates_per_second_max", 1000..=100_000_000),
         publish_calls_bytes_max: count(table, "publish_calls_bytes_max", 65_536..=1_073_741_824),
         publish_streams_max: count(table, "publish_streams_max", 1..=1_000_000),
+        publish_streams_per_identity_max: count(
+            table,
+            "publish_streams_per_identity_max",
+            1..=1_000_000,
+        ),
+        publish_idle_timeout_ms: millis(table, "publish_idle_timeout", TIMEOUT_DAYS_MAX),
         publish_batches_max: count(table, "publish_batches_max", 1..=8192),
         publish_bytes_max: count(table, "publish_bytes_max", 65_536..=67_108_864),
         simulations_max: count(table, "simulations_max", 1..=64),

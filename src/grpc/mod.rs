@@ -52,4 +52,4 @@ pub use backend::{Api, MarketSnapshots};
 pub use codec::frames::{decode, encoding};
 pub use codec::{json, parse, render};
 pub use services::routes;
-pub use transport::{GatedServices, handle_call, methods};
+pub use transport::{CallEndSettings, GatedServices, methods, run_call};

@@ -18,6 +18,8 @@
 //! | shutting down, journal unreachable | `UNAVAILABLE` `DRAINING`, `JOURNAL_UNREACHABLE` | retry, here or elsewhere |
 //! | history unreachable | `UNAVAILABLE` `ARCHIVE_UNREACHABLE` | retry later |
 //! | batch applied, but its result is no longer kept | `UNAVAILABLE` `RESULT_EXPIRED` | check what it changed; a retry applies it again |
+//! | a stream of batches was idle | `UNAVAILABLE` `STREAM_IDLE` | open another for further batches |
+//! | a stream without `GoAway` reached its maximum age | `UNAVAILABLE` `MAX_AGE` | open another |
 //! | the caller's credentials were revoked or changed during a stream | `UNAVAILABLE` `CREDENTIALS_CHANGED` | reconnect with valid credentials |
 //! | replicas diverged | `UNAVAILABLE` `REPLICAS_DIVERGED` | retry elsewhere; call the operator |
 //! | the clock jumped forward | `UNAVAILABLE` `CLOCK_JUMPED` | retry; reads go on |
@@ -156,6 +158,21 @@ pub(in crate::grpc) fn credentials_revoked() -> Status {
     unavailable(
         "CREDENTIALS_CHANGED",
         "stream ended: its credentials were revoked or changed; reconnect with valid ones",
+    )
+}
+
+/// A stream reached its maximum age.
+pub(in crate::grpc) fn stream_aged() -> Status {
+    let message = "stream ended: it reached its maximum age (server.stream_age_max); open another";
+    unavailable("MAX_AGE", message)
+}
+
+/// A stream of batches was idle for too long.
+pub(in crate::grpc) fn stream_idle() -> Status {
+    unavailable(
+        "STREAM_IDLE",
+        "stream ended: it was idle for too long (server.publish_idle_timeout); open another for \
+         further batches",
     )
 }
 

@@ -137,8 +137,18 @@ impl OngoingCall {
         self.code = code;
     }
 
-    pub fn calls(&self) -> &CallMetrics {
+    pub fn calls(&self) -> &Arc<CallMetrics> {
         &self.calls
+    }
+
+    /// Whether its response is a stream, or its request.
+    pub fn is_stream(&self) -> bool {
+        self.method.is_stream()
+    }
+
+    /// The method's name, without its service.
+    pub fn method_name(&self) -> &'static str {
+        self.method.name
     }
 }
 

@@ -1,17 +1,19 @@
 //! Browser connections: HTTP/1.1, or HTTP/2 if encrypted; counted, limited and closed like all
 //! others.
 
-use super::grpc_connection::{CALLS_PER_CONNECTION, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
+use super::grpc_connection::{
+    CALLS_PER_CONNECTION, CallExecutor, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT,
+};
 use super::listener::{self, ConnectionError, ListenerConfig};
 use super::security::ListenerSecurity;
 use super::tls::Protocols;
-use crate::grpc::Peer;
+use crate::grpc::{self, Peer};
 use crate::metrics::Metrics;
 use axum::Router;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use std::pin::pin;
 use std::sync::Arc;
@@ -78,16 +80,20 @@ where
             router.call(request).await.map_err(|never| match never {})
         }
     });
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    tokio::select! {
-        ended = connection.as_mut() => return ended.map_err(ConnectionError::Browser),
-        () = config.drain.cancelled() => connection.as_mut().graceful_shutdown(),
-    }
-    connection.await.map_err(ConnectionError::Browser)
+    // A call of HTTP/1.1 runs as a part of its connection; those of HTTP/2 are tasks.
+    let served = grpc::run_call(async {
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        tokio::select! {
+            ended = connection.as_mut() => return ended.map_err(ConnectionError::Browser),
+            () = config.drain.cancelled() => connection.as_mut().graceful_shutdown(),
+        }
+        connection.await.map_err(ConnectionError::Browser)
+    });
+    served.await.unwrap_or(Err(ConnectionError::CallEndTimeout))
 }
 
-fn http_builder(config: &ListenerConfig) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn http_builder(config: &ListenerConfig) -> Builder<CallExecutor> {
+    let mut builder = Builder::new(CallExecutor::default());
     builder
         .http1()
         .timer(TokioTimer::new())

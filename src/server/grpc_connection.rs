@@ -4,11 +4,10 @@
 //! must be visible: the [`CorkedSocket`] then writes the frames of that poll.
 
 use super::listener::{self, ConnectionError, ListenerConfig};
-use super::security::ListenerSecurity;
 use super::socket::CorkedSocket;
-use super::tls::Protocols;
-use crate::grpc::{self, Peer};
-use crate::metrics::{CallMetrics, Metrics};
+use super::tls::{Encryption, Protocols};
+use crate::grpc::{self, GatedServices, Peer};
+use crate::metrics::Metrics;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
@@ -27,7 +26,6 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::body::Body;
-use tonic::service::Routes;
 
 /// Size of what an HTTP/2 client sends first: `PRI * HTTP/2.0` and some empty lines.
 const PREFACE_BYTES: u64 = 24;
@@ -42,21 +40,20 @@ pub(super) const CALLS_PER_CONNECTION: u32 = 100;
 pub(super) async fn serve(
     listener: TcpListener,
     config: ListenerConfig,
-    security: ListenerSecurity,
-    routes: Routes,
+    encryption: Option<Arc<Encryption>>,
+    services: GatedServices,
     metrics: Arc<Metrics>,
 ) {
-    let executor = CallExecutor(TaskTracker::new());
+    let executor = CallExecutor::default();
     let http2 = http2_builder(executor.clone(), config.streams_max);
-    let (settings, call_metrics) = (config.clone(), Arc::clone(&metrics.calls));
+    let settings = config.clone();
     let each = move |stream, peer| {
         let deadline = Instant::now() + settings.handshake_timeout;
         let connection = GrpcConnection {
             http2: http2.clone(),
             config: settings.clone(),
-            security: security.clone(),
-            routes: routes.clone(),
-            metrics: Arc::clone(&call_metrics),
+            encryption: encryption.clone(),
+            services: services.clone(),
         };
         serve_connection(stream, deadline, connection, peer)
     };
@@ -76,13 +73,13 @@ fn http2_builder(executor: CallExecutor, streams: u32) -> Builder<CallExecutor> 
     http2
 }
 
-/// Runs calls, and waits until all have ended.
-#[derive(Clone)]
-struct CallExecutor(TaskTracker);
+/// Runs calls, each until its end is overdue, and waits until all have ended.
+#[derive(Clone, Default)]
+pub(super) struct CallExecutor(TaskTracker);
 
 impl<F: Future<Output: Send> + Send + 'static> Executor<F> for CallExecutor {
     fn execute(&self, call: F) {
-        self.0.spawn(call);
+        self.0.spawn(grpc::run_call(call));
     }
 }
 
@@ -90,9 +87,8 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for CallExecutor {
 struct GrpcConnection {
     http2: Builder<CallExecutor>,
     config: ListenerConfig,
-    security: ListenerSecurity,
-    routes: Routes,
-    metrics: Arc<CallMetrics>,
+    encryption: Option<Arc<Encryption>>,
+    services: GatedServices,
 }
 
 /// Performs the TLS handshake, if connections are encrypted, and serves a connection to its end.
@@ -105,7 +101,7 @@ fn serve_connection(
     connection: GrpcConnection,
     peer: Peer,
 ) -> Pin<Box<dyn Future<Output = Result<(), ConnectionError>> + Send>> {
-    let Some(encryption) = connection.security.encryption.clone() else {
+    let Some(encryption) = connection.encryption.clone() else {
         return Box::pin(connection.run(stream, deadline, peer));
     };
     Box::pin(async move {
@@ -122,18 +118,12 @@ impl GrpcConnection {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let Self { http2, config, security, routes, metrics } = self;
+        let Self { http2, config, services, .. } = self;
         let connection_peer = peer.clone();
         let socket = CorkedSocket::new(stream);
         let service = service_fn(move |request: Request<Incoming>| {
-            let (routes, gate, peer) = (routes.clone(), Arc::clone(&security.gate), peer.clone());
-            let metrics = Arc::clone(&metrics);
-            let request = request.map(Body::new);
             // Boxed, so that its memory is freed once a stream has started.
-            let response =
-                Box::pin(
-                    async move { grpc::handle_call(routes, &gate, &metrics, peer, request).await },
-                );
+            let response = Box::pin(services.clone().answer(peer.clone(), request.map(Body::new)));
             async { Ok::<_, Infallible>(response.await) }
         });
         let mut connection = pin!(http2.serve_connection(TokioIo::new(socket.clone()), service));

@@ -84,6 +84,8 @@ pub(super) enum ConnectionError {
     Browser(Box<dyn error::Error + Send + Sync>),
     #[error("no TLS handshake or no HTTP within server.handshake_timeout")]
     HandshakeTimeout,
+    #[error("the client did not receive the end of its call within server.call_end_timeout")]
+    CallEndTimeout,
     #[error("the client abandoned too many calls (server.abandoned_calls_per_second_max)")]
     TooManyAbandonedCalls,
 }

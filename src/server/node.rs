@@ -174,6 +174,7 @@ impl Node {
             streams: config.streams_max,
             streams_per_identity: config.streams_per_identity_max,
             publish_streams: config.publish_streams_max,
+            publish_streams_per_identity: config.publish_streams_per_identity_max,
             publish_calls_bytes: config.publish_calls_bytes_max,
             updates_per_second: config.updates_per_second_max,
         };
@@ -182,7 +183,7 @@ impl Node {
             view: self.pipeline.view.clone(),
             clock: self.clock.clone(),
             drain,
-            limits: Limits::new(limits),
+            limits: Arc::new(Limits::new(limits)),
             credits: PublishCredits {
                 batches: config.publish_batches_max,
                 bytes: config.publish_bytes_max,
@@ -191,6 +192,7 @@ impl Node {
             metrics: Arc::clone(&self.metrics),
             traces: self.traces.clone(),
             stream_age_max: config.stream_age_max,
+            publish_idle_timeout: Duration::from_millis(config.publish_idle_timeout_ms),
             simulations: Arc::new(Semaphore::new(config.simulations_max)),
             settings_error,
         })

@@ -7,7 +7,7 @@ use super::security::{CredentialErrors, ListenerSecurity};
 use super::{browser_connection, grpc_connection, pages};
 use crate::config::Config;
 use crate::console;
-use crate::grpc::{self, AddressLimits, Api, GatedServices};
+use crate::grpc::{self, AddressLimits, Api, CallEndSettings, GatedServices};
 use crate::metrics;
 use futures_util::future::OptionFuture;
 use std::sync::Arc;
@@ -46,22 +46,31 @@ impl Ports<'_> {
         let api = Arc::clone(&self.api);
         let (routes, health) = grpc::routes(api, config.server.message_bytes_max).await;
         let probes = bind("health.listen", config.health.listen).await?.map(|listener| {
-            let security = ListenerSecurity { encryption: None, ..self.security.clone() };
             let config = main.for_operators("health.listen");
-            grpc_connection::serve(listener, config, security, health.prepare(), metrics())
+            grpc_connection::serve(listener, config, None, self.gated(health), metrics())
         });
         let pages = bind("metrics.listen", config.metrics.listen).await?.map(|listener| {
             let page = metrics::page(move || gauges.text());
             pages::serve(listener, main.for_operators("metrics.listen"), page, metrics())
         });
         let console = self.console(&main, &routes).await?;
-        let (security, routes) = (self.security.clone(), routes.prepare());
-        let calls = grpc_connection::serve(listener, main, security, routes, metrics());
+        let (encryption, services) = (self.security.encryption.clone(), self.gated(routes));
+        let calls = grpc_connection::serve(listener, main, encryption, services, metrics());
         // Boxed, so that the caller's future does not have room for all of these.
         Ok(Box::pin(async {
             let (probes, pages) = (OptionFuture::from(probes), OptionFuture::from(pages));
             tokio::join!(calls, probes, pages, OptionFuture::from(console));
         }))
+    }
+
+    /// Services behind the gate and the limits, which all ports share.
+    fn gated(&self, routes: Routes) -> GatedServices {
+        let gate = Arc::clone(&self.security.gate);
+        let ends = CallEndSettings {
+            stream_age_max: self.api.stream_age_max,
+            timeout: Duration::from_millis(self.config.server.call_end_timeout_ms),
+        };
+        GatedServices::new(routes, gate, Arc::clone(&self.api.limits), ends, &self.api.metrics)
     }
 
     /// The server's own port.
@@ -96,8 +105,7 @@ impl Ports<'_> {
         let config = ListenerConfig { port: "console.listen", ..main.clone() };
         let security = self.security.clone();
         let metrics = Arc::clone(&self.api.metrics);
-        let calls = GatedServices::new(routes.clone(), Arc::clone(&security.gate), &metrics);
-        let site = console::router(settings, config.is_encrypted, calls);
+        let site = console::router(settings, config.is_encrypted, self.gated(routes.clone()));
         Ok(Some(browser_connection::serve(listener, config, security, site, metrics)))
     }
 }

@@ -14,6 +14,10 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_types::StatusExt;
 
 /// The setting that a rejection names.
@@ -55,7 +59,8 @@ async fn streams_are_bounded_on_a_connection_of_an_address_and_in_all() {
         drop(open);
         server.stop().await;
     };
-    check(|config| config.server.streams_max = 3, 3, "server.streams_max").await;
+    // The last place is for another address.
+    check(|config| config.server.streams_max = 3, 2, "server.streams_max").await;
     let per_identity: fn(&mut Config) = |config| config.server.streams_per_identity_max = 5;
     check(per_identity, 5, "server.streams_per_identity_max").await;
     let per_connection: fn(&mut Config) = |config| config.server.streams_per_connection_max = 2;
@@ -94,7 +99,7 @@ async fn updates_beyond_the_rate_wait_as_long_as_retry_info_says() {
 #[tokio::test]
 async fn streams_of_batches_are_bounded_in_all() {
     let dir = tempfile::tempdir().unwrap();
-    let server = start(&dir, |config| config.server.publish_streams_max = 2).await;
+    let server = start(&dir, |config| config.server.publish_streams_max = 3).await;
     let open = async |batches| {
         server.feed().publish_stream(ReceiverStream::<PublishStreamRequest>::new(batches)).await
     };
@@ -107,6 +112,43 @@ async fn streams_of_batches_are_bounded_in_all() {
     // Waits for the server to hear that the second has ended; hangs where it never gives its place
     // back.
     while open(ended()).await.is_err() {}
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn streams_of_batches_are_bounded_per_identity() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(&dir, |_| {}).await;
+    let mut open = Vec::new();
+    let rejected = loop {
+        let (send, batches) = mpsc::channel::<PublishStreamRequest>(1);
+        match server.feed().publish_stream(ReceiverStream::new(batches)).await {
+            Ok(answers) => open.push((send, answers)),
+            Err(status) => break status,
+        }
+    };
+    let Config { server: defaults, .. } = Config::built_in();
+    assert_eq!(open.len(), defaults.publish_streams_per_identity_max);
+    assert_eq!(limit(&rejected), "server.publish_streams_per_identity_max");
+    assert!(defaults.publish_streams_per_identity_max <= defaults.publish_streams_max / 4);
+    assert!(defaults.streams_per_identity_max <= defaults.streams_max / 4);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn streams_of_health_and_reflection_count_like_all_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(&dir, |config| config.server.streams_per_identity_max = 2).await;
+    let _first = server.subscribe(SubscribeRequest::default()).await.unwrap();
+    let mut health = HealthClient::new(server.channel.clone());
+    let _second = health.watch(HealthCheckRequest::default()).await.unwrap();
+    let rejected = health.watch(HealthCheckRequest::default()).await.unwrap_err();
+    assert_eq!(limit(&rejected), "server.streams_per_identity_max");
+    let (_send, requests) = mpsc::channel::<ServerReflectionRequest>(1);
+    let mut reflection = ServerReflectionClient::new(server.channel.clone());
+    let rejected = reflection.server_reflection_info(ReceiverStream::new(requests)).await;
+    assert_eq!(limit(&rejected.unwrap_err()), "server.streams_per_identity_max");
+    health.check(HealthCheckRequest::default()).await.expect("other calls are still answered");
     server.stop().await;
 }
 

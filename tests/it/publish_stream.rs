@@ -1,5 +1,6 @@
 //! What a feed is promised that publishes over one stream.
 
+use lodewatch_client::{PublishStream, StreamEvent};
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
 use lodewatch_proto::v1::publish_stream_response::Answer;
 use lodewatch_proto::v1::{
@@ -9,10 +10,12 @@ use lodewatch_testkit::PATIENCE;
 use lodewatch_testkit::process::Process;
 use lodewatch_testkit::samples::{removal, report};
 use lodewatch_testkit::server::{Server, batch};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status, Streaming};
+use tonic_types::StatusExt;
 
 /// Both ways of a stream of batches.
 struct Feed {
@@ -205,5 +208,43 @@ async fn a_deadline_ends_the_stream() {
     answers.message().await.unwrap();
     let ended = tokio::time::timeout(PATIENCE, answers.message()).await.unwrap().unwrap_err();
     assert_eq!(ended.code(), Code::DeadlineExceeded);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_idle_stream_ends_and_a_client_that_has_batches_again_opens_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start_with(dir.path(), "2026-01-01", |config| {
+        config.server.publish_idle_timeout_ms = 200;
+    })
+    .await;
+    let mut client = PublishStream::new(server.servers());
+    client.push(share(900));
+    let Ok(Some(StreamEvent::Message(_))) = client.next().await else { panic!("it is answered") };
+    // Idle for less long than the client's stream.
+    let mut feed = Feed::open(&server).await;
+    feed.next().await.unwrap();
+    let ended = feed.next().await.unwrap_err();
+    assert_eq!(ended.code(), Code::Unavailable);
+    assert_eq!(ended.get_details_error_info().unwrap().reason, "STREAM_IDLE");
+    client.push(share(800));
+    let answered = client.next().await.unwrap().unwrap();
+    assert!(matches!(answered, StreamEvent::Message(_)), "{answered:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_old_stream_ends_after_its_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start_with(dir.path(), "2026-01-01", |config| {
+        config.server.stream_age_max = Some(Duration::from_millis(200));
+    })
+    .await;
+    let mut feed = Feed::open(&server).await;
+    feed.next().await.unwrap();
+    feed.send(share(900)).await;
+    assert!(matches!(feed.answer().await, Answer::Accepted(_)));
+    let ended = feed.next().await.unwrap_err();
+    assert_eq!(ended.get_details_error_info().unwrap().reason, "MAX_AGE");
     server.stop().await;
 }

@@ -38,6 +38,8 @@ pub struct BatchAnswer {
 /// it drains, lacks disk space or limits the rate, is sent again, and may be applied after later
 /// ones.
 ///
+/// A server ends a stream that is idle or old; the next batch then opens a new one.
+///
 /// [`push`](Self::push) queues a batch, [`next`](Self::next) sends what the server's credits allow
 /// and returns the answers in the order of the batches. Batches wait in memory until they are
 /// answered; the caller bounds how many, by [`unanswered`](Self::unanswered).
@@ -147,12 +149,24 @@ impl PublishStream {
         }
     }
 
-    /// Sends what the credits allow until the oldest unanswered batch is answered.
+    /// Sends what the credits allow until the oldest unanswered batch is answered. If the server
+    /// ended the stream because it was idle or old, that is no failure: a new one continues.
     async fn receive(&mut self) -> Result<Answer, Status> {
         if let Some(at) = self.not_before {
             sleep_until(at).await;
             self.not_before = None;
         }
+        let was_open = self.stream.is_some();
+        match self.receive_on_stream().await {
+            Err(status) if was_open && is_over(&status) => {
+                self.stream = None;
+                self.receive_on_stream().await
+            }
+            received => received,
+        }
+    }
+
+    async fn receive_on_stream(&mut self) -> Result<Answer, Status> {
         if self.stream.is_none() {
             let opened = timeout(ANSWER_TIMEOUT, open(&self.servers, self.turn)).await;
             self.stream = Some(opened.unwrap_or_else(|_| Err(no_answer()))?);
@@ -171,6 +185,12 @@ impl PublishStream {
             };
         }
     }
+}
+
+/// Whether the server ended the stream for its idleness or its age, not for a failure.
+fn is_over(status: &Status) -> bool {
+    let info = status.get_details_error_info();
+    info.is_some_and(|info| matches!(info.reason.as_str(), "STREAM_IDLE" | "MAX_AGE"))
 }
 
 /// The status of a batch that was rejected only for the moment, with the delay that the server asks

@@ -4,7 +4,7 @@
 //! Architecture invariant: a permit lives inside the stream or the call that it is for, and is
 //! given back when that ends, however it ends.
 
-use super::open_counts::{OpenCounts, Permit};
+use super::open_counts::{OpenCounts, Permit, ShareRejected};
 use super::peer::{CallGuard, ConnectionStreamPermit, LimitKey, Peer};
 use super::rates::Rates;
 use crate::grpc::status;
@@ -23,6 +23,8 @@ pub struct LimitSettings {
     pub streams_per_identity: usize,
     /// Open streams of batches in all, which count as streams too.
     pub publish_streams: usize,
+    /// Open streams of batches of one identity.
+    pub publish_streams_per_identity: usize,
     /// Bytes of batches of all unary calls that are not answered yet.
     pub publish_calls_bytes: u32,
     /// Updates of one identity; a burst of one second's worth is allowed.
@@ -40,11 +42,10 @@ pub struct PublishCredits {
 /// What is in use, and the limits on it.
 pub struct Limits {
     settings: LimitSettings,
-    streams: Arc<Semaphore>,
-    publish_streams: Arc<Semaphore>,
+    streams: Arc<OpenCounts<LimitKey>>,
+    publish_streams: Arc<OpenCounts<LimitKey>>,
     /// One permit per byte.
     publish_calls: Arc<Semaphore>,
-    identities: Arc<OpenCounts<LimitKey>>,
     updates: Rates<LimitKey>,
 }
 
@@ -52,15 +53,13 @@ pub struct Limits {
 /// abandoned.
 pub(in crate::grpc) struct StreamPermit {
     _guard: CallGuard,
-    _identity: Permit<LimitKey>,
-    _all: OwnedSemaphorePermit,
+    _stream: Permit<LimitKey>,
     _connection: ConnectionStreamPermit,
 }
 
-/// One open stream of batches. Dropping it makes room for another.
+/// One open stream of batches, besides its [`StreamPermit`]. Dropping it makes room for another.
 pub(in crate::grpc) struct PublishStreamPermit {
-    _stream: StreamPermit,
-    _publish_stream: OwnedSemaphorePermit,
+    _stream: Permit<LimitKey>,
 }
 
 impl Limits {
@@ -68,13 +67,11 @@ impl Limits {
     const CALL_BYTES_MIN: u32 = 8192;
 
     pub fn new(settings: LimitSettings) -> Self {
-        let semaphore = |permits| Arc::new(Semaphore::new(permits));
         Self {
             settings,
-            streams: semaphore(settings.streams),
-            publish_streams: semaphore(settings.publish_streams),
-            publish_calls: semaphore(to_usize(settings.publish_calls_bytes)),
-            identities: Arc::default(),
+            streams: Arc::default(),
+            publish_streams: Arc::default(),
+            publish_calls: Arc::new(Semaphore::new(to_usize(settings.publish_calls_bytes))),
             updates: Rates::new(settings.updates_per_second, Duration::from_secs(1)),
         }
     }
@@ -85,24 +82,23 @@ impl Limits {
     ///
     /// `RESOURCE_EXHAUSTED`, which names the setting, where there is none.
     pub(in crate::grpc) fn acquire_stream(&self, peer: &Peer) -> Result<StreamPermit, Status> {
-        let of = |semaphore: &Arc<Semaphore>| Arc::clone(semaphore).try_acquire_owned();
-        let full = |limit: &str, whose: &str| {
-            status::exhausted(limit, &format!("too many open streams {whose}"))
-        };
-        let connection = peer.acquire_stream();
-        let connection = connection
-            .ok_or_else(|| full("server.streams_per_connection_max", "on this connection"))?;
-        let all = of(&self.streams).map_err(|_| full("server.streams_max", "in all"))?;
-        let per_identity = self.settings.streams_per_identity;
-        let identity = self.identities.acquire(peer.limit_key(), per_identity);
-        let identity =
-            identity.ok_or_else(|| full("server.streams_per_identity_max", "of this identity"))?;
-        Ok(StreamPermit {
-            _guard: peer.guard_call(),
-            _identity: identity,
-            _all: all,
-            _connection: connection,
-        })
+        let connection = peer.acquire_stream().ok_or_else(|| {
+            let limit = "server.streams_per_connection_max";
+            status::exhausted(limit, "too many open streams on this connection")
+        })?;
+        let LimitSettings { streams, streams_per_identity, .. } = self.settings;
+        let stream = self.streams.acquire_share(peer.limit_key(), streams_per_identity, streams);
+        let stream = stream.map_err(|rejected| match rejected {
+            ShareRejected::Holder => {
+                let limit = "server.streams_per_identity_max";
+                status::exhausted(limit, "too many open streams of this identity")
+            }
+            ShareRejected::All => {
+                let cause = "too many open streams; the last are for identities with fewer";
+                status::exhausted("server.streams_max", cause)
+            }
+        })?;
+        Ok(StreamPermit { _guard: peer.guard_call(), _stream: stream, _connection: connection })
     }
 
     /// A permit for one more stream of batches.
@@ -114,11 +110,23 @@ impl Limits {
         &self,
         peer: &Peer,
     ) -> Result<PublishStreamPermit, Status> {
-        let permit = Arc::clone(&self.publish_streams).try_acquire_owned();
-        let limit = "server.publish_streams_max";
-        let full = |_| status::exhausted(limit, "too many open streams of batches");
-        let permit = permit.map_err(full)?;
-        Ok(PublishStreamPermit { _publish_stream: permit, _stream: self.acquire_stream(peer)? })
+        let LimitSettings { publish_streams, publish_streams_per_identity, .. } = self.settings;
+        let key = peer.limit_key();
+        let share =
+            self.publish_streams.acquire_share(key, publish_streams_per_identity, publish_streams);
+        share.map(|stream| PublishStreamPermit { _stream: stream }).map_err(|rejected| {
+            match rejected {
+                ShareRejected::Holder => {
+                    let limit = "server.publish_streams_per_identity_max";
+                    status::exhausted(limit, "too many open streams of batches of this identity")
+                }
+                ShareRejected::All => {
+                    let cause =
+                        "too many open streams of batches; the last are for identities with fewer";
+                    status::exhausted("server.publish_streams_max", cause)
+                }
+            }
+        })
     }
 
     /// A permit for a unary call's batch of so many bytes, until it is answered. A batch that is
@@ -169,9 +177,10 @@ mod tests {
     use tonic_types::StatusExt;
 
     const SETTINGS: LimitSettings = LimitSettings {
-        streams: 4,
+        streams: 5,
         streams_per_identity: 3,
-        publish_streams: 1,
+        publish_streams: 3,
+        publish_streams_per_identity: 2,
         publish_calls_bytes: 3 * Limits::CALL_BYTES_MIN,
         updates_per_second: 1000,
     };
@@ -198,22 +207,25 @@ mod tests {
         let _third = limits.acquire_stream(&same).unwrap();
         assert_eq!(limit(limits.acquire_stream(&same)), "server.streams_per_identity_max");
         let _fourth = limits.acquire_stream(&other).unwrap();
-        assert_eq!(limit(limits.acquire_stream(&third)), "server.streams_max");
-        drop(first);
-        let again = limits.acquire_stream(&third).unwrap();
-        assert_eq!(limit(limits.acquire_stream(&third)), "server.streams_max");
-        drop(again);
-        limits.acquire_stream(&here).unwrap();
+        assert_eq!(limit(limits.acquire_stream(&other)), "server.streams_max");
+        let last = limits.acquire_stream(&third).unwrap();
+        assert_eq!(limit(limits.acquire_stream(&peer(4))), "server.streams_max");
+        drop((first, last));
+        limits.acquire_stream(&other).unwrap();
     }
 
     #[test]
     fn a_stream_of_batches_over_the_limit_is_rejected_until_another_ends() {
         let limits = Limits::new(SETTINGS);
         let first = limits.acquire_publish_stream(&peer(1)).unwrap();
-        assert_eq!(limit(limits.acquire_publish_stream(&peer(2))), "server.publish_streams_max");
-        limits.acquire_stream(&peer(2)).unwrap();
+        let _second = limits.acquire_publish_stream(&peer(1)).unwrap();
+        let rejected = limits.acquire_publish_stream(&peer(1));
+        assert_eq!(limit(rejected), "server.publish_streams_per_identity_max");
+        let _third = limits.acquire_publish_stream(&peer(2)).unwrap();
+        assert_eq!(limit(limits.acquire_publish_stream(&peer(3))), "server.publish_streams_max");
+        limits.acquire_stream(&peer(3)).unwrap();
         drop(first);
-        limits.acquire_publish_stream(&peer(2)).unwrap();
+        limits.acquire_publish_stream(&peer(3)).unwrap();
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub struct Api {
     pub clock: Clock,
     /// Cancelled when the server shuts down: streams send a `GoAway` and end.
     pub drain: CancellationToken,
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
     /// What one stream of batches may have unanswered.
     pub credits: PublishCredits,
     pub market_snapshots: MarketSnapshots,
@@ -37,8 +37,10 @@ pub struct Api {
     pub settings_error: watch::Receiver<String>,
     pub metrics: Arc<Metrics>,
     pub traces: Traces,
-    /// The age at which a subscription is asked to reconnect, give or take a tenth.
+    /// The age at which a stream is asked to reconnect, give or take a tenth.
     pub stream_age_max: Option<Duration>,
+    /// How long a stream of batches may be idle.
+    pub publish_idle_timeout: Duration,
 }
 
 impl Api {

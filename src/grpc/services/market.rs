@@ -80,14 +80,13 @@ impl MarketService for Markets {
         if self.0.drain.is_cancelled() {
             return Err(status::draining());
         }
-        let peer = Peer::of(request.extensions());
-        let (permit, revocation) = (self.0.limits.acquire_stream(peer)?, peer.revocation());
+        let revocation = Peer::of(request.extensions()).revocation();
         let deadline = Deadline::of(request.extensions());
         self.0.wait_for_min_cursor(&request.get_ref().min_cursor).await?;
         let head = self.0.view.applied();
         let first = self.0.market_snapshots.get(&self.0.view, &wanted.destination, head)?;
         let api = Arc::clone(&self.0);
-        let watch = streams::watch_markets(api, wanted, first, permit, revocation, deadline);
+        let watch = streams::watch_markets(api, wanted, first, revocation, deadline);
         Ok(Response::new(watch))
     }
 

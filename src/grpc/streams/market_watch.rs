@@ -8,8 +8,8 @@
 //! Architecture invariant: nothing is queued. Between two messages a stream keeps a digest of each
 //! market that it sent; values that were replaced before the reader was ready are never sent.
 
+use super::stream_timer::max_age;
 use crate::access::Revocation;
-use crate::grpc::admission::StreamPermit;
 use crate::grpc::backend::{Api, MarketSnapshot, market_digest, viewpoint};
 use crate::grpc::codec::parse::WatchMarketsParams;
 use crate::grpc::transport::Deadline;
@@ -37,14 +37,12 @@ pub(in crate::grpc) fn watch_markets(
     api: Arc<Api>,
     wanted: WatchMarketsParams,
     first: Arc<MarketSnapshot>,
-    permit: StreamPermit,
     revocation: Revocation,
     deadline: Deadline,
 ) -> WatchStream {
     let stream = async_stream::try_stream! {
-        // Held until the stream ends, however it ends.
-        let _permit = permit;
         let mut over = pin!(deadline.passed());
+        let mut aged = pin!(max_age(api.stream_age_max).passed());
         let mut head = api.view.ring().watch_applied();
         let every = Duration::from_secs(u64::from(wanted.heartbeat_seconds));
         let mut heartbeat = interval_at(Instant::now() + every, every);
@@ -74,6 +72,7 @@ pub(in crate::grpc) fn watch_markets(
                 () = api.drain.cancelled() => Err(status::draining()),
                 () = revocation.revoked() => Err(status::credentials_revoked()),
                 () = &mut over => Err(status::deadline()),
+                () = &mut aged => Err(status::stream_aged()),
                 () = newer => Ok(false),
                 _ = heartbeat.tick() => Ok(true),
             }?;

@@ -6,6 +6,7 @@
 //! batch ─► parse ─► append ┘
 //! ```
 
+use super::stream_timer::max_age;
 use crate::grpc::admission::{Peer, PublishCredits, PublishStreamPermit};
 use crate::grpc::backend::{Api, publish_batch};
 use crate::grpc::pb::{self, publish_stream_response::Answer};
@@ -17,6 +18,7 @@ use futures_util::stream::FuturesOrdered;
 use prost::Message;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use tokio::time::{Instant, sleep};
 use tonic::{Status, Streaming};
 use tonic_types::StatusExt;
 
@@ -35,7 +37,7 @@ enum StreamEvent {
     DeadlinePassed,
 }
 
-/// Answers batches until the client sends no more, or the server drains.
+/// Answers batches until the client sends no more, or none for too long, or the server drains.
 pub(in crate::grpc) fn publish_batches(
     api: Arc<Api>,
     peer: Peer,
@@ -49,6 +51,8 @@ pub(in crate::grpc) fn publish_batches(
         let _permit = permit;
         let revocation = peer.revocation();
         let mut over = pin!(deadline.passed());
+        let mut aged = pin!(max_age(api.stream_age_max).passed());
+        let mut idle = pin!(sleep(api.publish_idle_timeout));
         yield pb::PublishStreamResponse { credits: Some(render_credits(allowed)), answer: None };
         // Polled for the first time in the order of the batches: that is when the journal accepts
         // each.
@@ -63,13 +67,19 @@ pub(in crate::grpc) fn publish_batches(
                 () = &mut over => StreamEvent::DeadlinePassed,
                 () = api.drain.cancelled(), if reading => StreamEvent::End(Err(status::draining())),
                 () = revocation.revoked(), if reading => StreamEvent::End(Err(status::credentials_revoked())),
+                () = &mut aged, if reading => StreamEvent::End(Err(status::stream_aged())),
                 Some(answered) = open.next(), if !open.is_empty() => StreamEvent::Answered(answered),
                 batch = batches.message(), if reading && room => match batch {
                     Ok(Some(sent)) => StreamEvent::Batch(sent.batch.unwrap_or_default()),
                     Ok(None) => StreamEvent::End(Ok(())),
                     Err(status) => StreamEvent::End(Err(status::too_large(status))),
                 },
+                // Last: a batch that has arrived is read first.
+                () = &mut idle, if reading && open.is_empty() => StreamEvent::End(Err(status::stream_idle())),
             };
+            if matches!(event, StreamEvent::Answered(_) | StreamEvent::Batch(_)) {
+                idle.as_mut().reset(Instant::now() + api.publish_idle_timeout);
+            }
             match event {
                 StreamEvent::Answered((request_id, bytes, result)) => {
                     bytes_open = bytes_open.saturating_sub(bytes);

@@ -71,6 +71,11 @@ impl StreamTimer {
     }
 }
 
+/// When a stream that begins now reaches its maximum age, give or take a tenth.
+pub(super) fn max_age(age_max: Option<Duration>) -> Deadline {
+    Deadline::new(age_max.and_then(|max| Instant::now().checked_add(jittered(max))))
+}
+
 /// 0.9 to 1.0 of an age, at random.
 fn jittered(age: Duration) -> Duration {
     let (_, random) = Uuid::new_v4().as_u64_pair();

@@ -5,7 +5,7 @@ use super::stream_timer::{StreamTimer, TimerEvent};
 use crate::access::Revocation;
 use crate::archive::AlertRecord;
 use crate::fanout::{Reader, ReaderEvent};
-use crate::grpc::admission::{Peer, StreamPermit};
+use crate::grpc::admission::Peer;
 use crate::grpc::backend::{Api, read_archive};
 use crate::grpc::codec::frames::{frame, write_alerts};
 use crate::grpc::codec::parse::{self, StartPoint, SubscribeParams};
@@ -42,7 +42,6 @@ enum StreamStart {
 pub(in crate::grpc) async fn subscribe(
     api: &Arc<Api>,
     request: &Request<pb::SubscribeRequest>,
-    permit: StreamPermit,
 ) -> Result<impl Stream<Item = Result<Bytes, Status>> + Send + use<>, Status> {
     let wanted = parse::subscribe(request.get_ref())?;
     let every = Duration::from_secs(u64::from(wanted.heartbeat_seconds));
@@ -54,7 +53,7 @@ pub(in crate::grpc) async fn subscribe(
     let start = resolve_start(api, &wanted).await?;
     let peer = Peer::of(request.extensions());
     let reading = (peer.name(), peer.revocation());
-    Ok(frames(Arc::clone(api), start, wanted, timer, reading, permit))
+    Ok(frames(Arc::clone(api), start, wanted, timer, reading))
 }
 
 async fn resolve_start(api: &Api, wanted: &SubscribeParams) -> Result<StreamStart, Status> {
@@ -84,11 +83,8 @@ fn frames(
     wanted: SubscribeParams,
     mut timer: StreamTimer,
     (name, revocation): (Arc<str>, Revocation),
-    permit: StreamPermit,
 ) -> impl Stream<Item = Result<Bytes, Status>> + Send {
     async_stream::try_stream! {
-        // Held until the stream ends, however it ends.
-        let _permit = permit;
         let after = match start {
             StreamStart::After(position) => {
                 yield opened(&api, api.cursor_at(position), position);

@@ -3,12 +3,7 @@
 use crate::access::METHODS;
 use crate::grpc::status::{self, RejectionLabels};
 use crate::metrics::{CallMetrics, Method, OngoingCall};
-use bytes::Bytes;
-use http::{HeaderMap, Response};
-use http_body::{Frame, SizeHint};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use tonic::body::Body;
+use http::HeaderMap;
 use tonic::{Code, Status};
 
 /// Methods whose responses are streams.
@@ -31,18 +26,6 @@ pub fn methods() -> impl Iterator<Item = Method> {
     })
 }
 
-/// The response, with a body that counts the call's end.
-pub(super) fn count_end(response: Response<Body>, call: OngoingCall) -> Response<Body> {
-    match status::code(response.headers()) {
-        // It has no body.
-        Some(code) => {
-            end_call(call, code, response.headers());
-            response
-        }
-        None => response.map(|body| Body::new(CountedBody { body, call: Some(call) })),
-    }
-}
-
 /// Counts the reason and the limit of a rejection, such as of one batch on a stream that goes on.
 pub(in crate::grpc) fn count_rejection(calls: &CallMetrics, status: &Status) {
     let RejectionLabels { reason, limit } = status::rejection_labels(status);
@@ -54,56 +37,20 @@ pub(in crate::grpc) fn count_rejection(calls: &CallMetrics, status: &Status) {
     }
 }
 
-/// A body, and the call that ends with it.
-struct CountedBody {
-    body: Body,
-    call: Option<OngoingCall>,
-}
-
-impl http_body::Body for CountedBody {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        match &frame {
-            Some(Ok(frame)) => {
-                if let Some(trailers) = frame.trailers_ref()
-                    && let Some(call) = self.call.take()
-                {
-                    end_call(call, status::code(trailers).unwrap_or(Code::Unknown), trailers);
-                }
-            }
-            Some(Err(status)) => {
-                if let Some(call) = self.call.take() {
-                    count_rejection(call.calls(), status);
-                    call.end(code_name(status.code()));
-                }
-            }
-            None => {}
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-fn end_call(call: OngoingCall, code: Code, headers: &HeaderMap) {
+/// Counts the end of a call, with the code and the reason in its headers or trailers.
+pub(super) fn end_call(call: OngoingCall, code: Code, headers: &HeaderMap) {
     if code != Code::Ok
         && let Some(status) = Status::from_header_map(headers)
     {
         count_rejection(call.calls(), &status);
     }
     call.end(code_name(code));
+}
+
+/// Counts the end of a call whose body failed.
+pub(super) fn fail_call(call: OngoingCall, status: &Status) {
+    count_rejection(call.calls(), status);
+    call.end(code_name(status.code()));
 }
 
 /// The code's name as in the metrics of other gRPC servers.

@@ -1,11 +1,12 @@
 //! One call of a peer: authenticated, bounded in time, answered by a service, and counted.
 
-use super::call_metrics::count_end;
+use super::call_body::{CallBody, is_finite_stream};
+use super::call_end::{CallEnd, StreamEnd};
 use super::deadline::Deadline;
 use crate::access::{CallCredentials, Gate, MalformedHeader};
-use crate::grpc::admission::Peer;
+use crate::grpc::admission::{Limits, Peer, StreamPermit};
 use crate::grpc::status;
-use crate::metrics::{self, Metrics};
+use crate::metrics::{self, Metrics, OngoingCall};
 use crate::traces::{self, TraceParent};
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
@@ -15,61 +16,135 @@ use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower_service::Service;
 
-/// Answers one call of a peer, and counts it.
-pub async fn handle_call(
+/// All services behind the gate, and what bounds their calls.
+#[derive(Clone)]
+pub struct GatedServices {
     routes: Routes,
-    gate: &Gate,
-    calls: &Arc<metrics::CallMetrics>,
-    peer: Peer,
-    request: Request<Body>,
-) -> Response<Body> {
-    let (call, guard) = (calls.start(request.uri().path()), peer.guard_call());
-    let response = route_call(routes, gate, peer, request).await;
-    if !is_abandoned(response.headers()) {
-        guard.complete();
-    }
-    count_end(response, call)
+    gate: Arc<Gate>,
+    limits: Arc<Limits>,
+    ends: CallEndSettings,
+    calls: Arc<metrics::CallMetrics>,
 }
 
-/// Calls the service, where the gate allows it. A unary call is dropped at its deadline; a stream
-/// that has begun ends itself.
-async fn route_call(
-    mut routes: Routes,
-    gate: &Gate,
-    mut peer: Peer,
-    mut request: Request<Body>,
-) -> Response<Body> {
-    peer.caller = TraceParent::from_headers(request.headers());
-    let bearer = bearer(request.headers());
-    let credentials = CallCredentials { certificate: &peer.certificate, bearer };
-    let path = request.uri().path();
-    match gate.admit(path, credentials).await {
-        Ok(identity) => peer.identity = identity,
-        Err(denied) => {
-            let log = || gate.log(&denied, peer.address(), path);
-            traces::log_span(peer.caller.as_ref().map(TraceParent::trace)).in_scope(log);
-            return status::denied(&denied, path).into_http();
-        }
+/// When calls end that do not end by themselves.
+#[derive(Debug, Clone, Copy)]
+pub struct CallEndSettings {
+    /// The age at which a stream ends; `None` for no limit.
+    pub stream_age_max: Option<Duration>,
+    /// How long a caller may take to receive a response, or the end of a stream; then the call is
+    /// reset.
+    pub timeout: Duration,
+}
+
+impl GatedServices {
+    pub fn new(
+        routes: Routes,
+        gate: Arc<Gate>,
+        limits: Arc<Limits>,
+        ends: CallEndSettings,
+        metrics: &Metrics,
+    ) -> Self {
+        Self { routes: routes.prepare(), gate, limits, ends, calls: Arc::clone(&metrics.calls) }
     }
-    // Services do not need the secret.
-    request.headers_mut().remove(AUTHORIZATION);
-    let deadline = match Deadline::parse(request.headers()) {
-        Ok(deadline) => deadline,
-        Err(violations) => return Status::from(violations).into_http(),
-    };
-    request.extensions_mut().insert(peer);
-    request.extensions_mut().insert(deadline);
-    tokio::select! {
-        response = routes.call(request) => match response {
-            Ok(response) => status::name_size_limit(response),
-            Err(never) => match never {},
-        },
-        () = deadline.passed() => status::deadline().into_http(),
+
+    /// Answers one call of a peer, and counts it.
+    pub async fn answer(self, mut peer: Peer, mut request: Request<Body>) -> Response<Body> {
+        let (call, guard) = (self.calls.start(request.uri().path()), peer.guard_call());
+        let mut permit = None;
+        let response = match self.admit(&mut peer, &mut request, &call).await {
+            Ok((deadline, stream)) => {
+                permit = stream;
+                self.route(deadline, request).await
+            }
+            Err(rejected) => rejected,
+        };
+        if !is_abandoned(response.headers()) {
+            guard.complete();
+        }
+        CallBody::wrap(response, call, permit)
+    }
+
+    /// Checks who calls, and whether a stream may begin; sets when the call ends at the latest.
+    async fn admit(
+        &self,
+        peer: &mut Peer,
+        request: &mut Request<Body>,
+        call: &OngoingCall,
+    ) -> Result<(Deadline, Option<StreamPermit>), Response<Body>> {
+        peer.caller = TraceParent::from_headers(request.headers());
+        let bearer = bearer(request.headers());
+        let credentials = CallCredentials { certificate: &peer.certificate, bearer };
+        let path = request.uri().path();
+        match self.gate.admit(path, credentials).await {
+            Ok(identity) => peer.identity = identity,
+            Err(denied) => {
+                let log = || self.gate.log(&denied, peer.address(), path);
+                traces::log_span(peer.caller.as_ref().map(TraceParent::trace)).in_scope(log);
+                return Err(status::denied(&denied, path).into_http());
+            }
+        }
+        // Services do not need the secret.
+        request.headers_mut().remove(AUTHORIZATION);
+        let deadline = Deadline::parse(request.headers())
+            .map_err(|violations| Status::from(violations).into_http())?;
+        let permit = call.is_stream().then(|| self.limits.acquire_stream(peer)).transpose();
+        let permit = permit.map_err(Status::into_http)?;
+        self.set_end(call, peer, deadline);
+        request.extensions_mut().insert(peer.clone());
+        request.extensions_mut().insert(deadline);
+        Ok((deadline, permit))
+    }
+
+    /// Sets when the call is dropped, if its caller does not take its end.
+    fn set_end(&self, call: &OngoingCall, peer: &Peer, deadline: Deadline) {
+        let (end, timeout) = (CallEnd::current(), self.ends.timeout);
+        let (calls, method) = (Arc::clone(call.calls()), call.method_name());
+        let address = peer.address();
+        let count = move || {
+            calls.count_limit_hit("server.call_end_timeout");
+            tracing::debug!(%address, method, "call reset: its caller does not receive its end");
+        };
+        let stream_end = |age_max| StreamEnd { deadline, age_max, revocation: peer.revocation() };
+        if !call.is_stream() {
+            let stalled = end.clone().stalled(timeout);
+            return end.set(async move {
+                stalled.await;
+                count();
+            });
+        }
+        if !is_finite_stream(call.method_name()) {
+            let overdue = stream_end(self.ends.stream_age_max).overdue(timeout);
+            return end.set(async move {
+                overdue.await;
+                count();
+            });
+        }
+        let (stalled, overdue) = (end.clone().stalled(timeout), stream_end(None).overdue(timeout));
+        end.set(async move {
+            tokio::select! {
+                () = stalled => {}
+                () = overdue => {}
+            }
+            count();
+        });
+    }
+
+    /// Calls the service. A unary call is dropped at its deadline; a stream that has begun ends
+    /// itself.
+    async fn route(mut self, deadline: Deadline, request: Request<Body>) -> Response<Body> {
+        tokio::select! {
+            response = self.routes.call(request) => match response {
+                Ok(response) => status::name_size_limit(response),
+                Err(never) => match never {},
+            },
+            () = deadline.passed() => status::deadline().into_http(),
+        }
     }
 }
 
@@ -92,21 +167,7 @@ fn bearer(headers: &HeaderMap) -> Option<Result<&str, MalformedHeader>> {
     Some(token().ok_or(MalformedHeader))
 }
 
-/// All services behind the gate, for calls that arrive by another protocol, such as gRPC-Web. Every
-/// request carries its [`Peer`].
-#[derive(Clone)]
-pub struct GatedServices {
-    routes: Routes,
-    gate: Arc<Gate>,
-    calls: Arc<metrics::CallMetrics>,
-}
-
-impl GatedServices {
-    pub fn new(routes: Routes, gate: Arc<Gate>, metrics: &Metrics) -> Self {
-        Self { routes: routes.prepare(), gate, calls: Arc::clone(&metrics.calls) }
-    }
-}
-
+/// For calls that arrive by another protocol, such as gRPC-Web. Every request carries its [`Peer`].
 impl<B> Service<Request<B>> for GatedServices
 where
     B: http_body::Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
@@ -122,10 +183,8 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let peer = request.extensions_mut().remove::<Peer>();
         let peer = peer.expect("the server adds the peer to every request");
-        let (routes, gate, calls) =
-            (self.routes.clone(), Arc::clone(&self.gate), Arc::clone(&self.calls));
-        let request = request.map(Body::new);
-        Box::pin(async move { Ok(handle_call(routes, &gate, &calls, peer, request).await) })
+        let (services, request) = (self.clone(), request.map(Body::new));
+        Box::pin(async move { Ok(services.answer(peer, request).await) })
     }
 }
 
@@ -134,7 +193,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::config::Config;
-    use crate::grpc::admission::AddressLimits;
+    use crate::grpc::admission::{AddressLimits, LimitSettings};
     use std::future::{Pending, pending};
     use std::net::Ipv4Addr;
     use tonic::server::NamedService;
@@ -164,12 +223,21 @@ mod tests {
     async fn call_with(timeout: &str) -> Status {
         let request = Request::post("/lodewatch.v1.PolicyService/GetPolicy");
         let request = request.header("grpc-timeout", timeout).body(Body::empty()).unwrap();
-        let limits = Arc::new(AddressLimits::new(1, 1));
-        let connection = limits.admit(Ipv4Addr::LOCALHOST.into(), 1).unwrap();
-        let peer = connection.peer();
+        let addresses = Arc::new(AddressLimits::new(1, 1));
+        let connection = addresses.admit(Ipv4Addr::LOCALHOST.into(), 1).unwrap();
         let gate = Gate::open(&Config::built_in().access, Clock::system(0), "local").unwrap();
-        let calls = Arc::new(metrics::CallMetrics::new([]));
-        let response = handle_call(Routes::new(Silent), &gate, &calls, peer, request).await;
+        let limits = Limits::new(LimitSettings {
+            streams: 1,
+            streams_per_identity: 1,
+            publish_streams: 1,
+            publish_streams_per_identity: 1,
+            publish_calls_bytes: 1,
+            updates_per_second: 1,
+        });
+        let ends = CallEndSettings { stream_age_max: None, timeout: Duration::from_secs(1) };
+        let (routes, metrics) = (Routes::new(Silent), Metrics::new([]));
+        let services = GatedServices::new(routes, Arc::new(gate), Arc::new(limits), ends, &metrics);
+        let response = services.answer(connection.peer(), request).await;
         Status::from_header_map(response.headers()).unwrap()
     }
 

@@ -29,7 +29,7 @@ impl Deadline {
         Ok(Self(Instant::now().checked_add(timeout)))
     }
 
-    #[cfg(test)]
+    /// A deadline at an instant; `None` for none.
     pub(in crate::grpc) fn new(at: Option<Instant>) -> Self {
         Self(at)
     }

@@ -2,22 +2,27 @@
 //! end is counted.
 //!
 //! ```text
-//! connection ─► handle_call ─► gate (credentials, role) ─► deadline ─► service
-//!                   └─ the response's end is counted ◄───────────────────┘
+//! connection ─► GatedServices ─► gate (credentials, role) ─► deadline, stream permit ─► service
+//!                   └─ the response's end is counted, and bounded ◄───────────────────────┘
 //! ```
 //!
 //! - `calls`: one call of a peer, from the connection to the services and back
+//! - `call_end`: when a call is over, whether its caller takes what it is sent or not
+//! - `call_body`: the body of every response
 //! - `call_metrics`: counts how calls end
 //! - `deadline`: `grpc-timeout`
 //! - `pre_encoded`: response bodies of messages that are encoded already
 
+mod call_body;
+mod call_end;
 mod call_metrics;
 mod calls;
 mod deadline;
 mod pre_encoded;
 
+pub use call_end::run_call;
 pub(in crate::grpc) use call_metrics::count_rejection;
 pub use call_metrics::methods;
-pub use calls::{GatedServices, handle_call};
+pub use calls::{CallEndSettings, GatedServices};
 pub(in crate::grpc) use deadline::Deadline;
 pub(in crate::grpc) use pre_encoded::{PreEncodedBody, respond_with};

@@ -1,0 +1,166 @@
+//! The body of every response: counts the call's end, holds a stream's permit, and sees to it that
+//! what the caller does not take can be dropped.
+
+use super::call_end::CallEnd;
+use super::call_metrics::{end_call, fail_call};
+use crate::grpc::admission::StreamPermit;
+use crate::grpc::status;
+use crate::metrics::OngoingCall;
+use bytes::Bytes;
+use http::Response;
+use http_body::{Body as _, Frame, SizeHint};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+/// Streams that end by themselves, as fast as their caller reads. Like a unary response, they are
+/// reset if it stops.
+const FINITE_STREAMS: &[&str] = &["Backtest", "FetchArchive"];
+
+/// Data of more bytes than this is sent in two parts, of which the second is its last byte.
+///
+/// HTTP/2 takes all of a part as soon as the caller's window has room for one byte of it, and keeps
+/// the rest even if the call is dropped after its last part. So a caller that takes nothing makes
+/// the server hold at most this much for a call that has ended.
+const UNTAKEN_BYTES_MAX: usize = 4096;
+
+/// Whether a stream ends by itself.
+pub(super) fn is_finite_stream(method: &str) -> bool {
+    FINITE_STREAMS.contains(&method)
+}
+
+/// A body, and the call that ends with it.
+pub(super) struct CallBody {
+    body: Body,
+    call: Option<OngoingCall>,
+    end: CallEnd,
+    /// The last byte of the data before.
+    held_back: Option<Bytes>,
+    /// Whether the call is reset when its caller stops receiving.
+    ends_at_stall: bool,
+    _permit: Option<StreamPermit>,
+}
+
+impl CallBody {
+    /// The response, with this body.
+    pub(super) fn wrap(
+        response: Response<Body>,
+        call: OngoingCall,
+        permit: Option<StreamPermit>,
+    ) -> Response<Body> {
+        let end = CallEnd::current();
+        if let Some(code) = status::code(response.headers()) {
+            // It has no body.
+            end_call(call, code, response.headers());
+            end.clear();
+            return response;
+        }
+        let ends_at_stall = !call.is_stream() || is_finite_stream(call.method_name());
+        let call = Some(call);
+        response.map(|body| {
+            Body::new(Self { body, call, end, held_back: None, ends_at_stall, _permit: permit })
+        })
+    }
+
+    /// The data, without its last byte if it is large; that is held back.
+    fn split(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        let mut data = match frame.into_data() {
+            Ok(data) => data,
+            Err(trailers) => return trailers,
+        };
+        if data.len() > UNTAKEN_BYTES_MAX {
+            self.held_back = Some(data.split_off(data.len().saturating_sub(1)));
+        }
+        Frame::data(data)
+    }
+
+    fn poll_whole(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let Some(last) = self.held_back.take() {
+            return Poll::Ready(Some(Ok(Frame::data(last))));
+        }
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        frame.map(|frame| frame.map(|frame| frame.map(|frame| self.split(frame))))
+    }
+}
+
+impl http_body::Body for CallBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let polled = self.poll_whole(context);
+        if self.ends_at_stall {
+            self.end.set_untaken(polled.is_ready());
+        }
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(trailers) = frame.trailers_ref()
+                    && let Some(call) = self.call.take()
+                {
+                    end_call(call, status::code(trailers).unwrap_or(Code::Unknown), trailers);
+                }
+            }
+            Poll::Ready(Some(Err(status))) => {
+                if let Some(call) = self.call.take() {
+                    fail_call(call, status);
+                }
+            }
+            Poll::Ready(None) | Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.held_back.is_none() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.held_back {
+            None => self.body.size_hint(),
+            Some(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for CallBody {
+    fn drop(&mut self) {
+        self.end.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::CallMetrics;
+    use http_body_util::{BodyExt, Full};
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn the_last_byte_of_large_data_comes_by_itself() {
+        for (len, expected) in [
+            (UNTAKEN_BYTES_MAX, vec![UNTAKEN_BYTES_MAX]),
+            (UNTAKEN_BYTES_MAX + 1, vec![UNTAKEN_BYTES_MAX, 1]),
+            (1_000_000, vec![999_999, 1]),
+        ] {
+            let sent: Bytes = (0..len).map(|at| (at % 251).to_le_bytes()[0]).collect();
+            let response = Response::new(Body::new(Full::new(sent.clone())));
+            let call = Arc::new(CallMetrics::new([])).start("/x/y");
+            let mut body = CallBody::wrap(response, call, None).into_body();
+            let (mut parts, mut received) = (Vec::new(), Vec::new());
+            while let Some(frame) = body.frame().await {
+                let data = frame.unwrap().into_data().unwrap();
+                parts.push(data.len());
+                received.extend(data);
+            }
+            assert_eq!(parts, expected);
+            assert_eq!(received, sent);
+        }
+    }
+}
