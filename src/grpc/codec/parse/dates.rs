@@ -64,7 +64,6 @@ pub(super) fn out_of_range(day: Day) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::{publish, publish_by};
-    use super::*;
     use crate::grpc::codec::json;
     use crate::grpc::pb;
     use uuid::Uuid;
