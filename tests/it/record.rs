@@ -106,7 +106,7 @@ async fn a_market_without_a_report_is_unknown_and_has_no_open_episode() {
 }
 
 #[tokio::test]
-async fn a_publisher_at_a_limit_is_told_which_and_others_go_on() {
+async fn a_publisher_at_a_limit_gets_its_name_and_others_go_on() {
     let dir = tempfile::tempdir().unwrap();
     let publisher = |feed: &str| format!("roles = [\"publisher\"]\nfeeds = [\"{feed}\"]");
     let (one, two) = (publisher("one"), publisher("two"));

@@ -27,7 +27,7 @@ fn a_feed_at_its_limit_is_rejected_and_others_are_not() {
         let updates = (first..first + 1000).map(|id| threat(&format!("A-{id}"), "", 0));
         journal.accept("greedy", updates.collect());
     }
-    let excess = journal.refuse("greedy", vec![threat("A-NEW", "", 0)]);
+    let excess = journal.reject("greedy", vec![threat("A-NEW", "", 0)]);
     assert_eq!(excess.limit_name(), "feed_threats_max");
     assert_eq!(
         excess.to_string(),
@@ -38,7 +38,7 @@ fn a_feed_at_its_limit_is_rejected_and_others_are_not() {
     journal.accept("greedy", vec![threat("A-0", "", 2)]);
     journal.accept("greedy", vec![threat("A-0", "longer, within the same KiB", 3)]);
     // In order: room is made before it is used.
-    journal.refuse("greedy", vec![threat("A-NEW", "", 0), removal("A-1")]);
+    journal.reject("greedy", vec![threat("A-NEW", "", 0), removal("A-1")]);
     journal.accept("greedy", vec![removal("A-1"), threat("A-NEW", "", 0)]);
     // A revision by another feed moves the threat to it.
     journal.operator = true;
@@ -75,13 +75,13 @@ fn sources_periods_and_releases_of_a_market_are_limited() {
     let of_source = |source: u64| report(&format!("S-{source}"), "2024", 1, 10);
     let feed_max = RecordLimit::MarketFeedSources.max().items;
     journal.accept("one", (0..feed_max).map(of_source).collect());
-    let excess = journal.refuse("one", vec![of_source(feed_max)]);
+    let excess = journal.reject("one", vec![of_source(feed_max)]);
     assert_eq!(excess.limit_name(), "market_feed_sources_max");
     journal.accept("two", vec![of_source(feed_max)]);
     for source in feed_max + 1..RecordLimit::MarketSources.max().items {
         journal.accept(&format!("feed-{}", source % 8), vec![of_source(source)]);
     }
-    let excess = journal.refuse("two", vec![report("S-NEW", "2024", 1, 10)]);
+    let excess = journal.reject("two", vec![report("S-NEW", "2024", 1, 10)]);
     assert_eq!(excess.limit_name(), "market_sources_max");
     assert!(excess.to_string().contains("sources of all feeds on gallium refining"), "{excess}");
     journal.accept("one", vec![report("S-0", "2024", 2, 10), report("S-0", "2025", 3, 10)]);
@@ -92,7 +92,7 @@ fn sources_periods_and_releases_of_a_market_are_limited() {
     let updates = held.iter().map(|period| report("S-1", period, 1, 10));
     journal.accept("one", updates.collect());
     journal.accept("one", vec![report("S-1", "2025", 1, 10)]);
-    let excess = journal.refuse("one", vec![report("S-1", "2023", 1, 10)]);
+    let excess = journal.reject("one", vec![report("S-1", "2023", 1, 10)]);
     assert_eq!(excess.limit_name(), "source_periods_max");
     journal.accept("one", vec![report("S-1", "2025", 2, 10)]);
 }
@@ -114,7 +114,7 @@ fn at_the_limit_a_release_takes_the_place_of_the_oldest_of_its_period() {
     for batch in updates.chunks(1000) {
         journal.accept("one", batch.to_vec());
     }
-    let excess = journal.refuse("one", vec![report("USGS", "2040", 1, 10)]);
+    let excess = journal.reject("one", vec![report("USGS", "2040", 1, 10)]);
     assert_eq!(excess.limit_name(), "market_feed_reports_max");
     assert_eq!(
         journal.accept("one", vec![report("USGS", "1900", 9, 11)]),
@@ -318,7 +318,7 @@ impl Journal {
         self.publish(feed, updates).unwrap()
     }
 
-    fn refuse(&mut self, feed: &str, updates: Vec<Update>) -> LimitExcess {
+    fn reject(&mut self, feed: &str, updates: Vec<Update>) -> LimitExcess {
         excess_of(&self.publish(feed, updates).unwrap_err())
     }
 
