@@ -92,9 +92,10 @@ fn updates(
 
 fn one(checks: &mut Checks, field: Path<'_>, sent: &pb::Update, exercise: bool) -> Option<Update> {
     match &sent.update {
-        Some(Wire::Report(_) | Wire::ReportRemoval(_)) if exercise => {
-            let why = "must not change reports in an exercise, since that cannot be undone; publish threats and their removals only";
-            checks.add(field, why);
+        Some(sent @ (Wire::Report(_) | Wire::ReportRemoval(_))) if exercise => {
+            let why = "must not be set in an exercise, since a report cannot be undone; publish threats and their removals only";
+            let is_report = matches!(sent, Wire::Report(_));
+            checks.add(field.at(if is_report { "report" } else { "report_removal" }), why);
             None
         }
         Some(Wire::Report(sent)) => {
