@@ -23,7 +23,7 @@
 //!
 //! Used by many: [`config`] reads settings, [`clock`] reads the time, [`metrics`], [`traces`] and
 //! [`telemetry`] report, [`sqlite`] is shared by journal and archive, [`fetch`] gets small
-//! documents by HTTP.
+//! documents by HTTP, [`repeated_log`] bounds log lines that a client can cause.
 
 pub mod access;
 pub mod archive;
@@ -39,6 +39,7 @@ pub mod journal;
 pub mod metrics;
 pub mod pipeline;
 pub mod reload;
+pub mod repeated_log;
 pub mod server;
 pub mod sinks;
 pub mod sqlite;

@@ -6,8 +6,9 @@
 //!        access (identities, roles) ↗           feed_sync, sinks ↗
 //! ```
 //!
-//! `clock`, `config`, `fetch`, `metrics`, `sqlite`, `telemetry` and `traces` are used by many and
-//! use no other module but each other. A module may use exactly what [`MAY_USE`] lists.
+//! `clock`, `config`, `fetch`, `metrics`, `repeated_log`, `sqlite`, `telemetry` and `traces` are
+//! used by many and use no other module but each other. A module may use exactly what [`MAY_USE`]
+//! lists.
 
 mod sources;
 
@@ -20,16 +21,30 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("fetch", &[]),
     ("metrics", &[]),
+    ("repeated_log", &[]),
     ("sqlite", &[]),
     ("config", &[]),
     ("telemetry", &["config"]),
     ("traces", &["config"]),
-    ("access", &["clock", "config", "fetch"]),
+    ("access", &["clock", "config", "fetch", "repeated_log"]),
     ("journal", &["config", "fetch", "metrics", "sqlite"]),
     ("archive", &["sqlite"]),
     ("fanout", &["archive", "traces"]),
     ("pipeline", &["archive", "clock", "fanout", "journal", "metrics", "traces"]),
-    ("grpc", &["access", "archive", "clock", "fanout", "journal", "metrics", "pipeline", "traces"]),
+    (
+        "grpc",
+        &[
+            "access",
+            "archive",
+            "clock",
+            "fanout",
+            "journal",
+            "metrics",
+            "pipeline",
+            "repeated_log",
+            "traces",
+        ],
+    ),
     ("console", &["config", "grpc"]),
     ("reload", &["clock", "config", "journal", "pipeline"]),
     ("sinks", &["clock", "fetch", "grpc"]),
@@ -37,8 +52,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "access", "archive", "clock", "config", "console", "grpc", "journal", "metrics",
-            "pipeline", "reload", "traces",
+            "access",
+            "archive",
+            "clock",
+            "config",
+            "console",
+            "grpc",
+            "journal",
+            "metrics",
+            "pipeline",
+            "reload",
+            "repeated_log",
+            "traces",
         ],
     ),
     (

@@ -1,82 +1,52 @@
-//! Denied calls in the log, at a bounded rate: a flood of them must not fill a disk.
+//! Denied calls in the log: of each caller and reason the first at once, then one line a minute.
 
 use super::gate::CallDenied;
+use crate::repeated_log::{RepeatedLog, WriteLine};
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-use tokio::time::Instant;
+use std::sync::Arc;
 
-/// Lines in one [`WINDOW`]; further denials are only counted.
-const LINES_MAX: u32 = 20;
-const WINDOW: Duration = Duration::from_secs(10);
 /// Characters of a path that are logged.
 const PATH_CHARS_MAX: usize = 120;
 
-#[derive(Debug, Default)]
-pub(super) struct DenialLog(Mutex<LineCount>);
+#[derive(Default)]
+pub(super) struct DenialLog(RepeatedLog<DenialKey>);
 
-#[derive(Debug, Default)]
-struct LineCount {
-    since: Option<Instant>,
-    lines: u32,
-    suppressed: u64,
-}
+/// The reason, and the caller's address and identity.
+type DenialKey = (DenialKind, IpAddr, Option<Arc<str>>);
 
-impl LineCount {
-    /// How many denials were suppressed since the last line; `None` where this one is, too.
-    fn admit_line(&mut self, now: Instant) -> Option<u64> {
-        if self.since.is_none_or(|since| now.saturating_duration_since(since) >= WINDOW) {
-            (self.since, self.lines) = (Some(now), 0);
-        }
-        if self.lines >= LINES_MAX {
-            self.suppressed = self.suppressed.saturating_add(1);
-            return None;
-        }
-        self.lines = self.lines.saturating_add(1);
-        Some(std::mem::take(&mut self.suppressed))
-    }
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum DenialKind {
+    Unauthenticated,
+    RoleMissing,
+    UnknownMethod,
 }
 
 impl DenialLog {
+    /// Logs a denied call; a line that stands for several has the method of the first.
     pub(super) fn log(&self, denied: &CallDenied, peer: IpAddr, path: &str) {
-        let admitted =
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).admit_line(Instant::now());
-        let Some(suppressed) = admitted else { return };
-        let method: String = path.chars().take(PATH_CHARS_MAX).collect();
-        match denied {
-            CallDenied::Unauthenticated => {
-                tracing::warn!(%peer, ?method, suppressed, "call denied: no valid credentials");
-            }
-            CallDenied::RoleMissing { identity, access } => {
-                let (identity, needs) = (&*identity.name, access.to_string());
-                tracing::warn!(
-                    identity,
-                    %peer,
-                    ?method,
-                    needs,
-                    suppressed,
-                    "call denied: role missing"
-                );
-            }
-            CallDenied::UnknownMethod { identity } => {
-                let identity = &*identity.name;
-                tracing::warn!(identity, %peer, ?method, suppressed, "call denied: unknown method");
-            }
-        }
+        let (kind, identity) = match denied {
+            CallDenied::Unauthenticated => (DenialKind::Unauthenticated, None),
+            CallDenied::RoleMissing { identity, .. } => (DenialKind::RoleMissing, Some(identity)),
+            CallDenied::UnknownMethod { identity } => (DenialKind::UnknownMethod, Some(identity)),
+        };
+        let key = (kind, peer, identity.map(|identity| Arc::clone(&identity.name)));
+        self.0.write(key, || line(denied.clone(), peer, path));
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn denials_over_the_limit_are_counted_and_reported_later() {
-        let mut count = LineCount::default();
-        let first = Instant::now();
-        let logged = (0..100).filter_map(|_| count.admit_line(first)).count();
-        assert_eq!(logged, usize::try_from(LINES_MAX).unwrap());
-        assert_eq!(count.admit_line(first + WINDOW), Some(80));
-        assert_eq!(count.admit_line(first + WINDOW), Some(0));
-    }
+fn line(denied: CallDenied, peer: IpAddr, path: &str) -> WriteLine {
+    let method: String = path.chars().take(PATH_CHARS_MAX).collect();
+    Box::new(move |times| match &denied {
+        CallDenied::Unauthenticated => {
+            tracing::warn!(%peer, ?method, times, "call denied: no valid credentials");
+        }
+        CallDenied::RoleMissing { identity, access } => {
+            let (identity, needs) = (&*identity.name, access.to_string());
+            tracing::warn!(identity, %peer, ?method, needs, times, "call denied: role missing");
+        }
+        CallDenied::UnknownMethod { identity } => {
+            let identity = &*identity.name;
+            tracing::warn!(identity, %peer, ?method, times, "call denied: unknown method");
+        }
+    })
 }

@@ -13,7 +13,7 @@
 //! - [`token`]: random bearer tokens, of which the file holds a hash
 //! - `jwt`, `key_set`, `signature`: JSON web tokens of another issuer
 //! - [`Gate`]: from a call's credentials to its identity; reads the file again when it changes
-//! - `denials`: denied calls in the log, at a bounded rate
+//! - `denials`: denied calls in the log, once a minute per caller
 
 mod methods;
 

@@ -1,11 +1,13 @@
 //! Where the server listens, and what keeps a port from being open to other machines by mistake.
 
 use super::access::{Access, Tls};
-use super::values::parse_address;
+use super::values::{parse_address, parse_network};
+use ipnet::IpNet;
 use lodewatch_toml_reader::{Node, Table};
 use std::net::SocketAddr;
 
 const ORIGINS_MAX: usize = 100;
+const TRUSTED_PROXIES_MAX: usize = 100;
 
 /// The port for probes: `grpc.health.v1` and nothing else, without TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +48,16 @@ pub(super) fn console(mut table: Table<'_>) -> Option<(Console, Node<'_>)> {
     let node = node?;
     let console = Console { listen: listen(&node), origins: origins.read_list(parse_origin) };
     Some((console, node))
+}
+
+/// Reads the list of trusted proxies.
+pub(super) fn trusted_proxies(table: &mut Table<'_>) -> Vec<IpNet> {
+    let Some(node) = table.required("trusted_proxies") else { return Vec::new() };
+    let networks = node.split_at_commas();
+    if let Some(more) = networks.parts().get(TRUSTED_PROXIES_MAX) {
+        more.reject(format!("there may be at most {TRUSTED_PROXIES_MAX} trusted proxies"));
+    }
+    networks.read_list(parse_network)
 }
 
 /// Where a port listens; `None` where that is left empty.

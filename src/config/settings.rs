@@ -6,6 +6,7 @@ use super::layers;
 use super::policy;
 use super::ports::{self, Console, Health, Metrics};
 use super::values::{count, flag, millis, parse_address, parse_parts};
+use ipnet::IpNet;
 use lodewatch_core::domain::Policy;
 use lodewatch_toml_reader::{Node, Table};
 use std::net::SocketAddr;
@@ -54,12 +55,15 @@ pub struct Server {
     pub call_end_timeout_ms: u64,
     /// How long a new connection may take to show that it speaks HTTP/2; then it is closed.
     pub handshake_timeout_ms: u64,
+    /// Proxies in front of the server that say which client they act for, by a PROXY header or
+    /// `x-forwarded-for`. At most 100.
+    pub trusted_proxies: Vec<IpNet>,
     /// Open connections; one more is closed at once.
     pub connections_max: usize,
     /// Open connections of one address; one more is closed at once.
     pub connections_per_address_max: usize,
-    /// Abandoned calls of one address in a second. Beyond this limit, new connections of the
-    /// address are closed, and those that abandoned most of the calls.
+    /// Abandoned calls of one identity, or address without one, in a second. Beyond this limit its
+    /// calls on new connections are rejected, and connections that abandoned many are closed.
     pub abandoned_calls_per_second_max: u32,
     /// The largest request, in bytes.
     pub message_bytes_max: usize,
@@ -228,6 +232,7 @@ fn server(mut table: Table<'_>) -> Option<(Server, Node<'_>)> {
         drain_timeout_ms: millis(table, "drain_timeout", TIMEOUT_DAYS_MAX),
         call_end_timeout_ms: millis(table, "call_end_timeout", TIMEOUT_DAYS_MAX),
         handshake_timeout_ms: millis(table, "handshake_timeout", TIMEOUT_DAYS_MAX),
+        trusted_proxies: ports::trusted_proxies(table),
         connections_max: count(table, "connections_max", 1..=1_000_000),
         connections_per_address_max: count(table, "connections_per_address_max", 1..=1_000_000),
         abandoned_calls_per_second_max: count(

@@ -160,6 +160,14 @@ fn an_invalid_setting_is_reported_with_what_is_allowed() {
             "blocs.\"A.B\" = [\"BRA\"]",
             "blocs.A.B = […] (in FILE): the name of a bloc must be 1 to 64 of A-Z 0-9 _ -, and not a country, ALL or ANY",
         ),
+        (
+            "server.trusted_proxies = [\"10.0.0.1/8\"]",
+            "server.trusted_proxies[0] = \"10.0.0.1/8\" (in FILE): has an address with bits after its prefix; use 10.0.0.0/8",
+        ),
+        (
+            "server.trusted_proxies = \"10.0.0.0/8, proxy.example\"",
+            "server.trusted_proxies[1] = \"proxy.example\" (in FILE): must be an address or a network, such as 192.0.2.7, 10.0.0.0/8, 2001:db8::7 or fd00::/8",
+        ),
         ("blocs.BRICS = []", "blocs.BRICS = […] (in FILE): must not be empty"),
         (
             "blocs.BRICS = [\"Brasil\"]",
@@ -168,7 +176,7 @@ fn an_invalid_setting_is_reported_with_what_is_allowed() {
         (
             "server.streams = 1",
             "server.streams (in FILE): unknown key. Allowed keys: abandoned_calls_per_second_max, call_end_timeout, connections_max, connections_per_address_max, drain_timeout, handshake_timeout, insecure, listen, message_bytes_max, publish_batches_max, \
-             publish_bytes_max, publish_calls_bytes_max, publish_idle_timeout, publish_streams_max, publish_streams_per_identity_max, simulations_max, stream_age_max, streams_max, streams_per_connection_max, streams_per_identity_max, updates_per_second_max",
+             publish_bytes_max, publish_calls_bytes_max, publish_idle_timeout, publish_streams_max, publish_streams_per_identity_max, simulations_max, stream_age_max, streams_max, streams_per_connection_max, streams_per_identity_max, trusted_proxies, updates_per_second_max",
         ),
     ] {
         check(file, expected);

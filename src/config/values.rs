@@ -4,11 +4,12 @@
 //! The functions that read a key of a table give a placeholder where the value cannot be used: the
 //! problem is noted then, so that nothing comes of the settings.
 
+use ipnet::{IpNet, Ipv4Net};
 use jiff::{Span, SpanRelativeTo};
 use lodewatch_toml_reader::Table;
 use rust_decimal::Decimal;
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -50,6 +51,24 @@ pub(super) fn file(table: &mut Table<'_>, key: &'static str) -> Option<PathBuf> 
 /// Parses an address and a port.
 pub(super) fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "must be an address and a port, such as 127.0.0.1:50061 or [::]:50061")
+}
+
+/// Parses a network, or an address as the network that has only this one. A network of IPv4-mapped
+/// IPv6 addresses becomes that of the IPv4 addresses.
+pub(super) fn parse_network(text: &str) -> Result<IpNet, String> {
+    const MAPPED_BITS: u8 = 96;
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    let network = text.parse().ok().or_else(address).ok_or(
+        "must be an address or a network, such as 192.0.2.7, 10.0.0.0/8, 2001:db8::7 or fd00::/8",
+    )?;
+    if network.addr() != network.network() {
+        return Err(format!("has an address with bits after its prefix; use {}", network.trunc()));
+    }
+    let mapped = network.prefix_len().checked_sub(MAPPED_BITS).and_then(|prefix| {
+        let IpNet::V6(network) = network else { return None };
+        Ipv4Net::new(network.addr().to_ipv4_mapped()?, prefix).ok()
+    });
+    Ok(mapped.map_or(network, IpNet::V4))
 }
 
 /// Parses a whole number in a range.
@@ -134,6 +153,29 @@ mod tests {
             ("soon", None),
         ] {
             assert_eq!(parse_millis(text, 366).ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn networks_are_canonical() {
+        for (text, expected) in [
+            ("192.0.2.7", Ok("192.0.2.7/32")),
+            ("10.0.0.0/8", Ok("10.0.0.0/8")),
+            ("2001:db8::7", Ok("2001:db8::7/128")),
+            ("fd00::/8", Ok("fd00::/8")),
+            ("::ffff:192.0.2.7", Ok("192.0.2.7/32")),
+            ("::ffff:10.0.0.0/104", Ok("10.0.0.0/8")),
+            ("10.0.0.1/8", Err("use 10.0.0.0/8")),
+            ("10.0.0.0/33", Err("must be an address or a network")),
+            ("proxy.example", Err("must be an address or a network")),
+            ("10.0.0.1:443", Err("must be an address or a network")),
+            ("", Err("must be an address or a network")),
+        ] {
+            match (parse_network(text), expected) {
+                (Ok(network), Ok(expected)) => assert_eq!(network.to_string(), expected),
+                (Err(fault), Err(expected)) => assert!(fault.contains(expected), "{fault}"),
+                (read, _) => panic!("{text}: {read:?}"),
+            }
         }
     }
 

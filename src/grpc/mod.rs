@@ -46,7 +46,8 @@ mod streams;
 mod services;
 
 pub use admission::{
-    AddressLimits, ConnectionRejected, LimitSettings, Limits, Peer, PublishCredits,
+    ABANDONED_CALLS_LIMIT, AddressLimits, AdmittedConnection, LimitSettings, Limits, Peer,
+    PublishCredits, TrustedProxies,
 };
 pub use backend::{Api, MarketSnapshots};
 pub use codec::frames::{decode, encoding};

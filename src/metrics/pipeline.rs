@@ -136,12 +136,18 @@ pub struct DeliveryMetrics {
     messages: Counter,
     wait: Histogram,
     fell_behind: Counter,
+    market_snapshots: Counter,
 }
 
 impl Default for DeliveryMetrics {
     fn default() -> Self {
-        let (alerts, messages) = (Counter::default(), Counter::default());
-        Self { alerts, messages, wait: Histogram::of_durations(), fell_behind: Counter::default() }
+        Self {
+            alerts: Counter::default(),
+            messages: Counter::default(),
+            wait: Histogram::of_durations(),
+            fell_behind: Counter::default(),
+            market_snapshots: Counter::default(),
+        }
     }
 }
 
@@ -156,6 +162,8 @@ impl DeliveryMetrics {
         ours.register("delivery_wait_seconds", help, self.wait.clone());
         let help = "How often a subscriber fell so far behind that it was served from the archive";
         ours.register("subscribers_fell_behind", help, self.fell_behind.clone());
+        let help = "Snapshots of all markets rendered for WatchMarkets; one serves all readers of its destination";
+        ours.register("market_snapshots_rendered", help, self.market_snapshots.clone());
     }
 
     /// Counts messages that were delivered together. `waited` is how long the oldest of their
@@ -166,6 +174,11 @@ impl DeliveryMetrics {
         if let Some(waited) = waited {
             self.wait.observe_duration(waited);
         }
+    }
+
+    /// Counts a snapshot of all markets that was rendered.
+    pub fn count_market_snapshot(&self) {
+        self.market_snapshots.inc();
     }
 
     /// Counts a subscriber that is served from the archive again.

@@ -35,16 +35,17 @@ pub(super) async fn serve(
     metrics: Arc<Metrics>,
 ) {
     let settings = config.clone();
-    let each = move |stream, peer| {
+    let each = move |stream, peer, deadline| {
         let (security, router) = (security.clone(), router.clone());
-        serve_connection(stream, settings.clone(), security, router, peer)
+        serve_connection(stream, deadline, settings.clone(), security, router, peer)
     };
-    listener::serve(listener, config, &metrics, each).await;
+    listener::serve(listener, config, metrics, each).await;
 }
 
 /// Performs the TLS handshake, if connections are encrypted, and serves a connection to its end.
 async fn serve_connection(
     stream: TcpStream,
+    deadline: Instant,
     config: ListenerConfig,
     security: ListenerSecurity,
     router: Router,
@@ -53,7 +54,6 @@ async fn serve_connection(
     let Some(encryption) = security.encryption else {
         return serve_http(stream, config, router, peer).await;
     };
-    let deadline = Instant::now() + config.handshake_timeout;
     let (drain, protocols) = (&config.drain, Protocols::Http2OrHttp1);
     let encrypted = listener::encrypt(stream, &encryption, protocols, deadline, drain, peer);
     let (stream, peer) = encrypted.await?;
@@ -70,6 +70,7 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let builder = http_builder(&config);
+    let connection_peer = peer.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
         let (mut router, should_close) = (router.clone(), peer.should_close());
@@ -84,12 +85,19 @@ where
     let served = grpc::run_call(async {
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         tokio::select! {
-            ended = connection.as_mut() => return ended.map_err(ConnectionError::Browser),
+            ended = connection.as_mut() => return ended,
             () = config.drain.cancelled() => connection.as_mut().graceful_shutdown(),
         }
-        connection.await.map_err(ConnectionError::Browser)
+        connection.await
     });
-    served.await.unwrap_or(Err(ConnectionError::CallEndTimeout))
+    let ended = served.await.ok_or(ConnectionError::CallEndTimeout)?;
+    ended.map_err(|error| {
+        if connection_peer.should_close() {
+            ConnectionError::TooManyAbandonedCalls
+        } else {
+            ConnectionError::Browser(error)
+        }
+    })
 }
 
 fn http_builder(config: &ListenerConfig) -> Builder<CallExecutor> {

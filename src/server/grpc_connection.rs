@@ -47,8 +47,7 @@ pub(super) async fn serve(
     let executor = CallExecutor::default();
     let http2 = http2_builder(executor.clone(), config.streams_max);
     let settings = config.clone();
-    let each = move |stream, peer| {
-        let deadline = Instant::now() + settings.handshake_timeout;
+    let each = move |stream, peer, deadline| {
         let connection = GrpcConnection {
             http2: http2.clone(),
             config: settings.clone(),
@@ -57,7 +56,7 @@ pub(super) async fn serve(
         };
         serve_connection(stream, deadline, connection, peer)
     };
-    listener::serve(listener, config, &metrics, each).await;
+    listener::serve(listener, config, metrics, each).await;
     // The connections have ended, so the calls end as well.
     executor.0.close();
     executor.0.wait().await;

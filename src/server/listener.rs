@@ -2,26 +2,30 @@
 //! drain times out. `grpc_connection`, `browser_connection` and `pages` know the protocols.
 
 use super::error::Error;
+use super::proxy_header;
 use super::tls::{self, Encryption, Protocols};
-use crate::grpc::{AddressLimits, Peer};
+use crate::grpc::{ABANDONED_CALLS_LIMIT, AddressLimits, Peer, TrustedProxies};
 use crate::metrics::Metrics;
+use crate::repeated_log::RepeatedLog;
 use std::error::{self, Error as _};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 /// Connections to a port for operators, such as for probes; one more is closed at once.
 pub(super) const OPERATOR_CONNECTIONS_MAX: usize = 100;
 
-/// The pause after a connection could not be accepted, for example for lack of file descriptors.
-const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// The pause after a connection could not be accepted, for example for lack of file descriptors;
+/// it doubles until one is.
+const ACCEPT_RETRY_INTERVAL_MIN: Duration = Duration::from_millis(10);
+const ACCEPT_RETRY_INTERVAL_MAX: Duration = Duration::from_secs(1);
 
 /// The limits and the timeouts of a port's connections.
 #[derive(Clone)]
@@ -32,12 +36,12 @@ pub(super) struct ListenerConfig {
     pub(super) connections_max: usize,
     /// The setting that holds this limit.
     pub(super) limit: &'static str,
-    /// The limits per client address.
+    /// The limits per client address, and the proxies that say what it is.
     pub(super) addresses: Arc<AddressLimits>,
     /// Streams per connection.
     pub(super) streams_max: u32,
     pub(super) is_encrypted: bool,
-    /// How long a client may take for the TLS handshake and to start HTTP.
+    /// How long a client may take for a PROXY header, the TLS handshake and to start HTTP.
     pub(super) handshake_timeout: Duration,
     /// From here on no call starts: idle connections are closed, others finish their calls.
     pub(super) drain: CancellationToken,
@@ -53,11 +57,17 @@ impl ListenerConfig {
             port,
             connections_max: OPERATOR_CONNECTIONS_MAX,
             limit: port,
-            addresses: Arc::new(AddressLimits::new(OPERATOR_CONNECTIONS_MAX, u32::MAX)),
+            addresses: operator_limits(),
             is_encrypted: false,
             ..self.clone()
         }
     }
+}
+
+/// The limits per address of a port for operators: none but on all its connections.
+pub(super) fn operator_limits() -> Arc<AddressLimits> {
+    let proxies = TrustedProxies::default();
+    Arc::new(AddressLimits::new(OPERATOR_CONNECTIONS_MAX, u32::MAX, proxies))
 }
 
 /// Listens on a port besides the main one, if it has an address.
@@ -86,11 +96,16 @@ pub(super) enum ConnectionError {
     HandshakeTimeout,
     #[error("the client did not receive the end of its call within server.call_end_timeout")]
     CallEndTimeout,
-    #[error("the client abandoned too many calls (server.abandoned_calls_per_second_max)")]
+    #[error("the client abandoned too many calls ({ABANDONED_CALLS_LIMIT})")]
     TooManyAbandonedCalls,
 }
 
 impl ConnectionError {
+    /// The setting of the limit for which the connection was closed.
+    fn limit(&self) -> Option<&'static str> {
+        matches!(self, Self::TooManyAbandonedCalls).then_some(ABANDONED_CALLS_LIMIT)
+    }
+
     /// Whether the client broke the protocol. A client that disconnected did not.
     fn is_protocol_error(&self) -> bool {
         let Self::Http(error) = self else { return matches!(self, Self::HandshakeTimeout) };
@@ -118,18 +133,32 @@ pub(super) async fn encrypt(
     Ok((stream, peer))
 }
 
+/// What every connection to a port needs.
+struct ConnectionServer<E> {
+    config: ListenerConfig,
+    metrics: Arc<Metrics>,
+    /// Failures to accept a connection, and connections of proxies that fail.
+    failures: RepeatedLog<Option<IpAddr>>,
+    each: E,
+}
+
 /// Accepts connections and serves each with `each`, until the server drains; then waits until every
-/// connection has ended.
-pub(super) async fn serve<F>(
+/// connection has ended. `each` gets the time by which the client must have started HTTP.
+pub(super) async fn serve<F, E>(
     listener: TcpListener,
     config: ListenerConfig,
-    metrics: &Metrics,
-    each: impl Fn(TcpStream, Peer) -> F,
+    metrics: Arc<Metrics>,
+    each: E,
 ) where
     F: Future<Output = Result<(), ConnectionError>> + Send + 'static,
+    E: Fn(TcpStream, Peer, Instant) -> F + Send + Sync + 'static,
 {
+    let failures = RepeatedLog::default();
+    let server = Arc::new(ConnectionServer { config, metrics, failures, each });
+    let config = &server.config;
     let free = Arc::new(Semaphore::new(config.connections_max));
     let mut connections = JoinSet::new();
+    let mut retry_interval = ACCEPT_RETRY_INTERVAL_MIN;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -140,46 +169,103 @@ pub(super) async fn serve<F>(
         let (stream, address) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                sleep(ACCEPT_RETRY_INTERVAL).await;
+                server.log_accept_error(error);
+                // A connection that waits is accepted once a file descriptor is free again.
+                let _ = timeout(retry_interval, config.drain.cancelled()).await;
+                retry_interval = ACCEPT_RETRY_INTERVAL_MAX.min(retry_interval.saturating_mul(2));
                 continue;
             }
         };
-        let Ok(permit) = Arc::clone(&free).try_acquire_owned() else {
-            let (port, limit) = (config.port, config.limit);
-            metrics.calls.count_limit_hit(limit);
-            tracing::warn!(%address, port, limit, "too many connections, closing the new one");
-            continue;
-        };
-        let admitted = match config.addresses.admit(address.ip(), config.streams_max) {
-            Ok(admitted) => admitted,
-            Err(rejected) => {
-                let limit = rejected.limit();
-                metrics.calls.count_limit_hit(limit);
-                // Only at debug level: a rejected client reconnects at once.
-                tracing::debug!(%address, limit, "address limit reached, closing the new connection");
-                continue;
+        retry_interval = ACCEPT_RETRY_INTERVAL_MIN;
+        match Arc::clone(&free).try_acquire_owned() {
+            Ok(permit) => {
+                let served = Arc::clone(&server).serve_connection(stream, address.ip());
+                connections.spawn(async move {
+                    let _permit = permit;
+                    served.await;
+                });
             }
-        };
-        let open = metrics.connections.open(config.port, config.is_encrypted);
-        let begun = stream.set_nodelay(true).map(|()| each(stream, admitted.peer()));
-        connections.spawn(async move {
-            let _counted = (permit, open);
-            let ended = match begun {
-                Ok(served) => served.await,
-                Err(error) => Err(ConnectionError::from(error)),
-            };
-            if let Err(error) = ended {
-                if error.is_protocol_error() {
-                    admitted.peer().record_protocol_error();
-                }
-                tracing::debug!(%address, %error, "connection failed");
-            }
-        });
+            Err(_) => server.count_limit_hit(config.limit, address.ip()),
+        }
     }
     drop(listener);
     tokio::select! {
         () = config.close.cancelled() => connections.shutdown().await,
         () = async { while connections.join_next().await.is_some() {} } => {}
+    }
+}
+
+impl<F, E> ConnectionServer<E>
+where
+    F: Future<Output = Result<(), ConnectionError>>,
+    E: Fn(TcpStream, Peer, Instant) -> F,
+{
+    /// Serves a connection to its end, if its client is within its limits.
+    async fn serve_connection(self: Arc<Self>, mut stream: TcpStream, from: IpAddr) {
+        let config = &self.config;
+        let deadline = Instant::now() + config.handshake_timeout;
+        let mut client = from;
+        if config.addresses.is_proxy(from) {
+            // Boxed, since few connections have room for it.
+            match Box::pin(self.read_client(&mut stream, deadline)).await {
+                Ok(read) => client = read.unwrap_or(from),
+                Err(error) => {
+                    let text = error.to_string();
+                    self.failures.write(Some(from), || {
+                        Box::new(move |times| {
+                            tracing::warn!(proxy = %from, error = text, times, "cannot read the PROXY header of a connection");
+                        })
+                    });
+                    return;
+                }
+            }
+        }
+        let admitted = match config.addresses.admit(client, config.streams_max) {
+            Ok(admitted) => admitted,
+            Err(limit) => return self.count_limit_hit(limit, client),
+        };
+        let _open = self.metrics.connections.open(config.port, config.is_encrypted);
+        let ended = match stream.set_nodelay(true) {
+            Ok(()) => (self.each)(stream, admitted.peer(), deadline).await,
+            Err(error) => Err(error.into()),
+        };
+        let Err(error) = ended else { return };
+        if error.is_protocol_error() {
+            admitted.peer().count_protocol_error();
+        }
+        if let Some(limit) = error.limit() {
+            self.count_limit_hit(limit, client);
+        }
+        tracing::debug!(address = %client, %error, "connection failed");
+    }
+
+    async fn read_client(
+        &self,
+        stream: &mut TcpStream,
+        deadline: Instant,
+    ) -> Result<Option<IpAddr>, ConnectionError> {
+        tokio::select! {
+            () = self.config.drain.cancelled() => Err(ConnectionError::HandshakeTimeout),
+            read = timeout_at(deadline, proxy_header::read_client(stream)) => {
+                Ok(read.map_err(|_| ConnectionError::HandshakeTimeout)??)
+            }
+        }
+    }
+}
+
+impl<E> ConnectionServer<E> {
+    /// Counts and logs that a connection is closed at a limit.
+    fn count_limit_hit(&self, limit: &str, address: IpAddr) {
+        self.metrics.calls.count_limit_hit(limit);
+        self.config.addresses.log_limit(limit, address);
+    }
+
+    fn log_accept_error(&self, error: io::Error) {
+        let port = self.config.port;
+        self.failures.write(None, || {
+            Box::new(move |times| {
+                tracing::warn!(port, %error, times, "cannot accept a connection");
+            })
+        });
     }
 }

@@ -17,6 +17,7 @@
 //! - `tls`: certificates and keys
 //! - `ports`: what listens where
 //! - `listener`: accepts connections, counts and limits them, and ends them when the server drains
+//! - `proxy_header`: the client's address, where a trusted proxy forwards its connection
 //! - `grpc_connection`, `browser_connection`, `pages`: what is served on a connection
 //! - `socket`: batches the writes of a gRPC connection
 //! - `gauges`: reads the gauges when Prometheus scrapes
@@ -30,6 +31,7 @@ mod listener;
 mod node;
 mod pages;
 mod ports;
+mod proxy_header;
 mod recovery;
 mod security;
 mod socket;

@@ -188,7 +188,7 @@ impl Node {
                 batches: config.publish_batches_max,
                 bytes: config.publish_bytes_max,
             },
-            market_snapshots: MarketSnapshots::default(),
+            market_snapshots: MarketSnapshots::new(Arc::clone(&self.metrics)),
             metrics: Arc::clone(&self.metrics),
             traces: self.traces.clone(),
             stream_age_max: config.stream_age_max,

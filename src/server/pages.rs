@@ -4,8 +4,9 @@
 //! of these may take as long as a handshake, and so may the wait for a further request.
 
 use super::error::Error;
-use super::listener::{self, ConnectionError, ListenerConfig, OPERATOR_CONNECTIONS_MAX, bind};
-use crate::grpc::AddressLimits;
+use super::listener::{
+    self, ConnectionError, ListenerConfig, OPERATOR_CONNECTIONS_MAX, bind, operator_limits,
+};
 use crate::metrics::Metrics;
 use axum::Router;
 use http::Request;
@@ -36,8 +37,8 @@ pub(super) async fn serve(
     metrics: Arc<Metrics>,
 ) {
     let settings = config.clone();
-    let each = move |stream, _| serve_connection(stream, settings.clone(), pages.clone());
-    listener::serve(listener, config, &metrics, each).await;
+    let each = move |stream, _, _| serve_connection(stream, settings.clone(), pages.clone());
+    listener::serve(listener, config, metrics, each).await;
 }
 
 /// Serves the pages of a process that is not a server, at the address of its flag, as long as the
@@ -56,7 +57,7 @@ pub async fn serve_alone(
         port: flag,
         connections_max: OPERATOR_CONNECTIONS_MAX,
         limit: flag,
-        addresses: Arc::new(AddressLimits::new(OPERATOR_CONNECTIONS_MAX, u32::MAX)),
+        addresses: operator_limits(),
         streams_max: 1,
         is_encrypted: false,
         handshake_timeout: HANDSHAKE_TIMEOUT,

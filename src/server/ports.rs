@@ -7,7 +7,7 @@ use super::security::{CredentialErrors, ListenerSecurity};
 use super::{browser_connection, grpc_connection, pages};
 use crate::config::Config;
 use crate::console;
-use crate::grpc::{self, AddressLimits, Api, CallEndSettings, GatedServices};
+use crate::grpc::{self, AddressLimits, Api, CallEndSettings, GatedServices, TrustedProxies};
 use crate::metrics;
 use futures_util::future::OptionFuture;
 use std::sync::Arc;
@@ -79,6 +79,7 @@ impl Ports<'_> {
         let addresses = AddressLimits::new(
             config.connections_per_address_max,
             config.abandoned_calls_per_second_max,
+            TrustedProxies::new(config.trusted_proxies.clone()),
         );
         ListenerConfig {
             port: "server.listen",

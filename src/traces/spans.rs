@@ -15,6 +15,7 @@ use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -109,6 +110,7 @@ impl Traces {
         &self,
         service: &'static str,
         method: &'static str,
+        client: IpAddr,
         parent: Option<&TraceParent>,
     ) -> Option<TraceSpan> {
         let exporter = self.0.as_ref()?;
@@ -116,6 +118,7 @@ impl Traces {
             KeyValue::new("rpc.system", "grpc"),
             KeyValue::new("rpc.service", service),
             KeyValue::new("rpc.method", method),
+            KeyValue::new("client.address", client.to_string()),
         ];
         let span = SpanBuilder::from_name(format!("{service}/{method}"));
         let span = span.with_kind(SpanKind::Server).with_attributes(attributes);

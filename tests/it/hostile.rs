@@ -3,17 +3,21 @@
 //! The server is the real binary with the default settings, so that its memory can be read; it is a
 //! debug build, so the bounds are generous. During each attack another client is still served.
 
+use crate::addresses::{forward, policy};
+use crate::limits::limit;
 use crate::raw_http2::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, HEADERS, PING, RST_STREAM, Raw, call,
-    frame, header,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, HEADERS, HOSTILE, PING, RST_STREAM, Raw,
+    call, frame, header,
 };
 use lodewatch_testkit::PATIENCE;
 use lodewatch_testkit::process::Process;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::BTreeMap;
 use tokio::net::TcpStream;
+use tokio::time::{Instant, interval_at};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_types::StatusExt;
 
 const ENHANCE_YOUR_CALM: u32 = 11;
 const CHECK: &str = "/grpc.health.v1.Health/Check";
@@ -122,49 +126,55 @@ async fn headers_that_stop_before_their_end_end_the_connection() {
     target.assert_unharmed().await;
 }
 
-/// Whether a ping is answered; `false` where the server closes.
-async fn is_answered(raw: &mut Raw) -> bool {
+/// Whether the server answers one of the calls, or closes, before it answers a second ping: by the
+/// first it has begun them all.
+async fn is_any_answered(raw: &mut Raw) -> bool {
     let answered = async {
-        raw.send(&frame(PING, 0, 0, &[7; 8])).await.ok()?;
-        while raw.next().await?.kind != PING {}
+        for _ in 0..2 {
+            raw.send(&frame(PING, 0, 0, &[7; 8])).await.ok()?;
+            loop {
+                match raw.next().await?.kind {
+                    HEADERS => return None,
+                    PING => break,
+                    _ => {}
+                }
+            }
+        }
         Some(())
     };
-    tokio::time::timeout(PATIENCE, answered).await.expect("it is answered or closed").is_some()
+    tokio::time::timeout(PATIENCE, answered).await.expect("it is answered or closed").is_none()
 }
 
 #[tokio::test]
-async fn an_address_that_abandons_calls_is_blocked_for_a_while_and_other_connections_continue() {
+async fn an_address_that_abandons_calls_is_rejected_for_a_while_and_connections_in_use_continue() {
     let target = Target::start().await;
-    let mut friend = Raw::connect(target.address(), &[]).await;
-    assert!(is_answered(&mut friend).await);
+    // From the address of the attack.
+    let beside = forward(target.address(), HOSTILE, Vec::new()).await;
+    let friend = lodewatch_client::connect(&beside).await.unwrap();
+    policy(&friend).await.unwrap();
     let mut connections = 0;
     // Ten seconds' worth of such calls are let pass: 2000.
-    'attack: loop {
-        let Ok(mut raw) = Raw::try_connect(target.address(), &[]).await else { break };
+    loop {
+        let mut raw = Raw::connect(target.address(), &[]).await;
         connections += 1;
-        for turn in 0..150_u32 {
-            let stream = turn * 2 + 1;
-            if raw.send(&frame(HEADERS, END_HEADERS, stream, &call(SUBSCRIBE))).await.is_err() {
-                break 'attack;
-            }
-        }
-        // So that the server has seen them.
-        if !is_answered(&mut raw).await {
+        let calls = (0..150_u32)
+            .flat_map(|turn| frame(HEADERS, END_HEADERS, turn * 2 + 1, &call(SUBSCRIBE)));
+        // Nothing answers a call without a message but its rejection.
+        if raw.send(&calls.collect::<Vec<_>>()).await.is_err() || is_any_answered(&mut raw).await {
             break;
         }
+        assert!(connections < 100);
     }
-    println!("closed after {connections} connections");
-    assert!(connections < 40, "{connections}");
-    assert!(is_answered(&mut friend).await, "it comes from the same address, and did nothing");
+    println!("rejected after {connections} connections");
+    policy(&friend).await.expect("it was answered before");
     target.assert_unharmed().await;
     let accepted = async {
         loop {
-            let again = Raw::try_connect(target.address(), &[]).await;
-            if let Ok(mut again) = again
-                && is_answered(&mut again).await
-            {
-                return;
-            }
+            let again = lodewatch_client::connect(&beside).await.unwrap();
+            let Err(rejected) = policy(&again).await else { return };
+            assert_eq!(limit(&rejected), "server.abandoned_calls_per_second_max");
+            let wait = rejected.get_details_retry_info().unwrap().retry_delay.unwrap();
+            interval_at(Instant::now() + wait, wait).tick().await;
         }
     };
     tokio::time::timeout(PATIENCE, accepted).await.expect("the address is accepted again");

@@ -11,6 +11,7 @@
 )]
 
 mod access;
+mod addresses;
 mod admission;
 mod beside;
 mod binary;

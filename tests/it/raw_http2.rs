@@ -17,7 +17,7 @@ pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 
 /// Attackers connect from another address than the other clients.
-const HOSTILE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+pub(crate) const HOSTILE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection that sends raw frames.

@@ -1,6 +1,7 @@
 //! Encrypted connections: who is at either end, and certificates that change meanwhile.
 
 use crate::access::identities;
+use crate::addresses::{forward, proxy_header};
 use lodewatch::config::{Config, Tls};
 use lodewatch_client::{Bearer, Connection, Credentials, Servers};
 use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
@@ -12,6 +13,7 @@ use lodewatch_testkit::certificates::{Authority, Pair};
 use lodewatch_testkit::samples::swing;
 use lodewatch_testkit::server::{Server, Stream, batch};
 use std::fs;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
@@ -131,6 +133,30 @@ async fn identity_comes_from_a_token_or_from_a_name_in_the_certificate() {
     if let Ok(connection) = forged.connect().await {
         policy(&connection).await.unwrap_err();
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_proxy_header_comes_before_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let server = start(dir.path(), &authority, |config| {
+        config.server.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        config.server.connections_per_address_max = 1;
+    })
+    .await;
+    let connect = async |client: &str| {
+        let address = forward(&server.address, Ipv4Addr::LOCALHOST, proxy_header(client)).await;
+        let servers = Servers::parse_with_credentials([address.as_str()], operator(&authority));
+        servers.unwrap().connect().await
+    };
+    let first = connect("198.51.100.1").await.unwrap();
+    policy(&first).await.unwrap();
+    policy(&connect("198.51.100.2").await.unwrap()).await.unwrap();
+    if let Ok(second) = connect("198.51.100.1").await {
+        policy(&second).await.expect_err("its second connection is closed");
+    }
+    drop(first);
     server.stop().await;
 }
 

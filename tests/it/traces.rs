@@ -49,6 +49,7 @@ async fn one_trace_shows_an_update_from_its_publisher_to_the_subscriber_of_its_a
     let call = collector.only(PUBLISH);
     assert_eq!((call.trace.as_str(), call.parent.as_str()), (TRACE, PARENT));
     assert_eq!(call.attributes["rpc.grpc.status_code"], "0");
+    assert_eq!(call.attributes["client.address"], "127.0.0.1");
     let (append, apply) = (collector.only("append"), collector.only("apply"));
     assert_eq!((&append.parent, &apply.parent), (&call.span, &call.span));
     assert_eq!(apply.attributes["lodewatch.alerts"], sequences.len().to_string());

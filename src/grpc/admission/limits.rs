@@ -5,7 +5,7 @@
 //! given back when that ends, however it ends.
 
 use super::open_counts::{OpenCounts, Permit, ShareRejected};
-use super::peer::{CallGuard, ConnectionStreamPermit, LimitKey, Peer};
+use super::peer::{ConnectionStreamPermit, LimitKey, Peer};
 use super::rates::Rates;
 use crate::grpc::status;
 use std::sync::Arc;
@@ -49,10 +49,8 @@ pub struct Limits {
     updates: Rates<LimitKey>,
 }
 
-/// One open stream. Dropping it makes room for another; soon after it began, that counts as
-/// abandoned.
+/// One open stream. Dropping it makes room for another.
 pub(in crate::grpc) struct StreamPermit {
-    _guard: CallGuard,
     _stream: Permit<LimitKey>,
     _connection: ConnectionStreamPermit,
 }
@@ -98,7 +96,7 @@ impl Limits {
                 status::exhausted("server.streams_max", cause)
             }
         })?;
-        Ok(StreamPermit { _guard: peer.guard_call(), _stream: stream, _connection: connection })
+        Ok(StreamPermit { _stream: stream, _connection: connection })
     }
 
     /// A permit for one more stream of batches.
@@ -171,7 +169,7 @@ fn to_usize(number: u32) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::AddressLimits;
+    use super::super::{AddressLimits, TrustedProxies};
     use super::*;
     use std::net::IpAddr;
     use tonic_types::StatusExt;
@@ -186,7 +184,7 @@ mod tests {
     };
 
     fn peer(last: u8) -> Peer {
-        let limits = Arc::new(AddressLimits::new(1, 1000));
+        let limits = Arc::new(AddressLimits::new(1, 1000, TrustedProxies::default()));
         let connection = limits.admit(IpAddr::from([192, 0, 2, last]), 2);
         connection.unwrap().peer()
     }

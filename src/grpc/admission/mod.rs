@@ -2,19 +2,26 @@
 //!
 //! ```text
 //! connection ─► AddressLimits ─► Peer ─► Limits ─► a permit, held by the stream or call until it ends
-//!                     ▲            │ dropped within a second, or not authenticated
+//!                     ▲            │ cancelled before it was answered, or not authenticated
 //!                     └─ CallGuard ┘
 //! ```
 //!
 //! - `limits`: streams, batches under way, updates a second; every limit and its setting
-//! - `peer`: the other end of a connection, and the abandoned calls of its address
+//! - `peer`: the other end of a connection, and the limits of its address
+//! - `call_guard`: abandoned calls, and what follows
+//! - `proxies`: which client a trusted proxy acts for
 //! - `open_counts`, `rates`: how much each holder has open, and how often it may act
 
+mod call_guard;
 mod limits;
 mod open_counts;
 mod peer;
+mod proxies;
 mod rates;
 
+pub use call_guard::ABANDONED_CALLS_LIMIT;
+pub(in crate::grpc) use call_guard::CallGuard;
 pub use limits::{LimitSettings, Limits, PublishCredits};
 pub(in crate::grpc) use limits::{PublishStreamPermit, StreamPermit};
-pub use peer::{AddressLimits, ConnectionRejected, Peer};
+pub use peer::{AddressLimits, AdmittedConnection, Peer};
+pub use proxies::TrustedProxies;

@@ -1,65 +1,41 @@
-//! The other end of a connection, and how many of its calls it abandons.
-//!
-//! A call that its caller drops before it is answered costs the server all the same. A client that
-//! does nothing else (HTTP/2 rapid reset, streams opened and left) would take the server from
-//! all others. So such calls are counted by address:
+//! The other end of a connection, and the caller of each of its calls.
 //!
 //! ```text
-//! dropped within a second, no valid credentials, a protocol error ─► the address's rate
-//!           rate exceeded: its new connections are closed, and those that did most of it
+//! connection ─► its address: the socket's, or that in a trusted proxy's PROXY header
+//!     └─ call ─► its address: the connection's, or behind a trusted proxy that of x-forwarded-for
+//!          └──► its identity, once authenticated
 //! ```
-//!
-//! Other connections from the same address are not disturbed.
 
+use super::call_guard::{ABANDONED_BURST, CallRecord};
 use super::open_counts::{OpenCounts, Permit};
+use super::proxies::TrustedProxies;
 use super::rates::Rates;
 use crate::access::{Identity, Revocation};
+use crate::repeated_log::RepeatedLog;
 use crate::traces::TraceParent;
+use http::HeaderMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
-use tokio::time::Instant;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tonic::Extensions;
 
-/// A call that is dropped later than this is not counted as abandoned: it was of use, and one
-/// client cannot have many of those.
-const ABANDONED_WITHIN: Duration = Duration::from_secs(1);
-/// How many seconds' worth of abandoned calls an address may have at once.
-const ABANDONED_BURST: Duration = Duration::from_secs(10);
-/// A connection with fewer abandoned calls than this is never closed for those of its address.
-const ABANDONED_CALLS_MIN: u32 = 100;
-/// What a protocol error counts for, in abandoned calls.
-const PROTOCOL_ERROR_CALLS: usize = 100;
+/// The setting that holds the limit on connections.
+const CONNECTIONS_LIMIT: &str = "server.connections_per_address_max";
 
-/// The limits that every client address has: open connections, and abandoned calls a second.
+/// The limits on connections of a client address and on abandoned calls, and the proxies that say
+/// what the client's address is.
 pub struct AddressLimits {
     connections_max: usize,
     connections: Arc<OpenCounts<IpAddr>>,
-    abandoned: Rates<IpAddr>,
+    pub(super) abandoned: Rates<LimitKey>,
+    proxies: TrustedProxies,
+    log: RepeatedLog<(String, LimitKey)>,
 }
 
 /// A connection within its address's limits. Dropping it makes room for another.
 pub struct AdmittedConnection {
     peer: Peer,
-    _permit: Permit<IpAddr>,
-}
-
-/// The limit for which a connection is closed as soon as it is accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConnectionRejected {
-    TooManyConnections,
-    TooManyAbandonedCalls,
-}
-
-impl ConnectionRejected {
-    /// The setting that holds the limit.
-    pub fn limit(self) -> &'static str {
-        match self {
-            Self::TooManyConnections => "server.connections_per_address_max",
-            Self::TooManyAbandonedCalls => "server.abandoned_calls_per_second_max",
-        }
-    }
+    _permit: Option<Permit<IpAddr>>,
 }
 
 /// The other end of a connection, with the caller of one request on it. Every request carries it
@@ -67,6 +43,8 @@ impl ConnectionRejected {
 #[derive(Clone)]
 pub struct Peer {
     connection: Arc<Connection>,
+    /// The client's, canonical.
+    address: IpAddr,
     /// The names in the client certificate; empty without one.
     pub(in crate::grpc) certificate: Arc<[String]>,
     /// `None` before the caller is authenticated, and for calls that need no credentials.
@@ -77,12 +55,11 @@ pub struct Peer {
 
 /// What the requests of a connection have in common.
 struct Connection {
-    address: IpAddr,
     limits: Arc<AddressLimits>,
+    is_of_proxy: bool,
     streams_max: u32,
     streams: AtomicU32,
-    abandoned: AtomicU32,
-    should_close: AtomicBool,
+    calls: CallRecord,
 }
 
 /// What limits count by: the identity where it is authenticated, else the address.
@@ -92,50 +69,76 @@ pub(super) enum LimitKey {
     Address(IpAddr),
 }
 
-/// Counts a call or stream as abandoned if it is dropped soon and was not completed.
-pub(in crate::grpc) struct CallGuard {
-    peer: Peer,
-    begun: Instant,
-    is_complete: bool,
-}
-
 /// One of a connection's streams. Dropping it makes room for another.
 pub(super) struct ConnectionStreamPermit(Arc<Connection>);
 
 impl AddressLimits {
-    /// Both limits are per address.
-    pub fn new(connections_max: usize, abandoned_per_second_max: u32) -> Self {
-        let abandoned = Rates::new(abandoned_per_second_max, ABANDONED_BURST);
-        Self { connections_max, connections: Arc::default(), abandoned }
+    /// `abandoned_per_second_max` is per identity or address.
+    pub fn new(
+        connections_max: usize,
+        abandoned_per_second_max: u32,
+        proxies: TrustedProxies,
+    ) -> Self {
+        Self {
+            connections_max,
+            connections: Arc::default(),
+            abandoned: Rates::new(abandoned_per_second_max, ABANDONED_BURST),
+            proxies,
+            log: RepeatedLog::default(),
+        }
     }
 
-    /// Counts a new connection, on which at most `streams_max` streams may be open.
+    /// Whether a trusted proxy has this address.
+    pub fn is_proxy(&self, address: IpAddr) -> bool {
+        self.proxies.contains(address)
+    }
+
+    /// Counts a new connection, on which at most `streams_max` streams may be open. Those of a
+    /// trusted proxy have no limit of their own.
     ///
     /// # Errors
     ///
-    /// The limit that its address exceeds.
+    /// The setting of the limit that its address exceeds.
     pub fn admit(
         self: &Arc<Self>,
         from: IpAddr,
         streams_max: u32,
-    ) -> Result<AdmittedConnection, ConnectionRejected> {
-        let address = from.to_canonical();
-        if !self.abandoned.has_room(&site(address), Instant::now()) {
-            return Err(ConnectionRejected::TooManyAbandonedCalls);
-        }
-        let permit = self.connections.acquire(site(address), self.connections_max);
-        let permit = permit.ok_or(ConnectionRejected::TooManyConnections)?;
-        let connection = Connection {
-            address,
+    ) -> Result<AdmittedConnection, &'static str> {
+        let (address, is_of_proxy) = (from.to_canonical(), self.is_proxy(from));
+        let permit = if is_of_proxy {
+            None
+        } else {
+            let permit = self.connections.acquire(site(address), self.connections_max);
+            Some(permit.ok_or(CONNECTIONS_LIMIT)?)
+        };
+        let connection = Arc::new(Connection {
             limits: Arc::clone(self),
+            is_of_proxy,
             streams_max,
             streams: AtomicU32::new(0),
-            abandoned: AtomicU32::new(0),
-            should_close: AtomicBool::new(false),
-        };
-        let connection = Arc::new(connection);
-        let peer = Peer { connection, certificate: Arc::default(), identity: None, caller: None };
+            calls: CallRecord::default(),
+        });
+        let certificate = Arc::default();
+        let peer = Peer { connection, address, certificate, identity: None, caller: None };
         Ok(AdmittedConnection { peer, _permit: permit })
+    }
+
+    /// Logs that a client reached a limit.
+    pub fn log_limit(&self, limit: &str, address: IpAddr) {
+        self.log_limit_of(limit, LimitKey::Address(address.to_canonical()), address);
+    }
+
+    fn log_limit_of(&self, limit: &str, key: LimitKey, address: IpAddr) {
+        self.log.write((limit.to_owned(), key.clone()), || {
+            let limit = limit.to_owned();
+            Box::new(move |times| match &key {
+                LimitKey::Identity(identity) => {
+                    let identity = &**identity;
+                    tracing::warn!(limit, identity, %address, times, "limit reached");
+                }
+                LimitKey::Address(_) => tracing::warn!(limit, %address, times, "limit reached"),
+            })
+        });
     }
 }
 
@@ -157,8 +160,20 @@ impl Peer {
         Self { certificate: names, ..self }
     }
 
-    pub(in crate::grpc) fn address(&self) -> IpAddr {
-        self.connection.address
+    /// The peer of a call with these headers: behind a trusted proxy, they name the client's
+    /// address and the caller's span.
+    #[must_use]
+    pub(in crate::grpc) fn for_call(mut self, headers: &HeaderMap) -> Self {
+        self.caller = TraceParent::from_headers(headers);
+        if self.is_behind_proxy() {
+            self.address = self.limits().proxies.client_of(self.address, headers);
+        }
+        self
+    }
+
+    /// The client's address.
+    pub fn address(&self) -> IpAddr {
+        self.address
     }
 
     pub(in crate::grpc) fn publisher(&self) -> &Identity {
@@ -175,13 +190,35 @@ impl Peer {
         self.identity.as_ref().map(|identity| identity.revocation.clone()).unwrap_or_default()
     }
 
+    /// Logs that the caller reached a limit.
+    pub(in crate::grpc) fn log_limit(&self, limit: &str) {
+        self.limits().log_limit_of(limit, self.limit_key(), self.address);
+    }
+
     pub(super) fn limit_key(&self) -> LimitKey {
         match &self.identity {
             Some(identity) if identity.is_authenticated => {
                 LimitKey::Identity(Arc::clone(&identity.name))
             }
-            Some(_) | None => LimitKey::Address(self.address()),
+            Some(_) | None => self.address_key(),
         }
+    }
+
+    pub(super) fn address_key(&self) -> LimitKey {
+        LimitKey::Address(site(self.address))
+    }
+
+    pub(super) fn limits(&self) -> &AddressLimits {
+        &self.connection.limits
+    }
+
+    pub(super) fn calls(&self) -> &CallRecord {
+        &self.connection.calls
+    }
+
+    /// Whether the connection is a trusted proxy's, and so carries the calls of many clients.
+    pub(super) fn is_behind_proxy(&self) -> bool {
+        self.connection.is_of_proxy
     }
 
     /// Counts one more stream on the connection; `None` where it has as many as it may.
@@ -190,46 +227,6 @@ impl Peer {
         let more = |open: u32| (open < connection.streams_max).then(|| open.saturating_add(1));
         connection.streams.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         Some(ConnectionStreamPermit(Arc::clone(connection)))
-    }
-
-    /// Begins a call, which is abandoned unless its guard is completed.
-    pub(in crate::grpc) fn guard_call(&self) -> CallGuard {
-        CallGuard { peer: self.clone(), begun: Instant::now(), is_complete: false }
-    }
-
-    /// Counts a protocol error of the client.
-    pub fn record_protocol_error(&self) {
-        self.record_abandoned(PROTOCOL_ERROR_CALLS);
-    }
-
-    /// Whether the connection must be closed, since too many of its calls are abandoned.
-    pub fn should_close(&self) -> bool {
-        self.connection.should_close.load(Ordering::Relaxed)
-    }
-
-    fn record_abandoned(&self, calls: usize) {
-        let connection = &self.connection;
-        let own = connection.abandoned.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        let rate = &connection.limits.abandoned;
-        let had_room = rate.take_on_credit(site(connection.address), calls, Instant::now());
-        if !had_room && own >= ABANDONED_CALLS_MIN {
-            connection.should_close.store(true, Ordering::Relaxed);
-        }
-    }
-}
-
-impl CallGuard {
-    /// The call was answered: it is not abandoned.
-    pub(in crate::grpc) fn complete(mut self) {
-        self.is_complete = true;
-    }
-}
-
-impl Drop for CallGuard {
-    fn drop(&mut self) {
-        if !self.is_complete && self.begun.elapsed() < ABANDONED_WITHIN {
-            self.peer.record_abandoned(1);
-        }
     }
 }
 
@@ -252,50 +249,28 @@ fn site(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn admit(
-        limits: &Arc<AddressLimits>,
-        last: u8,
-    ) -> Result<AdmittedConnection, ConnectionRejected> {
-        limits.admit(IpAddr::from([192, 0, 2, last]), 2)
+    fn admit(limits: &Arc<AddressLimits>, from: &str) -> Result<AdmittedConnection, &'static str> {
+        limits.admit(from.parse().unwrap(), 2)
     }
 
     #[test]
     fn an_address_has_a_limited_number_of_connections() {
-        let limits = Arc::new(AddressLimits::new(2, 1000));
-        let (first, _second) = (admit(&limits, 1).unwrap(), admit(&limits, 1).unwrap());
-        assert_eq!(admit(&limits, 1).err(), Some(ConnectionRejected::TooManyConnections));
-        drop(admit(&limits, 2).unwrap());
+        let limits = Arc::new(AddressLimits::new(2, 1000, TrustedProxies::default()));
+        let (first, _second) =
+            (admit(&limits, "192.0.2.1").unwrap(), admit(&limits, "::ffff:192.0.2.1").unwrap());
+        assert_eq!(admit(&limits, "192.0.2.1").err(), Some(CONNECTIONS_LIMIT));
+        drop(admit(&limits, "192.0.2.2").unwrap());
         drop(first);
-        drop(admit(&limits, 1).unwrap());
+        drop(admit(&limits, "192.0.2.1").unwrap());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_that_abandons_calls_is_closed_and_others_of_its_address_go_on() {
-        let limits = Arc::new(AddressLimits::new(10, 100));
-        let connections = (admit(&limits, 1).unwrap(), admit(&limits, 1).unwrap());
-        let (hostile, friend) = (connections.0.peer(), connections.1.peer());
-        for _ in 0..1000 {
-            assert!(!hostile.should_close());
-            drop(hostile.guard_call());
-        }
-        hostile.guard_call().complete();
-        assert!(!hostile.should_close());
-        drop((hostile.guard_call(), friend.guard_call()));
-        assert!(hostile.should_close() && !friend.should_close());
-        assert_eq!(admit(&limits, 1).err(), Some(ConnectionRejected::TooManyAbandonedCalls));
-        drop(admit(&limits, 2).unwrap());
-        tokio::time::advance(Duration::from_secs(1)).await;
-        drop(admit(&limits, 1).unwrap());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_call_that_lasted_is_never_abandoned() {
-        let limits = Arc::new(AddressLimits::new(10, 1));
-        let peer = admit(&limits, 1).unwrap().peer();
-        let guards: Vec<_> = (0..1000).map(|_| peer.guard_call()).collect();
-        tokio::time::advance(ABANDONED_WITHIN).await;
-        drop(guards);
-        assert!(!peer.should_close());
+    #[test]
+    fn a_trusted_proxy_has_as_many_connections_as_it_opens() {
+        let proxies = TrustedProxies::new(vec!["192.0.2.1/32".parse().unwrap()]);
+        let limits = Arc::new(AddressLimits::new(1, 1000, proxies));
+        let all = ["192.0.2.1", "192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2"];
+        let _open = all.map(|from| admit(&limits, from).unwrap());
+        assert_eq!(admit(&limits, "192.0.2.2").err(), Some(CONNECTIONS_LIMIT));
     }
 
     #[test]

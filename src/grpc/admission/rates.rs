@@ -50,12 +50,12 @@ impl<K: Ord> Rates<K> {
         taken <= self.burst
     }
 
-    /// Whether the bucket holds one.
-    pub(super) fn has_room(&self, holder: &K, now: Instant) -> bool {
+    /// How long until the bucket holds one; `None` where it does.
+    pub(super) fn wait(&self, holder: &K, now: Instant) -> Option<Duration> {
         let all = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(holder).is_none_or(|full_at| {
-            full_at.saturating_duration_since(now).saturating_add(self.refill_time(1)) <= self.burst
-        })
+        let taken = all.get(holder)?.saturating_duration_since(now);
+        let wait = taken.saturating_add(self.refill_time(1)).saturating_sub(self.burst);
+        Some(wait).filter(|wait| !wait.is_zero())
     }
 
     /// How long it takes to refill `count`.
@@ -86,10 +86,10 @@ mod tests {
         let after = |ms: u64| start + Duration::from_millis(ms);
         rates.try_take("a", 600, start).unwrap();
         rates.try_take("a", 400, start).unwrap();
-        assert!(!rates.has_room(&"a", start));
+        assert_eq!(rates.wait(&"a", start), Some(Duration::from_millis(1)));
         assert_eq!(rates.try_take("a", 100, start), Err(Duration::from_millis(100)));
         rates.try_take("b", 1000, start).unwrap();
-        assert!(rates.has_room(&"a", after(1)));
+        assert_eq!(rates.wait(&"a", after(1)), None);
         rates.try_take("a", 100, after(100)).unwrap();
         rates.try_take("a", 1, after(100)).unwrap_err();
         rates.try_take("a", 1000, after(1100)).unwrap();
@@ -100,11 +100,11 @@ mod tests {
         let (rates, start) = (Rates::new(1000, SECOND), Instant::now());
         assert!(rates.take_on_credit("a", 1000, start));
         assert!(!rates.take_on_credit("a", 500, start));
-        assert!(!rates.has_room(&"a", start + SECOND / 2));
-        assert!(rates.has_room(&"a", start + SECOND * 501 / 1000));
+        assert!(rates.wait(&"a", start + SECOND / 2).is_some());
+        assert!(rates.wait(&"a", start + SECOND * 501 / 1000).is_none());
         assert!(!rates.take_on_credit("a", usize::MAX, start));
-        assert!(!rates.has_room(&"a", start + DEBT_MAX));
-        assert!(rates.has_room(&"a", start + DEBT_MAX + SECOND));
+        assert!(rates.wait(&"a", start + DEBT_MAX).is_some());
+        assert!(rates.wait(&"a", start + DEBT_MAX + SECOND).is_none());
     }
 
     #[test]

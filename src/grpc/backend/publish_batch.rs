@@ -25,7 +25,7 @@ pub(in crate::grpc) async fn publish_batch(
     request: pb::PublishRequest,
 ) -> Result<pb::PublishResponse, Status> {
     let caller = peer.caller.as_ref();
-    let mut work = api.traces.start_call(SERVICE_NAME, method, caller);
+    let mut work = api.traces.start_call(SERVICE_NAME, method, peer.address(), caller);
     let trace = work.as_ref().map(TraceSpan::trace).or_else(|| caller.map(TraceParent::trace));
     let logged = traces::log_span(trace);
     let result = accept(api, peer, request, work.as_ref()).instrument(logged.clone()).await;

@@ -84,7 +84,7 @@ impl MarketService for Markets {
         let deadline = Deadline::of(request.extensions());
         self.0.wait_for_min_cursor(&request.get_ref().min_cursor).await?;
         let head = self.0.view.applied();
-        let first = self.0.market_snapshots.get(&self.0.view, &wanted.destination, head)?;
+        let first = self.0.market_snapshots.get(&self.0.view, &wanted.destination, head).await?;
         let api = Arc::clone(&self.0);
         let watch = streams::watch_markets(api, wanted, first, revocation, deadline);
         Ok(Response::new(watch))

@@ -76,7 +76,7 @@ pub(in crate::grpc) fn watch_markets(
                 () = newer => Ok(false),
                 _ = heartbeat.tick() => Ok(true),
             }?;
-            snapshot = api.market_snapshots.get(&api.view, &wanted.destination, seq)?;
+            snapshot = api.market_snapshots.get(&api.view, &wanted.destination, seq).await?;
         }
     };
     Box::pin(stream)

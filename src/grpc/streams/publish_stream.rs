@@ -84,7 +84,7 @@ pub(in crate::grpc) fn publish_batches(
                 StreamEvent::Answered((request_id, bytes, result)) => {
                     bytes_open = bytes_open.saturating_sub(bytes);
                     if let Err(status) = &result {
-                        count_rejection(&api.metrics.calls, status);
+                        count_rejection(&api.metrics.calls, &peer, status);
                     }
                     yield render_answer(request_id, bytes, result);
                 }

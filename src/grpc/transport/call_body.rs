@@ -3,7 +3,7 @@
 
 use super::call_end::CallEnd;
 use super::call_metrics::{end_call, fail_call};
-use crate::grpc::admission::StreamPermit;
+use crate::grpc::admission::{CallGuard, StreamPermit};
 use crate::grpc::status;
 use crate::metrics::OngoingCall;
 use bytes::Bytes;
@@ -30,10 +30,18 @@ pub(super) fn is_finite_stream(method: &str) -> bool {
     FINITE_STREAMS.contains(&method)
 }
 
-/// A body, and the call that ends with it.
+/// Whether a response only says that the request did not arrive whole, as when its caller is gone.
+/// No service of ours responds with these codes.
+fn is_incomplete_request(code: Code) -> bool {
+    matches!(code, Code::Cancelled | Code::Unknown | Code::Internal)
+}
+
+/// A body, and the call that is answered by its first frame and ends with it.
 pub(super) struct CallBody {
     body: Body,
     call: Option<OngoingCall>,
+    guard: CallGuard,
+    has_given_frame: bool,
     end: CallEnd,
     /// The last byte of the data before.
     held_back: Option<Bytes>,
@@ -47,19 +55,32 @@ impl CallBody {
     pub(super) fn wrap(
         response: Response<Body>,
         call: OngoingCall,
+        mut guard: CallGuard,
         permit: Option<StreamPermit>,
     ) -> Response<Body> {
         let end = CallEnd::current();
         if let Some(code) = status::code(response.headers()) {
             // It has no body.
-            end_call(call, code, response.headers());
+            if !is_incomplete_request(code) {
+                guard.complete();
+            }
+            end_call(call, &guard.peer, code, response.headers());
             end.clear();
             return response;
         }
         let ends_at_stall = !call.is_stream() || is_finite_stream(call.method_name());
         let call = Some(call);
         response.map(|body| {
-            Body::new(Self { body, call, end, held_back: None, ends_at_stall, _permit: permit })
+            Body::new(Self {
+                body,
+                call,
+                guard,
+                has_given_frame: false,
+                end,
+                held_back: None,
+                ends_at_stall,
+                _permit: permit,
+            })
         })
     }
 
@@ -95,21 +116,33 @@ impl http_body::Body for CallBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        // HTTP/2 holds at most one frame for which the caller's window has no room.
+        if self.has_given_frame {
+            self.guard.complete();
+        }
         let polled = self.poll_whole(context);
         if self.ends_at_stall {
             self.end.set_untaken(polled.is_ready());
+        }
+        if polled.is_ready() {
+            self.has_given_frame = true;
+            if self.is_end_stream() {
+                self.guard.complete();
+            }
         }
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(trailers) = frame.trailers_ref()
                     && let Some(call) = self.call.take()
                 {
-                    end_call(call, status::code(trailers).unwrap_or(Code::Unknown), trailers);
+                    self.guard.complete();
+                    let code = status::code(trailers).unwrap_or(Code::Unknown);
+                    end_call(call, &self.guard.peer, code, trailers);
                 }
             }
             Poll::Ready(Some(Err(status))) => {
                 if let Some(call) = self.call.take() {
-                    fail_call(call, status);
+                    fail_call(call, &self.guard.peer, status);
                 }
             }
             Poll::Ready(None) | Poll::Pending => {}
@@ -138,8 +171,10 @@ impl Drop for CallBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grpc::admission::{AddressLimits, TrustedProxies};
     use crate::metrics::CallMetrics;
     use http_body_util::{BodyExt, Full};
+    use std::net::Ipv4Addr;
     use std::sync::Arc;
 
     #[tokio::test]
@@ -152,7 +187,10 @@ mod tests {
             let sent: Bytes = (0..len).map(|at| (at % 251).to_le_bytes()[0]).collect();
             let response = Response::new(Body::new(Full::new(sent.clone())));
             let call = Arc::new(CallMetrics::new([])).start("/x/y");
-            let mut body = CallBody::wrap(response, call, None).into_body();
+            let limits = Arc::new(AddressLimits::new(1, 1, TrustedProxies::default()));
+            let connection = limits.admit(Ipv4Addr::LOCALHOST.into(), 1).unwrap();
+            let guard = CallGuard::new(connection.peer());
+            let mut body = CallBody::wrap(response, call, guard, None).into_body();
             let (mut parts, mut received) = (Vec::new(), Vec::new());
             while let Some(frame) = body.frame().await {
                 let data = frame.unwrap().into_data().unwrap();

@@ -1,6 +1,7 @@
 //! Counts how calls end: with a status, or with a caller that is gone.
 
 use crate::access::METHODS;
+use crate::grpc::admission::Peer;
 use crate::grpc::status::{self, RejectionLabels};
 use crate::metrics::{CallMetrics, Method, OngoingCall};
 use http::HeaderMap;
@@ -26,30 +27,32 @@ pub fn methods() -> impl Iterator<Item = Method> {
     })
 }
 
-/// Counts the reason and the limit of a rejection, such as of one batch on a stream that goes on.
-pub(in crate::grpc) fn count_rejection(calls: &CallMetrics, status: &Status) {
+/// Counts and logs the reason and the limit of a rejection, such as of one batch on a stream that
+/// goes on.
+pub(in crate::grpc) fn count_rejection(calls: &CallMetrics, peer: &Peer, status: &Status) {
     let RejectionLabels { reason, limit } = status::rejection_labels(status);
     if let Some(reason) = reason {
         calls.count_rejection(&reason);
     }
     if let Some(limit) = limit {
         calls.count_limit_hit(&limit);
+        peer.log_limit(&limit);
     }
 }
 
 /// Counts the end of a call, with the code and the reason in its headers or trailers.
-pub(super) fn end_call(call: OngoingCall, code: Code, headers: &HeaderMap) {
+pub(super) fn end_call(call: OngoingCall, peer: &Peer, code: Code, headers: &HeaderMap) {
     if code != Code::Ok
         && let Some(status) = Status::from_header_map(headers)
     {
-        count_rejection(call.calls(), &status);
+        count_rejection(call.calls(), peer, &status);
     }
     call.end(code_name(code));
 }
 
 /// Counts the end of a call whose body failed.
-pub(super) fn fail_call(call: OngoingCall, status: &Status) {
-    count_rejection(call.calls(), status);
+pub(super) fn fail_call(call: OngoingCall, peer: &Peer, status: &Status) {
+    count_rejection(call.calls(), peer, status);
     call.end(code_name(status.code()));
 }
 

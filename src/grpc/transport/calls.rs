@@ -3,8 +3,10 @@
 use super::call_body::{CallBody, is_finite_stream};
 use super::call_end::{CallEnd, StreamEnd};
 use super::deadline::Deadline;
-use crate::access::{CallCredentials, Gate, MalformedHeader};
-use crate::grpc::admission::{Limits, Peer, StreamPermit};
+use crate::access::{
+    CallCredentials, CallDenied, Gate, MalformedHeader, MethodAccess, find_method,
+};
+use crate::grpc::admission::{CallGuard, Limits, Peer, StreamPermit};
 use crate::grpc::status;
 use crate::metrics::{self, Metrics, OngoingCall};
 use crate::traces::{self, TraceParent};
@@ -17,9 +19,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
-use tonic::{Code, Status};
 use tower_service::Service;
 
 /// All services behind the gate, and what bounds their calls.
@@ -54,30 +56,28 @@ impl GatedServices {
     }
 
     /// Answers one call of a peer, and counts it.
-    pub async fn answer(self, mut peer: Peer, mut request: Request<Body>) -> Response<Body> {
-        let (call, guard) = (self.calls.start(request.uri().path()), peer.guard_call());
+    pub async fn answer(self, peer: Peer, mut request: Request<Body>) -> Response<Body> {
+        let call = self.calls.start(request.uri().path());
+        let mut guard = CallGuard::new(peer.for_call(request.headers()));
         let mut permit = None;
-        let response = match self.admit(&mut peer, &mut request, &call).await {
+        let response = match self.admit(&mut guard, &mut request, &call).await {
             Ok((deadline, stream)) => {
                 permit = stream;
                 self.route(deadline, request).await
             }
             Err(rejected) => rejected,
         };
-        if !is_abandoned(response.headers()) {
-            guard.complete();
-        }
-        CallBody::wrap(response, call, permit)
+        CallBody::wrap(response, call, guard, permit)
     }
 
     /// Checks who calls, and whether a stream may begin; sets when the call ends at the latest.
     async fn admit(
         &self,
-        peer: &mut Peer,
+        guard: &mut CallGuard,
         request: &mut Request<Body>,
         call: &OngoingCall,
     ) -> Result<(Deadline, Option<StreamPermit>), Response<Body>> {
-        peer.caller = TraceParent::from_headers(request.headers());
+        let peer = &mut guard.peer;
         let bearer = bearer(request.headers());
         let credentials = CallCredentials { certificate: &peer.certificate, bearer };
         let path = request.uri().path();
@@ -86,9 +86,16 @@ impl GatedServices {
             Err(denied) => {
                 let log = || self.gate.log(&denied, peer.address(), path);
                 traces::log_span(peer.caller.as_ref().map(TraceParent::trace)).in_scope(log);
+                if denied == CallDenied::Unauthenticated {
+                    guard.count_unauthenticated();
+                }
                 return Err(status::denied(&denied, path).into_http());
             }
         }
+        if find_method(path).is_some_and(|row| row.access != MethodAccess::Anyone) {
+            guard.check_rate().map_err(Status::into_http)?;
+        }
+        let peer = &guard.peer;
         // Services do not need the secret.
         request.headers_mut().remove(AUTHORIZATION);
         let deadline = Deadline::parse(request.headers())
@@ -105,9 +112,12 @@ impl GatedServices {
     fn set_end(&self, call: &OngoingCall, peer: &Peer, deadline: Deadline) {
         let (end, timeout) = (CallEnd::current(), self.ends.timeout);
         let (calls, method) = (Arc::clone(call.calls()), call.method_name());
-        let address = peer.address();
+        let caller = peer.clone();
         let count = move || {
-            calls.count_limit_hit("server.call_end_timeout");
+            let limit = "server.call_end_timeout";
+            calls.count_limit_hit(limit);
+            caller.log_limit(limit);
+            let address = caller.address();
             tracing::debug!(%address, method, "call reset: its caller does not receive its end");
         };
         let stream_end = |age_max| StreamEnd { deadline, age_max, revocation: peer.revocation() };
@@ -148,13 +158,6 @@ impl GatedServices {
     }
 }
 
-/// Whether a response only says that the caller is not authenticated, or that its request did not
-/// arrive whole, as when it is gone. No service of ours responds with these codes.
-fn is_abandoned(headers: &HeaderMap) -> bool {
-    let codes = [Code::Unauthenticated, Code::Cancelled, Code::Unknown, Code::Internal];
-    status::code(headers).is_some_and(|code| codes.contains(&code))
-}
-
 /// The bearer token of a call; `None` without the header.
 fn bearer(headers: &HeaderMap) -> Option<Result<&str, MalformedHeader>> {
     const SCHEME: &str = "bearer ";
@@ -193,9 +196,10 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::config::Config;
-    use crate::grpc::admission::{AddressLimits, LimitSettings};
+    use crate::grpc::admission::{AddressLimits, LimitSettings, TrustedProxies};
     use std::future::{Pending, pending};
     use std::net::Ipv4Addr;
+    use tonic::Code;
     use tonic::server::NamedService;
 
     /// Accepts calls and answers none.
@@ -223,7 +227,7 @@ mod tests {
     async fn call_with(timeout: &str) -> Status {
         let request = Request::post("/lodewatch.v1.PolicyService/GetPolicy");
         let request = request.header("grpc-timeout", timeout).body(Body::empty()).unwrap();
-        let addresses = Arc::new(AddressLimits::new(1, 1));
+        let addresses = Arc::new(AddressLimits::new(1, 1, TrustedProxies::default()));
         let connection = addresses.admit(Ipv4Addr::LOCALHOST.into(), 1).unwrap();
         let gate = Gate::open(&Config::built_in().access, Clock::system(0), "local").unwrap();
         let limits = Limits::new(LimitSettings {
