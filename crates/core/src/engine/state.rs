@@ -1,6 +1,7 @@
 //! The state, and how entries change it.
 
 use super::deadlines::{Deadlines, Due};
+use super::effects::CountingThreatsCache;
 use super::evaluate::{DataChange, Evaluation, Trigger};
 use super::market::{InstanceStates, Market, MarketThreat, scope_match};
 use super::plan::PlanCache;
@@ -36,6 +37,9 @@ pub struct AppliedEntry {
     /// The alerts it caused, in order.
     pub alerts: Vec<Alert>,
 }
+
+/// What receives the alerts of an entry, in order.
+pub type AlertSink<'a> = &'a mut dyn FnMut(Alert);
 
 /// Everything that follows from the entries so far.
 #[derive(Debug, Clone)]
@@ -149,26 +153,36 @@ impl State {
     ///
     /// Where the entry is not the next one: the journal guarantees order without gaps.
     pub fn apply(&mut self, entry: &Entry) -> AppliedEntry {
-        assert_eq!(entry.seq, self.seq.next(), "entries arrive in order, without gaps");
-        assert!(entry.at >= self.now, "the journal's time never goes back");
-        self.seq = entry.seq;
         let mut alerts = Vec::new();
-        while let Some((at, due)) = self.deadlines.pop_due(entry.at) {
-            self.now = at;
-            self.process_due(due, entry.at, &mut alerts);
-        }
-        self.now = entry.at;
-        match &entry.payload {
-            Payload::Batch(batch) => self.apply_batch(batch, &mut alerts),
-            Payload::PolicyAdopted { revision, policy } => {
-                self.adopt_policy(*revision, policy, &mut alerts);
-            }
-            Payload::Tick { .. } => {}
-        }
+        self.apply_with(entry, &mut |alert| alerts.push(alert));
         AppliedEntry { entry: entry.seq, alerts }
     }
 
-    fn process_due(&mut self, due: Vec<Due>, journal_time: Timestamp, alerts: &mut Vec<Alert>) {
+    /// The same, with each alert passed on as it is emitted: for entries whose alerts need not fit
+    /// into memory.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::apply`].
+    pub fn apply_with(&mut self, entry: &Entry, sink: AlertSink<'_>) {
+        assert_eq!(entry.seq, self.seq.next(), "entries arrive in order, without gaps");
+        assert!(entry.at >= self.now, "the journal's time never goes back");
+        self.seq = entry.seq;
+        while let Some((at, due)) = self.deadlines.pop_due(entry.at) {
+            self.now = at;
+            self.process_due(due, entry.at, sink);
+        }
+        self.now = entry.at;
+        match &entry.payload {
+            Payload::Batch(batch) => self.apply_batch(batch, sink),
+            Payload::PolicyAdopted { revision, policy } => {
+                self.adopt_policy(*revision, policy, sink);
+            }
+            Payload::Tick { .. } => {}
+        }
+    }
+
+    fn process_due(&mut self, due: Vec<Due>, journal_time: Timestamp, sink: AlertSink<'_>) {
         let mut touched: BTreeMap<MarketKey, Vec<ChangedThreat>> = BTreeMap::new();
         for due in due {
             match due {
@@ -188,18 +202,18 @@ impl State {
             }
         }
         for (market, threats) in touched {
-            self.evaluate(market, &Trigger::Clock { threats }, journal_time, alerts);
+            self.evaluate(market, &Trigger::Clock { threats }, journal_time, sink);
         }
     }
 
-    fn apply_batch(&mut self, batch: &Batch, alerts: &mut Vec<Alert>) {
+    fn apply_batch(&mut self, batch: &Batch, sink: AlertSink<'_>) {
         if self.recent_batches.get(batch.request_id).is_some() {
             return;
         }
         let first_alert = self.last_alert.saturating_add(1);
         let changes = self.review(batch);
         let outcome = if changes.rejections.is_empty() {
-            let outcomes = self.commit(changes, batch, alerts);
+            let outcomes = self.commit(changes, batch, sink);
             BatchOutcome::Accepted(outcomes)
         } else {
             BatchOutcome::Rejected(changes.rejections)
@@ -224,7 +238,7 @@ impl State {
         &mut self,
         changes: BatchChanges,
         batch: &Batch,
-        alerts: &mut Vec<Alert>,
+        sink: AlertSink<'_>,
     ) -> Vec<UpdateOutcome> {
         let mut touched: BTreeMap<MarketKey, MarketChanges> = BTreeMap::new();
         self.usage.commit(changes.usage);
@@ -248,8 +262,8 @@ impl State {
         for (market, MarketChanges { data, threats, retracted, removed }) in touched {
             let trigger = Trigger::Batch { batch, data, threats, retracted };
             match removed {
-                Some(removed) => self.clear_market(market, *removed, &trigger, alerts),
-                None => self.evaluate(market, &trigger, self.now, alerts),
+                Some(removed) => self.clear_market(market, *removed, &trigger, sink),
+                None => self.evaluate(market, &trigger, self.now, sink),
             }
         }
         changes.outcomes
@@ -291,7 +305,7 @@ impl State {
         key: MarketKey,
         mut market: Market,
         trigger: &Trigger<'_>,
-        alerts: &mut Vec<Alert>,
+        sink: AlertSink<'_>,
     ) {
         if let Some(adopted) = &self.adopted {
             let mut evaluation = Evaluation {
@@ -302,7 +316,8 @@ impl State {
                 key,
                 trigger,
                 last_alert: &mut self.last_alert,
-                alerts,
+                sink,
+                counting: CountingThreatsCache::default(),
             };
             evaluation.run_removed_market(&mut market);
         }
@@ -320,11 +335,12 @@ impl State {
                 self.adopted.as_ref().map(|adopted| &*adopted.policy),
             );
         }
-        let threats = self.threats.iter().filter_map(|(id, record)| {
-            let scope_match = scope_match(&record.threat, key)?;
-            Some((id.clone(), MarketThreat { scope_match, record: Arc::clone(record) }))
-        });
-        market.threats = threats.collect();
+        for (id, record) in &self.threats {
+            if let Some(scope_match) = scope_match(&record.threat, key) {
+                let record = Arc::clone(record);
+                market.add_threat(id.clone(), MarketThreat { scope_match, record });
+            }
+        }
         if let Some(adopted) = &self.adopted {
             market.plan = self.plans.plan_for(key);
             market.states.resize_with(market.plan.instances.len(), InstanceStates::default);
@@ -344,7 +360,7 @@ impl State {
             touched = self.affected_markets(&before.threat);
             for key in &touched {
                 if let Some(market) = self.markets.get_mut(key) {
-                    market.threats.remove(id);
+                    market.remove_threat(id);
                 }
             }
         }
@@ -357,7 +373,7 @@ impl State {
                     (self.markets.get_mut(&key), scope_match(&record.threat, key))
                 {
                     let record = Arc::clone(&record);
-                    market.threats.insert(id.clone(), MarketThreat { scope_match, record });
+                    market.add_threat(id.clone(), MarketThreat { scope_match, record });
                 }
             }
             self.threats.insert(id.clone(), record);
@@ -384,7 +400,7 @@ impl State {
     }
 
     /// Adopts a policy, unless the one in force has a higher revision or is the same.
-    fn adopt_policy(&mut self, revision: u64, policy: &Arc<Policy>, alerts: &mut Vec<Alert>) {
+    fn adopt_policy(&mut self, revision: u64, policy: &Arc<Policy>, sink: AlertSink<'_>) {
         if let Some(adopted) = &mut self.adopted {
             if revision < adopted.revision {
                 return;
@@ -403,7 +419,7 @@ impl State {
             policy: Arc::clone(policy),
         });
         for key in keys {
-            self.evaluate(key, &Trigger::Policy, self.now, alerts);
+            self.evaluate(key, &Trigger::Policy, self.now, sink);
         }
     }
 
@@ -413,7 +429,7 @@ impl State {
         key: MarketKey,
         trigger: &Trigger<'_>,
         journal_time: Timestamp,
-        alerts: &mut Vec<Alert>,
+        sink: AlertSink<'_>,
     ) {
         let (Some(adopted), Some(market)) = (&self.adopted, self.markets.get_mut(&key)) else {
             return;
@@ -426,7 +442,8 @@ impl State {
             key,
             trigger,
             last_alert: &mut self.last_alert,
-            alerts,
+            sink,
+            counting: CountingThreatsCache::default(),
         };
         if matches!(trigger, Trigger::Policy) {
             market.rank_sources(&adopted.policy);
