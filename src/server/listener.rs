@@ -3,9 +3,9 @@
 
 use super::error::Error;
 use super::proxy_header;
-use super::tls::{self, Encryption, Protocols};
+use super::tls::{self, Encryption, HandshakeError, Protocols};
 use crate::grpc::{ABANDONED_CALLS_LIMIT, AddressLimits, Peer, TrustedProxies};
-use crate::metrics::Metrics;
+use crate::metrics::{HandshakeFailure, Metrics};
 use crate::repeated_log::RepeatedLog;
 use std::error::{self, Error as _};
 use std::io;
@@ -89,11 +89,15 @@ pub(super) enum ConnectionError {
     #[error(transparent)]
     Socket(#[from] io::Error),
     #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    #[error(transparent)]
     Http(#[from] hyper::Error),
     #[error(transparent)]
     Browser(Box<dyn error::Error + Send + Sync>),
-    #[error("no TLS handshake or no HTTP within server.handshake_timeout")]
-    HandshakeTimeout,
+    #[error("no HTTP within server.handshake_timeout")]
+    HttpTimeout,
+    #[error("the server is shutting down")]
+    Draining,
     #[error("the client did not receive the end of its call within server.call_end_timeout")]
     CallEndTimeout,
     #[error("the client abandoned too many calls ({ABANDONED_CALLS_LIMIT})")]
@@ -108,9 +112,16 @@ impl ConnectionError {
 
     /// Whether the client broke the protocol. A client that disconnected did not.
     fn is_protocol_error(&self) -> bool {
-        let Self::Http(error) = self else { return matches!(self, Self::HandshakeTimeout) };
+        let Self::Http(error) = self else {
+            return matches!(self, Self::HttpTimeout)
+                || self.handshake_failure() == Some(HandshakeFailure::Timeout);
+        };
         let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
         cause.is_some_and(h2::Error::is_library)
+    }
+
+    fn handshake_failure(&self) -> Option<HandshakeFailure> {
+        if let Self::Handshake(error) = self { Some(error.failure) } else { None }
     }
 }
 
@@ -126,8 +137,8 @@ pub(super) async fn encrypt(
 ) -> Result<(TlsStream<TcpStream>, Peer), ConnectionError> {
     let handshake = timeout_at(deadline, encryption.accept(stream, protocols));
     let stream = tokio::select! {
-        () = drain.cancelled() => return Err(ConnectionError::HandshakeTimeout),
-        stream = Box::pin(handshake) => stream.map_err(|_| ConnectionError::HandshakeTimeout)??,
+        () = drain.cancelled() => return Err(ConnectionError::Draining),
+        stream = Box::pin(handshake) => stream.map_err(|_| HandshakeError::TIMEOUT)??,
     };
     let peer = peer.with_certificate(tls::client_names(&stream));
     Ok((stream, peer))
@@ -139,6 +150,7 @@ struct ConnectionServer<E> {
     metrics: Arc<Metrics>,
     /// Failures to accept a connection, and connections of proxies that fail.
     failures: RepeatedLog<Option<IpAddr>>,
+    handshakes: RepeatedLog<(HandshakeFailure, IpAddr)>,
     each: E,
 }
 
@@ -153,8 +165,8 @@ pub(super) async fn serve<F, E>(
     F: Future<Output = Result<(), ConnectionError>> + Send + 'static,
     E: Fn(TcpStream, Peer, Instant) -> F + Send + Sync + 'static,
 {
-    let failures = RepeatedLog::default();
-    let server = Arc::new(ConnectionServer { config, metrics, failures, each });
+    let (failures, handshakes) = (RepeatedLog::default(), RepeatedLog::default());
+    let server = Arc::new(ConnectionServer { config, metrics, failures, handshakes, each });
     let config = &server.config;
     let free = Arc::new(Semaphore::new(config.connections_max));
     let mut connections = JoinSet::new();
@@ -236,6 +248,9 @@ where
         if let Some(limit) = error.limit() {
             self.count_limit_hit(limit, client);
         }
+        if let Some(failure) = error.handshake_failure() {
+            self.count_failed_handshake(failure, client);
+        }
         tracing::debug!(address = %client, %error, "connection failed");
     }
 
@@ -245,9 +260,9 @@ where
         deadline: Instant,
     ) -> Result<Option<IpAddr>, ConnectionError> {
         tokio::select! {
-            () = self.config.drain.cancelled() => Err(ConnectionError::HandshakeTimeout),
+            () = self.config.drain.cancelled() => Err(ConnectionError::Draining),
             read = timeout_at(deadline, proxy_header::read_client(stream)) => {
-                Ok(read.map_err(|_| ConnectionError::HandshakeTimeout)??)
+                Ok(read.map_err(|_| ConnectionError::HttpTimeout)??)
             }
         }
     }
@@ -258,6 +273,21 @@ impl<E> ConnectionServer<E> {
     fn count_limit_hit(&self, limit: &str, address: IpAddr) {
         self.metrics.calls.count_limit_hit(limit);
         self.config.addresses.log_limit(limit, address);
+    }
+
+    /// Counts and logs a failed TLS handshake. A client that only disconnects leaves no line: a
+    /// probe of the port does that.
+    fn count_failed_handshake(&self, failure: HandshakeFailure, address: IpAddr) {
+        self.metrics.handshakes.count(failure);
+        if failure == HandshakeFailure::Disconnected {
+            return;
+        }
+        self.handshakes.write((failure, address), || {
+            Box::new(move |times| {
+                let reason = failure.name();
+                tracing::warn!(%address, reason, times, "TLS handshake failed");
+            })
+        });
     }
 
     fn log_accept_error(&self, error: io::Error) {
