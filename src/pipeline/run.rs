@@ -14,7 +14,7 @@ use lodewatch_core::domain::update::{BatchOutcome, TraceContext, UpdateOutcome};
 use lodewatch_core::domain::{Alert, Entry, Facets, Payload, Seq, Timestamp};
 use lodewatch_core::engine::{BatchResult, State};
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -306,20 +306,17 @@ impl Pipeline {
         let mut digest = self.digests.begin();
         let (mut first, mut alerts) = (None, 0_usize);
         // Locked for one entry at a time, so that readers get their turn.
-        let answered = {
-            let mut state = view.state.write().unwrap_or_else(PoisonError::into_inner);
-            state.apply_with(entry, &mut |alert| {
-                first.get_or_insert(alert.sequence);
-                alerts = alerts.saturating_add(1);
-                if is_new {
-                    metrics.count_alert(alert.kind.name(), alert.level.map_or("none", Level::name));
-                }
-                let record = record(encode, &alert);
-                digest.add(&record);
-                pending.push(record, archive);
-            });
-            answer_to(&state, entry)
+        let sink = &mut |alert: Alert| {
+            first.get_or_insert(alert.sequence);
+            alerts = alerts.saturating_add(1);
+            if is_new {
+                metrics.count_alert(alert.kind.name(), alert.level.map_or("none", Level::name));
+            }
+            let record = record(encode, &alert);
+            digest.add(&record);
+            pending.push(record, archive);
         };
+        let answered = view.apply(entry, sink, |state| answer_to(state, entry));
         self.digests.push(digest, answered.as_ref().map(|answered| &answered.outcome));
         if is_new {
             count_outcome(&self.metrics, entry, answered.as_deref());

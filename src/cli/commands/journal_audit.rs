@@ -45,7 +45,7 @@ pub(super) fn run(dir: &Path, format: OutputFormat) -> Result<(), Error> {
     let bar = print::progress_bar_beside_output("reading", reading.head().0);
     for entry in bar.wrap_iter(reading) {
         let entry = entry?;
-        state.apply(&entry);
+        state.apply_with(&entry, &mut |_| {});
         let Some(change) = describe_entry(&entry, &state) else { continue };
         match format {
             OutputFormat::Json => {
