@@ -35,6 +35,7 @@ use crate::access::{CallDenied, PublishDenied};
 use crate::clock::ClockJump;
 use crate::pipeline::{Divergence, Stall};
 use crate::{archive, journal};
+use lodewatch_core::domain::outcome::RejectedBatch;
 use lodewatch_core::domain::update::Rejection;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -196,18 +197,13 @@ pub(in crate::grpc) fn unavailable(reason: &str, message: &str) -> Status {
     retry(Code::Unavailable, reason, message.to_owned(), &[], ErrorDetails::new())
 }
 
-/// A batch that was rejected as a whole. Of several reasons, the one with the lowest code decides.
-pub(in crate::grpc) fn rejected(rejections: &[Rejection]) -> Status {
-    /// Further reasons are only counted.
-    const SHOWN_MAX: usize = 10;
-    let shown = rejections.iter().take(SHOWN_MAX).map(ToString::to_string);
-    let more = rejections.len().saturating_sub(SHOWN_MAX);
-    let rest = (more > 0).then(|| format!("and {more} more"));
-    let message = shown.chain(rest).collect::<Vec<_>>().join("; ");
+/// A batch that was rejected as a whole. Of the first reasons, the one with the lowest code
+/// decides; further ones are only counted.
+pub(in crate::grpc) fn rejected(rejected: &RejectedBatch) -> Status {
     let mut details = ErrorDetails::new();
     let mut kinds = BTreeMap::new();
     let mut reached = None;
-    for rejection in rejections {
+    for rejection in rejected.first() {
         let (code, reason, field) = match rejection {
             Rejection::RequestIdReused { .. } => {
                 (Code::InvalidArgument, "REQUEST_ID_REUSED", "request_id".to_owned())
@@ -252,7 +248,7 @@ pub(in crate::grpc) fn rejected(rejections: &[Rejection]) -> Status {
     let (code, reason) = first.expect("a rejected batch has a reason");
     let limit = reached.as_deref().filter(|_| code == Code::ResourceExhausted);
     let metadata: Vec<_> = limit.map(|limit| ("limit", limit)).into_iter().collect();
-    with(code, reason, message, &metadata, details)
+    with(code, reason, rejected.to_string(), &metadata, details)
 }
 
 pub(in crate::grpc) fn denied(denied: &CallDenied, path: &str) -> Status {

@@ -5,11 +5,12 @@ use crate::domain::alert::{Cause, Kind};
 use crate::domain::calendar::Calendar;
 use crate::domain::limit::{LimitExcess, RecordLimit};
 use crate::domain::market::{Denominator, Figure, Period, ReportDraft, ReportDraftRow};
+use crate::domain::outcome::BatchOutcome;
 use crate::domain::policy::{Destination, Level, Policy};
 use crate::domain::rule::{Metric, Threshold};
 use crate::domain::threat::{Authority, Confidence, EndUse, Measure, Scope};
 use crate::domain::update::{
-    BatchOutcome, Rejection, Removal, ReportRemoval, RequestId, Sender, UpdateOutcome, WriteScope,
+    Rejection, Removal, ReportRemoval, RequestId, Sender, UpdateOutcome, WriteScope,
 };
 use crate::domain::{
     Alert, Batch, Country, Day, Entry, MarketKey, Mineral, Payload, Report, Rule, Slug, Stage,
@@ -308,9 +309,9 @@ impl Journal {
         let batch = self.batch(feed, updates);
         let id = batch.request_id;
         self.apply(Payload::Batch(batch));
-        match &self.state.recent_batches().get(id).unwrap().outcome {
-            BatchOutcome::Accepted(outcomes) => Ok(outcomes.clone()),
-            BatchOutcome::Rejected(rejections) => Err(rejections.clone()),
+        match &self.state.recent_batches().get(Some(feed), id).unwrap().outcome {
+            BatchOutcome::Accepted(outcomes) => Ok(outcomes.iter().collect()),
+            BatchOutcome::Rejected(rejected) => Err(rejected.first().to_vec()),
         }
     }
 

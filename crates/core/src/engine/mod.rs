@@ -6,6 +6,7 @@
 //!   state           applies entries; knows the policy in force, markets and threats
 //!   record          which updates of a batch change the record, which are rejected
 //!   usage           how much of each limit on the record is used
+//!   recent_batches  the results of recent batches, for retries
 //!   deadlines       what is due, and when
 //!   market          the reports, threats and rule states of one market
 //!     reports         the reports of one source on it
@@ -43,6 +44,7 @@ mod limit_tests;
 mod market;
 mod notice;
 mod plan;
+mod recent_batches;
 mod record;
 mod reports;
 pub mod simulation;
@@ -52,6 +54,7 @@ mod usage;
 
 pub use instance_state::Episode;
 pub use market::{Market, MarketThreat, ReportRecord, RuleStatus, scope_match};
-pub use record::{BatchResult, RecentBatches, ThreatRecord};
-pub use snapshot::SnapshotError;
+pub use recent_batches::{BatchResult, RecentBatches};
+pub use record::ThreatRecord;
+pub use snapshot::{SnapshotError, SnapshotReader};
 pub use state::{AdoptedPolicy, AlertSink, AppliedEntry, State};

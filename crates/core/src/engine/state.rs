@@ -5,13 +5,15 @@ use super::effects::CountingThreatsCache;
 use super::evaluate::{DataChange, Evaluation, Trigger};
 use super::market::{InstanceStates, Market, MarketThreat, scope_match};
 use super::plan::PlanCache;
-use super::record::{BatchChanges, BatchResult, BatchReviewer, RecentBatches, ThreatRecord};
+use super::recent_batches::{BatchResult, RecentBatches};
+use super::record::{BatchChanges, BatchReviewer, ThreatRecord};
 use super::reports::StagedSource;
 use super::usage::Usage;
 use crate::domain::alert::{ChangedThreat, ScopeMatch, ThreatChange};
 use crate::domain::limit::{RecordLimit, Tally};
+use crate::domain::outcome::{BatchOutcome, RejectedBatch, UpdateOutcomes};
 use crate::domain::policy::Policy;
-use crate::domain::update::{Batch, BatchOutcome, Payload, UpdateOutcome};
+use crate::domain::update::{Batch, Payload};
 use crate::domain::{Alert, Day, Entry, MarketKey, Seq, Slug, Stage, Threat, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -130,9 +132,14 @@ impl State {
         self.usage.fullest()
     }
 
-    /// The results of the last batches.
+    /// The results of recent batches.
     pub fn recent_batches(&self) -> &RecentBatches {
         &self.recent_batches
+    }
+
+    /// The result of a batch that was applied; `None` if it is no longer kept.
+    pub fn result_of(&self, batch: &Batch) -> Option<&Arc<BatchResult>> {
+        self.recent_batches.get(batch.sender_name(), batch.request_id)
     }
 
     /// The next deadline, at which a tick must be appended; `None` where nothing is due.
@@ -207,7 +214,7 @@ impl State {
     }
 
     fn apply_batch(&mut self, batch: &Batch, sink: AlertSink<'_>) {
-        if self.recent_batches.get(batch.request_id).is_some() {
+        if self.result_of(batch).is_some() {
             return;
         }
         let first_alert = self.last_alert.saturating_add(1);
@@ -216,7 +223,7 @@ impl State {
             let outcomes = self.commit(changes, batch, sink);
             BatchOutcome::Accepted(outcomes)
         } else {
-            BatchOutcome::Rejected(changes.rejections)
+            BatchOutcome::Rejected(RejectedBatch::new(changes.rejections))
         };
         let caused = self.last_alert.saturating_add(1).saturating_sub(first_alert);
         let result = BatchResult {
@@ -225,7 +232,7 @@ impl State {
             outcome,
             alerts: (first_alert, caused),
         };
-        self.recent_batches.insert(batch.request_id, Arc::new(result));
+        self.recent_batches.insert(batch.sender_name(), batch.request_id, Arc::new(result));
     }
 
     pub(super) fn review(&self, batch: &Batch) -> BatchChanges {
@@ -239,7 +246,7 @@ impl State {
         changes: BatchChanges,
         batch: &Batch,
         sink: AlertSink<'_>,
-    ) -> Vec<UpdateOutcome> {
+    ) -> UpdateOutcomes {
         let mut touched: BTreeMap<MarketKey, MarketChanges> = BTreeMap::new();
         self.usage.commit(changes.usage);
         self.record_reports(changes.sources, &mut touched);
