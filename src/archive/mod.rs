@@ -30,6 +30,8 @@ mod error;
 #[cfg(test)]
 mod faults;
 mod file;
+#[cfg(test)]
+mod list_tests;
 mod pool;
 mod reader;
 mod record;

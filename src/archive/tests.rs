@@ -15,8 +15,6 @@ use proptest::sample::select;
 use rusqlite::Connection;
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(super) const EPOCH: Epoch = Epoch(u64::MAX - 7);
 pub(super) const HEAD: Seq = Seq(1_000_000);
@@ -158,7 +156,7 @@ fn an_archive_above_its_size_limit_deletes_its_oldest_alerts_until_it_fits() {
 }
 
 /// All alerts up to an entry, three on a page.
-fn query(until_entry: Seq) -> AlertQuery {
+pub(super) fn query(until_entry: Seq) -> AlertQuery {
     AlertQuery {
         filter: everything(),
         episode: None,
@@ -173,7 +171,7 @@ fn query(until_entry: Seq) -> AlertQuery {
 }
 
 /// The sequences on every page of a query.
-fn pages(reader: &ArchiveReader, mut query: AlertQuery) -> Vec<Vec<u64>> {
+pub(super) fn pages(reader: &ArchiveReader, mut query: AlertQuery) -> Vec<Vec<u64>> {
     let mut pages = Vec::new();
     loop {
         let list = reader.list(&query, || false).unwrap();
@@ -207,64 +205,6 @@ fn the_history_is_listed_page_by_page_in_both_directions() {
     let within = |limit_bytes| pages(&reader, AlertQuery { limit_bytes, ..query(Seq(3)) });
     assert_eq!(within(bytes(2))[..2], [vec![1, 2], vec![3, 4]]);
     assert_eq!(within(0)[..2], [vec![1], vec![2]], "a page has at least one");
-}
-
-#[test]
-fn a_list_ends_early_after_the_alerts_that_it_may_examine() {
-    const ALERTS: u64 = 100;
-    let dir = tempfile::tempdir().unwrap();
-    let mut archive = open(dir.path());
-    let rare = Country::from_alpha3("TUV").unwrap();
-    let records: Vec<AlertRecord> = (1..=ALERTS)
-        .map(|sequence| {
-            let mut record = record(sequence, sequence);
-            record.facets.countries = if sequence == 3 { vec![rare] } else { Vec::new() };
-            record.facets.exercise = false;
-            record
-        })
-        .collect();
-    archive.commit(Seq(ALERTS), &records).unwrap();
-    let reader = archive.reader();
-    let filter = Filter { countries: BTreeSet::from([rare]), ..Filter::default() };
-    let rare = AlertQuery { filter, newest_first: true, examined_max: 30, ..query(Seq(ALERTS)) };
-    assert_eq!(pages(&reader, rare.clone()), [vec![], vec![], vec![], vec![3]]);
-    let list = reader.list(&rare, || false).unwrap();
-    assert_eq!((list.examined, list.next_after), (30, Some(71)));
-    // Alerts that an index skips are not examined.
-    let of_episode = AlertQuery { episode: Some(records[2].episode), ..rare };
-    let list = reader.list(&of_episode, || false).unwrap();
-    let of_it = records.iter().filter(|record| record.episode == records[2].episode).count();
-    assert_eq!((list.records.len(), list.examined), (1, of_it));
-}
-
-#[test]
-fn a_list_whose_caller_is_gone_ends() {
-    const ALERTS: u64 = 10_000;
-    let dir = tempfile::tempdir().unwrap();
-    let mut archive = open(dir.path());
-    let records: Vec<AlertRecord> =
-        (1..=ALERTS).map(|sequence| record(sequence, sequence)).collect();
-    archive.commit(Seq(ALERTS), &records).unwrap();
-    let reader = archive.reader();
-    let filter = Filter {
-        countries: BTreeSet::from([Country::from_alpha3("TUV").unwrap()]),
-        ..everything()
-    };
-    let rare = AlertQuery { filter, ..query(Seq(ALERTS)) };
-    let asked = Arc::new(AtomicU64::new(0));
-    let count = |gone_at: u64| {
-        asked.store(0, Ordering::Relaxed);
-        let asked = Arc::clone(&asked);
-        move || asked.fetch_add(1, Ordering::Relaxed) + 1 >= gone_at
-    };
-    assert_eq!(reader.list(&rare, count(u64::MAX)).unwrap().examined, 10_000);
-    let of_all = asked.load(Ordering::Relaxed);
-    assert!(of_all > 10, "it is asked often: {of_all}");
-    let ended = reader.list(&rare, count(2)).unwrap_err();
-    assert!(matches!(ended, Error::Cancelled { .. }), "{ended}");
-    assert_eq!(asked.load(Ordering::Relaxed), 2, "it ends at once");
-    // The next reader of the connection is not disturbed.
-    assert_eq!(reader.list(&rare, || false).unwrap().examined, 10_000);
 }
 
 #[test]
@@ -462,7 +402,7 @@ pub(super) fn filled(alerts: &[u64]) -> (tempfile::TempDir, Vec<AlertRecord>) {
     (dir, records)
 }
 
-fn record(sequence: u64, entry: u64) -> AlertRecord {
+pub(super) fn record(sequence: u64, entry: u64) -> AlertRecord {
     let mineral = Mineral::parse("gallium").unwrap();
     AlertRecord {
         sequence,
@@ -495,7 +435,7 @@ pub(super) fn all(reader: &ArchiveReader) -> AlertPage {
     reader.read(at(0, 0), HEAD, &everything(), usize::MAX).unwrap()
 }
 
-fn everything() -> Filter {
+pub(super) fn everything() -> Filter {
     Filter { exercises: Exercises::Include, ..Filter::default() }
 }
 

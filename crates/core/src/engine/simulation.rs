@@ -4,6 +4,7 @@
 //! Every simulation has a [`WorkMeter`]: it stops once its budget is spent or its caller is gone,
 //! and keeps of its alerts only the first that its filter wants.
 
+use super::recent_batches::RecentBatches;
 use super::state::{AlertSink, State};
 use super::work::{WorkMeter, WorkStop};
 use crate::domain::outcome::{BatchOutcome, RejectedBatch};
@@ -99,6 +100,23 @@ impl Simulation {
 }
 
 impl State {
+    /// A copy for a simulation: without the results of batches, which are most of a state's bytes.
+    pub fn branch(&self) -> Self {
+        Self {
+            seq: self.seq,
+            now: self.now,
+            last_alert: self.last_alert,
+            adopted: self.adopted.clone(),
+            markets: self.markets.clone(),
+            threats: self.threats.clone(),
+            plans: self.plans.clone(),
+            recent_batches: RecentBatches::default(),
+            deadlines: self.deadlines.clone(),
+            usage: self.usage.clone(),
+            work: WorkMeter::default(),
+        }
+    }
+
     /// Before the first entry, for a replay within a budget.
     pub fn metered(work: WorkMeter) -> Self {
         Self { work, ..Self::default() }

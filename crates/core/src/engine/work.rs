@@ -83,3 +83,8 @@ impl fmt::Debug for WorkMeter {
         write!(f, "WorkMeter({spent} of {max:?}, {stop:?})")
     }
 }
+
+/// A number of items, as evaluations.
+pub(super) fn count(items: usize) -> u64 {
+    u64::try_from(items).unwrap_or(u64::MAX)
+}
