@@ -108,9 +108,15 @@ impl ConnectionError {
 
     /// Whether the client broke the protocol. A client that disconnected did not.
     fn is_protocol_error(&self) -> bool {
-        let Self::Http(error) = self else { return matches!(self, Self::HandshakeTimeout) };
+        let error = match self {
+            Self::Http(error) => Some(error),
+            Self::Browser(error) => error.downcast_ref(),
+            Self::HandshakeTimeout => return true,
+            Self::Socket(_) | Self::CallEndTimeout | Self::TooManyAbandonedCalls => None,
+        };
+        let Some(error) = error else { return false };
         let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
-        cause.is_some_and(h2::Error::is_library)
+        error.is_parse() || cause.is_some_and(h2::Error::is_library)
     }
 }
 
