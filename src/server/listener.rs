@@ -185,10 +185,10 @@ pub(super) async fn serve<F, E>(
         retry_interval = ACCEPT_RETRY_INTERVAL_MIN;
         match Arc::clone(&free).try_acquire_owned() {
             Ok(permit) => {
-                let served = Arc::clone(&server).serve_connection(stream, address.ip());
+                let connection = Arc::clone(&server).serve_connection(stream, address.ip());
                 connections.spawn(async move {
                     let _permit = permit;
-                    served.await;
+                    connection.await;
                 });
             }
             Err(_) => server.count_limit_hit(config.limit, address.ip()),
