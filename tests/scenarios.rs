@@ -31,8 +31,12 @@
 use lodewatch::config;
 use lodewatch::grpc::json::from_json;
 use lodewatch::grpc::parse::{self, Violations};
+use lodewatch_core::domain::alert::Cause;
+use lodewatch_core::domain::policy::Destination;
 use lodewatch_core::domain::update::BatchOutcome;
-use lodewatch_core::domain::{Alert, Batch, Entry, Payload, Seq, Timestamp, sentence};
+use lodewatch_core::domain::{
+    Alert, Batch, Country, Entry, Facets, Filter, Payload, Seq, Timestamp, sentence,
+};
 use lodewatch_core::engine::State;
 use lodewatch_proto::v1::{PublishRequest, Update};
 use serde_json::{Map, Value, json};
@@ -303,4 +307,49 @@ fn suspension(text: &str) -> Value {
 fn instant(text: &str) -> Timestamp {
     let text = if text.contains('T') { text.to_owned() } else { format!("{text}T00:00:00Z") };
     text.parse().unwrap()
+}
+
+/// Of many threats an alert shows those that matter most, and it still belongs to the countries of
+/// all.
+#[test]
+fn an_alert_with_many_threats_shows_the_most_important_and_counts_the_rest() {
+    let mut story = Story::default();
+    story.apply(instant("2024-01-01"), policy(""));
+    let mut updates = vec![report("gallium refining 2023 CHN=0.5 RUS=0.3 USA=0.2")];
+    for number in 0..100 {
+        let country = if number == 99 { "RUS" } else { "CHN" };
+        let (measure, weight) = if number == 50 { ("quota", 3.0) } else { ("quota", 1.25) };
+        updates.push(threat(&format!(
+            "T-{number:02} imposing={country} measure={measure} minerals=gallium t={weight} \
+             announced=2023-01-01 effective=2023-01-01"
+        )));
+    }
+    let request = PublishRequest {
+        feed: "desk".into(),
+        updates: updates.iter().map(|one| from_json(&one.to_string()).unwrap()).collect(),
+        ..PublishRequest::default()
+    };
+    let batch = parse::publish(&request, || Uuid::from_u128(1)).unwrap();
+    let seq = Seq(story.state.seq().0 + 1);
+    let entry = Entry { seq, at: instant("2024-01-02"), payload: Payload::Batch(batch) };
+    let alerts = story.state.apply(&entry).alerts;
+    let restricted = alerts.iter().find(|alert| {
+        alert.rule.as_str() == "restricted-share" && alert.destination == Some(Destination::All)
+    });
+    let alert = restricted.unwrap();
+    let ids: Vec<&str> = alert.threat_effects.iter().map(|one| one.threat.as_str()).collect();
+    assert_eq!(ids.len(), Alert::THREATS_MAX);
+    assert_eq!(alert.threat_effects_omitted, 36);
+    assert_eq!(ids[..3], ["T-50", "T-00", "T-01"], "the heaviest first, then by id");
+    assert!(!ids.contains(&"T-99"), "the country with the smaller share comes last");
+    let countries: Vec<String> = alert.imposing.iter().map(ToString::to_string).collect();
+    assert_eq!(countries, ["CHN", "RUS"]);
+    let russia =
+        Filter { countries: [Country::from_alpha3("RUS").unwrap()].into(), ..Filter::default() };
+    assert!(russia.wants(&Facets::from(alert)));
+    let Cause::Threat { threats, .. } = &alert.cause else { panic!("{:?}", alert.cause) };
+    assert_eq!((threats.shown.len(), threats.omitted), (Alert::THREATS_MAX, 36));
+    let sentence = sentence::render(alert);
+    let cause = "T-10, T-11 and 52 more published, 36 more threats changed.";
+    assert!(sentence.contains(cause), "{sentence}");
 }

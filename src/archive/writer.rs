@@ -35,6 +35,8 @@ pub struct Archive {
     meta: ArchiveMeta,
     reader: ArchiveReader,
     checkpointer: Checkpointer,
+    /// Bytes of the alerts that are staged.
+    staged_bytes: usize,
 }
 
 impl Archive {
@@ -55,7 +57,7 @@ impl Archive {
             .and_then(|connection| start(connection, &path))?;
         let pool = Arc::new(ConnectionPool::new(path));
         let reader = ArchiveReader { pool, oldest: Arc::new(AtomicU64::new(meta.oldest.0)) };
-        Ok(Self { connection, meta, reader, checkpointer })
+        Ok(Self { connection, meta, reader, checkpointer, staged_bytes: 0 })
     }
 
     /// Deletes the archive of a directory after its journal was replaced.
@@ -84,29 +86,92 @@ impl Archive {
         self.reader.clone()
     }
 
-    /// Stores the alerts of all entries up to `applied` that it does not have yet; all or none.
+    /// Writes alerts ahead of the [`Self::commit`] that makes them visible, so that they need not
+    /// wait in memory.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is staged any more then.
+    pub fn stage<'a>(
+        &mut self,
+        records: impl IntoIterator<Item = &'a AlertRecord>,
+    ) -> Result<(), Error> {
+        self.in_commit(|archive| archive.insert(records, Seq(u64::MAX)))
+    }
+
+    /// Drops the alerts that are staged.
+    pub fn unstage(&mut self) {
+        self.staged_bytes = 0;
+        if !self.connection.is_autocommit() {
+            // Where it fails, SQLite has rolled back already.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+    }
+
+    /// Stores the alerts of all entries up to `applied` that it does not have yet, with those that
+    /// are staged; all or none.
     ///
     /// Alerts that it has already are ignored, as a replay from a snapshot repeats them; deleted
     /// alerts do not come back.
-    pub fn commit(&mut self, applied: Seq, records: &[AlertRecord]) -> Result<(), Error> {
-        let oldest = self.reader.oldest();
+    ///
+    /// # Errors
+    ///
+    /// Nothing is staged any more then.
+    pub fn commit<'a>(
+        &mut self,
+        applied: Seq,
+        records: impl IntoIterator<Item = &'a AlertRecord>,
+    ) -> Result<(), Error> {
         let applied = applied.max(self.meta.applied);
         let meta = ArchiveMeta { applied, ..self.meta };
-        self.write(|transaction| {
-            for record in records.iter().filter(|record| record.entry > oldest) {
-                assert!(record.entry <= applied, "alerts are those of applied entries");
-                let is_new = insert(transaction, record)?;
-                debug_assert!(
-                    is_new || is_same(transaction, record)?,
-                    "a replay gives alert {} the same bytes",
-                    record.sequence
-                );
-            }
-            meta.write(transaction)
+        self.in_commit(|archive| {
+            archive.insert(records, applied)?;
+            meta.write(&archive.connection)?;
+            archive.connection.execute_batch("COMMIT")
         })?;
         self.meta = meta;
-        let bytes = records.iter().map(|record| record.bytes.len()).fold(0, usize::saturating_add);
-        self.count_written(bytes.saturating_add(records.len().saturating_mul(ROW_BYTES)))
+        let bytes = std::mem::take(&mut self.staged_bytes);
+        self.count_written(bytes)
+    }
+
+    /// Runs a part of the transaction of a commit, which the first part begins.
+    fn in_commit(
+        &mut self,
+        run: impl FnOnce(&mut Self) -> rusqlite::Result<()>,
+    ) -> Result<(), Error> {
+        let begun = if self.connection.is_autocommit() {
+            self.connection.execute_batch("BEGIN IMMEDIATE")
+        } else {
+            Ok(())
+        };
+        begun.and_then(|()| run(self)).map_err(|error| {
+            self.unstage();
+            Error::sqlite("write", &self.reader.pool.path, error)
+        })
+    }
+
+    /// Inserts alerts of entries up to `applied`.
+    fn insert<'a>(
+        &mut self,
+        records: impl IntoIterator<Item = &'a AlertRecord>,
+        applied: Seq,
+    ) -> rusqlite::Result<()> {
+        let oldest = self.reader.oldest();
+        for record in records {
+            self.staged_bytes =
+                self.staged_bytes.saturating_add(record.bytes.len()).saturating_add(ROW_BYTES);
+            if record.entry <= oldest {
+                continue;
+            }
+            assert!(record.entry <= applied, "alerts are those of applied entries");
+            let is_new = insert(&self.connection, record)?;
+            debug_assert!(
+                is_new || is_same(&self.connection, record)?,
+                "a replay gives alert {} the same bytes",
+                record.sequence
+            );
+        }
+        Ok(())
     }
 
     /// Stores the state after an entry that is not past [`Archive::applied`]; deletes all but the

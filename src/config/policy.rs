@@ -26,14 +26,18 @@ pub(super) fn parse(root: &mut Table<'_>) -> Option<Policy> {
     if let (Some(rule), Some(true)) = (weighted, wgi.as_ref().map(BTreeMap::is_empty)) {
         root.reject("wgi", format!("must not be empty: rule {} uses hhi_wgi_t", rule.name));
     }
-    Some(Policy {
+    let policy = Policy {
         rules,
         blocs: blocs?,
         sources: sources?,
         weights: weights?,
         wgi: wgi?,
         notice_share_min,
-    })
+    };
+    if let Err(fault) = policy.check_size() {
+        root.reject("rules", fault.to_string());
+    }
+    Some(policy)
 }
 
 fn blocs(table: Table<'_>) -> Blocs {

@@ -99,6 +99,19 @@ impl Ring {
         self.applied_tx.send_replace(applied);
     }
 
+    /// Goes past entries up to `applied` of which some alerts are in the archive only: all readers
+    /// continue there.
+    pub fn skip_to(&self, applied: Seq) {
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        for block in blocks.kept.drain(..) {
+            self.budget.used.fetch_sub(block.bytes, Ordering::Relaxed);
+        }
+        blocks.floor = applied;
+        drop(blocks);
+        self.applied_first_tx.send_replace(applied);
+        self.applied_tx.send_replace(applied);
+    }
+
     /// Waits until the alerts of an entry can be read.
     pub async fn wait_for(&self, entry: Seq) {
         let mut applied_rx = self.applied_first_tx.subscribe();

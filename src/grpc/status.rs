@@ -11,6 +11,7 @@
 //! | cursor older than retention, or ahead of the journal | `OUT_OF_RANGE` `CURSOR_LOST`, oldest and head in the metadata | start from the oldest, or take a snapshot |
 //! | no such market, threat or alert | `NOT_FOUND` `NOT_FOUND` | |
 //! | removal of a threat that is not recorded | `NOT_FOUND` `UNKNOWN_THREAT` | |
+//! | a batch that may cause too many alerts | `RESOURCE_EXHAUSTED` `LIMIT_REACHED`, without `RetryInfo` | send fewer updates in a batch |
 //! | a limit is reached | `RESOURCE_EXHAUSTED` `LIMIT_REACHED`, the setting in the metadata | slow down, then retry |
 //! | disk full | `RESOURCE_EXHAUSTED` `DISK_FULL` | retry later; reads go on |
 //! | the call's deadline has passed | `DEADLINE_EXCEEDED` `DEADLINE` | resume from the last cursor |
@@ -104,6 +105,15 @@ pub(in crate::grpc) fn throttled(limit: &str, cause: &str, wait: Duration) -> St
     let mut details = ErrorDetails::with_quota_failure_violation(limit, cause);
     details.set_retry_info(Some(wait));
     let message = format!("limit reached: {cause} ({limit}); retry in {} ms", wait.as_millis());
+    with(Code::ResourceExhausted, "LIMIT_REACHED", message, &[("limit", limit)], details)
+}
+
+/// A batch may cause more alerts than one batch may.
+pub(in crate::grpc) fn batch_too_large(alerts: u64, most: u64) -> Status {
+    let limit = "alerts_per_batch_max";
+    let cause = format!("the batch may cause up to {alerts} alerts; at most {most} are allowed");
+    let details = ErrorDetails::with_quota_failure_violation(limit, &cause);
+    let message = format!("limit reached: {cause} ({limit}); send fewer updates in a batch");
     with(Code::ResourceExhausted, "LIMIT_REACHED", message, &[("limit", limit)], details)
 }
 

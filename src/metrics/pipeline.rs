@@ -60,6 +60,7 @@ pub struct PipelineMetrics {
     snapshot_time: Gauge<f64, AtomicU64>,
     alerts: Family<[(&'static str, &'static str); 2], Counter>,
     updates: Family<[(&'static str, &'static str); 1], Counter>,
+    staged: Counter,
 }
 
 impl Default for PipelineMetrics {
@@ -73,6 +74,7 @@ impl Default for PipelineMetrics {
             snapshot_time: Gauge::default(),
             alerts: Family::default(),
             updates: Family::default(),
+            staged: Counter::default(),
         }
     }
 }
@@ -95,6 +97,8 @@ impl PipelineMetrics {
         ours.register("alerts", help, self.alerts.clone());
         let help = "Updates in entries applied since the start: applied, unchanged, superseded, or rejected with their batch";
         ours.register("updates", help, self.updates.clone());
+        let help = "Entries with more alerts than fit in memory: every subscriber read them from the archive";
+        ours.register("entries_staged", help, self.staged.clone());
     }
 
     /// Counts entries that the engine applied together.
@@ -114,6 +118,11 @@ impl PipelineMetrics {
     pub fn count_updates(&self, outcome: &'static str, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         self.updates.get_or_create(&[("outcome", outcome)]).inc_by(count);
+    }
+
+    /// Counts an entry whose alerts were staged in the archive.
+    pub fn count_staged_entry(&self) {
+        self.staged.inc();
     }
 
     pub fn observe_snapshot(&self, took: Duration) {

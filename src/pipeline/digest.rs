@@ -35,6 +35,17 @@ pub(super) struct DigestHistory {
     recent: VecDeque<u64>,
 }
 
+/// The digest of an entry whose alerts are being added.
+pub(super) struct EntryDigest(Xxh3);
+
+impl EntryDigest {
+    /// Adds the next alert, as it is archived and delivered.
+    pub(super) fn add(&mut self, alert: &AlertRecord) {
+        self.0.update(&alert.sequence.to_le_bytes());
+        self.0.update(&alert.bytes);
+    }
+}
+
 impl DigestHistory {
     /// Continues after an entry whose digest is known.
     pub(super) fn new(entry: Seq, digest: u64) -> Self {
@@ -47,18 +58,19 @@ impl DigestHistory {
         StateDigest { entry: self.last, digest }
     }
 
-    /// Adds the next entry: the answer to its batch, and its alerts as they are archived and
-    /// delivered.
-    pub(super) fn push(&mut self, answer: Option<&BatchOutcome>, alerts: &[AlertRecord]) {
+    /// The digest of the next entry, for [`Self::push`].
+    pub(super) fn begin(&self) -> EntryDigest {
         let mut hash = Xxh3::new();
         hash.update(&self.latest().digest.to_le_bytes());
+        EntryDigest(hash)
+    }
+
+    /// Adds the next entry, with the answer to its batch.
+    pub(super) fn push(&mut self, entry: EntryDigest, answer: Option<&BatchOutcome>) {
+        let mut hash = entry.0;
         if let Some(answer) = answer {
             let bytes = postcard::to_stdvec(answer).expect("an answer is plain data");
             hash.update(&bytes);
-        }
-        for alert in alerts {
-            hash.update(&alert.sequence.to_le_bytes());
-            hash.update(&alert.bytes);
         }
         self.last = self.last.next();
         self.recent.push_back(hash.digest());
@@ -93,7 +105,9 @@ mod tests {
     fn after(steps: &[(Option<BatchOutcome>, Vec<AlertRecord>)]) -> DigestHistory {
         let mut digests = DigestHistory::new(Seq(10), 0);
         for (answer, alerts) in steps {
-            digests.push(answer.as_ref(), alerts);
+            let mut digest = digests.begin();
+            alerts.iter().for_each(|alert| digest.add(alert));
+            digests.push(digest, answer.as_ref());
         }
         digests
     }

@@ -9,10 +9,12 @@
 //!
 //! - [`Pipeline`]: the loop and everything it owns
 //! - [`PipelineView`]: what the rest of the server sees of it; [`Stall`]: why it cannot continue
+//! - `pending`: the alerts of applied entries until they are archived, bounded in memory
 //! - `digest`: the state digest, and the check that replicas agree
 //! - [`append_due_ticks`]: time as an input, one journal entry per deadline
 
 mod digest;
+mod pending;
 mod run;
 mod ticks;
 mod view;

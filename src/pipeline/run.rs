@@ -1,9 +1,10 @@
 //! The loop: read the tail, apply, archive, hand to the fan-out, advance the applied entry.
 
 use super::digest::{DigestHistory, Divergence};
+use super::pending::PendingAlerts;
 use super::view::{PipelineView, RETRY_INTERVAL, Stall};
 use crate::archive::{self, AlertRecord, Archive, Snapshot};
-use crate::fanout::{self, EntryAlerts, Ring};
+use crate::fanout::{self, Ring};
 use crate::journal::{self, Journal, ReadAhead, Tail};
 use crate::metrics::PipelineMetrics;
 use crate::traces::Traces;
@@ -181,29 +182,44 @@ impl Pipeline {
     }
 
     async fn process(&mut self, entries: &[Entry]) -> Result<(), Error> {
-        let Some(last) = entries.last() else { return Ok(()) };
-        let applied = self.apply(entries);
-        for digest in self.tail.peer_digests() {
-            // Before any alert of these entries is delivered.
-            self.digests.check(&digest)?;
+        let peer_digests = self.tail.peer_digests();
+        let mut rest = entries;
+        while !rest.is_empty() {
+            let (count, pending) = self.apply(rest);
+            let applied = rest.split_off(..count).unwrap_or_default();
+            for digest in &peer_digests {
+                // Before any alert of these entries is delivered.
+                self.digests.check(digest)?;
+            }
+            if let Some(last) = applied.last() {
+                self.deliver(last.seq, pending).await?;
+            }
         }
-        let records: Vec<AlertRecord> =
-            applied.iter().flat_map(|entry| &entry.records).cloned().collect();
-        let traces = applied.iter().filter_map(|entry| entry.trace.as_ref());
+        Ok(())
+    }
+
+    /// Archives the alerts of entries up to `last` and hands them to the fan-out.
+    async fn deliver(&mut self, last: Seq, mut pending: PendingAlerts) -> Result<(), Error> {
+        let traces = pending.entries().iter().filter_map(|entry| entry.trace.as_ref());
         let archive_spans: Vec<_> = traces.map(|trace| trace.start_archive()).collect();
-        self.commit(last.seq, &records).await?;
+        self.commit(last, &mut pending).await?;
         drop(archive_spans);
         // The deadline first: a task that sees an entry applied must also see what is due after it,
         // so that no tick is appended twice.
         let next_deadline = self.view.read_state(State::next_deadline);
         self.next_deadline_tx
             .send_if_modified(|before| std::mem::replace(before, next_deadline) != next_deadline);
-        self.view.ring.push(applied, last.seq);
+        if pending.is_staged {
+            self.metrics.count_staged_entry();
+            self.view.ring.skip_to(last);
+        } else {
+            self.view.ring.push(pending.into_entries(), last);
+        }
         self.journal.share_digest(self.digests.latest());
         let configured = self.retention.snapshot_every_entries;
-        let is_replay = last.seq < self.recovered;
+        let is_replay = last < self.recovered;
         let every = if is_replay { configured.max(REPLAY_SNAPSHOT_ENTRIES) } else { configured };
-        if last.seq.0.saturating_sub(self.last_snapshot.0) >= every {
+        if last.0.saturating_sub(self.last_snapshot.0) >= every {
             self.snapshot()?;
         }
         Ok(())
@@ -211,12 +227,19 @@ impl Pipeline {
 
     /// Archives alerts; on a full disk retries until there is space, and reports the stall
     /// meanwhile.
-    async fn commit(&mut self, applied: Seq, records: &[AlertRecord]) -> Result<(), Error> {
+    async fn commit(&mut self, applied: Seq, pending: &mut PendingAlerts) -> Result<(), Error> {
         let begun = Instant::now();
-        while let Err(error) = self.archive.commit(applied, records) {
-            if !matches!(error, archive::Error::Full { .. }) {
-                return Err(error.into());
-            }
+        loop {
+            let result = if pending.is_lost() {
+                self.derive_again(applied).await
+            } else {
+                pending.commit(applied, &mut self.archive).map_err(Error::from)
+            };
+            let error = match result {
+                Ok(()) => break,
+                Err(Error::Archive(error @ archive::Error::Full { .. })) => error,
+                Err(error) => return Err(error),
+            };
             let is_new = self.stall_tx.send_replace(Some(Stall::Full(error.clone()))).is_none();
             if is_new {
                 tracing::error!(%error, "disk full, rejecting updates until there is space");
@@ -230,47 +253,78 @@ impl Pipeline {
         Ok(())
     }
 
-    fn apply(&mut self, entries: &[Entry]) -> Vec<EntryAlerts> {
-        let mut all = Vec::new();
+    /// Derives and archives the alerts of entries that are applied already, up to `applied`: those
+    /// that did not fit into memory when the disk was full.
+    async fn derive_again(&mut self, applied: Seq) -> Result<(), Error> {
+        let (mut state, _) = newest_snapshot(&self.archive)?;
+        let mut tail = self.journal.tail(state.seq())?;
+        let mut pending = PendingAlerts::default();
+        while state.seq() < applied {
+            let entries = tail.next().await?;
+            for entry in entries.iter().filter(|entry| entry.seq <= applied) {
+                let is_archived = entry.seq <= self.archive.applied();
+                state.apply_with(entry, &mut |alert| {
+                    if !is_archived {
+                        pending.push(record(&self.encode, &alert), &mut self.archive);
+                    }
+                });
+                pending.end_entry(entry.seq, Instant::now(), || None);
+            }
+        }
+        Ok(pending.commit(applied, &mut self.archive)?)
+    }
+
+    /// Applies entries until their alerts are enough for a commit; returns how many.
+    fn apply(&mut self, entries: &[Entry]) -> (usize, PendingAlerts) {
+        let (mut pending, mut count) = (PendingAlerts::default(), 0);
         let since = Instant::now();
         for entry in entries {
+            count += 1;
             // A replayed entry was traced when it was new.
             let parent = trace_of(entry).filter(|_| entry.seq > self.recovered);
             let mut span = parent.and_then(|parent| self.traces.start_apply(parent, entry.seq));
-            // Locked for one entry at a time, so that readers get their turn.
-            let (applied, answered) = {
-                let mut state = self.view.state.write().unwrap_or_else(PoisonError::into_inner);
-                (state.apply(entry), answer_to(&state, entry))
-            };
-            tracing::trace!(entry = entry.seq.0, alerts = applied.alerts.len(), "applied");
-            let records: Vec<_> = applied.alerts.iter().map(|alert| self.record(alert)).collect();
-            self.digests.push(answered.as_ref().map(|answered| &answered.outcome), &records);
-            // A replayed entry was counted when it was new.
-            if entry.seq > self.recovered {
-                count_outcome(&self.metrics, entry, &applied.alerts, answered.as_deref());
-            }
+            let (first, alerts) = self.apply_entry(entry, &mut pending);
+            tracing::trace!(entry = entry.seq.0, alerts, "applied");
             if let Some(span) = &mut span {
-                span.set_alerts(records.first().map(|first| first.sequence), records.len());
+                span.set_alerts(first, alerts);
             }
-            if !records.is_empty() {
-                let trace = span.as_ref().map(|span| Arc::new(span.entry_trace()));
-                all.push(EntryAlerts { entry: entry.seq, since, records, trace });
+            let trace = || span.as_ref().map(|span| Arc::new(span.entry_trace()));
+            pending.end_entry(entry.seq, since, trace);
+            if pending.is_full() {
+                break;
             }
         }
-        self.metrics.count_applied(entries.len(), since.elapsed());
-        all
+        self.metrics.count_applied(count, since.elapsed());
+        (count, pending)
     }
 
-    fn record(&self, alert: &Alert) -> AlertRecord {
-        AlertRecord {
-            sequence: alert.sequence,
-            entry: alert.entry,
-            episode: alert.episode,
-            at: alert.event_time,
-            journal_time: alert.journal_time,
-            facets: Facets::from(alert),
-            bytes: (self.encode)(alert),
+    /// Applies an entry; returns the sequence of its first alert, and how many it caused.
+    fn apply_entry(&mut self, entry: &Entry, pending: &mut PendingAlerts) -> (Option<u64>, usize) {
+        // A replayed entry was counted when it was new.
+        let is_new = entry.seq > self.recovered;
+        let Self { view, archive, encode, metrics, .. } = self;
+        let mut digest = self.digests.begin();
+        let (mut first, mut alerts) = (None, 0_usize);
+        // Locked for one entry at a time, so that readers get their turn.
+        let answered = {
+            let mut state = view.state.write().unwrap_or_else(PoisonError::into_inner);
+            state.apply_with(entry, &mut |alert| {
+                first.get_or_insert(alert.sequence);
+                alerts = alerts.saturating_add(1);
+                if is_new {
+                    metrics.count_alert(alert.kind.name(), alert.level.map_or("none", Level::name));
+                }
+                let record = record(encode, &alert);
+                digest.add(&record);
+                pending.push(record, archive);
+            });
+            answer_to(&state, entry)
+        };
+        self.digests.push(digest, answered.as_ref().map(|answered| &answered.outcome));
+        if is_new {
+            count_outcome(&self.metrics, entry, answered.as_deref());
         }
+        (first, alerts)
     }
 
     /// Saves a snapshot and deletes alerts that are no longer kept. On a full disk it is skipped
@@ -338,16 +392,20 @@ fn trace_of(entry: &Entry) -> Option<TraceContext> {
     }
 }
 
-/// Counts the alerts of an entry and the outcomes of its updates.
-fn count_outcome(
-    metrics: &PipelineMetrics,
-    entry: &Entry,
-    alerts: &[Alert],
-    answered: Option<&BatchResult>,
-) {
-    for alert in alerts {
-        metrics.count_alert(alert.kind.name(), alert.level.map_or("none", Level::name));
+fn record(encode: &EncodeAlert, alert: &Alert) -> AlertRecord {
+    AlertRecord {
+        sequence: alert.sequence,
+        entry: alert.entry,
+        episode: alert.episode,
+        at: alert.event_time,
+        journal_time: alert.journal_time,
+        facets: Facets::from(alert),
+        bytes: encode(alert),
     }
+}
+
+/// Counts the outcomes of an entry's updates.
+fn count_outcome(metrics: &PipelineMetrics, entry: &Entry, answered: Option<&BatchResult>) {
     // A retry gets the answer of an earlier entry, which was counted with that entry.
     let answered = answered.filter(|answered| answered.entry == entry.seq);
     if let (Payload::Batch(batch), Some(answered)) = (&entry.payload, answered) {

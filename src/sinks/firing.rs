@@ -208,6 +208,9 @@ fn cause(alert: &Alert) -> String {
         }
     };
     let mut text = [kind, cause.threat_ids.join(", ")].join(" ").trim().to_owned();
+    if cause.threats_omitted > 0 {
+        text = format!("{text} and {} more", cause.threats_omitted);
+    }
     if !cause.feed.is_empty() {
         text = format!("{text} from feed {}", cause.feed);
     }

@@ -26,6 +26,7 @@ mod hostile_words;
 mod import;
 mod journal;
 mod jwt;
+mod large_entries;
 mod limits;
 mod load;
 mod overload;

@@ -1391,6 +1391,9 @@ pub struct Cause {
     /// same period. Otherwise empty.
     #[prost(string, tag = "6")]
     pub revised_vintage: ::prost::alloc::string::String,
+    /// How many more threats caused the alert: `threat_ids` has the first 64 by id.
+    #[prost(uint32, tag = "7")]
+    pub threats_omitted: u32,
 }
 impl ::prost::Name for Cause {
     const NAME: &'static str = "Cause";
@@ -1402,7 +1405,8 @@ impl ::prost::Name for Cause {
         "/lodewatch.v1.Cause".into()
     }
 }
-/// A change of a market, usually a threshold that was crossed, with its cause and its arithmetic.
+/// A change of a market, usually a threshold that was crossed, with its cause and its arithmetic. At
+/// most 128 KiB.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Alert {
     /// Orders and identifies the alert: 1 for the first alert of the journal, without gaps.
@@ -1470,7 +1474,9 @@ pub struct Alert {
     /// The countries with the largest share; several if they are tied.
     #[prost(string, repeated, tag = "19")]
     pub leaders: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// The threats in force that count for this rule and apply to the destination.
+    /// The threats that count for this rule and apply to the destination, at most 64. In the order of
+    /// how much they matter to the market: in force before announced, then by the share of the
+    /// imposing country, then by weight.
     #[prost(message, repeated, tag = "20")]
     pub threat_effects: ::prost::alloc::vec::Vec<ThreatEffect>,
     /// Caveats about the figures.
@@ -1500,6 +1506,10 @@ pub struct Alert {
     /// The countries that had the largest share before, if the cause changed them.
     #[prost(string, repeated, tag = "29")]
     pub previous_leaders: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How many more threats count for this rule and apply to the destination. The value and the
+    /// filter `countries` include them.
+    #[prost(uint32, tag = "30")]
+    pub threat_effects_omitted: u32,
 }
 impl ::prost::Name for Alert {
     const NAME: &'static str = "Alert";

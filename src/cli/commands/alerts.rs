@@ -119,8 +119,7 @@ fn render_details(alert: &Alert) -> String {
         }
     };
     detail("cause", alert.cause.as_ref().map(format::cause).unwrap_or_default());
-    let effects = alert.threat_effects.iter().map(format::threat_effect).collect::<Vec<_>>();
-    detail("threats", effects.join("\n           "));
+    detail("threats", format::threat_effects(alert).join("\n           "));
     detail("report", alert.report.as_ref().map(format::report).unwrap_or_default());
     detail("flags", format::flag_names(alert.flags()));
     let previous = match alert.previous_sequence {

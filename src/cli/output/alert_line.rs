@@ -141,13 +141,12 @@ fn render_details(alert: &Alert, full_sentence: &str, columns: Option<usize>) ->
         | AlertKind::Flapping
         | AlertKind::Unspecified => unit.format_double(alert.threshold),
     };
-    let effects = alert.threat_effects.iter().map(format::threat_effect).collect::<Vec<_>>();
     for (name, text) in [
         ("", full_sentence.to_owned()),
         ("value", value_change(alert)),
         ("threshold", threshold),
         ("cause", alert.cause.as_ref().map(format::cause).unwrap_or_default()),
-        ("threats", effects.join("; ")),
+        ("threats", format::threat_effects(alert).join("; ")),
         ("report", alert.report.as_ref().map(format::report).unwrap_or_default()),
         ("details", format!("lodewatch alerts show {}", alert.sequence)),
     ] {

@@ -2,8 +2,8 @@
 
 use lodewatch_core::domain;
 use lodewatch_proto::v1::{
-    Cause, CauseKind, Flag, Interval, Level, Market, Metric, ReportRef, RuleStatus, Scope, Stage,
-    ThreatEffect, ThreatStatus, Timestamp,
+    Alert, Cause, CauseKind, Flag, Interval, Level, Market, Metric, ReportRef, RuleStatus, Scope,
+    Stage, ThreatEffect, ThreatStatus, Timestamp,
 };
 use rust_decimal::Decimal;
 
@@ -203,17 +203,34 @@ pub(crate) fn cause(cause: &Cause) -> String {
             "" => "report".to_owned(),
             vintage => format!("report that replaces the release of {vintage}"),
         },
-        CauseKind::Threat => format!("threat {}", cause.threat_ids.join(", ")),
+        CauseKind::Threat => format!("threat {}", threat_ids(cause)),
         CauseKind::Clock if cause.threat_ids.is_empty() => "time passed".to_owned(),
-        CauseKind::Clock => format!("date reached: threat {}", cause.threat_ids.join(", ")),
+        CauseKind::Clock => format!("date reached: threat {}", threat_ids(cause)),
         CauseKind::Policy => "policy change".to_owned(),
         CauseKind::Unspecified => "unknown".to_owned(),
     };
     format!("{change}{publisher}")
 }
 
+/// `CHN-1, CHN-2 and 7 more`
+fn threat_ids(cause: &Cause) -> String {
+    let ids = cause.threat_ids.join(", ");
+    if cause.threats_omitted == 0 { ids } else { format!("{ids} {}", more(cause.threats_omitted)) }
+}
+
+/// `and 7 more`, after the items of a list that are shown.
+pub(crate) fn more(omitted: u32) -> String {
+    format!("and {omitted} more")
+}
+
+/// The threats of an alert and their effects, one per item; the last counts those omitted.
+pub(crate) fn threat_effects(alert: &Alert) -> Vec<String> {
+    let omitted = Some(alert.threat_effects_omitted).filter(|omitted| *omitted > 0);
+    alert.threat_effects.iter().map(threat_effect).chain(omitted.map(more)).collect()
+}
+
 /// A threat and its effect: `CHN-USA-2024 by CHN: in force, weight 1.5, exact match`.
-pub(crate) fn threat_effect(effect: &ThreatEffect) -> String {
+fn threat_effect(effect: &ThreatEffect) -> String {
     let status = enum_name(effect.status().as_str_name(), "THREAT_STATUS_");
     let scope = enum_name(effect.scope_match().as_str_name(), "SCOPE_MATCH_");
     let members = match effect.reached.as_slice() {

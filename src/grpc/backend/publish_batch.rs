@@ -14,6 +14,11 @@ use tonic::{Code, Status};
 use tracing::Instrument;
 use uuid::Uuid;
 
+/// The most alerts that a batch of several updates may cause, by the estimate of
+/// [`lodewatch_core::engine::State::alerts_max`]: an appended batch must be applied, and all other
+/// publishers wait meanwhile. One update is always accepted.
+const ALERTS_PER_BATCH_MAX: u64 = 100_000;
+
 /// Publishes one batch; returns once it is durable and applied.
 ///
 /// The journal accepts the batch when the future is polled for the first time, unless the journal's
@@ -92,6 +97,10 @@ async fn append(
     let id = batch.request_id;
     if let Some(stall) = api.view.stall() {
         return Err(status::stalled(&stall));
+    }
+    let alerts = api.view.read_state(|state| state.alerts_max(&batch));
+    if alerts > ALERTS_PER_BATCH_MAX && batch.updates.len() > 1 {
+        return Err(status::batch_too_large(alerts, ALERTS_PER_BATCH_MAX));
     }
     let now = api.clock.stamp().map_err(|jump| status::clock(&jump))?;
     let part = work.and_then(|work| work.start_child("append"));

@@ -25,7 +25,10 @@ pub fn encoding(epoch: Epoch) -> Encoding {
     let cursor = move |position| tokens::render_cursor(&Cursor { epoch, position });
     Encoding {
         alert: Box::new(move |alert: &Alert| {
-            render::alert(alert, &cursor(Position::at(alert.entry))).encode_to_vec().into()
+            let cursor = cursor(Position::at(alert.entry));
+            let bytes = render::alert(alert, &cursor).encode_to_vec();
+            debug_assert!(bytes.len() <= render::ALERT_BYTES_MAX, "{} bytes", bytes.len());
+            bytes.into()
         }),
         message: Arc::new(move |bytes, records, end| {
             let rest = pb::Alerts { more: end.alerts > 0, ..pb::Alerts::default() };

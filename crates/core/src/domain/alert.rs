@@ -95,6 +95,24 @@ pub struct ChangedThreat {
     pub change: ThreatChange,
 }
 
+/// The threats that caused an alert.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ChangedThreats {
+    /// The first [`Alert::THREATS_MAX`], by id.
+    pub shown: Vec<ChangedThreat>,
+    /// How many more there are.
+    pub omitted: u32,
+}
+
+impl ChangedThreats {
+    /// Of threats in the order of their ids.
+    pub fn of(threats: &[ChangedThreat]) -> Self {
+        let shown: Vec<_> = threats.iter().take(Alert::THREATS_MAX).cloned().collect();
+        let omitted = threats.len().saturating_sub(shown.len());
+        Self { shown, omitted: u32::try_from(omitted).unwrap_or(u32::MAX) }
+    }
+}
+
 /// Why the value changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
@@ -115,13 +133,13 @@ pub enum Cause {
         feed: Slug,
         /// The batch that did it.
         request_id: RequestId,
-        /// The threats of the batch that are about the market, by id.
-        threats: Vec<ChangedThreat>,
+        /// The threats of the batch that are about the market.
+        threats: ChangedThreats,
     },
     /// Time passed: a date of a threat came, a `for` or `keep` ended, or a report became stale.
     Clock {
-        /// The threats of which a date came, by id; empty for any other deadline.
-        threats: Vec<ChangedThreat>,
+        /// The threats of which a date came; empty for any other deadline.
+        threats: ChangedThreats,
     },
     /// Another policy came into force.
     Policy,
@@ -206,8 +224,13 @@ pub struct Alert {
     pub leaders: Vec<Country>,
     /// The same before the cause, where it was different.
     pub previous_leaders: Vec<Country>,
-    /// The threats that count for the value, by id.
+    /// The threats that count for the value: of more than [`Self::THREATS_MAX`], those that matter
+    /// most to the market; in that order.
     pub threat_effects: Vec<ThreatEffect>,
+    /// How many more threats count for the value.
+    pub threat_effects_omitted: u32,
+    /// The countries that impose the threats that count, also of those that are omitted; by code.
+    pub imposing: Vec<Country>,
     /// What to know about the figures.
     pub flags: Vec<Flag>,
     /// The report in force.
@@ -220,4 +243,9 @@ pub struct Alert {
     pub previous: Option<u64>,
     /// Whether an exercise contributed to it.
     pub exercise: bool,
+}
+
+impl Alert {
+    /// How many threats an alert shows at most, in its effects and in its cause.
+    pub const THREATS_MAX: usize = 64;
 }

@@ -26,9 +26,8 @@ pub struct Facets {
 
 impl From<&Alert> for Facets {
     fn from(alert: &Alert) -> Self {
-        let imposing = alert.threat_effects.iter().map(|effect| effect.imposing);
-        let countries: BTreeSet<Country> =
-            alert.leaders.iter().chain(alert.metric.countries()).copied().chain(imposing).collect();
+        let countries = alert.leaders.iter().chain(alert.metric.countries()).chain(&alert.imposing);
+        let countries: BTreeSet<Country> = countries.copied().collect();
         Self {
             kind: alert.kind,
             level: alert.level.max(alert.previous_level).max(alert.possible_level),

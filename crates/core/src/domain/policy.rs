@@ -4,7 +4,7 @@ use super::named::named;
 use super::rule::Rule;
 use super::share::{Weight, Wgi};
 use super::threat::Measure;
-use super::{Country, Ppm, Slug};
+use super::{Country, MarketKey, Mineral, Ppm, Slug, Stage};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -103,6 +103,18 @@ impl Blocs {
     }
 }
 
+/// A policy has more rules than can be evaluated together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the rules take {evaluations} evaluations (destinations times markets, of all rules); at most {} \
+     are allowed: name fewer destinations, minerals or stages",
+    Policy::EVALUATIONS_MAX
+)]
+pub struct PolicyTooLarge {
+    /// The sum over the rules of their destinations times the markets that they cover.
+    pub evaluations: usize,
+}
+
 /// Everything besides the facts that decides which alerts are emitted. Persisted.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Policy {
@@ -125,6 +137,35 @@ pub struct Policy {
 impl Policy {
     /// The rule's name in notices; no rule can have it.
     pub const NOTICE: &str = "notice";
+
+    /// The maximum of evaluations that all markets take.
+    pub const EVALUATIONS_MAX: usize = 100_000;
+
+    /// How many evaluations all markets take: the sum over the rules of their
+    /// destinations times the markets of the catalogue that they cover.
+    fn evaluations(&self) -> usize {
+        let of_rule = |rule: &Rule| {
+            let stages =
+                |mineral| Stage::ALL.iter().map(move |stage| MarketKey { mineral, stage: *stage });
+            let markets = Mineral::all().flat_map(stages).filter(|market| rule.covers(*market));
+            markets.count().saturating_mul(rule.destinations.len())
+        };
+        self.rules.iter().map(of_rule).fold(0, usize::saturating_add)
+    }
+
+    /// Checks that all markets can be evaluated together, as the adoption of the policy does.
+    ///
+    /// # Errors
+    ///
+    /// If the rules are too many.
+    pub fn check_size(&self) -> Result<(), PolicyTooLarge> {
+        let evaluations = self.evaluations();
+        if evaluations <= Self::EVALUATIONS_MAX {
+            Ok(())
+        } else {
+            Err(PolicyTooLarge { evaluations })
+        }
+    }
 
     /// The trade weight of a kind of measure; 1 where none is set.
     pub fn weight(&self, measure: Measure) -> Weight {

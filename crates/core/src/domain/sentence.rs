@@ -9,11 +9,14 @@
 //! with two decimals; all are rounded half up. A threshold that is a share drops a decimal of zero.
 
 use super::Country;
-use super::alert::{Alert, Cause, ChangedThreat, Kind, ThreatChange};
+use super::alert::{Alert, Cause, ChangedThreats, Kind, ThreatChange};
 use super::policy::{Destination, Jurisdiction, Level};
 use super::rule::Metric;
 use super::share::{Amount, Interval, Unit};
 use std::fmt::Write;
+
+/// How many names a list has before it ends with `and 7 more`.
+const NAMES_MAX: usize = 12;
 
 /// The text of an alert: what changed, then labelled facts.
 pub fn render(alert: &Alert) -> String {
@@ -138,12 +141,12 @@ fn cause(alert: &Alert) -> String {
 }
 
 /// What happened to the threats, grouped by what it was: `threats A and B published, threat C
-/// removed`. Empty where nothing happened to any.
-fn changes(alert: &Alert, threats: &[ChangedThreat]) -> String {
+/// removed, 7 more threats changed`. Empty where nothing happened to any.
+fn changes(alert: &Alert, threats: &ChangedThreats) -> String {
     let mut text = String::new();
     let date = alert.event_time.day();
     for change in ThreatChange::ALL.iter().filter(|change| **change != ThreatChange::Unchanged) {
-        let same = threats.iter().filter(|one| one.change == *change);
+        let same = threats.shown.iter().filter(|one| one.change == *change);
         let ids: Vec<&str> = same.map(|one| one.threat.as_str()).collect();
         if ids.is_empty() {
             continue;
@@ -158,6 +161,10 @@ fn changes(alert: &Alert, threats: &[ChangedThreat]) -> String {
         ) {
             let _ = write!(text, " on {date}");
         }
+    }
+    if !text.is_empty() && threats.omitted > 0 {
+        let noun = if threats.omitted == 1 { "threat" } else { "threats" };
+        let _ = write!(text, ", {} more {noun} changed", threats.omitted);
     }
     text
 }
@@ -181,10 +188,11 @@ fn names(countries: &[Country]) -> String {
     list(&countries.iter().map(Country::name_in_text).collect::<Vec<_>>())
 }
 
-/// `A, B and C`
+/// `A, B and C`, `A, B and 7 more`
 fn list<T: AsRef<str>>(items: &[T]) -> String {
     let mut text = String::new();
-    for (at, item) in items.iter().enumerate() {
+    let more = items.len().saturating_sub(NAMES_MAX);
+    for (at, item) in items.iter().take(NAMES_MAX).enumerate() {
         let separator = match items.len().saturating_sub(at) {
             _ if at == 0 => "",
             1 => " and ",
@@ -192,6 +200,10 @@ fn list<T: AsRef<str>>(items: &[T]) -> String {
         };
         text.push_str(separator);
         text.push_str(item.as_ref());
+    }
+    if more > 0 {
+        // Writing to a string cannot fail.
+        let _ = write!(text, " and {more} more");
     }
     text
 }

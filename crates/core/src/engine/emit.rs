@@ -2,16 +2,16 @@
 
 use super::concentration::{self, MetricInputs};
 use super::crossing::LevelChange;
+use super::effects::ShownThreats;
 use super::evaluate::{DataChange, Evaluated, Evaluation, Trigger, World};
-use super::exposure::{MeasureFilter, weight};
 use super::instance_state::{Episode, InstanceState};
-use super::market::{Market, MarketThreat};
-use crate::domain::alert::{Cause, Contribution, Kind, ThreatEffect};
+use super::market::Market;
+use crate::domain::alert::{Cause, ChangedThreats, Contribution, Kind, ThreatEffect};
 use crate::domain::market::Flag;
 use crate::domain::policy::{Destination, Level, Policy};
 use crate::domain::rule::{Metric, Threshold};
 use crate::domain::share::{Amount, Interval};
-use crate::domain::{Alert, Country, Ppm, Slug, Threat};
+use crate::domain::{Alert, Country, Ppm, Slug};
 
 /// The fields of an alert that depend on its kind.
 pub(super) struct AlertDraft {
@@ -26,7 +26,7 @@ pub(super) struct AlertDraft {
     pub(super) previous_value: Option<Interval>,
     pub(super) threshold: Amount,
     pub(super) contributions: Vec<Contribution>,
-    pub(super) threat_effects: Vec<ThreatEffect>,
+    pub(super) threats: ShownThreats,
     pub(super) stale: bool,
     pub(super) exercise: bool,
 }
@@ -79,7 +79,7 @@ impl Evaluation<'_> {
     }
 
     fn draft_alert(
-        &self,
+        &mut self,
         evaluated: &Evaluated<'_>,
         state: &InstanceState,
         kind: Kind,
@@ -87,6 +87,7 @@ impl Evaluation<'_> {
     ) -> AlertDraft {
         let rule = &evaluated.instance.rule;
         let level = state.reported_level();
+        let counting = self.counting_threats(evaluated.market, evaluated.instance, evaluated.world);
         AlertDraft {
             kind,
             rule: rule.name.clone(),
@@ -99,7 +100,7 @@ impl Evaluation<'_> {
             previous_value: evaluated.previous_value,
             threshold,
             contributions: evaluated.inputs.contributions(&rule.metric),
-            threat_effects: self.threat_effects(evaluated),
+            threats: counting.shown.clone(),
             stale: state.stale,
             exercise: evaluated.world == World::Exercise,
         }
@@ -120,7 +121,7 @@ impl Evaluation<'_> {
         flags.extend(draft.stale.then_some(Flag::Stale));
         let leaders = concentration::leaders(&record.report);
         let cause = self.cause(market, &draft.metric);
-        self.alerts.push(Alert {
+        let alert = Alert {
             sequence,
             entry: self.entry,
             episode: episode.map_or(sequence, |episode| episode.id),
@@ -140,14 +141,17 @@ impl Evaluation<'_> {
             cause,
             contributions: draft.contributions,
             leaders,
-            threat_effects: draft.threat_effects,
+            threat_effects: draft.threats.effects,
+            threat_effects_omitted: draft.threats.omitted,
+            imposing: draft.threats.imposing,
             flags,
             report: record.report_ref(),
             event_time: self.now,
             journal_time: self.journal_time,
             previous: episode.map(|episode| episode.latest),
             exercise: draft.exercise,
-        });
+        };
+        (self.sink)(alert);
         sequence
     }
 
@@ -159,45 +163,6 @@ impl Evaluation<'_> {
                 then.filter(|then| then != leaders).unwrap_or_default()
             }
             _ => Vec::new(),
-        }
-    }
-
-    /// The threats that count for the rule.
-    fn threat_effects(&self, evaluated: &Evaluated<'_>) -> Vec<ThreatEffect> {
-        let rule = &evaluated.instance.rule;
-        if !rule.metric.reacts_to_measures() {
-            return Vec::new();
-        }
-        let destination = &evaluated.instance.destination;
-        let filter = MeasureFilter::of(rule, destination);
-        let day = self.now.day();
-        let counting = evaluated
-            .market
-            .threats
-            .values()
-            .filter(|one| evaluated.world == World::Exercise || !one.record.exercise)
-            .filter(|one| filter.counts(&one.record.threat, day, &self.adopted.policy));
-        counting.map(|one| self.threat_effect(one, Some(destination))).collect()
-    }
-
-    /// A threat as alerts show it; with a destination, also the members it reaches.
-    pub(super) fn threat_effect(
-        &self,
-        one: &MarketThreat,
-        destination: Option<&Destination>,
-    ) -> ThreatEffect {
-        let threat: &Threat = &one.record.threat;
-        let policy: &Policy = &self.adopted.policy;
-        ThreatEffect {
-            threat: threat.id.clone(),
-            state_act: threat.state_act.clone(),
-            imposing: threat.imposing,
-            scope_match: one.scope_match,
-            weight: weight(threat, policy),
-            status: threat.status(self.now.day()),
-            reached: destination
-                .map(|destination| threat.reached(destination, &policy.blocs))
-                .unwrap_or_default(),
         }
     }
 
@@ -213,10 +178,12 @@ impl Evaluation<'_> {
                         report: market.report().report_ref(),
                         revised: data.revised,
                     },
-                    Some(_) | None => Cause::Threat { feed, request_id, threats: threats.clone() },
+                    Some(_) | None => {
+                        Cause::Threat { feed, request_id, threats: ChangedThreats::of(threats) }
+                    }
                 }
             }
-            Trigger::Clock { threats } => Cause::Clock { threats: threats.clone() },
+            Trigger::Clock { threats } => Cause::Clock { threats: ChangedThreats::of(threats) },
             Trigger::Policy => Cause::Policy,
         }
     }
@@ -245,7 +212,11 @@ impl Evaluation<'_> {
             threshold: i64::from(threshold.get()),
             contributions: inputs.contributions(&metric),
             metric,
-            threat_effects: vec![effect],
+            threats: ShownThreats {
+                imposing: vec![effect.imposing],
+                effects: vec![effect],
+                omitted: 0,
+            },
             stale: false,
             exercise,
         }

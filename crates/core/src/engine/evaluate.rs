@@ -6,16 +6,18 @@
 
 use super::concentration::MetricInputs;
 use super::crossing::LevelChange;
-use super::exposure::{Exposure, MeasureFilter};
+use super::effects::CountingThreatsCache;
+use super::exposure::Exposure;
 use super::instance_state::InstanceState;
 use super::market::{InstanceStates, Market};
 use super::plan::{EvaluationPlan, RuleInstance};
 use super::record::ThreatRecord;
-use super::state::AdoptedPolicy;
+use super::state::{AdoptedPolicy, AlertSink};
 use crate::domain::alert::{ChangedThreat, Kind};
 use crate::domain::share::Interval;
 use crate::domain::update::Batch;
-use crate::domain::{Alert, Day, MarketKey, Report, Seq, Timestamp};
+use crate::domain::{Day, MarketKey, Report, Seq, Timestamp};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Why a market is evaluated.
@@ -58,11 +60,12 @@ pub(super) struct Evaluation<'a> {
     pub(super) key: MarketKey,
     pub(super) trigger: &'a Trigger<'a>,
     pub(super) last_alert: &'a mut u64,
-    pub(super) alerts: &'a mut Vec<Alert>,
+    pub(super) sink: AlertSink<'a>,
+    pub(super) counting: CountingThreatsCache,
 }
 
 /// The two worlds in which every rule is evaluated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum World {
     /// Without exercises.
     Real,
@@ -136,8 +139,7 @@ impl Evaluation<'_> {
 
     /// Evaluates all rules as if exercises were real, where there are any.
     fn run_exercises(&mut self, market: &mut Market, plan: &EvaluationPlan) {
-        let has_exercises = market.threats.values().any(|one| one.record.exercise);
-        if !has_exercises && !market.has_exercise_states {
+        if !market.has_exercises() && !market.has_exercise_states {
             return;
         }
         let exposures = market.compute_exposures(&self.adopted.policy, self.now.day(), true);
@@ -179,9 +181,11 @@ impl Evaluation<'_> {
         let mut states: Vec<InstanceStates> = Vec::new();
         states.resize_with(plan.instances.len(), InstanceStates::default);
         let mut befores = vec![None; plan.instances.len()];
+        let successors: BTreeMap<_, usize> =
+            plan.instances.iter().map(RuleInstance::identity).zip(0..).collect();
         for (instance, mut inherited) in old_plan.instances.iter().zip(old) {
             let before = old_values.get(instance.metric_index).copied();
-            let Some(at) = plan.instances.iter().position(|one| one.succeeds(instance)) else {
+            let Some(at) = successors.get(&instance.identity()).copied() else {
                 self.clear_removed_rule(market, instance, inherited, before.unwrap_or_default());
                 continue;
             };
@@ -272,13 +276,10 @@ impl Evaluation<'_> {
         };
         let change = LevelChange { from: Some(level), to: None, threshold: first.reset };
         let adopted = self.adopted;
-        let filter = MeasureFilter::of(&instance.rule, &instance.destination);
-        let counting = market
-            .threat_measures(false)
-            .filter(|threat| filter.counts(threat, self.now.day(), &adopted.policy));
-        let exposure = Exposure::of(counting, &adopted.policy);
+        let counting = self.counting_threats(market, instance, World::Real);
         let report = &market.report().report;
-        let inputs = MetricInputs { report, exposure: &exposure, wgi: &adopted.policy.wgi };
+        let inputs =
+            MetricInputs { report, exposure: &counting.exposure, wgi: &adopted.policy.wgi };
         // The rule may be gone, and its last value belongs to the previous policy: computed as of
         // now.
         let value = inputs.value(&instance.rule.metric);

@@ -8,7 +8,7 @@ use crate::domain::{Country, Day, Threat};
 use std::collections::BTreeSet;
 
 /// Which measures count for a rule and a buyer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MeasureFilter {
     /// The buyer.
     pub destination: Destination,

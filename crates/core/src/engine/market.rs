@@ -100,6 +100,8 @@ pub struct Market {
     pub(super) reports: BTreeMap<Release, ReportRecord>,
     pub(super) in_force: Release,
     pub(super) threats: BTreeMap<Slug, MarketThreat>,
+    /// How many of them are part of an exercise; derived.
+    exercise_threats: usize,
     /// The status in the last notice of each threat.
     pub(super) noticed: BTreeMap<Slug, ThreatStatus>,
     pub(super) plan: Arc<EvaluationPlan>,
@@ -130,6 +132,7 @@ impl Market {
             reports: BTreeMap::from([(release.clone(), record)]),
             in_force: release,
             threats: BTreeMap::new(),
+            exercise_threats: 0,
             noticed: BTreeMap::new(),
             plan: Arc::default(),
             states: Vec::new(),
@@ -215,6 +218,25 @@ impl Market {
     /// The threats that concern this market, whether they count or not, by id.
     pub fn threats(&self) -> impl Iterator<Item = &MarketThreat> {
         self.threats.values()
+    }
+
+    /// Adds a threat that concerns this market; none of its id is on record.
+    pub(super) fn add_threat(&mut self, id: Slug, threat: MarketThreat) {
+        self.exercise_threats =
+            self.exercise_threats.saturating_add(usize::from(threat.record.exercise));
+        self.threats.insert(id, threat);
+    }
+
+    pub(super) fn remove_threat(&mut self, id: &Slug) {
+        if let Some(removed) = self.threats.remove(id) {
+            self.exercise_threats =
+                self.exercise_threats.saturating_sub(usize::from(removed.record.exercise));
+        }
+    }
+
+    /// Whether any threat is part of an exercise.
+    pub(super) fn has_exercises(&self) -> bool {
+        self.exercise_threats > 0
     }
 
     /// The share of a country in the report in force.

@@ -15,6 +15,8 @@
 //!     instance_state  what a rule remembers: levels, flapping, staleness
 //!     notice          threats that move no index
 //!     emit            builds the alerts
+//!     effects         which threats an alert shows, and in which order
+//!   cost            how many alerts a batch can cause at most
 //!   snapshot        the state as bytes and back
 //!   simulation      what would happen: entries applied to a copy
 //! ```
@@ -24,8 +26,10 @@
 //! every restart, from every snapshot.
 
 pub mod concentration;
+mod cost;
 pub mod crossing;
 mod deadlines;
+pub mod effects;
 mod emit;
 mod evaluate;
 pub mod exposure;
@@ -44,4 +48,4 @@ pub use instance_state::Episode;
 pub use market::{Market, MarketThreat, ReportRecord, RuleStatus, scope_match};
 pub use record::{BatchResult, RecentBatches, ThreatRecord};
 pub use snapshot::SnapshotError;
-pub use state::{AdoptedPolicy, AppliedEntry, State};
+pub use state::{AdoptedPolicy, AlertSink, AppliedEntry, State};

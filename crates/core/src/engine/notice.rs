@@ -63,7 +63,11 @@ impl Evaluation<'_> {
 }
 
 /// Whether a status emits a notice; `before` is the status in the last notice.
-fn deserves_notice(threat: &Threat, status: ThreatStatus, before: Option<ThreatStatus>) -> bool {
+pub(super) fn deserves_notice(
+    threat: &Threat,
+    status: ThreatStatus,
+    before: Option<ThreatStatus>,
+) -> bool {
     let moves_indices = threat.moves_indices();
     match status {
         ThreatStatus::Threatened | ThreatStatus::Announced => true,

@@ -4,7 +4,7 @@
 use super::exposure::MeasureFilter;
 use crate::domain::policy::{Destination, Policy};
 use crate::domain::rule::Metric;
-use crate::domain::{MarketKey, Rule};
+use crate::domain::{MarketKey, Rule, Slug};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ pub(super) struct EvaluationPlan {
     pub(super) metrics: Vec<PlannedMetric>,
     /// Every rule for each of its destinations, in the policy's order.
     pub(super) instances: Vec<RuleInstance>,
+    /// The most alerts that one evaluation of all instances can emit, without exercises.
+    pub(super) alerts_max: u64,
     /// Whether the passing of time alone can change the result: a rule has `for`, `keep`, `max_age`
     /// or `flapping`.
     pub(super) is_timed: bool,
@@ -45,12 +47,9 @@ impl RuleInstance {
         self.rule.metric.reacts_to_measures().then(|| self.destination.clone())
     }
 
-    /// Whether this instance takes over the state of `other`: same rule name, destination and
-    /// metric.
-    pub(super) fn succeeds(&self, other: &Self) -> bool {
-        self.rule.name == other.rule.name
-            && self.destination == other.destination
-            && self.rule.metric == other.rule.metric
+    /// An instance takes over the state of the one of another plan with the same identity.
+    pub(super) fn identity(&self) -> (&Slug, &Destination, &Metric) {
+        (&self.rule.name, &self.destination, &self.rule.metric)
     }
 }
 
@@ -58,6 +57,7 @@ impl EvaluationPlan {
     fn new(rules: &[&Arc<Rule>]) -> Self {
         let mut plan = Self::default();
         for rule in rules {
+            plan.alerts_max = plan.alerts_max.saturating_add(alerts_max(rule));
             plan.is_timed |= rule.for_ms > 0
                 || rule.keep_ms > 0
                 || rule.max_age_ms.is_some()
@@ -94,6 +94,13 @@ impl EvaluationPlan {
     }
 }
 
+/// The most alerts of a rule in one market: for each destination a change of the level, one that
+/// is indeterminate, and one that the report is stale.
+fn alerts_max(rule: &Rule) -> u64 {
+    let each = if rule.max_age_ms.is_some() { 3 } else { 2 };
+    u64::try_from(rule.destinations.len()).unwrap_or(u64::MAX).saturating_mul(each)
+}
+
 /// The plans of one policy, keyed by the indices of the rules that cover a market.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PlanCache {
@@ -104,6 +111,12 @@ pub(super) struct PlanCache {
 impl PlanCache {
     pub(super) fn new(policy: &Policy) -> Self {
         Self { rules: policy.rules.iter().cloned().map(Arc::new).collect(), plans: BTreeMap::new() }
+    }
+
+    /// The most alerts that one evaluation of a market can emit, without exercises.
+    pub(super) fn alerts_max(&self, market: MarketKey) -> u64 {
+        let covering = self.rules.iter().filter(|rule| rule.covers(market));
+        covering.map(|rule| alerts_max(rule)).fold(0, u64::saturating_add)
     }
 
     /// The plan of a market, computed when first asked for.

@@ -1,6 +1,7 @@
 //! The state, and how entries change it.
 
 use super::deadlines::{Deadlines, Due};
+use super::effects::CountingThreatsCache;
 use super::evaluate::{DataChange, Evaluation, Trigger};
 use super::market::{InstanceStates, Market, MarketThreat, ReportRecord, scope_match};
 use super::plan::PlanCache;
@@ -33,6 +34,9 @@ pub struct AppliedEntry {
     /// The alerts it caused, in order.
     pub alerts: Vec<Alert>,
 }
+
+/// What receives the alerts of an entry, in order.
+pub type AlertSink<'a> = &'a mut dyn FnMut(Alert);
 
 /// Everything that follows from the entries so far.
 #[derive(Debug, Clone)]
@@ -137,26 +141,36 @@ impl State {
     ///
     /// Where the entry is not the next one: the journal guarantees order without gaps.
     pub fn apply(&mut self, entry: &Entry) -> AppliedEntry {
-        assert_eq!(entry.seq, self.seq.next(), "entries arrive in order, without gaps");
-        assert!(entry.at >= self.now, "the journal's time never goes back");
-        self.seq = entry.seq;
         let mut alerts = Vec::new();
-        while let Some((at, due)) = self.deadlines.pop_due(entry.at) {
-            self.now = at;
-            self.process_due(due, entry.at, &mut alerts);
-        }
-        self.now = entry.at;
-        match &entry.payload {
-            Payload::Batch(batch) => self.apply_batch(batch, &mut alerts),
-            Payload::PolicyAdopted { revision, policy } => {
-                self.adopt_policy(*revision, policy, &mut alerts);
-            }
-            Payload::Tick { .. } => {}
-        }
+        self.apply_with(entry, &mut |alert| alerts.push(alert));
         AppliedEntry { entry: entry.seq, alerts }
     }
 
-    fn process_due(&mut self, due: Vec<Due>, journal_time: Timestamp, alerts: &mut Vec<Alert>) {
+    /// The same, with each alert passed on as it is emitted: for entries whose alerts need not fit
+    /// into memory.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::apply`].
+    pub fn apply_with(&mut self, entry: &Entry, sink: AlertSink<'_>) {
+        assert_eq!(entry.seq, self.seq.next(), "entries arrive in order, without gaps");
+        assert!(entry.at >= self.now, "the journal's time never goes back");
+        self.seq = entry.seq;
+        while let Some((at, due)) = self.deadlines.pop_due(entry.at) {
+            self.now = at;
+            self.process_due(due, entry.at, sink);
+        }
+        self.now = entry.at;
+        match &entry.payload {
+            Payload::Batch(batch) => self.apply_batch(batch, sink),
+            Payload::PolicyAdopted { revision, policy } => {
+                self.adopt_policy(*revision, policy, sink);
+            }
+            Payload::Tick { .. } => {}
+        }
+    }
+
+    fn process_due(&mut self, due: Vec<Due>, journal_time: Timestamp, sink: AlertSink<'_>) {
         let mut touched: BTreeMap<MarketKey, Vec<ChangedThreat>> = BTreeMap::new();
         for due in due {
             match due {
@@ -176,18 +190,18 @@ impl State {
             }
         }
         for (market, threats) in touched {
-            self.evaluate(market, &Trigger::Clock { threats }, journal_time, alerts);
+            self.evaluate(market, &Trigger::Clock { threats }, journal_time, sink);
         }
     }
 
-    fn apply_batch(&mut self, batch: &Batch, alerts: &mut Vec<Alert>) {
+    fn apply_batch(&mut self, batch: &Batch, sink: AlertSink<'_>) {
         if self.recent_batches.get(batch.request_id).is_some() {
             return;
         }
         let first_alert = self.last_alert.saturating_add(1);
         let changes = self.review(batch);
         let outcome = if changes.rejections.is_empty() {
-            let outcomes = self.commit(changes, batch, alerts);
+            let outcomes = self.commit(changes, batch, sink);
             BatchOutcome::Accepted(outcomes)
         } else {
             BatchOutcome::Rejected(changes.rejections)
@@ -212,7 +226,7 @@ impl State {
         &mut self,
         changes: BatchChanges,
         batch: &Batch,
-        alerts: &mut Vec<Alert>,
+        sink: AlertSink<'_>,
     ) -> Vec<UpdateOutcome> {
         let mut touched: BTreeMap<MarketKey, MarketChanges> = BTreeMap::new();
         for ((key, ..), report) in changes.reports {
@@ -239,7 +253,7 @@ impl State {
         }
         for (market, MarketChanges { data, threats, retracted }) in touched {
             let trigger = Trigger::Batch { batch, data, threats, retracted };
-            self.evaluate(market, &trigger, self.now, alerts);
+            self.evaluate(market, &trigger, self.now, sink);
         }
         changes.outcomes
     }
@@ -265,11 +279,12 @@ impl State {
 
     pub(super) fn new_market(&mut self, key: MarketKey, record: ReportRecord) -> Market {
         let mut market = Market::new(record);
-        let threats = self.threats.iter().filter_map(|(id, record)| {
-            let scope_match = scope_match(&record.threat, key)?;
-            Some((id.clone(), MarketThreat { scope_match, record: Arc::clone(record) }))
-        });
-        market.threats = threats.collect();
+        for (id, record) in &self.threats {
+            if let Some(scope_match) = scope_match(&record.threat, key) {
+                let record = Arc::clone(record);
+                market.add_threat(id.clone(), MarketThreat { scope_match, record });
+            }
+        }
         if let Some(adopted) = &self.adopted {
             market.plan = self.plans.plan_for(key);
             market.states.resize_with(market.plan.instances.len(), InstanceStates::default);
@@ -289,7 +304,7 @@ impl State {
             touched = self.affected_markets(&before.threat);
             for key in &touched {
                 if let Some(market) = self.markets.get_mut(key) {
-                    market.threats.remove(id);
+                    market.remove_threat(id);
                 }
             }
         }
@@ -302,7 +317,7 @@ impl State {
                     (self.markets.get_mut(&key), scope_match(&record.threat, key))
                 {
                     let record = Arc::clone(&record);
-                    market.threats.insert(id.clone(), MarketThreat { scope_match, record });
+                    market.add_threat(id.clone(), MarketThreat { scope_match, record });
                 }
             }
             self.threats.insert(id.clone(), record);
@@ -329,7 +344,7 @@ impl State {
     }
 
     /// Adopts a policy, unless the one in force has a higher revision or is the same.
-    fn adopt_policy(&mut self, revision: u64, policy: &Arc<Policy>, alerts: &mut Vec<Alert>) {
+    fn adopt_policy(&mut self, revision: u64, policy: &Arc<Policy>, sink: AlertSink<'_>) {
         if let Some(adopted) = &mut self.adopted {
             if revision < adopted.revision {
                 return;
@@ -348,7 +363,7 @@ impl State {
             policy: Arc::clone(policy),
         });
         for key in keys {
-            self.evaluate(key, &Trigger::Policy, self.now, alerts);
+            self.evaluate(key, &Trigger::Policy, self.now, sink);
         }
     }
 
@@ -358,7 +373,7 @@ impl State {
         key: MarketKey,
         trigger: &Trigger<'_>,
         journal_time: Timestamp,
-        alerts: &mut Vec<Alert>,
+        sink: AlertSink<'_>,
     ) {
         let (Some(adopted), Some(market)) = (&self.adopted, self.markets.get_mut(&key)) else {
             return;
@@ -371,7 +386,8 @@ impl State {
             key,
             trigger,
             last_alert: &mut self.last_alert,
-            alerts,
+            sink,
+            counting: CountingThreatsCache::default(),
         };
         if matches!(trigger, Trigger::Policy) {
             market.select_report(Some(&adopted.policy));

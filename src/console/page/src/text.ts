@@ -167,7 +167,8 @@ export function fromToday(date: string, today: string): string {
 export function causeName(alert: Alert): string {
   const cause = alert.cause;
   const by = cause?.feed ? `, from feed ${cause.feed}` : "";
-  const ids = cause?.threatIds.join(", ") ?? "";
+  const omitted = cause?.threatsOmitted ? ` and ${count(cause.threatsOmitted)} more` : "";
+  const ids = (cause?.threatIds.join(", ") ?? "") + omitted;
   switch (cause?.kind) {
     case CauseKind.DATA:
       return `a supply report${by}`;

@@ -59,14 +59,18 @@ pub(super) fn read(checks: &mut Checks, field: Path<'_>, sent: &pb::Policy) -> O
     rules.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let mut all = Policy::default_weights();
     all.extend(weights?);
-    Some(Policy {
+    let policy = Policy {
         rules,
         blocs,
         sources: sources?,
         weights: all,
         wgi: wgi?.into_iter().collect(),
         notice_share_min: notice_share_min.map(|share| (share > Ppm::ZERO).then_some(share))?,
-    })
+    };
+    if let Err(fault) = policy.check_size() {
+        checks.add(field.at("rules"), fault);
+    }
+    Some(policy)
 }
 
 fn unique(checks: &mut Checks, field: Path<'_>, rules: &[Rule]) {

@@ -6,7 +6,7 @@ mod market;
 mod policy;
 mod updates;
 
-pub use alert::{alert, contributions};
+pub use alert::{ALERT_BYTES_MAX, alert, contributions};
 pub use figure::{amount, interval, milli, share, timestamp, weight};
 pub(in crate::grpc) use market::{Viewpoint, known_markets, threat_record};
 pub use policy::{policy, weights};

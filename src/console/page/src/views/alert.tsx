@@ -109,6 +109,9 @@ function Details({ alert }: { alert: Alert }) {
                   `, applies to ${one.reached.map(text.country).join(", ")}`}
               </li>
             ))}
+            {alert.threatEffectsOmitted > 0 && (
+              <li>and {text.count(alert.threatEffectsOmitted)} more</li>
+            )}
           </ul>
         )}
         <p class="source">
