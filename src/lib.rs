@@ -23,7 +23,8 @@
 //!
 //! Used by many: [`config`] reads settings, [`clock`] reads the time, [`metrics`], [`traces`] and
 //! [`telemetry`] report, [`sqlite`] is shared by journal and archive, [`fetch`] gets small
-//! documents by HTTP, [`repeated_log`] bounds log lines that a client can cause.
+//! documents by HTTP, [`repeated_log`] bounds log lines that a client can cause, [`escape`] makes
+//! text from outside harmless.
 
 pub mod access;
 pub mod archive;
@@ -31,6 +32,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod console;
+pub mod escape;
 pub mod fanout;
 pub mod feed_sync;
 pub mod fetch;

@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use lodewatch::cli::{self, CommandLine};
+use lodewatch::escape::escape_styled;
 use std::error::Error as _;
 use std::process::ExitCode;
 
@@ -16,10 +17,10 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
         Err(error) => {
-            anstream::eprintln!("error: {error}");
+            anstream::eprintln!("error: {}", escape_styled(&error.to_string()));
             let mut source = error.source();
             while let Some(error) = source {
-                anstream::eprintln!("  caused by: {error}");
+                anstream::eprintln!("  caused by: {}", escape_styled(&error.to_string()));
                 source = error.source();
             }
             if error.is_usage() { ExitCode::from(2) } else { ExitCode::FAILURE }

@@ -6,9 +6,9 @@
 //!        access (identities, roles) ↗           feed_sync, sinks ↗
 //! ```
 //!
-//! `clock`, `config`, `fetch`, `metrics`, `repeated_log`, `sqlite`, `telemetry` and `traces` are
-//! used by many and use no other module but each other. A module may use exactly what [`MAY_USE`]
-//! lists.
+//! `clock`, `config`, `escape`, `fetch`, `metrics`, `repeated_log`, `sqlite`, `telemetry` and
+//! `traces` are used by many and use no other module but each other. A module may use exactly what
+//! [`MAY_USE`] lists.
 
 mod sources;
 
@@ -19,12 +19,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// that no longer exists.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("escape", &[]),
     ("fetch", &[]),
     ("metrics", &[]),
     ("repeated_log", &[]),
     ("sqlite", &[]),
     ("config", &[]),
-    ("telemetry", &["config"]),
+    ("telemetry", &["config", "escape"]),
     ("traces", &["config"]),
     ("access", &["clock", "config", "fetch", "repeated_log"]),
     ("journal", &["config", "fetch", "metrics", "sqlite"]),
@@ -48,7 +49,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("console", &["config", "grpc"]),
     ("reload", &["clock", "config", "journal", "pipeline"]),
     ("sinks", &["clock", "fetch", "grpc"]),
-    ("feed_sync", &["clock", "config", "fetch", "grpc", "metrics"]),
+    ("feed_sync", &["clock", "config", "escape", "fetch", "grpc", "metrics"]),
     (
         "server",
         &[
@@ -73,6 +74,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "archive",
             "clock",
             "config",
+            "escape",
             "feed_sync",
             "grpc",
             "journal",
@@ -84,7 +86,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("main", &["cli"]),
+    ("main", &["cli", "escape"]),
 ];
 
 /// What only some modules may name, and why.

@@ -1,5 +1,6 @@
 //! Denied calls in the log: of each caller and reason the first at once, then one line a minute.
 
+use super::credential_fault::CredentialFault;
 use super::gate::CallDenied;
 use crate::repeated_log::{RepeatedLog, WriteLine};
 use std::net::IpAddr;
@@ -16,7 +17,7 @@ type DenialKey = (DenialKind, IpAddr, Option<Arc<str>>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum DenialKind {
-    Unauthenticated,
+    Unauthenticated(CredentialFault),
     RoleMissing,
     UnknownMethod,
 }
@@ -25,7 +26,7 @@ impl DenialLog {
     /// Logs a denied call; a line that stands for several has the method of the first.
     pub(super) fn log(&self, denied: &CallDenied, peer: IpAddr, path: &str) {
         let (kind, identity) = match denied {
-            CallDenied::Unauthenticated => (DenialKind::Unauthenticated, None),
+            CallDenied::Unauthenticated { fault } => (DenialKind::Unauthenticated(*fault), None),
             CallDenied::RoleMissing { identity, .. } => (DenialKind::RoleMissing, Some(identity)),
             CallDenied::UnknownMethod { identity } => (DenialKind::UnknownMethod, Some(identity)),
         };
@@ -37,8 +38,9 @@ impl DenialLog {
 fn line(denied: CallDenied, peer: IpAddr, path: &str) -> WriteLine {
     let method: String = path.chars().take(PATH_CHARS_MAX).collect();
     Box::new(move |times| match &denied {
-        CallDenied::Unauthenticated => {
-            tracing::warn!(%peer, ?method, times, "call denied: no valid credentials");
+        CallDenied::Unauthenticated { fault } => {
+            let cause = fault.to_string();
+            tracing::warn!(%peer, ?method, cause, times, "call denied: no valid credentials");
         }
         CallDenied::RoleMissing { identity, access } => {
             let (identity, needs) = (&*identity.name, access.to_string());

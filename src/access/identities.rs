@@ -8,10 +8,11 @@
 //! minerals = ["gallium", "rare_earths"]      # not set: any; a group has all its parts
 //! others = false                             # true: it may also change updates of other feeds
 //! token_sha256 = ["9f86d0…"]                 # of tokens; two while one replaces the other
-//! certificates = ["spiffe://mine/importer"]  # URI or DNS names of client certificates
+//! certificates = ["spiffe://mine/importer"]  # URI or DNS names of client certificates; no others
 //! claims = ["lodewatch-importer"]            # values of the roles claim of JSON web tokens
 //! ```
 
+use super::certificate_name;
 use super::identity::{Identity, PublishGrant, Revocation};
 use super::methods::Role;
 use super::token::TokenHash;
@@ -122,8 +123,11 @@ impl Identities {
             self.tokens.push((hash, u32::try_from(index).unwrap_or(u32::MAX)));
             tokens.push(hash);
         }
-        let certificates = add_names(&mut self.certificates, &certificates, index);
-        let claims = add_names(&mut self.claims, &claims, index);
+        let certificates =
+            add_names(&mut self.certificates, &certificates, index, certificate_name::parse);
+        let claims = add_names(&mut self.claims, &claims, index, |text| {
+            if text.is_empty() { Err("must not be empty") } else { Ok(text.to_owned()) }
+        });
         CredentialSet { tokens, certificates, claims }
     }
 
@@ -179,15 +183,18 @@ fn parts<'c>(table: &mut Table<'c>, key: &'static str) -> Vec<Node<'c>> {
 }
 
 /// Adds names that must be unique in the file; returns them.
-fn add_names(known: &mut BTreeMap<String, usize>, parts: &[Node<'_>], index: usize) -> Vec<String> {
+fn add_names(
+    known: &mut BTreeMap<String, usize>,
+    parts: &[Node<'_>],
+    index: usize,
+    parse: fn(&str) -> Result<String, &'static str>,
+) -> Vec<String> {
     let names = parts.iter().filter_map(|part| {
         part.read_string(|text| {
-            if text.is_empty() {
-                Err("must not be empty")
-            } else if known.insert(text.to_owned(), index).is_some() {
-                Err("is listed twice")
-            } else {
-                Ok(text.to_owned())
+            let name = parse(text)?;
+            match known.insert(name.clone(), index) {
+                Some(_) => Err("is listed twice"),
+                None => Ok(name),
             }
         })
     });

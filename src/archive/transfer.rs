@@ -3,6 +3,7 @@
 use super::error::Error;
 use super::reader::ArchiveReader;
 use crate::sqlite;
+use lodewatch_files::{create_dir, dir_of, persist};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ impl ArchiveReader {
     pub fn copy(&self) -> Result<File, Error> {
         let path = &self.pool.path;
         let failed = |source: io::Error| io_error("copy", path, source);
-        let to = NamedTempFile::with_prefix_in("archive.copy.", dir(path)).map_err(failed)?;
+        let to = NamedTempFile::with_prefix_in("archive.copy.", dir_of(path)).map_err(failed)?;
         let name = to.path().to_string_lossy().into_owned();
         sqlite::open_reader(path)
             .and_then(|connection| connection.execute("VACUUM INTO ?1", [name]))
@@ -49,7 +50,7 @@ impl IncomingArchive {
         }
         let to: Arc<Path> = to.into();
         let failed = |source| io_error("create", &to, source);
-        std::fs::create_dir_all(directory).map_err(failed)?;
+        create_dir(directory).map_err(failed)?;
         let file = NamedTempFile::with_prefix_in("archive.copy.", directory).map_err(failed)?;
         Ok(Some(Self { file, hash: Xxh3::new(), to }))
     }
@@ -77,19 +78,13 @@ impl IncomingArchive {
     /// [`Error::Io`] where it cannot be synced or moved.
     pub fn install(self) -> Result<(), Error> {
         let failed = |source| io_error("write", &self.to, source);
-        self.file.as_file().sync_all().map_err(failed)?;
-        self.file.persist(&self.to).map_err(|error| failed(error.error))?;
-        File::open(dir(&self.to)).and_then(|dir| dir.sync_all()).map_err(failed)
+        persist(self.file, &self.to).map_err(failed)
     }
 }
 
 /// A digest in the form that the protocol carries: 32 hexadecimal digits.
 pub fn format_digest(hash: &Xxh3) -> String {
     format!("{:032x}", hash.digest128())
-}
-
-fn dir(path: &Path) -> &Path {
-    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn io_error(doing: &'static str, file: &Arc<Path>, source: io::Error) -> Error {

@@ -37,8 +37,8 @@ pub enum Error {
     Runtime(#[source] io::Error),
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("cannot read {}: it has {bytes} bytes, the limit is {max}", path.display())]
-    FileTooLarge { path: PathBuf, bytes: u64, max: u64 },
+    #[error("cannot read {}: it has more than {max} bytes, which is the limit", path.display())]
+    FileTooLarge { path: PathBuf, max: u64 },
     /// `line` counts from 1.
     #[error("cannot read {}, line {line}: {problem}", path.display())]
     Line { path: PathBuf, line: usize, problem: String },

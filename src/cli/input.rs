@@ -2,12 +2,15 @@
 
 use super::error::Error;
 use crate::config::{self, Config, Flags};
-use crate::feed_sync::{BYTES_MAX, parse_json_lines};
+use crate::feed_sync::parse_json_lines;
 use clap::Args;
 use lodewatch_proto::v1::Update;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
+
+/// Bytes of the largest file to import or to publish.
+const BYTES_MAX: u64 = 1 << 30;
 
 /// The data directory of commands that work without a server.
 #[derive(Debug, Args)]
@@ -44,22 +47,17 @@ pub(super) fn open(path: &Path) -> Result<BufReader<Box<dyn Read>>, Error> {
     }))
 }
 
-/// Reads a whole file, or standard input for `-`.
+/// Reads a whole file, or standard input for `-`, up to a limit.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
-    open(path)?.read_to_end(&mut bytes).map_err(Error::read(path))?;
-    Ok(bytes)
-}
-
-/// Reads a file to import, which may not exceed the importers' limit; `-` is standard input.
-pub(super) fn read_import(path: &Path) -> Result<Vec<u8>, Error> {
-    if path != Path::new("-") {
-        let bytes = std::fs::metadata(path).map_err(Error::read(path))?.len();
-        if bytes > BYTES_MAX {
-            return Err(Error::FileTooLarge { path: path.to_owned(), bytes, max: BYTES_MAX });
-        }
+    let too_large = || Error::FileTooLarge { path: path.to_owned(), max: BYTES_MAX };
+    let is_large = |file: Metadata| file.is_file() && file.len() > BYTES_MAX;
+    if path != Path::new("-") && std::fs::metadata(path).is_ok_and(is_large) {
+        return Err(too_large());
     }
-    read(path)
+    let mut bytes = Vec::new();
+    let mut limited = open(path)?.take(BYTES_MAX.saturating_add(1));
+    limited.read_to_end(&mut bytes).map_err(Error::read(path))?;
+    if limited.limit() == 0 { Err(too_large()) } else { Ok(bytes) }
 }
 
 /// The updates of a JSON Lines file, each with its line number.

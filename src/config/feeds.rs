@@ -2,11 +2,12 @@
 //! publisher needs no settings of a server.
 
 use super::layers::{Error, read_toml};
-use super::values::parse_millis;
+use super::values::{parse_count, parse_millis};
 use http::Uri;
 use lodewatch_core::domain::{Slug, slug};
 use lodewatch_toml_reader::{Collector, Problem, Table, Value};
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ const INTERVAL_OF_PATH: Duration = Duration::from_secs(10);
 const INTERVAL_OF_URL: Duration = Duration::from_hours(1);
 const INTERVAL_MS_MIN: u64 = 1000;
 const INTERVAL_DAYS_MAX: u64 = 31;
+/// Bytes of the largest content unless the file of feeds says otherwise.
+const BYTES_MAX: u64 = 64 << 20;
+const BYTES_MAX_ALLOWED: RangeInclusive<u64> = 1024..=1 << 30;
 
 /// One source that is kept in sync.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +31,8 @@ pub struct Feed {
     pub source: FeedSource,
     /// How often it is looked at, from a second to 31 days.
     pub interval: Duration,
+    /// Bytes of the largest file or answer, from 1 KiB to 1 GiB; a larger one is rejected.
+    pub bytes_max: u64,
 }
 
 /// How a source is read; see `lodewatch_importers` for each format.
@@ -101,7 +107,12 @@ fn feed(mut table: Table<'_>, folder: &Path, names: &mut BTreeMap<Slug, String>)
         (None, Some(FeedSource::Url { .. })) => Some(INTERVAL_OF_URL),
         (None, Some(FeedSource::Path(_)) | None) => Some(INTERVAL_OF_PATH),
     };
-    Some(Feed { name: name?, format: format?, source: source?, interval: interval? })
+    let bytes_max = match table.optional("bytes_max") {
+        Some(node) => node.read(|text| parse_count(text, &BYTES_MAX_ALLOWED)),
+        None => Some(BYTES_MAX),
+    };
+    let (name, format, source) = (name?, format?, source?);
+    Some(Feed { name, format, source, interval: interval?, bytes_max: bytes_max? })
 }
 
 fn parse_name(text: &str) -> Result<Slug, String> {
@@ -173,7 +184,7 @@ mod tests {
         let feeds = read(
             "[[feed]]\nname = \"usgs\"\nformat = \"usgs\"\nsource = \"https://a.example/mcs.csv?x=y\"\n\
              authorization_file = \"secret\"\n\
-             [[feed]]\nname = \"own\"\nformat = \"csv\"\nmapping = \"map.toml\"\nsource = \"/srv/own\"\ninterval = \"1h 30m\"\n\
+             [[feed]]\nname = \"own\"\nformat = \"csv\"\nmapping = \"map.toml\"\nsource = \"/srv/own\"\ninterval = \"1h 30m\"\nbytes_max = 1024\n\
              [[feed]]\nname = \"more\"\nformat = \"jsonl\"\nsource = \"more\"\n",
         );
         let feeds = feeds.unwrap();
@@ -184,6 +195,7 @@ mod tests {
         assert_eq!((usgs.interval, more.interval), (INTERVAL_OF_URL, INTERVAL_OF_PATH));
         assert_eq!(own.source, FeedSource::Path("/srv/own".into()));
         assert_eq!(own.interval.as_secs(), 5400);
+        assert_eq!((own.bytes_max, more.bytes_max), (1024, BYTES_MAX));
         let FeedFormat::Csv { mapping } = &own.format else { panic!("{own:?}") };
         let FeedSource::Path(source) = &more.source else { panic!("{more:?}") };
         assert_eq!(mapping.parent(), source.parent(), "both are where the file is");
@@ -194,7 +206,7 @@ mod tests {
     fn every_problem_is_reported_at_once() {
         let invalid = read(
             "evry = 1\n[[feed]]\nname = \"a b\"\nformat = \"cvs\"\nsource = \"ftp://host/x\"\ninterval = \"soon\"\n\
-             [[feed]]\nname = \"a\"\nformat = \"csv\"\nsource = \"http://me:secret@host\"\ninterval = \"0s\"\n\
+             [[feed]]\nname = \"a\"\nformat = \"csv\"\nsource = \"http://me:secret@host\"\ninterval = \"0s\"\nbytes_max = 1073741825\n\
              [[feed]]\nname = \"a\"\nformat = \"gta\"\nmapping = \"m\"\nsource = \"\"\ninterval = \"32d\"\n\
              [[feed]]\nsorce = \"x\"\n\
              [[feed]]\nname = \"b\"\nformat = \"gta\"\nsource = \"x\"\nauthorization_file = \"y\"\n",

@@ -1,12 +1,14 @@
 //! Checkpoints: how far each source is, in the state file. Persisted.
 
+use super::checkpoint_file::{Change, CheckpointFile};
 use super::file::FileStamp;
 use super::{Error, Outcomes};
 use crate::fetch::Validators;
-use lodewatch_client::{StateFile, StateFileError};
+use lodewatch_client::StateFileError;
 use lodewatch_core::domain::{Slug, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
@@ -95,9 +97,14 @@ pub(super) enum Version {
 
 /// The checkpoints of all sources, and the state file that keeps them.
 #[derive(Debug)]
-pub struct Checkpoints {
-    state_file: StateFile,
-    sources: Mutex<Sources>,
+pub struct Checkpoints(Mutex<SavedSources>);
+
+#[derive(Debug)]
+struct SavedSources {
+    file: CheckpointFile,
+    sources: Sources,
+    /// How many checkpoints of each feed have a failure.
+    failures: BTreeMap<String, usize>,
 }
 
 impl Checkpoints {
@@ -105,44 +112,45 @@ impl Checkpoints {
     ///
     /// # Errors
     ///
-    /// Where the state file cannot be read or written.
+    /// Where another process uses the state file, or it cannot be read or written.
     pub fn open<'a>(
-        state_file: StateFile,
+        state_file: PathBuf,
         feeds: impl Iterator<Item = &'a Slug>,
     ) -> Result<Self, StateFileError> {
-        let mut before: Sources = state_file.load()?;
+        let (mut file, mut before) = CheckpointFile::open(state_file)?;
         let of = |feed: &Slug| {
             let name = feed.as_str().to_owned();
             (name, before.remove(feed.as_str()).unwrap_or_default())
         };
         let sources: Sources = feeds.map(of).collect();
         // Fails here, before anything is sent, where the state file cannot be written.
-        state_file.save(&sources)?;
-        Ok(Self { state_file, sources: Mutex::new(sources) })
+        file.replace(&sources)?;
+        let count = |entries: &BTreeMap<String, Checkpoint>| {
+            entries.values().filter(|entry| entry.failure.is_some()).count()
+        };
+        let failures = sources.iter().map(|(feed, entries)| (feed.clone(), count(entries)));
+        let failures = failures.collect();
+        Ok(Self(Mutex::new(SavedSources { file, sources, failures })))
     }
 
     /// The checkpoints of a feed, by file.
     pub(super) fn of_feed(&self, feed: &Slug) -> BTreeMap<String, Checkpoint> {
-        self.read(|sources| sources.get(feed.as_str()).cloned()).unwrap_or_default()
+        self.with(|saved| saved.sources.get(feed.as_str()).cloned()).unwrap_or_default()
     }
 
     /// How many files of a feed are not in sync.
     pub(super) fn count_failures(&self, feed: &Slug) -> usize {
-        let count = |entries: &BTreeMap<String, Checkpoint>| {
-            entries.values().filter(|entry| entry.failure.is_some()).count()
-        };
-        self.read(|sources| sources.get(feed.as_str()).map_or(0, count))
+        self.with(|saved| saved.failures.get(feed.as_str()).copied()).unwrap_or_default()
     }
 
     /// When a content of a feed was published last.
     pub(super) fn published_at(&self, feed: &Slug) -> Option<Timestamp> {
         let at = |entry: &Checkpoint| entry.published.as_ref().map(|published| published.at_ms);
-        self.read(|sources| sources.get(feed.as_str())?.values().filter_map(at).max())
+        self.with(|saved| saved.sources.get(feed.as_str())?.values().filter_map(at).max())
     }
 
     pub(super) fn get(&self, feed: &Slug, file: &str) -> Checkpoint {
-        let entry = |sources: &Sources| sources.get(feed.as_str())?.get(file).cloned();
-        self.read(entry).unwrap_or_default()
+        self.with(|saved| saved.get(feed.as_str(), file).cloned()).unwrap_or_default()
     }
 
     /// Changes a checkpoint and saves the state if the change makes a difference.
@@ -152,18 +160,11 @@ impl Checkpoints {
         file: &str,
         change: impl FnOnce(&mut Checkpoint),
     ) -> Result<(), Error> {
-        self.save_if_changed(|sources| {
-            let entries = sources.entry(feed.as_str().to_owned()).or_default();
-            let before = entries.get(file).cloned().unwrap_or_default();
-            let mut entry = before.clone();
-            change(&mut entry);
-            let differs = entry != before;
-            if entry == Checkpoint::default() {
-                entries.remove(file);
-            } else if differs {
-                entries.insert(file.to_owned(), entry);
-            }
-            differs
+        self.with(|saved| {
+            let before = saved.get(feed.as_str(), file).cloned().unwrap_or_default();
+            let mut after = before.clone();
+            change(&mut after);
+            if after == before { Ok(()) } else { saved.replace(feed.as_str(), file, after) }
         })
     }
 
@@ -173,32 +174,35 @@ impl Checkpoints {
         feed: &Slug,
         exists: impl Fn(&str) -> bool,
     ) -> Result<Vec<String>, Error> {
-        let mut deleted = Vec::new();
-        self.save_if_changed(|sources| {
-            let entries = sources.entry(feed.as_str().to_owned()).or_default();
-            entries.retain(|file, _| {
-                let stays = exists(file);
-                if !stays {
-                    deleted.push(file.clone());
-                }
-                stays
-            });
-            !deleted.is_empty()
-        })?;
-        Ok(deleted)
+        self.with(|saved| {
+            let files = saved.sources.get(feed.as_str()).into_iter().flat_map(BTreeMap::keys);
+            let deleted: Vec<String> = files.filter(|file| !exists(file)).cloned().collect();
+            for file in &deleted {
+                saved.replace(feed.as_str(), file, Checkpoint::default())?;
+            }
+            Ok(deleted)
+        })
     }
 
-    fn read<T>(&self, read: impl FnOnce(&Sources) -> T) -> T {
-        read(&self.sources.lock().expect("nothing panics while it holds the sources"))
+    fn with<T>(&self, work: impl FnOnce(&mut SavedSources) -> T) -> T {
+        work(&mut self.0.lock().expect("nothing panics while it holds the sources"))
+    }
+}
+
+impl SavedSources {
+    fn get(&self, feed: &str, file: &str) -> Option<&Checkpoint> {
+        self.sources.get(feed)?.get(file)
     }
 
-    /// Saves the state if `change` says that it made a difference.
-    fn save_if_changed(&self, change: impl FnOnce(&mut Sources) -> bool) -> Result<(), Error> {
-        let mut sources = self.sources.lock().expect("nothing panics while it holds the sources");
-        if change(&mut sources) {
-            self.state_file.save(&*sources)?;
-        }
-        Ok(())
+    /// Replaces a checkpoint and saves the change; the empty one deletes it.
+    fn replace(&mut self, feed: &str, file: &str, checkpoint: Checkpoint) -> Result<(), Error> {
+        let failed_before = self.get(feed, file).is_some_and(|entry| entry.failure.is_some());
+        let failures = self.failures.entry(feed.to_owned()).or_default();
+        let others = failures.saturating_sub(usize::from(failed_before));
+        *failures = others.saturating_add(usize::from(checkpoint.failure.is_some()));
+        let change = Change { feed: feed.to_owned(), file: file.to_owned(), checkpoint };
+        change.clone().apply(&mut self.sources);
+        Ok(self.file.append(&change, &self.sources)?)
     }
 }
 
@@ -225,17 +229,21 @@ mod tests {
         let path = dir.path().join("state");
         std::fs::write(&path, SAVED).unwrap();
         let names = ["own", "web"].map(|name| Slug::parse(name).unwrap());
-        let open = |names: &[Slug]| Checkpoints::open(StateFile::new(path.clone()), names.iter());
-        let checkpoints = open(&names).unwrap();
+        let open = |names: &[Slug]| Checkpoints::open(path.clone(), names.iter()).unwrap();
+        let checkpoints = open(&names);
         let saved = || std::fs::read_to_string(&path).unwrap();
-        assert_eq!(saved(), SAVED);
+        assert_eq!(saved(), format!("{SAVED}\n"));
         let [own, web] = &names;
         assert_eq!((checkpoints.count_failures(own), checkpoints.count_failures(web)), (1, 0));
         checkpoints.update(own, "b.csv", |entry| entry.failure = None).unwrap();
-        assert_eq!(saved(), SAVED, "an empty checkpoint is not saved");
+        assert_eq!(saved(), format!("{SAVED}\n"), "an empty checkpoint is not saved");
         assert_eq!(checkpoints.remove_deleted(own, str::is_empty).unwrap(), ["a.csv"]);
-        assert_eq!(open(&names).unwrap().read(|sources| sources["own"].len()), 0);
-        assert_eq!(open(&names[..1]).unwrap().read(Sources::len), 1);
+        let deletion = r#"{"feed":"own","file":"a.csv","checkpoint":{}}"#;
+        assert_eq!(saved(), format!("{SAVED}\n{deletion}\n"));
+        assert_eq!(checkpoints.count_failures(own), 0);
+        drop(checkpoints);
+        assert_eq!(open(&names).of_feed(own).len(), 0);
+        assert_eq!(open(&names[..1]).with(|saved| saved.sources.len()), 1);
         assert!(!saved().contains("web"));
     }
 

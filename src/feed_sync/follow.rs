@@ -1,20 +1,20 @@
 //! Follows one source: checks it again and again for changes.
 
 use super::checkpoints::Version;
-use super::file::{self, FileStamp, SourceFile};
+use super::file::{self, FileStamp, Listing, SourceFile};
 use super::publishing::{Publishing, blocking};
 use super::{Error, Rounds};
 use crate::config::{Feed, FeedSource};
 use crate::fetch::{self, AnswerLimits, Poller, Validators};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use http::{HeaderValue, Uri};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// The limits of one answer.
-const LIMITS: AnswerLimits = AnswerLimits { bytes_max: 1 << 30, timeout: Duration::from_mins(10) };
+/// For a request and its whole answer.
+const FETCH_TIMEOUT: Duration = Duration::from_mins(10);
 /// A file is read once two checks in a row find it the same. The second check comes after this
 /// time, or with the next round where that is sooner.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -28,6 +28,8 @@ pub(super) struct Follower {
     source: Source,
     /// The time between two rounds.
     interval: Duration,
+    /// Bytes of the largest content.
+    bytes_max: u64,
     publishing: Publishing,
     /// The files that the last check found, by name.
     known: BTreeMap<String, KnownFile>,
@@ -77,7 +79,8 @@ impl Follower {
             }
             FeedSource::Path(path) => Source::Path(path),
         };
-        Ok(Self { source, interval: feed.interval, publishing, known })
+        let Feed { interval, bytes_max, .. } = feed;
+        Ok(Self { source, interval, bytes_max, publishing, known })
     }
 
     /// Checks the source until the process ends, or once where there is one round.
@@ -135,7 +138,9 @@ impl Follower {
             }
             Some(_) | None => Validators::default(),
         };
-        match poller.get(url, &known, authorization, LIMITS).await {
+        let bytes_max = usize::try_from(self.bytes_max).unwrap_or(usize::MAX);
+        let limits = AnswerLimits { bytes_max, timeout: FETCH_TIMEOUT };
+        match poller.get(url, &known, authorization, limits).await {
             Ok(None) => {
                 self.publishing.report_unchanged("")?;
                 Ok(NextCheck::Round)
@@ -157,19 +162,25 @@ impl Follower {
 
     async fn check_files(&mut self, source: &Path) -> Result<NextCheck, Error> {
         let path = source.to_owned();
-        let files = match blocking(move || file::list(&path)).await {
-            Ok(files) => files,
+        let Listing { files, links_outside } = match blocking(move || file::list(&path)).await {
+            Ok(listing) => listing,
             Err(why) => {
                 self.publishing.report_failure("", why)?;
                 return Ok(NextCheck::Round);
             }
         };
-        if !files.iter().any(|file| file.name.is_empty()) {
+        let found = files.iter().map(|file| &file.name).chain(&links_outside);
+        let names: BTreeSet<String> = found.cloned().collect();
+        let exists = |name: &str| names.contains(name);
+        if !exists("") {
             self.publishing.report_in_sync("")?;
         }
-        let exists = |name: &str| files.iter().any(|file| file.name == name);
         self.known.retain(|name, _| exists(name));
         self.publishing.forget_deleted(exists)?;
+        for name in links_outside {
+            let why = "cannot read the file: it is a link out of the folder; copy the file there";
+            self.publishing.report_failure(&name, why.to_owned())?;
+        }
         let mut next = NextCheck::Round;
         for file in files {
             if !self.check_file(file).await? {
@@ -211,9 +222,9 @@ impl Follower {
         path: &Path,
         stamp: FileStamp,
     ) -> Result<bool, Error> {
-        let (at, of) = (path.to_owned(), stamp.clone());
+        let (at, of, bytes_max) = (path.to_owned(), stamp.clone(), self.bytes_max);
         let version = Version::File(stamp);
-        let is_done = match blocking(move || file::read(&at, &of)).await {
+        let is_done = match blocking(move || file::read(&at, &of, bytes_max)).await {
             Ok(Some(bytes)) => {
                 self.publishing.publish(&name, bytes.into(), version.clone()).await?
             }
@@ -249,7 +260,6 @@ mod tests {
     use crate::config::FeedFormat;
     use crate::metrics::FeedMetrics;
     use lodewatch_client::Servers;
-    use lodewatch_client::StateFile;
     use lodewatch_core::domain::{Slug, Timestamp};
     use std::fs;
     use std::sync::Arc;
@@ -266,8 +276,9 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let source = FeedSource::Path(dir.path().join(name));
             let (format, interval) = (FeedFormat::Jsonl, Duration::from_secs(10));
-            let feed = Feed { name: Slug::parse("test").unwrap(), format, source, interval };
-            let state_file = StateFile::new(dir.path().join(".state"));
+            let name = Slug::parse("test").unwrap();
+            let feed = Feed { name, format, source, interval, bytes_max: 1000 };
+            let state_file = dir.path().join(".state");
             let checkpoints = Checkpoints::open(state_file, [&feed.name].into_iter()).unwrap();
             let checkpoints = Arc::new(checkpoints);
             let servers = Servers::parse(["127.0.0.1:1"]).unwrap();
@@ -329,5 +340,26 @@ mod tests {
         fs::remove_file(test.dir.path().join("a")).unwrap();
         let failures = test.check().await;
         assert!(failures.len() == 1 && failures[0].starts_with("b: "), "{failures:?}");
+    }
+
+    #[tokio::test]
+    async fn a_failure_shows_no_more_than_an_excerpt_of_a_file() {
+        let mut test = TestFollower::at(".");
+        std::os::unix::fs::symlink("/etc/passwd", test.dir.path().join("link")).unwrap();
+        let secret = format!("{{\"{}\u{9b}2J\u{202e}\": 1}}\n", "secret".repeat(20));
+        test.write("a", &secret.repeat(5));
+        test.write("b", &"x".repeat(1001));
+        test.check().await;
+        let failures = test.check().await;
+        assert_eq!(failures.len(), 3, "{failures:?}");
+        assert!(
+            failures[0].contains("cannot import the file") && failures[0].len() < 600,
+            "{}",
+            failures[0]
+        );
+        assert!(!failures[0].contains(['\u{9b}', '\u{202e}', '\n']), "{}", failures[0]);
+        assert!(failures[1].contains("1001 bytes; the limit is 1000"), "{}", failures[1]);
+        assert!(failures[2].contains("a link out of the folder"), "{}", failures[2]);
+        assert!(!failures[2].contains("root"));
     }
 }

@@ -20,8 +20,9 @@
 //! - [`Format`]: bytes → updates
 //! - `follow`: one source, read again and again · `file`: reading files
 //! - `publishing`: a content → the server · `send`: its batches, and the revisions of its threats
-//! - [`Checkpoints`]: how far each source is
+//! - [`Checkpoints`]: how far each source is · `checkpoint_file`: the state file
 
+mod checkpoint_file;
 mod checkpoints;
 mod file;
 mod follow;
@@ -29,8 +30,8 @@ mod format;
 mod publishing;
 mod send;
 
+pub use checkpoint_file::read as read_checkpoints;
 pub use checkpoints::{Checkpoint, Checkpoints, Sources};
-pub use file::BYTES_MAX;
 pub use format::{FileContent, Format, ImportSummary, parse_json_lines};
 pub use send::{BATCH_UPDATES, Outcomes, number_revisions, numbers};
 

@@ -7,6 +7,7 @@ use super::send::{Outcomes, SendError, send};
 use super::{Error, FileContent, Format, Rounds};
 use crate::clock::Clock;
 use crate::config::{Feed, FeedSource};
+use crate::escape::excerpt;
 use crate::fetch::AGENT;
 use crate::metrics;
 use bytes::Bytes;
@@ -18,6 +19,9 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tonic::Code;
 use uuid::Uuid;
+
+/// Characters of an error of a file that are logged and saved.
+const ERROR_CHARS_MAX: usize = 400;
 
 /// Publishes the contents of one source. A file of a folder is known by its name; for every other
 /// source the name is empty.
@@ -120,6 +124,8 @@ impl Publishing {
         let mut file = match blocking(move || format.read(&bytes)).await {
             Ok(file) => file,
             Err(error) => {
+                // The error quotes the file.
+                let error = excerpt(&error.to_string(), ERROR_CHARS_MAX);
                 let why = format!("cannot import the file: {error}");
                 self.invalid.insert(name.to_owned(), InvalidContent { content, why });
                 self.report_unchanged(name)?;

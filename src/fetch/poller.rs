@@ -8,6 +8,7 @@ use http::header::{
 };
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
+use http_body::Body;
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
@@ -98,12 +99,17 @@ impl Poller {
                 return Err(FetchError { why: explain(&answer), retry_after });
             }
             let validators = Validators::of(answer.headers());
+            let too_much =
+                || failure(format!("more than {} bytes, which is the limit", limits.bytes_max));
+            // The size that the server announces.
+            let announced = answer.body().size_hint().lower();
+            if usize::try_from(announced).is_ok_and(|bytes| bytes > limits.bytes_max) {
+                return Err(too_much());
+            }
             let body = Limited::new(answer.into_body(), limits.bytes_max).collect().await;
             let body = body.map_err(|error| {
                 let is_too_much = error.is::<LengthLimitError>();
-                let too_much =
-                    || format!("more than {} bytes, which is the limit", limits.bytes_max);
-                failure(if is_too_much { too_much() } else { with_causes(&*error) })
+                if is_too_much { too_much() } else { failure(with_causes(&*error)) }
             });
             Ok(Some((body?.to_bytes(), validators)))
         };

@@ -241,7 +241,7 @@ pub(in crate::grpc) fn rejected(rejections: &[Rejection]) -> Status {
 
 pub(in crate::grpc) fn denied(denied: &CallDenied, path: &str) -> Status {
     match denied {
-        CallDenied::Unauthenticated => {
+        CallDenied::Unauthenticated { .. } => {
             let message = "cannot authenticate the call: no valid credentials; send a bearer token \
                            in the metadata `authorization`, or use a client certificate that the \
                            server knows";

@@ -3,7 +3,8 @@
 
 use super::error::Error;
 use lodewatch_core::domain::Epoch;
-use std::fs::{self, File, TryLockError};
+use lodewatch_files::{create_dir, try_lock};
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,26 +13,8 @@ use std::sync::Arc;
 pub(super) fn lock_dir(dir: &Path) -> Result<File, Error> {
     let path: Arc<Path> = dir.join("lock").into();
     create_dir(dir).map_err(|error| Error::io("create", dir, error))?;
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|error| Error::io("open", &path, error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Locked { file: path }),
-        Err(TryLockError::Error(error)) => Err(Error::io("lock", &path, error)),
-    }
-}
-
-/// Creates the directory, and makes its name durable with the directory above.
-fn create_dir(dir: &Path) -> std::io::Result<()> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    fs::create_dir_all(dir)?;
-    File::open(dir.canonicalize()?.parent().unwrap_or(dir))?.sync_all()
+    let locked = try_lock(&path).map_err(|error| Error::io("lock", &path, error))?;
+    locked.ok_or(Error::Locked { file: path })
 }
 
 /// An epoch that no journal had before.

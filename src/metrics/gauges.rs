@@ -8,6 +8,8 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 type UnsignedGauge = Gauge<u64, AtomicU64>;
+/// Unix times, by the one label that the name says.
+type Times = Family<[(&'static str, &'static str); 1], Gauge<f64, AtomicU64>>;
 
 /// All gauges. The help texts below say what each is; [`crate::server`] sets them before they are
 /// exported.
@@ -39,6 +41,8 @@ pub struct Gauges {
     pub subscriber_lag: Histogram,
     open_episodes: Family<[(&'static str, &'static str); 1], UnsignedGauge>,
     stale_instances: UnsignedGauge,
+    credentials_loaded: Times,
+    certificate_expiry: Times,
     newest_reports: Family<[(&'static str, String); 1], Gauge<f64, AtomicU64>>,
 }
 
@@ -46,6 +50,7 @@ impl Gauges {
     pub(super) fn register(&self, ours: &mut Registry) {
         self.register_conditions(ours);
         self.register_values(ours);
+        self.register_credentials(ours);
         let help = "Lag of each subscriber at this moment, in entries; buckets can decrease, so use it without rate()";
         ours.register("subscriber_lag_entries", help, self.subscriber_lag.clone());
         let help = "Open episodes, by level, without exercises";
@@ -54,6 +59,15 @@ impl Gauges {
         ours.register("stale_rule_instances", help, self.stale_instances.clone());
         let help = "When the newest report of a source that the settings name was appended to the journal, as a Unix time";
         ours.register("source_last_report_timestamp_seconds", help, self.newest_reports.clone());
+    }
+
+    fn register_credentials(&self, ours: &mut Registry) {
+        let help = "When the certificates, the identities or the keys of JSON web tokens in use were last read without an error, as a Unix time; 0 if never";
+        let loaded = self.credentials_loaded.clone();
+        ours.register("credentials_loaded_timestamp_seconds", help, loaded);
+        let help = "When the first certificate of tls.certificate (server) or tls.client_ca (client_ca) expires, as a Unix time";
+        let expiry = self.certificate_expiry.clone();
+        ours.register("certificate_expiry_timestamp_seconds", help, expiry);
     }
 
     /// Gauges that are 1 or 0.
@@ -183,8 +197,22 @@ impl Gauges {
     pub fn set_newest_reports(&self, sources: impl IntoIterator<Item = (String, i64)>) {
         self.newest_reports.clear();
         for (source, at_ms) in sources {
-            let at = Duration::from_millis(u64::try_from(at_ms).unwrap_or(0));
-            self.newest_reports.get_or_create(&[("source", source)]).set(at.as_secs_f64());
+            self.newest_reports.get_or_create(&[("source", source)]).set(seconds(at_ms));
         }
     }
+
+    /// Sets when `certificates`, `identities` or `keys` were read, in Unix milliseconds; 0 if
+    /// never.
+    pub fn set_credentials_loaded(&self, credentials: &'static str, at_ms: i64) {
+        self.credentials_loaded.get_or_create(&[("credentials", credentials)]).set(seconds(at_ms));
+    }
+
+    /// Sets when the first certificate of `server` or `client_ca` expires, in Unix milliseconds.
+    pub fn set_certificate_expiry(&self, certificate: &'static str, at_ms: i64) {
+        self.certificate_expiry.get_or_create(&[("certificate", certificate)]).set(seconds(at_ms));
+    }
+}
+
+fn seconds(millis: i64) -> f64 {
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0)).as_secs_f64()
 }

@@ -9,6 +9,7 @@
 //!
 //! - `server`: [`Metrics`], all metrics of a server, and the [`page`] that Prometheus scrapes
 //! - `calls`: [`CallMetrics`], calls and rejections; [`ConnectionMetrics`]
+//! - `handshakes`: [`HandshakeMetrics`], TLS handshakes that failed, by reason
 //! - `pipeline`: [`JournalMetrics`], [`PipelineMetrics`], [`DeliveryMetrics`]: the path of an entry
 //! - `gauges`: [`Gauges`], values that are read at every scrape
 //! - `feeds`: [`FeedMetrics`], all metrics of `lodewatch feed`, which has none of the others
@@ -21,6 +22,7 @@
 mod calls;
 mod feeds;
 mod gauges;
+mod handshakes;
 mod histogram;
 mod pipeline;
 #[cfg(target_os = "linux")]
@@ -30,6 +32,7 @@ mod server;
 pub use calls::{CallMetrics, ConnectionMetrics, Method, OngoingCall, OpenConnection};
 pub use feeds::FeedMetrics;
 pub use gauges::Gauges;
+pub use handshakes::{HandshakeFailure, HandshakeMetrics};
 pub use histogram::Histogram;
 pub use pipeline::{DeliveryMetrics, JournalMetrics, PipelineMetrics};
 pub use server::{Metrics, page};

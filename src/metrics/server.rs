@@ -1,8 +1,8 @@
 //! All metrics of a server, and the page that Prometheus scrapes.
 
 use super::{
-    CallMetrics, ConnectionMetrics, DeliveryMetrics, Gauges, JournalMetrics, Method,
-    PipelineMetrics,
+    CallMetrics, ConnectionMetrics, DeliveryMetrics, Gauges, HandshakeMetrics, JournalMetrics,
+    Method, PipelineMetrics,
 };
 use axum::Router;
 use axum::routing::get;
@@ -17,6 +17,7 @@ pub struct Metrics {
     registry: Registry,
     pub calls: Arc<CallMetrics>,
     pub connections: ConnectionMetrics,
+    pub handshakes: HandshakeMetrics,
     pub journal: JournalMetrics,
     pub pipeline: PipelineMetrics,
     pub delivery: DeliveryMetrics,
@@ -31,15 +32,17 @@ impl Metrics {
         calls.register(&mut registry);
         let ours = registry.sub_registry_with_prefix("lodewatch");
         let connections = ConnectionMetrics::default();
+        let handshakes = HandshakeMetrics::default();
         let (journal, pipeline) = (JournalMetrics::default(), PipelineMetrics::default());
         let (delivery, gauges) = (DeliveryMetrics::default(), Gauges::default());
         calls.register_ours(ours);
         connections.register(ours);
+        handshakes.register(ours);
         journal.register(ours);
         pipeline.register(ours);
         delivery.register(ours);
         gauges.register(ours);
-        Self { registry, calls, connections, journal, pipeline, delivery, gauges }
+        Self { registry, calls, connections, handshakes, journal, pipeline, delivery, gauges }
     }
 
     /// The current values of all metrics, in Prometheus' text format.

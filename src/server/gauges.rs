@@ -1,10 +1,11 @@
 //! Reads the gauges at every scrape.
 
-use super::security::CredentialErrors;
+use super::security::{CredentialErrors, ListenerSecurity};
 use crate::config::Config;
 use crate::grpc::Api;
 use crate::metrics::{Gauges, Metrics};
 use crate::pipeline::Stall;
+use lodewatch_core::domain::Timestamp;
 use lodewatch_core::domain::policy::Level;
 use lodewatch_core::engine::{Market, State};
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 /// Sets the gauges from the server's state.
 pub(super) struct GaugeCollector {
     api: Arc<Api>,
+    security: ListenerSecurity,
     credential_errors: CredentialErrors,
     dir: PathBuf,
 }
@@ -23,13 +25,14 @@ impl GaugeCollector {
     pub(super) fn new(
         config: &Config,
         api: &Arc<Api>,
+        security: ListenerSecurity,
         credential_errors: CredentialErrors,
     ) -> Self {
         let gauges = &api.metrics.gauges;
         gauges.insecure.set(i64::from(config.server.insecure));
         gauges.ring_bytes_max.set(u64::try_from(config.fanout.ring_bytes_max).unwrap_or(u64::MAX));
         gauges.snapshot_every_entries.set(config.archive.snapshot_every_entries);
-        Self { api: Arc::clone(api), credential_errors, dir: config.data_dir.clone() }
+        Self { api: Arc::clone(api), security, credential_errors, dir: config.data_dir.clone() }
     }
 
     /// The current values of all metrics. Reads file sizes.
@@ -37,6 +40,7 @@ impl GaugeCollector {
         let metrics: &Metrics = &self.api.metrics;
         let gauges = &metrics.gauges;
         self.health(gauges);
+        self.credentials(gauges);
         self.memory(gauges);
         self.disk(gauges);
         self.api.view.read_state(|state| set_policy_gauges(state, gauges));
@@ -61,6 +65,24 @@ impl GaugeCollector {
         // In this order, so that the applied entry is never ahead of the head.
         gauges.applied_entry.set(view.applied().0);
         gauges.journal_head_entry.set(journal.head().borrow().0);
+    }
+
+    fn credentials(&self, gauges: &Gauges) {
+        if let Some(loads) = self.security.gate.loads() {
+            gauges.set_credentials_loaded("identities", loads.identities.millis());
+            if let Some(keys) = loads.keys {
+                gauges.set_credentials_loaded("keys", keys.map_or(0, Timestamp::millis));
+            }
+        }
+        let Some(encryption) = &self.security.encryption else { return };
+        let status = encryption.status();
+        gauges.set_credentials_loaded("certificates", status.loaded_at.millis());
+        let expiries = [("server", status.server_expiry), ("client_ca", status.client_ca_expiry)];
+        for (certificate, expiry) in expiries {
+            if let Some(expiry) = expiry {
+                gauges.set_certificate_expiry(certificate, expiry.millis());
+            }
+        }
     }
 
     fn memory(&self, gauges: &Gauges) {

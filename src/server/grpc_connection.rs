@@ -146,7 +146,7 @@ impl GrpcConnection {
                     is_draining = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                () = &mut no_preface => return Err(ConnectionError::HandshakeTimeout),
+                () = &mut no_preface => return Err(ConnectionError::HttpTimeout),
             }
         }
     }

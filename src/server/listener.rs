@@ -3,9 +3,9 @@
 
 use super::error::Error;
 use super::proxy_header;
-use super::tls::{self, Encryption, Protocols};
+use super::tls::{self, Encryption, HandshakeError, Protocols};
 use crate::grpc::{ABANDONED_CALLS_LIMIT, AddressLimits, Peer, TrustedProxies};
-use crate::metrics::Metrics;
+use crate::metrics::{HandshakeFailure, Metrics};
 use crate::repeated_log::RepeatedLog;
 use std::error::{self, Error as _};
 use std::io;
@@ -89,11 +89,15 @@ pub(super) enum ConnectionError {
     #[error(transparent)]
     Socket(#[from] io::Error),
     #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    #[error(transparent)]
     Http(#[from] hyper::Error),
     #[error(transparent)]
     Browser(Box<dyn error::Error + Send + Sync>),
-    #[error("no TLS handshake or no HTTP within server.handshake_timeout")]
-    HandshakeTimeout,
+    #[error("no HTTP within server.handshake_timeout")]
+    HttpTimeout,
+    #[error("the server is shutting down")]
+    Draining,
     #[error("the client did not receive the end of its call within server.call_end_timeout")]
     CallEndTimeout,
     #[error("the client abandoned too many calls ({ABANDONED_CALLS_LIMIT})")]
@@ -111,12 +115,23 @@ impl ConnectionError {
         let error = match self {
             Self::Http(error) => Some(error),
             Self::Browser(error) => error.downcast_ref(),
-            Self::HandshakeTimeout => return true,
-            Self::Socket(_) | Self::CallEndTimeout | Self::TooManyAbandonedCalls => None,
+            Self::HttpTimeout => return true,
+            Self::Handshake(error) => {
+                let failures = [HandshakeFailure::Protocol, HandshakeFailure::Timeout];
+                return failures.contains(&error.failure);
+            }
+            Self::Socket(_)
+            | Self::Draining
+            | Self::CallEndTimeout
+            | Self::TooManyAbandonedCalls => None,
         };
         let Some(error) = error else { return false };
         let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
         error.is_parse() || cause.is_some_and(h2::Error::is_library)
+    }
+
+    fn handshake_failure(&self) -> Option<HandshakeFailure> {
+        if let Self::Handshake(error) = self { Some(error.failure) } else { None }
     }
 }
 
@@ -132,8 +147,8 @@ pub(super) async fn encrypt(
 ) -> Result<(TlsStream<TcpStream>, Peer), ConnectionError> {
     let handshake = timeout_at(deadline, encryption.accept(stream, protocols));
     let stream = tokio::select! {
-        () = drain.cancelled() => return Err(ConnectionError::HandshakeTimeout),
-        stream = Box::pin(handshake) => stream.map_err(|_| ConnectionError::HandshakeTimeout)??,
+        () = drain.cancelled() => return Err(ConnectionError::Draining),
+        stream = Box::pin(handshake) => stream.map_err(|_| HandshakeError::TIMEOUT)??,
     };
     let peer = peer.with_certificate(tls::client_names(&stream));
     Ok((stream, peer))
@@ -145,6 +160,7 @@ struct ConnectionServer<E> {
     metrics: Arc<Metrics>,
     /// Failures to accept a connection, and connections of proxies that fail.
     failures: RepeatedLog<Option<IpAddr>>,
+    handshakes: RepeatedLog<(HandshakeFailure, IpAddr)>,
     each: E,
 }
 
@@ -159,8 +175,8 @@ pub(super) async fn serve<F, E>(
     F: Future<Output = Result<(), ConnectionError>> + Send + 'static,
     E: Fn(TcpStream, Peer, Instant) -> F + Send + Sync + 'static,
 {
-    let failures = RepeatedLog::default();
-    let server = Arc::new(ConnectionServer { config, metrics, failures, each });
+    let (failures, handshakes) = (RepeatedLog::default(), RepeatedLog::default());
+    let server = Arc::new(ConnectionServer { config, metrics, failures, handshakes, each });
     let config = &server.config;
     let free = Arc::new(Semaphore::new(config.connections_max));
     let mut connections = JoinSet::new();
@@ -215,15 +231,8 @@ where
             // Boxed, since few connections have room for it.
             match Box::pin(self.read_client(&mut stream, deadline)).await {
                 Ok(read) => client = read.unwrap_or(from),
-                Err(error) => {
-                    let text = error.to_string();
-                    self.failures.write(Some(from), || {
-                        Box::new(move |times| {
-                            tracing::warn!(proxy = %from, error = text, times, "cannot read the PROXY header of a connection");
-                        })
-                    });
-                    return;
-                }
+                Err(ConnectionError::Draining) => return,
+                Err(error) => return self.log_proxy_error(from, error),
             }
         }
         let admitted = match config.addresses.admit(client, config.streams_max) {
@@ -242,6 +251,9 @@ where
         if let Some(limit) = error.limit() {
             self.count_limit_hit(limit, client);
         }
+        if let Some(failure) = error.handshake_failure() {
+            self.count_failed_handshake(failure, client);
+        }
         tracing::debug!(address = %client, %error, "connection failed");
     }
 
@@ -251,9 +263,9 @@ where
         deadline: Instant,
     ) -> Result<Option<IpAddr>, ConnectionError> {
         tokio::select! {
-            () = self.config.drain.cancelled() => Err(ConnectionError::HandshakeTimeout),
+            () = self.config.drain.cancelled() => Err(ConnectionError::Draining),
             read = timeout_at(deadline, proxy_header::read_client(stream)) => {
-                Ok(read.map_err(|_| ConnectionError::HandshakeTimeout)??)
+                Ok(read.map_err(|_| ConnectionError::HttpTimeout)??)
             }
         }
     }
@@ -264,6 +276,29 @@ impl<E> ConnectionServer<E> {
     fn count_limit_hit(&self, limit: &str, address: IpAddr) {
         self.metrics.calls.count_limit_hit(limit);
         self.config.addresses.log_limit(limit, address);
+    }
+
+    /// Counts and logs a failed TLS handshake. A client that only disconnects leaves no line: a
+    /// probe of the port does that.
+    fn count_failed_handshake(&self, failure: HandshakeFailure, address: IpAddr) {
+        self.metrics.handshakes.count(failure);
+        if failure == HandshakeFailure::Disconnected {
+            return;
+        }
+        self.handshakes.write((failure, address), || {
+            Box::new(move |times| {
+                let reason = failure.name();
+                tracing::warn!(%address, reason, times, "TLS handshake failed");
+            })
+        });
+    }
+
+    fn log_proxy_error(&self, proxy: IpAddr, error: ConnectionError) {
+        self.failures.write(Some(proxy), || {
+            Box::new(move |times| {
+                tracing::warn!(%proxy, %error, times, "cannot read the PROXY header");
+            })
+        });
     }
 
     fn log_accept_error(&self, error: io::Error) {

@@ -14,7 +14,7 @@
 //! - `recovery`: opens the journal and runs the pipeline, until everything in the journal is
 //!   applied
 //! - `security`: who is accepted and how connections are encrypted; reloaded when the files change
-//! - `tls`: certificates and keys
+//! - `tls`: certificates and keys · `certificate_expiry`: when a certificate expires
 //! - `ports`: what listens where
 //! - `listener`: accepts connections, counts and limits them, and ends them when the server drains
 //! - `proxy_header`: the client's address, where a trusted proxy forwards its connection
@@ -24,6 +24,7 @@
 //! - `error`: why a server does not start, or ends by itself
 
 mod browser_connection;
+mod certificate_expiry;
 mod error;
 mod gauges;
 mod grpc_connection;

@@ -42,7 +42,8 @@ impl Ports<'_> {
         let config = self.config;
         let metrics = || Arc::clone(&self.api.metrics);
         let main = self.main();
-        let gauges = GaugeCollector::new(config, &self.api, self.credential_errors.clone());
+        let (security, errors) = (self.security.clone(), self.credential_errors.clone());
+        let gauges = GaugeCollector::new(config, &self.api, security, errors);
         let api = Arc::clone(&self.api);
         let (routes, health) = grpc::routes(api, config.server.message_bytes_max).await;
         let probes = bind("health.listen", config.health.listen).await?.map(|listener| {

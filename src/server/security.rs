@@ -49,7 +49,8 @@ impl ListenerSecurity {
         let is_local = config.server.listen.ip().to_canonical().is_loopback();
         let anonymous = if is_local { "local" } else { "anonymous" };
         let gate = Arc::new(Gate::open(&config.access, clock.clone(), anonymous)?);
-        let encryption = config.tls.clone().map(Encryption::open).transpose()?.map(Arc::new);
+        let tls = config.tls.clone().map(|files| Encryption::open(files, clock.clone()));
+        let encryption = tls.transpose()?.map(Arc::new);
         let security = Self { gate, encryption };
         let interval = Duration::from_millis(config.reload.interval_ms);
         let reloaders = security.reloaders(identity_files, tls_files, interval);

@@ -1,6 +1,11 @@
 //! TLS: certificates and keys from files, which can be reloaded while connections stay open.
 
+use super::certificate_expiry::expires_at;
+use crate::access::normalize_dns;
+use crate::clock::Clock;
 use crate::config::Tls;
+use crate::metrics::HandshakeFailure;
+use lodewatch_core::domain::Timestamp;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +17,7 @@ use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
-use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{self, CertificateError, RootCertStore, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
 /// The names of the protocols in TLS (ALPN).
@@ -32,6 +37,65 @@ pub(super) enum Protocols {
 struct TlsConfigs {
     http2: Arc<ServerConfig>,
     http2_or_http1: Arc<ServerConfig>,
+    status: CertificateStatus,
+}
+
+/// The certificates in use.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CertificateStatus {
+    pub(super) loaded_at: Timestamp,
+    /// When the first certificate of `tls.certificate` expires.
+    pub(super) server_expiry: Option<Timestamp>,
+    /// When the first certificate of `tls.client_ca` expires.
+    pub(super) client_ca_expiry: Option<Timestamp>,
+}
+
+/// A TLS handshake failed.
+#[derive(Debug, thiserror::Error)]
+#[error("the TLS handshake failed: {}", failure.name())]
+pub(super) struct HandshakeError {
+    pub(super) failure: HandshakeFailure,
+    /// `None` for a timeout.
+    pub(super) source: Option<io::Error>,
+}
+
+impl HandshakeError {
+    pub(super) const TIMEOUT: Self = Self { failure: HandshakeFailure::Timeout, source: None };
+}
+
+impl From<io::Error> for HandshakeError {
+    fn from(error: io::Error) -> Self {
+        let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+        let failure = cause.map_or(HandshakeFailure::Disconnected, classify);
+        Self { failure, source: Some(error) }
+    }
+}
+
+fn classify(error: &rustls::Error) -> HandshakeFailure {
+    use CertificateError::{
+        BadSignature, Expired, ExpiredContext, NotValidYet, NotValidYetContext, UnknownIssuer,
+    };
+    if let rustls::Error::InvalidCertificate(fault) = error {
+        return if matches!(fault, Expired | ExpiredContext { .. }) {
+            HandshakeFailure::CertificateExpired
+        } else if matches!(fault, NotValidYet | NotValidYetContext { .. }) {
+            HandshakeFailure::CertificateNotValidYet
+        } else if matches!(fault, UnknownIssuer | BadSignature) {
+            HandshakeFailure::UnknownAuthority
+        } else {
+            HandshakeFailure::CertificateInvalid
+        };
+    }
+    if matches!(error, rustls::Error::AlertReceived(_)) {
+        HandshakeFailure::RejectedByClient
+    } else if matches!(
+        error,
+        rustls::Error::NoApplicationProtocol | rustls::Error::PeerIncompatible(_)
+    ) {
+        HandshakeFailure::Incompatible
+    } else {
+        HandshakeFailure::Protocol
+    }
 }
 
 /// Why connections cannot be encrypted. Never has content of a file.
@@ -52,6 +116,7 @@ pub enum Error {
 /// How new connections are encrypted.
 pub(super) struct Encryption {
     files: Tls,
+    clock: Clock,
     configs_tx: watch::Sender<TlsConfigs>,
 }
 
@@ -61,9 +126,9 @@ impl Encryption {
     /// # Errors
     ///
     /// If one of them cannot be used.
-    pub(super) fn open(files: Tls) -> Result<Self, Error> {
-        let configs_tx = watch::Sender::new(read_files(&files)?);
-        Ok(Self { files, configs_tx })
+    pub(super) fn open(files: Tls, clock: Clock) -> Result<Self, Error> {
+        let configs_tx = watch::Sender::new(read_files(&files, clock.now())?);
+        Ok(Self { files, clock, configs_tx })
     }
 
     /// Reads the files again, for new connections.
@@ -72,8 +137,12 @@ impl Encryption {
     ///
     /// If one of them cannot be used; the previous certificates stay in use.
     pub(super) fn reload(&self) -> Result<(), Error> {
-        self.configs_tx.send_replace(read_files(&self.files)?);
+        self.configs_tx.send_replace(read_files(&self.files, self.clock.now())?);
         Ok(())
+    }
+
+    pub(super) fn status(&self) -> CertificateStatus {
+        self.configs_tx.borrow().status
     }
 
     /// Performs the TLS handshake.
@@ -81,7 +150,7 @@ impl Encryption {
         &self,
         stream: TcpStream,
         protocols: Protocols,
-    ) -> io::Result<TlsStream<TcpStream>> {
+    ) -> Result<TlsStream<TcpStream>, HandshakeError> {
         let config = {
             let configs = self.configs_tx.borrow();
             Arc::clone(match protocols {
@@ -89,11 +158,12 @@ impl Encryption {
                 Protocols::Http2OrHttp1 => &configs.http2_or_http1,
             })
         };
-        TlsAcceptor::from(config).accept(stream).await
+        Ok(TlsAcceptor::from(config).accept(stream).await?)
     }
 }
 
-/// The URI and DNS names in the client's verified certificate; URIs, such as SPIFFE IDs, first.
+/// The URI and DNS names in the client's verified certificate, as the gate compares them; URIs,
+/// such as SPIFFE IDs, first.
 pub(super) fn client_names(stream: &TlsStream<TcpStream>) -> Arc<[String]> {
     let (_, connection) = stream.get_ref();
     let Some(certificate) = connection.peer_certificates().and_then(|chain| chain.first()) else {
@@ -102,21 +172,29 @@ pub(super) fn client_names(stream: &TlsStream<TcpStream>) -> Arc<[String]> {
     let Ok(certificate) = webpki::EndEntityCert::try_from(certificate) else {
         return Arc::default();
     };
-    let (uris, names) = (certificate.valid_uri_names(), certificate.valid_dns_names());
-    uris.chain(names).map(str::to_owned).collect()
+    let uris = certificate.valid_uri_names().map(str::to_owned);
+    uris.chain(certificate.valid_dns_names().map(normalize_dns)).collect()
 }
 
-fn read_files(files: &Tls) -> Result<TlsConfigs, Error> {
+fn read_files(files: &Tls, now: Timestamp) -> Result<TlsConfigs, Error> {
     let provider = Arc::new(ring::default_provider());
     let chain = read_certificates(&files.certificate)?;
+    let authorities = files.client_ca.as_deref().map(read_certificates).transpose()?;
+    let status = CertificateStatus {
+        loaded_at: now,
+        server_expiry: first_expiry(&chain),
+        client_ca_expiry: first_expiry(authorities.as_deref().unwrap_or_default()),
+    };
     let key = PrivateKeyDer::from_pem_file(&files.key)
         .map_err(|source| Error::Read { path: files.key.clone(), source })?;
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .expect("the provider has suites for both");
-    let builder = match &files.client_ca {
+    let builder = match files.client_ca.as_deref().zip(authorities) {
         None => builder.with_no_client_auth(),
-        Some(path) => builder.with_client_cert_verifier(client_verifier(path, provider)?),
+        Some((path, authorities)) => {
+            builder.with_client_cert_verifier(client_verifier(path, authorities, provider)?)
+        }
     };
     let config = builder.with_single_cert(chain, key);
     let config = config.map_err(|source| {
@@ -128,17 +206,24 @@ fn read_files(files: &Tls) -> Result<TlsConfigs, Error> {
         config.alpn_protocols = names.iter().map(|name| name.to_vec()).collect();
         Arc::new(config)
     };
-    Ok(TlsConfigs { http2: offering(&[HTTP_2]), http2_or_http1: offering(&[HTTP_2, HTTP_1]) })
+    let (http2, http2_or_http1) = (offering(&[HTTP_2]), offering(&[HTTP_2, HTTP_1]));
+    Ok(TlsConfigs { http2, http2_or_http1, status })
+}
+
+/// When the first of these certificates expires.
+fn first_expiry(certificates: &[CertificateDer<'_>]) -> Option<Timestamp> {
+    certificates.iter().filter_map(|certificate| expires_at(certificate)).min()
 }
 
 /// Accepts client certificates of these authorities, and clients without a certificate: those must
 /// send a token with every call.
 fn client_verifier(
     path: &Path,
+    authorities: Vec<CertificateDer<'static>>,
     provider: Arc<rustls::crypto::CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, Error> {
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(read_certificates(path)?);
+    roots.add_parsable_certificates(authorities);
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
         .allow_unauthenticated()
         .build()

@@ -117,6 +117,20 @@ async fn a_failed_fsync_stops_the_server_and_loses_nothing_acknowledged() {
     assert_kept(dir.path(), acknowledged).await;
 }
 
+#[test]
+fn the_names_of_all_new_directories_are_synced() {
+    let root = tempfile::tempdir().unwrap();
+    let calls = root.path().join("calls");
+    let strace = ["strace", "-f", "-qq", "-y", "-o", calls.to_str().unwrap(), "-e", "trace=fsync"];
+    let process = Process::serve_under(&strace, &root.path().join("x/y/z"));
+    drop(process);
+    let calls = fs::read_to_string(calls).unwrap();
+    let root = root.path().canonicalize().unwrap();
+    for dir in [root.clone(), root.join("x"), root.join("x/y")] {
+        assert!(calls.contains(&format!("<{}>)", dir.display())), "{}: {calls}", dir.display());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_is_removed_rejects_writers_and_serves_readers() {
     let dir = tempfile::tempdir().unwrap();

@@ -17,9 +17,11 @@ use ring::signature::{
     RsaKeyPair,
 };
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -28,7 +30,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring as provider;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use tonic::Code;
+use tonic::{Code, Request};
 
 const NOW: i64 = 1_767_225_600; // 2026-01-01
 const READER: (&str, &str) = ("reader", "roles = [\"subscriber\"]\nclaims = [\"read\"]");
@@ -88,9 +90,12 @@ impl Key {
     }
 
     fn sign(&self, name: &str, claims: &Value) -> String {
+        self.sign_with(&json!({"alg": self.algorithm(), "kid": name, "typ": "JWT"}), claims)
+    }
+
+    fn sign_with(&self, header: &Value, claims: &Value) -> String {
         let text = |value: &Value| BASE64.encode(value.to_string());
-        let header = json!({"alg": self.algorithm(), "kid": name, "typ": "JWT"});
-        let message = format!("{}.{}", text(&header), text(claims));
+        let message = format!("{}.{}", text(header), text(claims));
         let random = SystemRandom::new();
         let signature = match self {
             Self::Rsa(key) => {
@@ -150,14 +155,23 @@ async fn a_token_counts_that_the_issuer_signed_for_this_server_in_its_time() {
         assert_eq!(ask(&server, &key.sign(name, &claims())).await, Code::Ok, "{name}");
     }
     let key = &keys[1].1;
-    let mut list = claims();
-    list["roles"] = json!(["read"]);
-    assert_eq!(ask(&server, &key.sign("ec", &list)).await, Code::Ok);
+    for (field, value) in [
+        ("roles", json!(["read"])),
+        ("exp", json!(1_767_225_600.5)),
+        ("nbf", json!(1_767_225_600.25)),
+        ("iat", json!(1_767_225_600.25)),
+    ] {
+        let mut claims = claims();
+        claims[field] = value.clone();
+        assert_eq!(ask(&server, &key.sign("ec", &claims)).await, Code::Ok, "{field} = {value}");
+    }
     for (field, value) in [
         ("iss", json!("https://else.test")),
         ("aud", json!("other")),
         ("aud", Value::Null),
         ("exp", json!(NOW - 61)),
+        ("exp", json!(1_767_225_539.5)),
+        ("exp", json!("1767225700")),
         ("exp", Value::Null),
         ("nbf", json!(NOW + 61)),
         ("sub", json!("")),
@@ -188,6 +202,40 @@ async fn a_token_counts_that_the_issuer_signed_for_this_server_in_its_time() {
         format!("{good}{}", "a".repeat(9000)),
     ] {
         assert_eq!(ask(&server, &bad).await, Code::Unauthenticated, "{bad}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn every_key_that_may_have_signed_a_token_is_tried() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two, other) = (Key::ec(), Key::ec(), Key::ed());
+    let nameless = Key::ed();
+    let mut public: Vec<Value> = [&other, &one, &two].map(|key| key.public("shared")).into();
+    let mut without_name = nameless.public("");
+    without_name.as_object_mut().unwrap().remove("kid");
+    public.push(without_name);
+    let mut encryption = Key::ec().public("shared");
+    encryption["use"] = json!("enc");
+    public.insert(0, encryption);
+    let file = dir.path().join("keys.json");
+    std::fs::write(&file, json!({ "keys": public }).to_string()).unwrap();
+    let server = start(dir.path(), file.to_str().unwrap()).await;
+    for (key, name) in [
+        (&one, "shared"),
+        (&two, "shared"),
+        (&other, "shared"),
+        (&nameless, "shared"),
+        (&nameless, "x"),
+    ] {
+        assert_eq!(ask(&server, &key.sign(name, &claims())).await, Code::Ok, "{name}");
+    }
+    for key in [&one, &two, &other, &nameless] {
+        let header = json!({"alg": key.algorithm()});
+        assert_eq!(ask(&server, &key.sign_with(&header, &claims())).await, Code::Ok);
+    }
+    for (key, name) in [(&one, "x"), (&Key::ec(), "shared"), (&Key::ed(), "shared")] {
+        assert_eq!(ask(&server, &key.sign(name, &claims())).await, Code::Unauthenticated);
     }
     server.stop().await;
 }
@@ -273,14 +321,13 @@ async fn keys_come_over_https_from_an_issuer_that_the_systems_authorities_know()
 }
 
 #[tokio::test]
-async fn keys_are_fetched_when_a_token_names_one_and_the_last_good_ones_stay() {
+async fn keys_are_fetched_at_the_start_and_for_an_unknown_key_and_the_last_good_ones_stay() {
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (Key::ec(), Key::ed());
     let (set, keys) = watch::channel(Some(json!({ "keys": [one.public("one")] })));
     let (asked, count) = watch::channel(0);
     let url = issuer(keys, asked).await;
     let server = start(dir.path(), &url).await;
-    assert_eq!(*count.borrow(), 0, "not before it is needed");
     let (first, second) = (one.sign("one", &claims()), two.sign("two", &claims()));
     assert_eq!(ask(&server, &first).await, Code::Ok);
     // Unknown keys are asked for at most every ten seconds, however many tokens name them.
@@ -295,4 +342,90 @@ async fn keys_are_fetched_when_a_token_names_one_and_the_last_good_ones_stay() {
     while ask(&server, &second).await != Code::Ok {}
     assert_eq!(ask(&server, &first).await, Code::Ok);
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_does_not_end_the_reading_of_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = Key::ec();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/keys", listener.local_addr().unwrap());
+    let server = start(dir.path(), &url).await;
+    // The issuer takes its time.
+    let (stream, _) = listener.accept().await.unwrap();
+    let token = key.sign("one", &claims());
+    for _ in 0..3 {
+        let status = ask_for(&server, &token, Duration::from_millis(20)).await;
+        assert!([Code::DeadlineExceeded, Code::Cancelled].contains(&status), "{status}");
+    }
+    let waiting = ask(&server, &token);
+    let keys = json!({ "keys": [key.public("one")] });
+    let answered = answer(stream, Some(&keys));
+    let (code, ()) = tokio::join!(waiting, answered);
+    assert_eq!(code, Code::Ok, "of the one reading that the first caller began");
+    server.stop().await;
+}
+
+/// Asks with a deadline.
+async fn ask_for(server: &Server, token: &str, timeout: Duration) -> Code {
+    let credentials = Credentials { bearer: Bearer::new(token).unwrap(), ..Credentials::default() };
+    let servers = Servers::parse_with_credentials([server.address.as_str()], credentials).unwrap();
+    let mut client = PolicyServiceClient::new(servers.connect().await.unwrap());
+    let mut request = Request::new(GetPolicyRequest::default());
+    request.set_timeout(timeout);
+    client.get_policy(request).await.unwrap_err().code()
+}
+
+#[tokio::test]
+async fn the_log_says_why_a_token_was_rejected_and_the_caller_does_not_learn_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (key, strange) = (Key::ec(), Key::ec());
+    let keys = dir.path().join("keys.json");
+    std::fs::write(&keys, json!({ "keys": [key.public("one")] }).to_string()).unwrap();
+    let identities = identities(dir.path(), &[READER]);
+    let config = dir.path().join("settings.toml");
+    let settings = format!(
+        "[access]\nidentities = {identities:?}\n[access.jwt]\nissuer = \"https://issuer.test\"\n\
+         audience = \"lodewatch\"\nkeys = {keys:?}\n"
+    );
+    fs::write(&config, settings).unwrap();
+    let mut process = Process::serve_with(&dir.path().join("data"), &config);
+    let mut good = claims();
+    good["exp"] = json!(4_102_444_800_i64); // 2100-01-01
+    assert_eq!(ask_at(&process.address, &key.sign("one", &good)).await, Code::Ok);
+    let with = |field: &str, value: Value| {
+        let mut claims = good.clone();
+        claims[field] = value;
+        key.sign("one", &claims)
+    };
+    let cases = [
+        ("token expired", with("exp", json!(NOW))),
+        ("token not valid yet", with("nbf", json!(4_102_444_800_i64))),
+        ("wrong issuer", with("iss", json!("https://else.test"))),
+        ("wrong audience", with("aud", json!("other"))),
+        ("the token's subject is missing", with("sub", Value::Null)),
+        ("no identity has a role of the token", with("roles", json!("write"))),
+        ("unknown key", key.sign("two", &good)),
+        ("wrong signature", strange.sign("one", &good)),
+        ("malformed JSON web token", "a.b.c".to_owned()),
+        ("no identity has this token", "lodewatch_secret".to_owned()),
+    ];
+    let mut texts = BTreeSet::new();
+    for (_, token) in &cases {
+        let credentials =
+            Credentials { bearer: Bearer::new(token).unwrap(), ..Credentials::default() };
+        let servers = Servers::parse_with_credentials([process.address.as_str()], credentials);
+        let mut client = PolicyServiceClient::new(servers.unwrap().connect().await.unwrap());
+        let status = client.get_policy(GetPolicyRequest::default()).await.unwrap_err();
+        texts.insert(format!("{status:?}"));
+    }
+    assert_eq!(texts.len(), 1, "{texts:?}");
+    process.stop();
+    let (_, log) = process.ended();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("call denied")).collect();
+    assert_eq!(lines.len(), cases.len(), "{log}");
+    for (line, (cause, token)) in lines.iter().zip(&cases) {
+        assert!(line.contains(cause), "{cause}: {line}");
+        assert!(!log.contains(token), "{token}");
+    }
 }

@@ -20,6 +20,7 @@ mod clock;
 mod crash;
 mod disk;
 mod ends;
+mod feed_files;
 mod health;
 mod hostile;
 mod hostile_words;

@@ -10,10 +10,11 @@ use lodewatch_proto::v1::policy_service_client::PolicyServiceClient;
 use lodewatch_proto::v1::{GetPolicyRequest, Start, SubscribeRequest};
 use lodewatch_testkit::PATIENCE;
 use lodewatch_testkit::certificates::{Authority, Pair};
+use lodewatch_testkit::process::Process;
 use lodewatch_testkit::samples::swing;
 use lodewatch_testkit::server::{Server, Stream, batch};
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
@@ -110,7 +111,8 @@ async fn identity_comes_from_a_token_or_from_a_name_in_the_certificate() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let server = start(dir.path(), &authority, |_| {}).await;
     policy(&connect(&server, operator(&authority)).await).await.unwrap();
-    for name in ["spiffe://test/operator", "by.dns"] {
+    // DNS names have no case.
+    for name in ["spiffe://test/operator", "by.dns", "By.DNS"] {
         let pair = authority.issue(&["other.dns", name]);
         policy(&connect(&server, holder(&authority, &pair)).await).await.unwrap();
     }
@@ -274,4 +276,79 @@ async fn probes_are_answered_in_the_clear_and_nothing_else_is() {
     let asked = policy(&clear.connect().await.unwrap()).await.unwrap_err();
     assert_eq!(asked.code(), Code::Unimplemented, "not even for an operator");
     server.stop().await;
+}
+
+/// The metrics, once the series of this name and labels is above zero.
+async fn metrics_with(address: SocketAddr, series: &str) -> String {
+    let read = async {
+        loop {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET /metrics HTTP/1.1\r\nconnection: close\r\n\r\n").await.unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).await.unwrap();
+            let mut lines = text.lines().filter_map(|line| line.strip_prefix(series));
+            if lines.any(|value| value.trim().parse::<f64>().unwrap() > 0.0) {
+                return text;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, read).await.unwrap_or_else(|_| panic!("no {series}"))
+}
+
+#[tokio::test]
+async fn failed_handshakes_are_counted_and_logged_by_their_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    fs::write(dir.path().join("ca.crt"), authority.pem()).unwrap();
+    authority.issue_until(SERVER, "2049-01-01").write(dir.path());
+    identities(dir.path(), &[OPERATOR]);
+    let metrics = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = dir.path().join("settings.toml");
+    let file = |name: &str| dir.path().join(name);
+    let settings = format!(
+        "metrics.listen = \"{metrics}\"\naccess.identities = {:?}\n\
+         [tls]\ncertificate = {:?}\nkey = {:?}\nclient_ca = {:?}\n",
+        file("identities.toml"),
+        file("tls.crt"),
+        file("tls.key"),
+        file("ca.crt")
+    );
+    fs::write(&config, settings).unwrap();
+    let mut process = Process::serve_with(&file("data"), &config);
+    let call = async |credentials: Credentials| {
+        let address = process.address.as_str();
+        let servers = Servers::parse_with_credentials([address], credentials).unwrap();
+        let connection = servers.connect().await.map_err(|error| error.to_string())?;
+        policy(&connection).await.map_err(|status| status.to_string())
+    };
+    let expired = authority.issue_until(&["by.dns"], "2020-01-01");
+    call(holder(&authority, &expired)).await.unwrap_err();
+    call(holder(&authority, &stranger.issue(&["by.dns"]))).await.unwrap_err();
+    call(operator(&stranger)).await.unwrap_err();
+    let mut clear = TcpStream::connect(&process.address).await.unwrap();
+    clear.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let _ = clear.read_to_end(&mut Vec::new()).await;
+    call(holder(&authority, &authority.issue(&["by.dns"]))).await.unwrap();
+    let reasons = ["certificate_expired", "unknown_authority", "rejected_by_client", "protocol"];
+    let mut text = String::new();
+    for reason in reasons {
+        let series = format!("lodewatch_handshakes_failed_total{{reason=\"{reason}\"}}");
+        text = metrics_with(metrics, &series).await;
+    }
+    for line in [
+        // 2049-01-01
+        "lodewatch_certificate_expiry_timestamp_seconds{certificate=\"server\"} 2493072000",
+        "lodewatch_certificate_expiry_timestamp_seconds{certificate=\"client_ca\"} 67090118400",
+        "lodewatch_credentials_loaded_timestamp_seconds{credentials=\"identities\"} 1",
+        "lodewatch_credentials_loaded_timestamp_seconds{credentials=\"certificates\"} 1",
+    ] {
+        assert!(text.lines().any(|one| one.starts_with(line)), "{line} is not in {text}");
+    }
+    process.stop();
+    let (_, log) = process.ended();
+    for reason in reasons {
+        let is_it = |line: &str| line.contains("TLS handshake failed") && line.contains(reason);
+        assert!(log.lines().any(is_it), "{reason}: {log}");
+    }
+    assert!(!log.contains("disconnected"), "a probe of the port leaves no line");
 }

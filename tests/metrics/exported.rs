@@ -3,7 +3,7 @@
 use crate::tools::promtool;
 use crate::world::{PUBLISHED, World};
 use lodewatch::access::token::TokenHash;
-use lodewatch::metrics::FeedMetrics;
+use lodewatch::metrics::{FeedMetrics, Metrics};
 use lodewatch_testkit::samples::swing;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -144,7 +144,11 @@ async fn rules_and_dashboard_query_existing_metrics_in_valid_promql() {
     let feeds = FeedMetrics::default();
     feeds.add_feed("usgs", Duration::from_secs(10), 0);
     feeds.count_published("usgs", [("applied", 1), ("unchanged", 2), ("superseded", 3)], 0);
-    let text = world.text().await + &feeds.text();
+    // Of a server with TLS and identities.
+    let secured = Metrics::new([]);
+    secured.gauges.set_certificate_expiry("server", 0);
+    secured.gauges.set_credentials_loaded("keys", 0);
+    let text = world.text().await + &feeds.text() + &secured.text();
     let existing = series_names(&text);
     let queries = [rule_queries(), dashboard_queries()].concat();
     assert!(queries.len() > 70, "{} queries were found", queries.len());

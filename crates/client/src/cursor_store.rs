@@ -27,7 +27,8 @@ pub trait CursorStore {
     fn store(&mut self, cursor: &str) -> Result<(), Self::Error>;
 }
 
-/// Keeps the cursor in a file of its own, which is replaced atomically.
+/// Keeps the cursor in a file of its own, which is replaced atomically and locked by one process at
+/// a time; see [`StateFile`].
 #[derive(Debug, Clone)]
 pub struct FileCursorStore(StateFile);
 
@@ -62,6 +63,8 @@ mod tests {
         assert_eq!(store.load().unwrap(), "", "no cursor yet");
         store.store("first").unwrap();
         store.store("second").unwrap();
+        assert!(FileCursorStore::new(path.clone()).load().is_err(), "one run at a time");
+        drop(store);
         assert_eq!(FileCursorStore::new(path).load().unwrap(), "second");
     }
 

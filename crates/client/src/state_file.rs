@@ -3,14 +3,20 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A file that keeps one value across restarts, such as the cursor of a subscription. It is always
-/// replaced as a whole. Only one process may use it.
+/// replaced as a whole.
+///
+/// One process uses it at a time: the first [`load`](Self::load) or [`save`](Self::save) locks the
+/// file of this name and `.lock` until the last clone is dropped.
 #[derive(Debug, Clone)]
-pub struct StateFile(PathBuf);
+pub struct StateFile {
+    path: PathBuf,
+    lock: Arc<Mutex<Option<File>>>,
+}
 
 /// A state file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +40,16 @@ pub enum StateFileError {
         /// The system's error.
         source: io::Error,
     },
-    /// The file cannot be written or replaced.
+    /// Another process, or another part of this one, uses the file.
+    #[error(
+        "cannot use the state file {}: another process uses it; end that process, or name a state \
+         file that no other process uses", path.display()
+    )]
+    Locked {
+        /// The state file.
+        path: PathBuf,
+    },
+    /// The file cannot be locked, written or replaced.
     #[error("cannot save the state to {}; make its folder writable", path.display())]
     Save {
         /// The state file.
@@ -47,18 +62,34 @@ pub enum StateFileError {
 impl StateFile {
     /// A state file at a path. Its folder must exist and be writable; the file need not exist.
     pub fn new(path: PathBuf) -> Self {
-        Self(path)
+        Self { path, lock: Arc::default() }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The value that was saved last, or the default where the file does not exist.
     ///
     /// # Errors
     ///
+    /// [`StateFileError::Locked`] where another process uses the file, and those of
+    /// [`peek`](Self::peek).
+    pub fn load<T: DeserializeOwned + Default>(&self) -> Result<T, StateFileError> {
+        self.lock()?;
+        self.peek()
+    }
+
+    /// The same without a lock: for a look at the file of another process.
+    ///
+    /// # Errors
+    ///
     /// [`StateFileError::Invalid`] where the file holds something else, and
     /// [`StateFileError::Load`] where it cannot be read.
-    pub fn load<T: DeserializeOwned + Default>(&self) -> Result<T, StateFileError> {
-        let path = || self.0.clone();
-        match fs::read(&self.0) {
+    pub fn peek<T: DeserializeOwned + Default>(&self) -> Result<T, StateFileError> {
+        let path = || self.path.clone();
+        match fs::read(&self.path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map_err(|source| StateFileError::Invalid { path: path(), source }),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(T::default()),
@@ -71,21 +102,31 @@ impl StateFile {
     ///
     /// # Errors
     ///
-    /// [`StateFileError::Save`]; the previous value is kept.
+    /// [`StateFileError::Locked`] and [`StateFileError::Save`]; the previous value is kept.
     pub fn save<T: Serialize>(&self, value: &T) -> Result<(), StateFileError> {
+        self.lock()?;
         let bytes = serde_json::to_vec(value).expect("a state has a JSON form");
-        let error = |source| StateFileError::Save { path: self.0.clone(), source };
-        self.replace(&bytes).map_err(error)
+        let error = |source| StateFileError::Save { path: self.path.clone(), source };
+        lodewatch_files::replace(&self.path, &bytes).map_err(error)
     }
 
-    fn replace(&self, bytes: &[u8]) -> io::Result<()> {
-        let dir = self.0.parent().filter(|dir| !dir.as_os_str().is_empty());
-        let dir = dir.unwrap_or(Path::new("."));
-        let mut file = NamedTempFile::new_in(dir)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(&self.0)?;
-        File::open(dir)?.sync_all()
+    /// Locks the file for this process, unless this or a clone has locked it.
+    ///
+    /// # Errors
+    ///
+    /// [`StateFileError::Locked`], and [`StateFileError::Save`] where the lock cannot be created.
+    pub fn lock(&self) -> Result<(), StateFileError> {
+        let mut held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_none() {
+            let path = || self.path.clone();
+            let mut name = self.path.clone().into_os_string();
+            name.push(".lock");
+            // Beside the state file, which is replaced, and its lock would be lost with it.
+            let locked = lodewatch_files::try_lock(Path::new(&name))
+                .map_err(|source| StateFileError::Save { path: path(), source })?;
+            *held = Some(locked.ok_or_else(|| StateFileError::Locked { path: path() })?);
+        }
+        Ok(())
     }
 }
 
@@ -101,9 +142,27 @@ mod tests {
         state.save(&[1, 2]).unwrap();
         state.save(&[3]).unwrap();
         assert_eq!(state.load::<Vec<u64>>().unwrap(), [3]);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "and its lock");
         assert!(matches!(state.load::<u64>(), Err(StateFileError::Invalid { .. })));
         let nowhere = StateFile::new(dir.path().join("no").join("state"));
         assert!(matches!(nowhere.save(&1), Err(StateFileError::Save { .. })));
+    }
+
+    #[test]
+    fn a_state_file_is_used_by_one_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        let (first, second) = (StateFile::new(path.clone()), StateFile::new(path));
+        first.save(&1).unwrap();
+        assert!(matches!(second.load::<u64>(), Err(StateFileError::Locked { .. })));
+        let error = second.save(&2).unwrap_err().to_string();
+        assert!(error.contains("state: another process uses it; end that process"), "{error}");
+        assert_eq!(second.peek::<u64>().unwrap(), 1, "which reads only");
+        let clone = first.clone();
+        drop(first);
+        clone.save(&3).unwrap();
+        second.save(&2).unwrap_err();
+        drop(clone);
+        assert_eq!(second.load::<u64>().unwrap(), 3);
     }
 }

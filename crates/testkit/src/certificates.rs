@@ -1,6 +1,8 @@
 //! Certificates of an authority that is made for the test.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType, date_time_ymd,
+};
 use std::fs;
 use std::path::Path;
 
@@ -34,16 +36,35 @@ impl Authority {
 
     /// A certificate for DNS names or addresses, and for URIs, which have a scheme.
     pub fn issue(&self, names: &[&str]) -> Pair {
-        let all = names.iter().map(|name| (*name).to_owned());
-        let (uris, names): (Vec<String>, Vec<String>) = all.partition(|name| name.contains("://"));
-        let mut params = CertificateParams::new(names).unwrap();
-        for uri in uris {
-            params.subject_alt_names.push(SanType::URI(uri.try_into().unwrap()));
-        }
+        self.sign(params(names))
+    }
+
+    /// The same, valid until the beginning of a day, such as `2026-12-31`; a past one has expired.
+    pub fn issue_until(&self, names: &[&str], day: &str) -> Pair {
+        let mut numbers = day.split('-').map(|part| part.parse::<u16>().unwrap());
+        let mut next = || numbers.next().unwrap();
+        let (year, month, day) = (next(), next(), next());
+        let mut params = params(names);
+        let (month, day) = (month.try_into().unwrap(), day.try_into().unwrap());
+        params.not_after = date_time_ymd(year.into(), month, day);
+        self.sign(params)
+    }
+
+    fn sign(&self, params: CertificateParams) -> Pair {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
         Pair { certificate: certificate.pem(), key: key.serialize_pem() }
     }
+}
+
+fn params(names: &[&str]) -> CertificateParams {
+    let all = names.iter().map(|name| (*name).to_owned());
+    let (uris, names): (Vec<String>, Vec<String>) = all.partition(|name| name.contains("://"));
+    let mut params = CertificateParams::new(names).unwrap();
+    for uri in uris {
+        params.subject_alt_names.push(SanType::URI(uri.try_into().unwrap()));
+    }
+    params
 }
 
 impl Pair {

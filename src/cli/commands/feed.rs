@@ -10,7 +10,6 @@ use crate::{metrics, server};
 use clap::Args;
 use futures_util::future::OptionFuture;
 use lodewatch_client::Servers;
-use lodewatch_client::StateFile;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -58,9 +57,9 @@ pub(crate) async fn run(
         let count = feeds.len();
         return Ok(print::line(&format!("{}: no problems, {count} feeds", file.display()))?);
     };
-    let state = StateFile::new(state);
     if status {
-        return print_status(format, &feeds, state.load().map_err(feed_sync::Error::StateFile)?);
+        let sources = feed_sync::read_checkpoints(state).map_err(feed_sync::Error::StateFile)?;
+        return print_status(format, &feeds, sources);
     }
     let names = feeds.iter().map(|feed| &feed.name);
     let checkpoints = Checkpoints::open(state, names).map_err(feed_sync::Error::StateFile)?;
@@ -110,7 +109,7 @@ fn print_status(format: OutputFormat, feeds: &[Feed], mut sources: Sources) -> R
     match format {
         OutputFormat::Json => {
             for status in &statuses {
-                print::line(&to_json(status).to_string())?;
+                print::json_line(&to_json(status).to_string())?;
             }
         }
         OutputFormat::Table | OutputFormat::Csv => print::line(&to_table(&statuses))?,

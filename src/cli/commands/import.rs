@@ -4,6 +4,7 @@ use crate::cli::calls::BatchUpload;
 use crate::cli::error::Error;
 use crate::cli::input;
 use crate::cli::output::print::{self, OutputFormat};
+use crate::escape::escape_styled;
 use crate::feed_sync::{BATCH_UPDATES, Format, ImportSummary, number_revisions};
 use clap::{Args, Subcommand};
 use lodewatch_client::Servers;
@@ -69,7 +70,7 @@ pub(crate) async fn run(
     let (importer, file) = match &args.file {
         ImportFile::Usgs { file } => (Format::Usgs, file),
         ImportFile::Csv { file, mapping } => {
-            let bytes = input::read_import(mapping)?;
+            let bytes = input::read(mapping)?;
             let mapping = Mapping::parse(&bytes).map_err(Error::import(mapping))?;
             (Format::Csv(Box::new(mapping)), file)
         }
@@ -78,11 +79,11 @@ pub(crate) async fn run(
         ImportFile::Jsonl { file } => (Format::Jsonl, file),
     };
     let spinner = print::spinner(format!("reading {}", file.display()));
-    let read = input::read_import(file)
-        .and_then(|bytes| importer.read(&bytes).map_err(Error::import(file)));
+    let read =
+        input::read(file).and_then(|bytes| importer.read(&bytes).map_err(Error::import(file)));
     drop(spinner);
     let mut read = read?;
-    anstream::eprint!("{}", summarize(&read.imported, &read.skipped, args.verbose));
+    anstream::eprint!("{}", escape_styled(&summarize(&read.imported, &read.skipped, args.verbose)));
     if args.dry_run {
         return Ok(read.updates.iter().try_for_each(|(_, update)| print::json(update))?);
     }

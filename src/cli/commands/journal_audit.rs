@@ -50,7 +50,7 @@ pub(super) fn run(dir: &Path, format: OutputFormat) -> Result<(), Error> {
         match format {
             OutputFormat::Json => {
                 let text = serde_json::to_string(&change).expect("strings can be serialized");
-                print::line(&text)?;
+                print::json_line(&text)?;
             }
             OutputFormat::Csv => print::csv_row(&change)?,
             OutputFormat::Table => {

@@ -1,6 +1,7 @@
 //! Printing: tables for people, JSON and CSV for programs, progress bars and notes on stderr.
 
 use super::columns::{CsvRow, names};
+use crate::escape::{escape_json, escape_line, escape_styled};
 use crate::grpc::json::{JsonMessage, to_json};
 use clap::ValueEnum;
 use comfy_table::{Table, presets};
@@ -56,7 +57,12 @@ pub(crate) fn list_row<R: CsvRow + JsonMessage>(
 }
 
 pub(crate) fn json<M: JsonMessage>(message: &M) -> io::Result<()> {
-    line(&to_json(message))
+    json_line(&to_json(message))
+}
+
+/// Prints JSON as one line, without characters that a terminal obeys instead of showing.
+pub(crate) fn json_line(json: &str) -> io::Result<()> {
+    line(&escape_json(json))
 }
 
 pub(crate) fn csv_list<R: CsvRow>(rows: &[R]) -> io::Result<()> {
@@ -68,24 +74,33 @@ pub(crate) fn csv_row<R: CsvRow>(row: &R) -> io::Result<()> {
     csv_record(R::COLUMNS.iter().map(|(_, cell)| cell(row)))
 }
 
-/// Line breaks and terminal escape codes in a field, which a feed may have sent, become blanks.
 fn csv_record(fields: impl Iterator<Item = impl AsRef<str>>) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(fields.map(|field| field.as_ref().replace(char::is_control, " ")))?;
+    writer.write_record(fields.map(|field| csv_cell(field.as_ref())))?;
     let text = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
     line(String::from_utf8_lossy(&text).trim_end_matches('\n'))
 }
 
+/// A cell without hidden characters, which a feed may have sent. A text that a spreadsheet would
+/// run as a formula starts with an apostrophe; a number does not.
+fn csv_cell(field: &str) -> String {
+    let text = escape_line(field);
+    let is_formula =
+        text.trim_start().starts_with(['=', '+', '-', '@']) && text.trim().parse::<f64>().is_err();
+    if is_formula { format!("'{text}") } else { text.into_owned() }
+}
+
+/// Prints lines of text; hidden characters, which a feed may have sent, become escapes.
 pub(crate) fn line(text: &str) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
-    writeln!(out, "{text}")?;
+    writeln!(out, "{}", escape_styled(text))?;
     out.flush()
 }
 
 /// Prints a note for people on stderr; it is not part of the data.
 pub(crate) fn note(text: &str) {
     let style = anstyle::Style::new().dimmed();
-    anstream::eprintln!("{style}{text}{style:#}");
+    anstream::eprintln!("{style}{}{style:#}", escape_styled(text));
 }
 
 /// A table with headings and without lines.
@@ -131,4 +146,27 @@ pub(crate) fn spinner(operation: String) -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_message(operation);
     spinner.enable_steady_tick(SPINNER_INTERVAL);
     spinner.with_finish(ProgressFinish::AndClear)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_neither_a_formula_nor_has_hidden_characters() {
+        for (field, cell) in [
+            ("=HYPERLINK(\"http://x\")", "'=HYPERLINK(\"http://x\")"),
+            ("+cmd|'/C calc'!A0", "'+cmd|'/C calc'!A0"),
+            ("-2+3", "'-2+3"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("\t=1+1", "' =1+1"),
+            ("-1.5", "-1.5"),
+            ("+1e3", "+1e3"),
+            ("2026-01-01", "2026-01-01"),
+            ("a = b", "a = b"),
+            ("a\u{202e}b\u{1b}[2J\nc", "a\\u{202e}b\\u{1b}[2J c"),
+        ] {
+            assert_eq!(csv_cell(field), cell);
+        }
+    }
 }

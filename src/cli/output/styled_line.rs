@@ -1,5 +1,6 @@
 //! Coloured text: a line for standard output and for `top` alike, and the colour of each level.
 
+use crate::escape::escape_line;
 use anstyle::{AnsiColor, Style};
 use lodewatch_proto::v1::Level;
 use ratatui::text::{Line, Span};
@@ -30,7 +31,9 @@ impl fmt::Display for StyledLine {
 
 impl From<StyledLine> for Line<'_> {
     fn from(StyledLine(pieces): StyledLine) -> Self {
-        pieces.into_iter().map(|(style, text)| Span::styled(text, style)).collect()
+        let span =
+            |(style, text): (Style, String)| Span::styled(escape_line(&text).into_owned(), style);
+        pieces.into_iter().map(span).collect()
     }
 }
 

@@ -86,7 +86,7 @@ impl GatedServices {
             Err(denied) => {
                 let log = || self.gate.log(&denied, peer.address(), path);
                 traces::log_span(peer.caller.as_ref().map(TraceParent::trace)).in_scope(log);
-                if denied == CallDenied::Unauthenticated {
+                if matches!(denied, CallDenied::Unauthenticated { .. }) {
                     guard.count_unauthenticated();
                 }
                 return Err(status::denied(&denied, path).into_http());

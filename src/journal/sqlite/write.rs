@@ -7,7 +7,8 @@ use super::file;
 use super::tables;
 use crate::sqlite::checkpoint;
 use lodewatch_core::domain::{Entry, Epoch, Seq};
-use std::fs::{self, File};
+use lodewatch_files::sync_dir;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -41,7 +42,7 @@ pub fn write_journal<E: From<Error>>(
     let written = fill(&partial, entries)?;
     let rename = || {
         fs::rename(&partial, &path)?;
-        File::open(dir)?.sync_all()
+        sync_dir(dir)
     };
     rename().map_err(|error| Error::io("create", &path, error))?;
     Ok(written)
