@@ -32,8 +32,8 @@ use lodewatch::config;
 use lodewatch::grpc::json::from_json;
 use lodewatch::grpc::parse::{self, Violations};
 use lodewatch_core::domain::alert::Cause;
+use lodewatch_core::domain::outcome::BatchOutcome;
 use lodewatch_core::domain::policy::Destination;
-use lodewatch_core::domain::update::BatchOutcome;
 use lodewatch_core::domain::{
     Alert, Batch, Country, Entry, Facets, Filter, Payload, Seq, Timestamp, sentence,
 };
@@ -168,10 +168,10 @@ impl Story {
             writeln!(self.output, "{day} {kind} {}", sentence::render(&alert)).unwrap();
         }
         if let Payload::Batch(batch) = &entry.payload {
-            let result = self.state.recent_batches().get(batch.request_id).unwrap();
-            if let BatchOutcome::Rejected(rejections) = &result.outcome {
+            let result = self.state.result_of(batch).unwrap();
+            if let BatchOutcome::Rejected(rejected) = &result.outcome {
                 let day = at.day();
-                for why in rejections {
+                for why in rejected.first() {
                     writeln!(self.output, "{day} rejected: {why}").unwrap();
                 }
             }

@@ -18,8 +18,6 @@ const NEVER_READ: usize = 100;
 const SHUT_BYTES: u64 = 80 * 1024;
 /// The write buffer of a connection.
 const CORKED_BYTES: u64 = 72 * 1024;
-/// A reply that is kept for retries, with its share of a snapshot.
-const ANSWER_BYTES: u64 = 512;
 /// Everything else under load, independent of the number of subscribers: page caches of the stores,
 /// batches in flight, memory that the allocator retains.
 const ELSE_BYTES: u64 = 64 * 1024 * 1024;
@@ -49,7 +47,7 @@ pub(crate) async fn hold(seconds: u32, message: &Message) -> Row {
     let idle = memory_kb(id) * 1024;
     let ring = Config::built_in().fanout.ring_bytes_max as u64;
     let each = SHUT_BYTES + CORKED_BYTES;
-    let answers = RecentBatches::KEPT_MAX as u64 * ANSWER_BYTES;
+    let answers = RecentBatches::IDENTITY_BYTES_MAX as u64;
     let bound = idle + ring + each * SUBSCRIBERS as u64 + answers + ELSE_BYTES;
     println!(
         "bound of memory: {} MB = {} idle + {} ring + {SUBSCRIBERS} x {} kB + {} answers + {} for all else",

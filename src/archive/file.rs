@@ -53,8 +53,15 @@ const SCHEMA: &str = "
     CREATE TABLE snapshots (
         seq INTEGER PRIMARY KEY,
         digest INTEGER NOT NULL,
+        pieces INTEGER NOT NULL,
+        checksum INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE snapshot_pieces (
+        seq INTEGER NOT NULL,
+        piece INTEGER NOT NULL,
         checksum INTEGER NOT NULL,
-        bytes BLOB NOT NULL
+        bytes BLOB NOT NULL,
+        PRIMARY KEY (seq, piece)
     ) STRICT;";
 
 /// An open archive file.

@@ -17,6 +17,7 @@
 //! - [`ArchiveReader`] (`reader`): a cheap handle for everyone else; also verifies a whole archive
 //! - [`AlertRecord`], [`Snapshot`], [`AlertQuery`], [`AlertPage`]: what is stored, asked and
 //!   returned
+//! - `snapshots`: snapshots, in pieces
 //! - [`IncomingArchive`] (`transfer`): the copy of another replica's archive, while it arrives
 //! - [`Error`]: what can go wrong
 //! - `file`: the tables, and how the file is opened
@@ -33,6 +34,7 @@ mod pool;
 mod reader;
 mod record;
 mod row;
+mod snapshots;
 #[cfg(test)]
 mod tests;
 mod transfer;

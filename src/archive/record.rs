@@ -48,14 +48,14 @@ impl AlertRecord {
     }
 }
 
-/// The engine's state after an entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A snapshot of the engine's state after an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Snapshot {
     pub seq: Seq,
     /// The replica's [`crate::journal::StateDigest`] after the entry.
     pub digest: u64,
-    /// The encoded state.
-    pub bytes: Vec<u8>,
+    /// The number of pieces that the encoded state is stored in.
+    pub pieces: u32,
 }
 
 /// Selects alerts of the history.

@@ -1,6 +1,6 @@
 //! Tests of the archive.
 
-use super::{AlertPage, AlertQuery, AlertRecord, Archive, ArchiveReader, Error, Snapshot};
+use super::{AlertPage, AlertQuery, AlertRecord, Archive, ArchiveReader, Error};
 use bytes::Bytes;
 use lodewatch_core::domain::alert::Kind;
 use lodewatch_core::domain::filter::Exercises;
@@ -186,29 +186,69 @@ fn an_unusable_file_is_rebuilt() {
         let archive = open(dir.path());
         assert_eq!(archive.applied(), Seq::ZERO, "{what}");
         assert_eq!(all(&archive.reader()).records, [], "{what}");
-        assert_eq!(archive.latest_snapshot().unwrap(), None, "{what}");
+        assert_eq!(latest_snapshot(&archive), None, "{what}");
     }
 }
 
-/// A snapshot with this many bytes.
-pub(super) fn snapshot(seq: u64, bytes: usize) -> Snapshot {
-    Snapshot { seq: Seq(seq), digest: 9, bytes: vec![7; bytes] }
+/// Saves a snapshot whose pieces have these lengths.
+pub(super) fn save_snapshot(archive: &mut Archive, seq: u64, pieces: &[usize]) {
+    let pieces = pieces.iter().map(|bytes| vec![7; *bytes]);
+    archive.save_snapshot(Seq(seq), 9, pieces).unwrap();
+}
+
+/// The newest snapshot that can be read, with the lengths of its pieces.
+pub(super) fn latest_snapshot(archive: &Archive) -> Option<(u64, Vec<usize>)> {
+    archive.snapshots().unwrap().into_iter().find_map(|snapshot| {
+        assert_eq!(snapshot.digest, 9);
+        let pieces = archive.snapshot_pieces(&snapshot).map(|piece| match piece {
+            Ok(bytes) => Some(bytes.len()),
+            Err(Error::Damaged { .. }) => None,
+            Err(error) => panic!("{error}"),
+        });
+        Some((snapshot.seq.0, pieces.collect::<Option<Vec<usize>>>()?))
+    })
 }
 
 #[test]
 fn the_newest_intact_snapshot_is_found() {
-    let (dir, _) = filled(&[1, 1, 1]);
-    let path = dir.path().join("archive.db");
-    let mut archive = open(dir.path());
-    assert_eq!(archive.latest_snapshot().unwrap(), None);
-    for seq in [1, 2, 3] {
-        archive.save_snapshot(&snapshot(seq, 10_000)).unwrap();
+    let faults = [
+        "UPDATE snapshot_pieces SET bytes = x'0707' WHERE seq = 3 AND piece = 1",
+        "DELETE FROM snapshot_pieces WHERE seq = 3 AND piece = 1",
+        "DELETE FROM snapshot_pieces WHERE seq = 3 AND piece = 2",
+        "UPDATE snapshot_pieces SET piece = 9 WHERE seq = 3 AND piece = 0",
+        "UPDATE snapshots SET pieces = 2 WHERE seq = 3",
+        "UPDATE snapshots SET digest = 8 WHERE seq = 3",
+    ];
+    for fault in faults {
+        let (dir, _) = filled(&[1, 1, 1]);
+        let mut archive = open(dir.path());
+        assert_eq!(latest_snapshot(&archive), None);
+        save_snapshot(&mut archive, 1, &[100]);
+        save_snapshot(&mut archive, 2, &[10_000, 20_000]);
+        save_snapshot(&mut archive, 3, &[10_000, 20_000, 5]);
+        assert_eq!(latest_snapshot(&archive), Some((3, vec![10_000, 20_000, 5])));
+        change(&dir.path().join("archive.db"), fault);
+        let before = Some((2, vec![10_000, 20_000]));
+        assert_eq!(latest_snapshot(&archive), before, "the damaged one is skipped: {fault}");
     }
-    let latest =
-        |archive: &Archive| archive.latest_snapshot().unwrap().map(|snapshot| snapshot.seq);
-    assert_eq!(latest(&archive), Some(Seq(3)));
-    change(&path, "UPDATE snapshots SET bytes = x'0707' WHERE seq = 3");
-    assert_eq!(latest(&archive), Some(Seq(2)), "the damaged one is skipped");
+}
+
+#[test]
+fn pieces_of_old_snapshots_are_deleted() {
+    let (dir, _) = filled(&[1, 1, 1, 1]);
+    let mut archive = open(dir.path());
+    for seq in 1..=4 {
+        save_snapshot(&mut archive, seq, &[10, 20]);
+    }
+    // Again with fewer pieces.
+    save_snapshot(&mut archive, 4, &[30]);
+    let count = |select: &str| -> i64 {
+        let connection = Connection::open(dir.path().join("archive.db")).unwrap();
+        connection.query_row(select, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(count("SELECT count(*) FROM snapshots"), 2);
+    assert_eq!(count("SELECT count(*) FROM snapshot_pieces"), 3);
+    assert_eq!(latest_snapshot(&archive), Some((4, vec![30])));
 }
 
 proptest! {

@@ -1,10 +1,10 @@
 //! The only writer of the archive: the pipeline, which applies entries.
 
-use super::error::{Error, is_damage};
+use super::error::Error;
 use super::file::{self, ArchiveMeta, OpenedArchive};
 use super::pool::ConnectionPool;
 use super::reader::ArchiveReader;
-use super::record::{AlertRecord, Snapshot};
+use super::record::AlertRecord;
 use super::row::{insert, signed};
 use crate::sqlite::{Checkpointer, CheckpointerStopped};
 use lodewatch_core::domain::{Epoch, Seq, Timestamp};
@@ -14,10 +14,6 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use xxhash_rust::xxh3::Xxh3;
-
-/// How many snapshots are kept, so that an older one replaces a damaged one.
-const SNAPSHOTS_KEPT: i64 = 2;
 
 /// The limit of the alerts that one [`Archive::prune`] newly finds too old, so that it ends soon;
 /// the next call continues.
@@ -31,7 +27,7 @@ const ROW_BYTES: usize = 256;
 
 /// The archive, for its only writer.
 pub struct Archive {
-    connection: Connection,
+    pub(super) connection: Connection,
     meta: ArchiveMeta,
     reader: ArchiveReader,
     checkpointer: Checkpointer,
@@ -80,6 +76,10 @@ impl Archive {
     /// Deletes a damaged file: the next start rebuilds it from the journal.
     pub fn discard(self) -> Result<(), Error> {
         file::remove(&self.reader.pool.path)
+    }
+
+    pub(super) fn path(&self) -> &Arc<Path> {
+        &self.reader.pool.path
     }
 
     pub fn reader(&self) -> ArchiveReader {
@@ -174,45 +174,6 @@ impl Archive {
         Ok(())
     }
 
-    /// Stores the state after an entry that is not past [`Archive::applied`]; deletes all but the
-    /// last two snapshots.
-    pub fn save_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
-        let Snapshot { seq, digest, bytes } = snapshot;
-        assert!(
-            *seq <= self.meta.applied,
-            "a snapshot covers only entries whose alerts are in the archive"
-        );
-        self.write(|transaction| {
-            transaction.execute(
-                "INSERT OR REPLACE INTO snapshots VALUES (?1, ?2, ?3, ?4)",
-                params![signed(seq.0), digest.cast_signed(), checksum(snapshot), bytes],
-            )?;
-            transaction.execute(
-                "DELETE FROM snapshots WHERE seq NOT IN
-                 (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT ?1)",
-                [SNAPSHOTS_KEPT],
-            )
-        })?;
-        self.count_written(bytes.len())
-    }
-
-    /// The newest snapshot that is intact and not past [`Archive::applied`]; logs a warning for
-    /// each damaged one that it skips.
-    pub fn latest_snapshot(&self) -> Result<Option<Snapshot>, Error> {
-        let failed = |error| Error::sqlite("read", &self.reader.pool.path, error);
-        for seq in self.snapshots().map_err(failed)? {
-            match self.snapshot(seq) {
-                Ok((sum, snapshot)) if sum == checksum(&snapshot) => return Ok(Some(snapshot)),
-                Ok(_) => tracing::warn!(%seq, "skipping a damaged snapshot"),
-                Err(error) if is_damage(&error) => {
-                    tracing::warn!(%seq, %error, "skipping a damaged snapshot");
-                }
-                Err(error) => return Err(failed(error)),
-            }
-        }
-        Ok(None)
-    }
-
     /// Deletes the alerts of entries before an instant, except the sequences in `keep`, the latest
     /// alerts of open episodes. Moves [`ArchiveReader::oldest`]. Deletes at most 65,536 at a time;
     /// call it again.
@@ -248,7 +209,7 @@ impl Archive {
         Ok(())
     }
 
-    fn write(
+    pub(super) fn write(
         &mut self,
         run: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<usize>,
     ) -> Result<(), Error> {
@@ -263,7 +224,7 @@ impl Archive {
     }
 
     /// Counts written bytes, so that checkpoints keep the log short.
-    fn count_written(&mut self, bytes: usize) -> Result<(), Error> {
+    pub(super) fn count_written(&mut self, bytes: usize) -> Result<(), Error> {
         let failed = |error| Error::sqlite("write", &self.reader.pool.path, error);
         self.checkpointer.help(&self.connection).map_err(failed)?;
         self.checkpointer.count_written(bytes.saturating_add(COMMIT_BYTES)).map_err(
@@ -273,38 +234,11 @@ impl Archive {
             },
         )
     }
-
-    /// The positions of the snapshots, newest first.
-    fn snapshots(&self) -> rusqlite::Result<Vec<Seq>> {
-        let mut select = self
-            .connection
-            .prepare("SELECT seq FROM snapshots WHERE seq <= ?1 ORDER BY seq DESC")?;
-        let seqs = select.query_map([signed(self.meta.applied.0)], |row| row.get::<_, i64>(0))?;
-        seqs.map(|seq| seq.map(|seq| Seq(seq.cast_unsigned()))).collect()
-    }
-
-    fn snapshot(&self, seq: Seq) -> rusqlite::Result<(i64, Snapshot)> {
-        let select = "SELECT checksum, digest, bytes FROM snapshots WHERE seq = ?1";
-        self.connection.query_row(select, [signed(seq.0)], |row| {
-            let digest = row.get::<_, i64>(1)?.cast_unsigned();
-            Ok((row.get(0)?, Snapshot { seq, digest, bytes: row.get(2)? }))
-        })
-    }
 }
 
 fn start(connection: Connection, path: &Arc<Path>) -> Result<Checkpointer, Error> {
     Checkpointer::start("archive checkpoint", connection)
         .map_err(|error| Error::io("start a thread for", path, error))
-}
-
-/// The checksum of a snapshot: xxh3 of its position, its digest and its bytes, numbers in
-/// little-endian.
-fn checksum(snapshot: &Snapshot) -> i64 {
-    let mut hash = Xxh3::new();
-    hash.update(&snapshot.seq.0.to_le_bytes());
-    hash.update(&snapshot.digest.to_le_bytes());
-    hash.update(&snapshot.bytes);
-    hash.digest().cast_signed()
 }
 
 fn is_same(connection: &Connection, record: &AlertRecord) -> rusqlite::Result<bool> {

@@ -375,3 +375,21 @@ fn settings_that_belong_together_are_rejected_when_one_is_missing() {
         assert!(found.len() == 1 && found[0].starts_with(expected), "{file}: {found:?}");
     }
 }
+
+#[test]
+fn a_policy_with_more_evaluations_than_its_limit_is_rejected() {
+    let rules = |count: usize| {
+        let rule = |number| {
+            rule_text(
+                "restricted_share",
+                &format!("{LEVELS}destinations = [\"USA\", \"JPN\", \"EU\"]"),
+            )
+            .replace("\"test\"", &format!("\"test-{number}\""))
+        };
+        (0..count).map(rule).collect::<String>()
+    };
+    assert!(settings(&rules(100), &[], &Flags::default()).is_ok());
+    let found = problems(&rules(200), &[], &Flags::default());
+    let [problem] = found.as_slice() else { panic!("{found:?}") };
+    assert!(problem.contains("evaluations") && problem.contains("100000"), "{problem}");
+}

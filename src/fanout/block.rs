@@ -11,6 +11,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// itself, of the entries that it has not read yet.
 const FILTERS_MAX: usize = 16;
 
+/// The largest block of which a reader may encode messages for itself, in bytes. The messages of a
+/// larger one, which has a large entry, are shared or read from the archive in pieces.
+const OWN_MESSAGES_BYTES_MAX: usize = 1024 * 1024;
+
+/// What a reader gets from a block.
+#[derive(Debug)]
+pub(super) enum BlockRead {
+    /// The messages after the position; `None` if no alert matches the filter.
+    Messages(Option<EncodedRun>),
+    /// Neither shared nor small enough: the reader must read the archive.
+    TooLarge,
+}
+
 /// The alerts of consecutive entries.
 #[derive(Debug)]
 pub(super) struct Block {
@@ -68,28 +81,30 @@ impl Block {
         block
     }
 
-    /// The messages after a position, up to the end of the block; `None` if no alert matches the
-    /// filter.
+    /// The messages after a position, up to the end of the block.
     pub(super) fn read_after(
         &self,
         position: Position,
         filter: &Arc<Filter>,
         write: &WriteMessage,
         budget: &MemoryBudget,
-    ) -> Option<EncodedRun> {
+    ) -> BlockRead {
+        let is_room = budget.used.load(Ordering::Relaxed).saturating_add(self.bytes) <= budget.max;
+        let is_large = self.bytes > OWN_MESSAGES_BYTES_MAX;
         let mut by_filter = self.by_filter();
         let found = by_filter
             .iter()
             .position(|kept| Arc::ptr_eq(&kept.filter, filter) || kept.filter == *filter);
         if let Some(kept) = found.and_then(|at| by_filter.get_mut(at)) {
             if kept.entries < self.entries.len() {
+                if is_large && !is_room {
+                    return BlockRead::TooLarge;
+                }
                 *kept = Arc::new(self.encode_rest(kept, write, budget));
             }
-            return kept.messages.run_after(position);
+            return BlockRead::Messages(kept.messages.run_after(position));
         }
-        let is_room = by_filter.len() < FILTERS_MAX
-            && budget.used.load(Ordering::Relaxed).saturating_add(self.bytes) <= budget.max;
-        if is_room {
+        if is_room && by_filter.len() < FILTERS_MAX {
             let none = FilteredMessages {
                 filter: Arc::clone(filter),
                 messages: EncodedMessages::default(),
@@ -98,12 +113,16 @@ impl Block {
             };
             let kept = Arc::new(self.encode_rest(&none, write, budget));
             by_filter.push(Arc::clone(&kept));
-            return kept.messages.run_after(position);
+            return BlockRead::Messages(kept.messages.run_after(position));
         }
         drop(by_filter);
+        if is_large {
+            return BlockRead::TooLarge;
+        }
         let unread = self.entries.partition_point(|entry| entry.entry <= position.entry);
         let entries = self.entries.iter().skip(unread).map(AsRef::as_ref);
-        EncodedMessages::default().extended(entries, filter, write).run_after(position)
+        let own = EncodedMessages::default().extended(entries, filter, write);
+        BlockRead::Messages(own.run_after(position))
     }
 
     /// Encodes the entries that `kept` does not have yet.

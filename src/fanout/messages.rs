@@ -70,9 +70,14 @@ struct MessageEnd {
 }
 
 impl EncodedMessages {
-    /// The largest message of alerts, in bytes, so that clients with the usual limit of 4 MiB can
-    /// decode it.
+    /// The largest message of alerts, in bytes.
     const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+
+    /// More than the other fields of a message need: its cursor and its frame.
+    const MESSAGE_FIELDS_BYTES: usize = 1024;
+
+    /// The most that the tag and the length of an alert add to it.
+    const ALERT_FIELD_BYTES: usize = 8;
 
     /// These messages, followed by those of further entries with the alerts that match the filter.
     pub(super) fn extended<'a>(
@@ -162,7 +167,7 @@ fn encode_entry<'a>(
     write: &WriteMessage,
 ) {
     let mut message: Vec<&AlertRecord> = Vec::new();
-    let mut size = 0_usize;
+    let mut size = EncodedMessages::MESSAGE_FIELDS_BYTES;
     let mut total = ends.last().map_or(0, |end| end.alerts);
     let mut end_message = |message: &[&AlertRecord], position| {
         write(bytes, message, position);
@@ -171,14 +176,15 @@ fn encode_entry<'a>(
         ends.push(MessageEnd { position, bytes: bytes.len(), alerts: total, since });
     };
     for (before, record) in alerts {
-        let is_full = size.saturating_add(record.bytes.len()) > EncodedMessages::MESSAGE_BYTES_MAX;
+        let bytes = record.bytes.len().saturating_add(EncodedMessages::ALERT_FIELD_BYTES);
+        let is_full = size.saturating_add(bytes) > EncodedMessages::MESSAGE_BYTES_MAX;
         if is_full && !message.is_empty() {
             let inside = Position { entry: Seq(entry.entry.0.saturating_sub(1)), alerts: before };
             end_message(&message, inside);
             message.clear();
-            size = 0;
+            size = EncodedMessages::MESSAGE_FIELDS_BYTES;
         }
-        size = size.saturating_add(record.bytes.len());
+        size = size.saturating_add(bytes);
         message.push(record);
     }
     if !message.is_empty() {

@@ -1,5 +1,6 @@
 //! A reader: one subscriber's position and filter, and the loop that moves the position.
 
+use super::block::BlockRead;
 use super::lag::LagTracker;
 use super::messages::{EncodedRun, encode_page};
 use super::ring::{Ring, RingLookup};
@@ -111,10 +112,18 @@ impl Reader {
                         self.mode = ReaderMode::Recent;
                     }
                     let (write, budget) = (&self.ring.write, &self.ring.budget);
-                    let messages = block.read_after(self.position, &self.filter, write, budget);
-                    self.move_to(Position::at(block.last));
-                    if let Some(messages) = messages {
-                        return Ok(ReaderEvent::Messages(messages));
+                    match block.read_after(self.position, &self.filter, write, budget) {
+                        BlockRead::Messages(messages) => {
+                            self.move_to(Position::at(block.last));
+                            if let Some(messages) = messages {
+                                return Ok(ReaderEvent::Messages(messages));
+                            }
+                        }
+                        BlockRead::TooLarge => {
+                            if let Some(event) = self.read_archive().await? {
+                                return Ok(event);
+                            }
+                        }
                     }
                 }
                 RingLookup::AtEnd(applied) => {

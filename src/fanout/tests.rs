@@ -1,5 +1,6 @@
 //! What readers get from the ring. Here a message is the sequence numbers of its alerts.
 
+use super::block::BlockRead;
 use super::messages::{EncodedRun, EntryAlerts, WriteMessage};
 use super::ring::{Ring, RingLookup};
 use crate::archive::AlertRecord;
@@ -68,7 +69,11 @@ impl Pushed {
                 }
                 RingLookup::Block(block) => {
                     let (write, budget) = (&self.ring.write, &self.ring.budget);
-                    let run = block.read_after(Position::at(at), filter, write, budget);
+                    let BlockRead::Messages(run) =
+                        block.read_after(Position::at(at), filter, write, budget)
+                    else {
+                        return None;
+                    };
                     runs.extend(run.map(checked_bytes));
                     at = block.last;
                 }
@@ -164,4 +169,13 @@ fn alerts_and_messages_together_stay_within_the_limit_for_any_filters() {
         assert!(used <= BYTES_MAX, "{used} bytes in round {round}");
     }
     assert!(pushed.read(Seq::ZERO, &filters[0]).is_none(), "the oldest were dropped");
+}
+
+#[test]
+fn no_reader_has_a_copy_of_a_large_entry_for_itself() {
+    let mut pushed = Pushed::new(2 * 1024 * 1024);
+    pushed.push(&[vec![0; 1200]]);
+    assert!(pushed.read(Seq::ZERO, &only(0)).is_none(), "no room to share, too large to copy");
+    pushed.push(&[vec![0; 100]]);
+    assert!(pushed.read(Seq(1), &only(0)).is_some());
 }

@@ -28,7 +28,7 @@ pub(super) struct SendError {
 }
 
 /// Publishes batch by batch. The same content under the same key gets the same answers again, as
-/// long as the server keeps them: for the last 65,536 batches.
+/// long as the server keeps them: for the last 2,000 batches of this identity at least.
 pub(super) async fn send(
     servers: &Servers,
     publisher: &mut Publisher,

@@ -34,6 +34,7 @@ use crate::access::{CallDenied, PublishDenied};
 use crate::clock::ClockJump;
 use crate::pipeline::{Divergence, Stall};
 use crate::{archive, journal};
+use lodewatch_core::domain::outcome::RejectedBatch;
 use lodewatch_core::domain::update::Rejection;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -195,17 +196,12 @@ pub(in crate::grpc) fn unavailable(reason: &str, message: &str) -> Status {
     retry(Code::Unavailable, reason, message.to_owned(), &[], ErrorDetails::new())
 }
 
-/// A batch that was rejected as a whole. Of several reasons, the one with the lowest code decides.
-pub(in crate::grpc) fn rejected(rejections: &[Rejection]) -> Status {
-    /// Further reasons are only counted.
-    const SHOWN_MAX: usize = 10;
-    let shown = rejections.iter().take(SHOWN_MAX).map(ToString::to_string);
-    let more = rejections.len().saturating_sub(SHOWN_MAX);
-    let rest = (more > 0).then(|| format!("and {more} more"));
-    let message = shown.chain(rest).collect::<Vec<_>>().join("; ");
+/// A batch that was rejected as a whole. Of the first reasons, the one with the lowest code
+/// decides; further ones are only counted.
+pub(in crate::grpc) fn rejected(rejected: &RejectedBatch) -> Status {
     let mut details = ErrorDetails::new();
     let mut kinds = BTreeMap::new();
-    for rejection in rejections {
+    for rejection in rejected.first() {
         let (code, reason, field) = match rejection {
             Rejection::RequestIdReused { .. } => {
                 (Code::InvalidArgument, "REQUEST_ID_REUSED", "request_id".to_owned())
@@ -236,7 +232,7 @@ pub(in crate::grpc) fn rejected(rejections: &[Rejection]) -> Status {
     }
     let first = kinds.into_values().next();
     let (code, reason) = first.expect("a rejected batch has a reason");
-    with(code, reason, message, &[], details)
+    with(code, reason, rejected.to_string(), &[], details)
 }
 
 pub(in crate::grpc) fn denied(denied: &CallDenied, path: &str) -> Status {

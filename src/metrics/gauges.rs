@@ -37,6 +37,8 @@ pub struct Gauges {
     pub archive_bytes: UnsignedGauge,
     pub available_bytes: UnsignedGauge,
     pub snapshot_every_entries: UnsignedGauge,
+    pub recent_batches_bytes: UnsignedGauge,
+    pub recent_batches_identities: UnsignedGauge,
     pub subscribers: UnsignedGauge,
     pub subscriber_lag: Histogram,
     open_episodes: Family<[(&'static str, &'static str); 1], UnsignedGauge>,
@@ -177,6 +179,16 @@ impl Gauges {
                 "snapshot_interval_entries",
                 "Entries between two snapshots: archive.snapshot_every_entries",
                 &self.snapshot_every_entries,
+            ),
+            (
+                "recent_batches_bytes",
+                "Memory of the results of recent batches, which are kept for retries; at most 64 MiB",
+                &self.recent_batches_bytes,
+            ),
+            (
+                "recent_batches_identities",
+                "Identities whose results of recent batches are kept; at most 2048",
+                &self.recent_batches_identities,
             ),
             ("subscribers", "Open subscriptions", &self.subscribers),
         ] {

@@ -58,6 +58,7 @@ pub struct PipelineMetrics {
     snapshot: Histogram,
     snapshot_entry: Gauge<u64, AtomicU64>,
     snapshot_time: Gauge<f64, AtomicU64>,
+    snapshot_failures: Counter,
     alerts: Family<[(&'static str, &'static str); 2], Counter>,
     updates: Family<[(&'static str, &'static str); 1], Counter>,
     staged: Counter,
@@ -72,6 +73,7 @@ impl Default for PipelineMetrics {
             snapshot: Histogram::of_durations(),
             snapshot_entry: Gauge::default(),
             snapshot_time: Gauge::default(),
+            snapshot_failures: Counter::default(),
             alerts: Family::default(),
             updates: Family::default(),
             staged: Counter::default(),
@@ -93,6 +95,8 @@ impl PipelineMetrics {
         ours.register("snapshot_entry", help, self.snapshot_entry.clone());
         let help = "Journal time of the newest snapshot, as a Unix time; 0 before the first";
         ours.register("snapshot_timestamp_seconds", help, self.snapshot_time.clone());
+        let help = "Failed attempts to save a snapshot or to delete alerts past their retention";
+        ours.register("snapshot_failures", help, self.snapshot_failures.clone());
         let help = "Alerts emitted since the start, by kind and level";
         ours.register("alerts", help, self.alerts.clone());
         let help = "Updates in entries applied since the start: applied, unchanged, superseded, or rejected with their batch";
@@ -127,6 +131,10 @@ impl PipelineMetrics {
 
     pub fn observe_snapshot(&self, took: Duration) {
         self.snapshot.observe_duration(took);
+    }
+
+    pub fn count_snapshot_failure(&self) {
+        self.snapshot_failures.inc();
     }
 
     /// Sets the last entry of the newest snapshot, and its journal time in Unix milliseconds.

@@ -4,7 +4,7 @@
 use crate::archive::AlertRecord;
 use crate::journal::StateDigest;
 use lodewatch_core::domain::Seq;
-use lodewatch_core::domain::update::BatchOutcome;
+use lodewatch_core::domain::outcome::BatchOutcome;
 use std::collections::VecDeque;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -116,7 +116,8 @@ mod tests {
     fn a_different_answer_or_alert_changes_every_later_digest() {
         let quiet = (None, Vec::new());
         let alerted = |text| (None, vec![alert(text)]);
-        let answered = |outcome| (Some(BatchOutcome::Accepted(vec![outcome])), Vec::new());
+        let answered =
+            |outcome| (Some(BatchOutcome::Accepted([outcome].into_iter().collect())), Vec::new());
         for (one, other) in [
             (alerted("one"), alerted("another")),
             (alerted("one"), quiet.clone()),

@@ -2,19 +2,21 @@
 
 use super::digest::{DigestHistory, Divergence};
 use super::pending::PendingAlerts;
+use super::snapshots::{Retention, SnapshotSchedule, newest_snapshot};
 use super::view::{PipelineView, RETRY_INTERVAL, Stall};
-use crate::archive::{self, AlertRecord, Archive, Snapshot};
+use crate::archive::{self, AlertRecord, Archive};
 use crate::fanout::{self, Ring};
 use crate::journal::{self, Journal, ReadAhead, Tail};
 use crate::metrics::PipelineMetrics;
 use crate::traces::Traces;
 use bytes::Bytes;
+use lodewatch_core::domain::outcome::BatchOutcome;
 use lodewatch_core::domain::policy::Level;
-use lodewatch_core::domain::update::{BatchOutcome, TraceContext, UpdateOutcome};
+use lodewatch_core::domain::update::{TraceContext, UpdateOutcome};
 use lodewatch_core::domain::{Alert, Entry, Facets, Payload, Seq, Timestamp};
 use lodewatch_core::engine::{BatchResult, State};
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -47,19 +49,6 @@ pub enum Error {
 /// configured: a state is large, and replay should run at the speed of the engine.
 const REPLAY_SNAPSHOT_ENTRIES: u64 = 1_000_000;
 
-/// What the pipeline keeps, on disk and in memory.
-#[derive(Debug, Clone, Copy)]
-pub struct Retention {
-    /// Entries between two snapshots.
-    pub snapshot_every_entries: u64,
-    /// Days that alerts are kept; 0 for ever.
-    pub keep_days: u32,
-    /// Size of the archive in bytes at which the oldest alerts are deleted; 0 for no limit.
-    pub keep_bytes: u64,
-    /// Memory for the latest alerts and the messages made of them, in bytes.
-    pub ring_bytes_max: usize,
-}
-
 /// The loop and everything it owns.
 pub struct Pipeline {
     journal: Arc<dyn Journal>,
@@ -71,7 +60,7 @@ pub struct Pipeline {
     stall_tx: watch::Sender<Option<Stall>>,
     encode: EncodeAlert,
     retention: Retention,
-    last_snapshot: Seq,
+    snapshots: SnapshotSchedule,
     /// The journal's last entry at the start.
     recovered: Seq,
     metrics: PipelineMetrics,
@@ -117,7 +106,7 @@ impl Pipeline {
             stall_tx,
             encode: encoding.alert,
             retention,
-            last_snapshot: after,
+            snapshots: SnapshotSchedule::new(after),
             recovered,
             metrics: PipelineMetrics::default(),
             traces: Traces::default(),
@@ -219,7 +208,7 @@ impl Pipeline {
         let configured = self.retention.snapshot_every_entries;
         let is_replay = last < self.recovered;
         let every = if is_replay { configured.max(REPLAY_SNAPSHOT_ENTRIES) } else { configured };
-        if last.0.saturating_sub(self.last_snapshot.0) >= every {
+        if self.snapshots.is_due(last, every) {
             self.snapshot()?;
         }
         Ok(())
@@ -306,20 +295,17 @@ impl Pipeline {
         let mut digest = self.digests.begin();
         let (mut first, mut alerts) = (None, 0_usize);
         // Locked for one entry at a time, so that readers get their turn.
-        let answered = {
-            let mut state = view.state.write().unwrap_or_else(PoisonError::into_inner);
-            state.apply_with(entry, &mut |alert| {
-                first.get_or_insert(alert.sequence);
-                alerts = alerts.saturating_add(1);
-                if is_new {
-                    metrics.count_alert(alert.kind.name(), alert.level.map_or("none", Level::name));
-                }
-                let record = record(encode, &alert);
-                digest.add(&record);
-                pending.push(record, archive);
-            });
-            answer_to(&state, entry)
+        let sink = &mut |alert: Alert| {
+            first.get_or_insert(alert.sequence);
+            alerts = alerts.saturating_add(1);
+            if is_new {
+                metrics.count_alert(alert.kind.name(), alert.level.map_or("none", Level::name));
+            }
+            let record = record(encode, &alert);
+            digest.add(&record);
+            pending.push(record, archive);
         };
+        let answered = view.apply(entry, sink, |state| answer_to(state, entry));
         self.digests.push(digest, answered.as_ref().map(|answered| &answered.outcome));
         if is_new {
             count_outcome(&self.metrics, entry, answered.as_deref());
@@ -327,59 +313,18 @@ impl Pipeline {
         (first, alerts)
     }
 
-    /// Saves a snapshot and deletes alerts that are no longer kept. On a full disk it is skipped
-    /// until the next time.
+    /// Saves a snapshot, if that is possible.
     fn snapshot(&mut self) -> Result<(), Error> {
-        match self.snapshot_and_prune() {
-            Err(error @ archive::Error::Full { .. }) => {
-                tracing::warn!(%error, "cannot save a snapshot, the next start replays more entries");
-                Ok(())
-            }
-            saved => Ok(saved?),
-        }
-    }
-
-    fn snapshot_and_prune(&mut self) -> Result<(), archive::Error> {
-        let begun = Instant::now();
-        let (seq, now, bytes, open) = self.view.read_state(|state| {
-            (state.seq(), state.now(), state.to_snapshot(), state.open_alerts())
-        });
-        if seq == self.last_snapshot {
-            return Ok(());
-        }
         let digest = self.digests.latest().digest;
-        self.archive.save_snapshot(&Snapshot { seq, digest, bytes })?;
-        self.last_snapshot = seq;
-        self.metrics.set_newest_snapshot(seq.0, now.millis());
-        if self.retention.keep_days > 0 {
-            let before = now.minus_days(self.retention.keep_days);
-            self.archive.prune(before, &open)?;
-        }
-        if self.retention.keep_bytes > 0 {
-            self.archive.prune_to(self.retention.keep_bytes, &open)?;
-        }
-        self.metrics.observe_snapshot(begun.elapsed());
-        Ok(())
-    }
-}
-
-/// The state of the newest snapshot and its digest. A snapshot that cannot be read is ignored,
-/// because the journal has every entry.
-fn newest_snapshot(archive: &Archive) -> Result<(State, u64), Error> {
-    let Some(snapshot) = archive.latest_snapshot()? else { return Ok((State::default(), 0)) };
-    match State::from_snapshot(&snapshot.bytes) {
-        Ok(state) => Ok((state, snapshot.digest)),
-        Err(error) => {
-            tracing::warn!(entry = snapshot.seq.0, %error, "cannot read the snapshot, replaying the whole journal");
-            Ok((State::default(), 0))
-        }
+        let Self { snapshots, archive, view, retention, metrics, .. } = self;
+        Ok(snapshots.run(archive, view, digest, *retention, metrics)?)
     }
 }
 
 /// The answer to an entry's batch.
 fn answer_to(state: &State, entry: &Entry) -> Option<Arc<BatchResult>> {
     match &entry.payload {
-        Payload::Batch(batch) => state.recent_batches().get(batch.request_id).cloned(),
+        Payload::Batch(batch) => state.result_of(batch).cloned(),
         Payload::PolicyAdopted { .. } | Payload::Tick { .. } => None,
     }
 }
@@ -417,7 +362,7 @@ fn count_outcome(metrics: &PipelineMetrics, entry: &Entry, answered: Option<&Bat
                     (UpdateOutcome::Unchanged, "unchanged"),
                     (UpdateOutcome::Superseded, "superseded"),
                 ] {
-                    let count = outcomes.iter().filter(|one| **one == outcome).count();
+                    let count = outcomes.count(outcome);
                     if count > 0 {
                         metrics.count_updates(name, count);
                     }

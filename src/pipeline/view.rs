@@ -4,8 +4,8 @@ use super::digest::Divergence;
 use crate::archive;
 use crate::fanout::Ring;
 use crate::journal;
-use lodewatch_core::domain::{Seq, Timestamp};
-use lodewatch_core::engine::State;
+use lodewatch_core::domain::{Entry, Seq, Timestamp};
+use lodewatch_core::engine::{AlertSink, State};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -13,6 +13,10 @@ use tokio::sync::watch;
 /// How long to wait before an operation is retried that failed on a full disk or an unreachable
 /// journal.
 pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// An entry that may cause more alerts than this is applied to a copy of the state. Below it,
+/// readers wait for milliseconds; a copy of a large state takes as long.
+const COPY_ALERTS_MIN: u64 = 20_000;
 
 /// Why journal entries are not applied. Everything before them is served.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -53,6 +57,29 @@ impl PipelineView {
     /// Reads the state. The pipeline waits meanwhile, so `read` must be quick.
     pub fn read_state<T>(&self, read: impl FnOnce(&State) -> T) -> T {
         read(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Applies the next entry. One that may cause many alerts is applied to a copy of the state, so
+    /// that readers do not wait for it.
+    pub(super) fn apply<T>(
+        &self,
+        entry: &Entry,
+        sink: AlertSink<'_>,
+        read: impl FnOnce(&State) -> T,
+    ) -> T {
+        let is_large = |state: &State| state.entry_alerts_max(entry) > COPY_ALERTS_MIN;
+        let copy = self.read_state(|state| is_large(state).then(|| state.clone()));
+        let lock = || self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut copy) = copy else {
+            let mut state = lock();
+            state.apply_with(entry, sink);
+            return read(&state);
+        };
+        copy.apply_with(entry, sink);
+        let result = read(&copy);
+        let before = std::mem::replace(&mut *lock(), copy);
+        drop(before);
+        result
     }
 
     /// The alerts of the latest entries.

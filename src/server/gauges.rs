@@ -102,7 +102,7 @@ impl GaugeCollector {
     }
 }
 
-/// Sets the gauges of the policy, the open episodes and the age of the reports.
+/// Sets the gauges of the policy, the open episodes, the recent batches and the age of the reports.
 fn set_policy_gauges(state: &State, gauges: &Gauges) {
     if let Some(adopted) = state.adopted() {
         gauges.policy_version.set(adopted.version.0);
@@ -119,6 +119,9 @@ fn set_policy_gauges(state: &State, gauges: &Gauges) {
         }
     }
     gauges.markets.set(u64::try_from(markets.len()).unwrap_or(u64::MAX));
+    let batches = state.recent_batches();
+    gauges.recent_batches_bytes.set(u64::try_from(batches.bytes()).unwrap_or(u64::MAX));
+    gauges.recent_batches_identities.set(u64::try_from(batches.identities()).unwrap_or(u64::MAX));
     gauges.set_stale_instances(stale_count);
     for level in Level::ALL {
         gauges.set_open_episodes(level.name(), open.get(level).copied().unwrap_or(0));

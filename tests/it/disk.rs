@@ -1,6 +1,7 @@
 //! Disks that are full, that fail, that cannot be written or are gone: what a client sees, and that
 //! nothing acknowledged is lost. Mounts a small file system of its own, which takes root.
 
+use super::large_entries;
 use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
 use lodewatch_proto::v1::{ListAlertsRequest, PublishRequest, PublishResponse};
@@ -93,6 +94,36 @@ async fn fill_and_free(ballast_bytes: usize, updates: usize) {
     assert!(sequences.windows(2).all(|pair| pair[0] == pair[1] + 1), "newest first, without gaps");
     process.kill();
     assert_kept(&disk.data(), acknowledged).await;
+}
+
+/// The alerts of the entry do not fit in memory, and not on the disk either: they are derived again
+/// once there is space.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_with_more_alerts_than_memory_waits_for_a_full_disk() {
+    const INSTANCES: usize = 8;
+    let disk = SmallDisk::mount("96m");
+    let config = disk.0.path().join("lodewatch.toml");
+    fs::write(&config, large_entries::settings(INSTANCES)).unwrap();
+    let process = Process::serve_with(&disk.data(), &config);
+    let (mut feed, channel) = connect(&process).await;
+    feed.publish(batch(large_entries::threats(100))).await.unwrap();
+    let ballast = disk.0.path().join("ballast");
+    fs::write(&ballast, vec![1; 86_000_000]).unwrap();
+    let reports = large_entries::reports();
+    let alerts = u64::try_from(reports.len() * INSTANCES).unwrap();
+    let request = batch(reports);
+    let status = feed.publish(request.clone()).await.unwrap_err();
+    assert_eq!(status.get_details_error_info().unwrap().reason, "DISK_FULL", "{status}");
+    assert_eq!(list(&channel).await, [] as [u64; 0], "all alerts of the entry or none");
+    fs::remove_file(ballast).unwrap();
+    tokio::time::timeout(PATIENCE, publish_until_accepted(&mut feed, &request)).await.unwrap();
+    let newest_first: Vec<u64> = (1..=alerts).rev().take(20).collect();
+    assert_eq!(list_page(&channel, 20).await, newest_first);
+    drop(process);
+    let mut again = Process::serve_with(&disk.data(), &config);
+    let (_, channel) = connect(&again).await;
+    assert_eq!(list_page(&channel, 20).await, newest_first);
+    again.stop();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,7 +222,11 @@ async fn publish_until_accepted(feed: &mut Feed, request: &PublishRequest) -> Pu
 
 /// The sequences of the newest alerts.
 async fn list(channel: &Channel) -> Vec<u64> {
-    let request = ListAlertsRequest { page_size: 1000, ..ListAlertsRequest::default() };
+    list_page(channel, 1000).await
+}
+
+async fn list_page(channel: &Channel, page_size: u32) -> Vec<u64> {
+    let request = ListAlertsRequest { page_size, ..ListAlertsRequest::default() };
     let listed = AlertServiceClient::new(channel.clone()).list_alerts(request).await.unwrap();
     listed.into_inner().alerts.iter().map(|alert| alert.sequence).collect()
 }

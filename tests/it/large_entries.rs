@@ -7,14 +7,16 @@ use lodewatch_proto::v1::subscribe_response::Message;
 use lodewatch_proto::v1::{Start, SubscribeRequest, SubscribeResponse, Update};
 use lodewatch_testkit::process::{Process, run};
 use lodewatch_testkit::samples::update;
-use lodewatch_testkit::server::{Stream, batch};
+use lodewatch_testkit::server::{Server, Stream, batch};
 use prost::Message as _;
 use std::fmt::Write;
+use tonic::Code;
+use tonic_types::StatusExt;
 
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Settings with `instances` rules on measures for each market.
-fn settings(instances: usize) -> String {
+pub(super) fn settings(instances: usize) -> String {
     let mut rules = String::new();
     for number in 0..instances {
         write!(
@@ -28,7 +30,7 @@ fn settings(instances: usize) -> String {
 }
 
 /// Prohibitions on every mineral, with the longest names.
-fn threats(count: usize) -> Vec<Update> {
+pub(super) fn threats(count: usize) -> Vec<Update> {
     let minerals: Vec<String> = Mineral::all().map(|one| format!("{:?}", one.slug())).collect();
     let minerals = minerals.join(",");
     let threat = |number| {
@@ -42,7 +44,7 @@ fn threats(count: usize) -> Vec<Update> {
 }
 
 /// A report of every market, all from one country.
-fn reports() -> Vec<Update> {
+pub(super) fn reports() -> Vec<Update> {
     let markets = Mineral::all().flat_map(|one| Stage::ALL.iter().map(move |stage| (one, stage)));
     let report = |(mineral, stage): (Mineral, &Stage)| {
         update(&format!(
@@ -127,4 +129,29 @@ async fn an_entry_with_more_alerts_than_memory_is_applied_delivered_and_replayed
     drop(process);
     let verified = run(&["journal", "verify", "--data-dir", data.to_str().unwrap()]);
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+}
+
+#[tokio::test]
+async fn a_batch_that_may_cause_too_many_alerts_is_rejected_before_it_is_durable() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), "2024-06-01").await;
+    server.publish(reports()).await.unwrap();
+    let before = server.view.applied();
+    // A notice of each threat in each of more than two hundred markets.
+    let rumours = |count: usize| {
+        let rumour = |threat: Update| {
+            let json = lodewatch::grpc::json::to_json(&threat);
+            update(&json.replace("2024-01-01", "2030-01-01"))
+        };
+        threats(count).into_iter().map(rumour).collect::<Vec<_>>()
+    };
+    let status = server.publish(rumours(1000)).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+    assert!(status.message().contains("send fewer updates in a batch"), "{status}");
+    let details = status.get_error_details();
+    assert_eq!(details.error_info().unwrap().metadata["limit"], "alerts_per_batch_max");
+    assert!(details.retry_info().is_none(), "the same batch is never accepted");
+    assert_eq!(server.view.applied(), before, "nothing was appended");
+    server.publish(rumours(3)).await.unwrap();
+    server.stop().await;
 }

@@ -13,6 +13,7 @@
 mod access;
 mod addresses;
 mod admission;
+mod answers;
 mod beside;
 mod binary;
 mod client;

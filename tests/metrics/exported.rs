@@ -13,7 +13,7 @@ use std::time::Duration;
 use tonic::{Code, Request};
 
 /// The value of a series, named with its labels.
-fn value(text: &str, series: &str) -> f64 {
+pub(crate) fn value(text: &str, series: &str) -> f64 {
     let mut lines = text.lines().filter_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     let value = lines.next().unwrap_or_else(|| panic!("{series} is not in {text}"));
     value.parse().unwrap()

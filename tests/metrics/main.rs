@@ -8,5 +8,6 @@
 mod exported;
 mod page;
 mod prometheus;
+mod snapshots;
 mod tools;
 mod world;

@@ -9,6 +9,7 @@ use lodewatch_testkit::PATIENCE;
 use lodewatch_testkit::samples::swing;
 use lodewatch_testkit::server::Server;
 use std::net::SocketAddr;
+use std::path::Path;
 use tempfile::TempDir;
 use tokio::time::timeout;
 use tonic::{Code, Status, Streaming};
@@ -21,7 +22,7 @@ pub(crate) struct World {
     pub(crate) server: Server,
     /// The address of its metrics.
     pub(crate) metrics: SocketAddr,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl World {
@@ -34,7 +35,12 @@ impl World {
             change(config);
         })
         .await;
-        Self { server, metrics, _dir: dir }
+        Self { server, metrics, dir }
+    }
+
+    /// Where the server keeps its data.
+    pub(crate) fn data_dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// A server whose metrics all have a value: batches are published and rejected, alerts are

@@ -916,10 +916,17 @@ impl Denominator {
 /// One batch of updates.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PublishRequest {
-    /// A UUID chosen by the publisher. A batch with the same id and the same content returns the same
-    /// result, also after a restart, while the id is among the last 65,536 batches. A batch with the
-    /// same id and other content is rejected. If empty, the server chooses an id, and a retry is a new
-    /// batch.
+    /// A UUID chosen by the publisher. A batch with the same id and the same content from the same
+    /// identity returns the same result, also after a restart, while the server keeps the result. A
+    /// batch with the same id and other content is rejected. If empty, the server chooses an id, and a
+    /// retry is a new batch.
+    ///
+    /// The server keeps the results of the last 65,536 batches of each identity, or those that fit in
+    /// 16 MiB: at least 2,000. Batches of other identities do not shorten this, with two exceptions.
+    /// If the results of all identities exceed 64 MiB, the identity with the most loses its oldest. If
+    /// more than 2,048 identities publish, one of the entry with the most identities loses its
+    /// results; subjects of tokens are the identities of one entry. Without authentication, all
+    /// clients are one identity.
     #[prost(string, tag = "1")]
     pub request_id: ::prost::alloc::string::String,
     /// The name of the feed: 1 to 64 characters of A-Z a-z 0-9 . _ -
@@ -1114,7 +1121,7 @@ pub struct BatchError {
     /// The error message.
     #[prost(string, tag = "4")]
     pub message: ::prost::alloc::string::String,
-    /// Every invalid field.
+    /// The invalid fields, or the first ones if they are many; the message says how many more.
     #[prost(message, repeated, tag = "5")]
     pub fields: ::prost::alloc::vec::Vec<FieldError>,
     /// The setting of the limit that was reached. Empty if the error is not about a limit.
@@ -1295,12 +1302,13 @@ pub mod feed_service_client {
         /// only once, and the retry returns the result of the first call.
         ///
         /// Errors: INVALID_ARGUMENT names every invalid field; nothing was applied. FAILED_PRECONDITION if
-        /// the revision of a threat is stale: read the threat again. RESOURCE_EXHAUSTED, with the name of
-        /// the limit, if all publishers together have too many batches waiting, or if this identity
-        /// publishes too many updates; nothing was applied: wait as long as RetryInfo says, then retry.
-        /// RESOURCE_EXHAUSTED with the reason DISK_FULL, or UNAVAILABLE: the batch may be durable; retry.
-        /// UNAVAILABLE with the reason RESULT_EXPIRED: the batch was applied, but its result is no longer
-        /// kept; do not retry.
+        /// the revision of a threat is stale: read the threat again. If the record rejects several
+        /// updates, the error lists at most the first 10 and says how many more there are; the code is
+        /// the lowest of those listed. RESOURCE_EXHAUSTED, with the name of the limit, if all publishers
+        /// together have too many batches waiting, or if this identity publishes too many updates; nothing
+        /// was applied: wait as long as RetryInfo says, then retry. RESOURCE_EXHAUSTED with the reason
+        /// DISK_FULL, or UNAVAILABLE: the batch may be durable; retry. UNAVAILABLE with the reason
+        /// RESULT_EXPIRED: the batch was applied, but its result is no longer kept; do not retry.
         pub async fn publish(
             &mut self,
             request: impl tonic::IntoRequest<super::PublishRequest>,

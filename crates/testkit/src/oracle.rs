@@ -5,10 +5,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lodewatch::grpc;
 use lodewatch::journal::{Journal, SqliteJournal};
 use lodewatch_core::domain::update::RequestId;
-use lodewatch_core::domain::{Facets, Position, Seq};
-use lodewatch_core::engine::State;
-use std::collections::BTreeSet;
+use lodewatch_core::domain::{Facets, Payload, Position, Seq};
+use lodewatch_core::engine::{BatchResult, State};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 /// An alert as every subscriber must see it.
 #[derive(Debug)]
@@ -34,7 +35,8 @@ pub struct Oracle {
     pub alerts: Vec<Expected>,
     /// The active alerts after each entry, from entry 0 on.
     pub open: Vec<BTreeSet<u64>>,
-    state: State,
+    /// Of the batches of all senders.
+    results: BTreeMap<RequestId, Arc<BatchResult>>,
 }
 
 impl Oracle {
@@ -56,6 +58,7 @@ impl Oracle {
         let mut tail = journal.tail(Seq::ZERO).unwrap();
         let mut state = State::default();
         let (mut alerts, mut open) = (Vec::new(), vec![BTreeSet::new()]);
+        let mut results = BTreeMap::new();
         while state.seq() < head {
             for entry in tail.next().await.unwrap() {
                 let applied = state.apply(&entry);
@@ -69,15 +72,19 @@ impl Oracle {
                     });
                 }
                 open.push(state.open_alerts());
+                if let Payload::Batch(batch) = &entry.payload {
+                    let result = state.result_of(batch).unwrap();
+                    results.insert(batch.request_id, Arc::clone(result));
+                }
             }
         }
-        Self { alerts, open, state }
+        Self { alerts, open, results }
     }
 
     /// The entry of a batch, and the alerts it caused: the first, and their number.
     pub fn batch(&self, request_id: &str) -> Option<(Seq, (u64, u64))> {
         let id = uuid::Uuid::parse_str(request_id).unwrap();
-        let answered = self.state.recent_batches().get(RequestId(id.as_u128()))?;
+        let answered = self.results.get(&RequestId(id.as_u128()))?;
         Some((answered.entry, answered.alerts))
     }
 }

@@ -4,7 +4,8 @@ use crate::cli::error::Error;
 use crate::cli::output::columns::{Column, CsvRow};
 use crate::cli::output::print::{self, OutputFormat};
 use crate::journal::JournalReader;
-use lodewatch_core::domain::update::{BatchOutcome, Update, UpdateOutcome};
+use lodewatch_core::domain::outcome::BatchOutcome;
+use lodewatch_core::domain::update::{Update, UpdateOutcome};
 use lodewatch_core::domain::{Batch, Entry, Payload};
 use lodewatch_core::engine::State;
 use serde::Serialize;
@@ -45,7 +46,7 @@ pub(super) fn run(dir: &Path, format: OutputFormat) -> Result<(), Error> {
     let bar = print::progress_bar_beside_output("reading", reading.head().0);
     for entry in bar.wrap_iter(reading) {
         let entry = entry?;
-        state.apply(&entry);
+        state.apply_with(&entry, &mut |_| {});
         let Some(change) = describe_entry(&entry, &state) else { continue };
         match format {
             OutputFormat::Json => {
@@ -92,16 +93,12 @@ fn describe_update(update: &Update) -> String {
 }
 
 fn describe_outcome(entry: &Entry, batch: &Batch, state: &State) -> String {
-    let answered =
-        state.recent_batches().get(batch.request_id).filter(|one| one.entry == entry.seq);
+    let answered = state.result_of(batch).filter(|one| one.entry == entry.seq);
     match answered.map(|answered| &answered.outcome) {
         None => "duplicate".to_owned(),
-        Some(BatchOutcome::Rejected(rejections)) => {
-            let reasons = rejections.iter().map(ToString::to_string).collect::<Vec<_>>();
-            format!("rejected ({})", reasons.join("; "))
-        }
+        Some(BatchOutcome::Rejected(rejected)) => format!("rejected ({rejected})"),
         Some(BatchOutcome::Accepted(outcomes)) => {
-            let has_change = outcomes.iter().any(|outcome| *outcome != UpdateOutcome::Unchanged);
+            let has_change = outcomes.iter().any(|outcome| outcome != UpdateOutcome::Unchanged);
             if has_change { "applied" } else { "unchanged" }.to_owned()
         }
     }

@@ -67,7 +67,7 @@ fn replay(
             if entry.seq > until || end.is_some_and(|end| entry.at > end) {
                 break 'read;
             }
-            simulation.state.apply(&entry);
+            simulation.state.apply_with(&entry, &mut |_| {});
         }
     }
     if let Some(end) = end {

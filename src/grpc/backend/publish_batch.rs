@@ -6,7 +6,8 @@ use crate::grpc::codec::{parse, render};
 use crate::grpc::pb::{self, feed_service_server::SERVICE_NAME};
 use crate::grpc::status;
 use crate::traces::{self, TraceParent, TraceSpan};
-use lodewatch_core::domain::update::{Batch, BatchOutcome, Payload, Rejection};
+use lodewatch_core::domain::outcome::BatchOutcome;
+use lodewatch_core::domain::update::{Batch, Payload, Rejection};
 use lodewatch_core::engine::BatchResult;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -66,22 +67,22 @@ async fn accept(
     }
     api.limits.count_updates(peer, batch.updates.len(), Instant::now())?;
     let (id, digest) = (batch.request_id, batch.digest);
-    let result = match api.view.read_state(|state| state.recent_batches().get(id).cloned()) {
+    let result = match api.view.read_state(|state| state.result_of(&batch).cloned()) {
         Some(result) => result,
         None => append(api, batch, work).await?,
     };
     if result.digest != digest {
-        return Err(status::rejected(&[Rejection::RequestIdReused { first: result.entry }]));
+        return Err(status::rejected(&Rejection::RequestIdReused { first: result.entry }.into()));
     }
     api.wait_until_applied(result.entry).await?;
     match &result.outcome {
-        BatchOutcome::Rejected(rejections) => Err(status::rejected(rejections)),
+        BatchOutcome::Rejected(rejected) => Err(status::rejected(rejected)),
         BatchOutcome::Accepted(outcomes) => {
             let (first, count) = result.alerts;
             Ok(pb::PublishResponse {
                 cursor: api.cursor(result.entry),
                 request_id: Uuid::from_u128(id.0).to_string(),
-                results: outcomes.iter().map(|outcome| render::update_result(*outcome)).collect(),
+                results: outcomes.iter().map(render::update_result).collect(),
                 alert_sequences: (first..first.saturating_add(count)).collect(),
             })
         }
@@ -94,7 +95,7 @@ async fn append(
     batch: Batch,
     work: Option<&TraceSpan>,
 ) -> Result<Arc<BatchResult>, Status> {
-    let id = batch.request_id;
+    let (sender, id) = (batch.sender.clone(), batch.request_id);
     if let Some(stall) = api.view.stall() {
         return Err(status::stalled(&stall));
     }
@@ -108,8 +109,10 @@ async fn append(
     drop(part);
     let entry = appended.map_err(|error| status::journal(&error))?;
     api.wait_until_applied(entry).await?;
-    let result = api.view.read_state(|state| state.recent_batches().get(id).cloned());
-    // Forgotten already only when tens of thousands of batches came after it within this moment.
+    let sender = sender.as_ref().map(|sender| &*sender.name);
+    let result = api.view.read_state(|state| state.recent_batches().get(sender, id).cloned());
+    // Forgotten already only when thousands of batches of this identity came after it within this
+    // moment.
     result.ok_or_else(|| {
         status::unavailable("RESULT_EXPIRED", "batch applied, but its result is no longer kept")
     })

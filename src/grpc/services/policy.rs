@@ -75,7 +75,7 @@ async fn run_simulation(
         (before, simulation, result)
     })
     .await;
-    result.map_err(|rejections| status::rejected(&rejections))?;
+    result.map_err(|rejected| status::rejected(&rejected))?;
     let alerts: Vec<&Alert> =
         simulation.alerts.iter().filter(|one| wanted.filter.wants(&Facets::from(*one))).collect();
     let shown = alerts.iter().take(ALERTS_MAX).map(|alert| render::alert(alert, ""));

@@ -5,7 +5,7 @@
 //! market                    a (mineral, stage) and its supply reports
 //! threat                    an export-control measure; calendar: its dates
 //! rule                      a threshold; policy: all rules, weights, blocs and sources in force
-//! update                    what a feed publishes and the journal holds
+//! update                    what a feed publishes and the journal holds; outcome: its result
 //! alert                     what a subscriber receives; filter: which alerts; sentence: as text
 //! slug, time                names, positions and instants
 //! ```
@@ -22,6 +22,7 @@ pub mod hs;
 pub mod market;
 pub mod mineral;
 mod named;
+pub mod outcome;
 pub mod policy;
 pub mod rule;
 pub mod sentence;

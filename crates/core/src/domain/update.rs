@@ -29,6 +29,7 @@ pub struct Removal {
 }
 
 /// The id a publisher gives to one batch, a UUID: a retry with the same id gets the same answer.
+/// Another identity's batch may have the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RequestId(pub u128);
 
@@ -94,6 +95,11 @@ pub struct WriteScope {
 impl Batch {
     /// The maximum number of updates in one batch.
     pub const UPDATES_MAX: usize = 1000;
+
+    /// The name of the sender; `None` where the batch has none.
+    pub fn sender_name(&self) -> Option<&str> {
+        self.sender.as_ref().map(|sender| &*sender.name)
+    }
 }
 
 /// The content of a journal entry.
@@ -224,15 +230,6 @@ pub enum Rejection {
         /// The feed that published its reports.
         feed: Slug,
     },
-}
-
-/// The outcome of a batch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum BatchOutcome {
-    /// All updates were accepted; one outcome per update, in order.
-    Accepted(Vec<UpdateOutcome>),
-    /// Nothing was applied; all reasons.
-    Rejected(Vec<Rejection>),
 }
 
 /// A reader's position in the alerts: it has read everything up to and including `entry`, and the

@@ -1,10 +1,12 @@
-//! The cost of a batch: how many alerts it can cause at most, computed before it is appended.
+//! The cost of a batch and of an entry: how many alerts it can cause at most, computed before it is
+//! appended or applied.
 
 use super::State;
+use super::deadlines::Due;
 use super::market::Market;
 use super::notice::deserves_notice;
-use crate::domain::update::{Batch, Update};
-use crate::domain::{MarketKey, Threat};
+use crate::domain::update::{Batch, Payload, Update};
+use crate::domain::{Entry, MarketKey, Threat, Timestamp};
 use std::collections::BTreeMap;
 
 /// What a batch touches in one market.
@@ -16,6 +18,40 @@ struct TouchedMarket {
 }
 
 impl State {
+    /// The most alerts that the next entry can cause, with what becomes due before it; `u64::MAX`
+    /// for a policy.
+    pub fn entry_alerts_max(&self, entry: &Entry) -> u64 {
+        let caused = match &entry.payload {
+            Payload::Batch(batch) => self.alerts_max(batch),
+            Payload::PolicyAdopted { .. } => u64::MAX,
+            Payload::Tick { .. } => 0,
+        };
+        caused.saturating_add(self.due_alerts_max(entry.at))
+    }
+
+    /// The most alerts that the deadlines up to an instant can cause.
+    fn due_alerts_max(&self, until: Timestamp) -> u64 {
+        let mut threats_by_market: BTreeMap<MarketKey, u64> = BTreeMap::new();
+        for due in self.deadlines.due_by(until) {
+            match due {
+                Due::Market(market) => {
+                    threats_by_market.entry(*market).or_default();
+                }
+                Due::Threat(id) => {
+                    let Some(record) = self.threats.get(id) else { continue };
+                    for (market, _) in self.scope_of(&record.threat) {
+                        *threats_by_market.entry(market).or_default() += 1;
+                    }
+                }
+            }
+        }
+        let alerts = threats_by_market.iter().map(|(key, threats)| {
+            let rules = self.markets.get(key).map_or(0, |market| market.plan.alerts_max);
+            rules.saturating_mul(2).saturating_add(*threats)
+        });
+        alerts.fold(0, u64::saturating_add)
+    }
+
     /// The most alerts that a batch can cause if it is the next entry: every rule of the markets
     /// that it touches, and every notice of their threats. Does not count what becomes due in the
     /// meantime.

@@ -39,6 +39,11 @@ impl Deadlines {
         self.by_time.first().map(|(at, _)| *at)
     }
 
+    /// Everything due by an instant, in order of time.
+    pub(super) fn due_by(&self, until: Timestamp) -> impl Iterator<Item = &Due> {
+        self.by_time.iter().take_while(move |(at, _)| *at <= until).map(|(_, due)| due)
+    }
+
     /// Removes and returns everything due at the first deadline, if that is not after `until`.
     pub(super) fn pop_due(&mut self, until: Timestamp) -> Option<(Timestamp, Vec<Due>)> {
         let at = self.next().filter(|at| *at <= until)?;

@@ -40,12 +40,38 @@ impl MeasureFilter {
     /// Whether a threat counts on a day: in force, on the material for every use, of an accepted
     /// kind and confidence, and reaching the destination.
     pub fn counts(&self, threat: &Threat, day: Day, policy: &Policy) -> bool {
-        (self.measures.is_empty() || self.measures.contains(&threat.measure))
+        Countable::on(threat, day)
+            .is_some_and(|countable| self.counts_as(threat, countable, policy))
+    }
+
+    /// The same for a threat whose effect on the day is known.
+    pub(super) fn counts_as(&self, threat: &Threat, countable: Countable, policy: &Policy) -> bool {
+        (countable == Countable::InForce || self.announced)
+            && (self.measures.is_empty() || self.measures.contains(&threat.measure))
             && (self.confidence.is_empty() || self.confidence.contains(&threat.confidence))
-            && threat.moves_indices()
-            && (threat.status(day) == ThreatStatus::InForce
-                || self.announced && threat.is_coming(day))
             && threat.reaches(&self.destination, &policy.blocs)
+    }
+}
+
+/// How a threat may count for metrics on a day; the same for all filters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Countable {
+    /// In force.
+    InForce,
+    /// Announced, or suspended until a known date.
+    Coming,
+}
+
+impl Countable {
+    /// `None` where the threat counts for no metric.
+    pub(super) fn on(threat: &Threat, day: Day) -> Option<Self> {
+        if !threat.moves_indices() {
+            None
+        } else if threat.status(day) == ThreatStatus::InForce {
+            Some(Self::InForce)
+        } else {
+            threat.is_coming(day).then_some(Self::Coming)
+        }
     }
 }
 

@@ -133,7 +133,15 @@ fn play(batches: &[Vec<Update>], cut: Option<usize>) -> (State, Vec<Alert>) {
         }
         let days = u64::try_from(at).unwrap() * 86_400_000;
         let at = day(2024, 1).start().plus_millis(days);
-        alerts.extend(state.apply(&Entry { seq: Seq(state.seq().0 + 1), at, payload }).alerts);
+        let entry = Entry { seq: Seq(state.seq().0 + 1), at, payload };
+        let most = state.entry_alerts_max(&entry);
+        let emitted = state.apply(&entry).alerts;
+        assert!(
+            u64::try_from(emitted.len()).unwrap() <= most,
+            "{} alerts, at most {most} were expected",
+            emitted.len()
+        );
+        alerts.extend(emitted);
     }
     (state, alerts)
 }

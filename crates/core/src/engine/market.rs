@@ -2,7 +2,7 @@
 
 use super::concentration::MetricInputs;
 use super::crossing::QuietRange;
-use super::exposure::{Exposure, MeasureFilter};
+use super::exposure::{Countable, Exposure, MeasureFilter};
 use super::instance_state::{Episode, InstanceState};
 use super::plan::{EvaluationPlan, PlannedMetric};
 use super::record::ThreatRecord;
@@ -346,14 +346,16 @@ impl Market {
         day: Day,
         include_exercises: bool,
     ) -> Vec<Exposure> {
-        let filters = self.plan.filters.iter();
+        let threats = self.threat_measures(include_exercises);
+        let countable: Vec<(&Threat, Countable)> = threats
+            .filter_map(|threat| Countable::on(threat, day).map(|countable| (threat, countable)))
+            .collect();
         let exposure = |filter: &MeasureFilter| {
-            let counting = self
-                .threat_measures(include_exercises)
-                .filter(|threat| filter.counts(threat, day, policy));
+            let counts = |one: &&(&Threat, Countable)| filter.counts_as(one.0, one.1, policy);
+            let counting = countable.iter().filter(counts).map(|(threat, _)| *threat);
             Exposure::of(counting, policy)
         };
-        filters.map(exposure).collect()
+        self.plan.filters.iter().map(exposure).collect()
     }
 
     /// The threats that concern this market.

@@ -5,6 +5,7 @@
 //!                          │
 //!   state           applies entries; knows the policy in force, markets and threats
 //!   record          which updates of a batch change the record, which are rejected
+//!   recent_batches  the results of recent batches, for retries
 //!   deadlines       what is due, and when
 //!   market          the reports, threats and rule states of one market
 //!   plan            what the rules of a policy need from a market
@@ -39,6 +40,7 @@ mod laws;
 mod market;
 mod notice;
 mod plan;
+mod recent_batches;
 mod record;
 pub mod simulation;
 mod snapshot;
@@ -46,6 +48,7 @@ mod state;
 
 pub use instance_state::Episode;
 pub use market::{Market, MarketThreat, ReportRecord, RuleStatus, scope_match};
-pub use record::{BatchResult, RecentBatches, ThreatRecord};
-pub use snapshot::SnapshotError;
+pub use recent_batches::{BatchResult, RecentBatches};
+pub use record::ThreatRecord;
+pub use snapshot::{SnapshotError, SnapshotReader};
 pub use state::{AdoptedPolicy, AlertSink, AppliedEntry, State};

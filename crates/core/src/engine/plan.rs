@@ -56,6 +56,7 @@ impl RuleInstance {
 impl EvaluationPlan {
     fn new(rules: &[&Arc<Rule>]) -> Self {
         let mut plan = Self::default();
+        let (mut filters, mut metrics) = (BTreeMap::new(), BTreeMap::new());
         for rule in rules {
             plan.alerts_max = plan.alerts_max.saturating_add(alerts_max(rule));
             plan.is_timed |= rule.for_ms > 0
@@ -63,35 +64,32 @@ impl EvaluationPlan {
                 || rule.max_age_ms.is_some()
                 || rule.flapping.is_some();
             for destination in &rule.destinations {
-                let filter_index = rule
-                    .metric
-                    .reacts_to_measures()
-                    .then(|| plan.add_filter(MeasureFilter::of(rule, destination)));
-                let metric_index = plan.add_metric(&rule.metric, filter_index);
+                let filter =
+                    rule.metric.reacts_to_measures().then(|| MeasureFilter::of(rule, destination));
+                let filter_index = filter.map(|filter| index_of(&mut filters, filter));
+                let metric_index = index_of(&mut metrics, (rule.metric.clone(), filter_index));
                 let (rule, destination) = (Arc::clone(rule), destination.clone());
                 plan.instances.push(RuleInstance { rule, destination, metric_index });
             }
         }
+        plan.filters = in_order(filters);
+        let planned = |(metric, filter_index)| PlannedMetric { metric, filter_index };
+        plan.metrics = in_order(metrics).into_iter().map(planned).collect();
         plan
     }
+}
 
-    /// Adds a filter unless it is listed, and returns its index.
-    fn add_filter(&mut self, filter: MeasureFilter) -> usize {
-        self.filters.iter().position(|one| *one == filter).unwrap_or_else(|| {
-            self.filters.push(filter);
-            self.filters.len().saturating_sub(1)
-        })
-    }
+/// The index of an item: the number of different items before it.
+fn index_of<T: Ord>(indices: &mut BTreeMap<T, usize>, item: T) -> usize {
+    let next = indices.len();
+    *indices.entry(item).or_insert(next)
+}
 
-    /// Adds a metric unless it is listed, and returns its index.
-    fn add_metric(&mut self, metric: &Metric, filter_index: Option<usize>) -> usize {
-        let is_same =
-            |one: &PlannedMetric| one.metric == *metric && one.filter_index == filter_index;
-        self.metrics.iter().position(is_same).unwrap_or_else(|| {
-            self.metrics.push(PlannedMetric { metric: metric.clone(), filter_index });
-            self.metrics.len().saturating_sub(1)
-        })
-    }
+/// The items by their indices.
+fn in_order<T>(indices: BTreeMap<T, usize>) -> Vec<T> {
+    let mut items: Vec<(T, usize)> = indices.into_iter().collect();
+    items.sort_unstable_by_key(|(_, index)| *index);
+    items.into_iter().map(|(item, _)| item).collect()
 }
 
 /// The most alerts of a rule in one market: for each destination a change of the level, one that

@@ -1,16 +1,14 @@
-//! The record: which updates of a batch change it, which are rejected, and the results of recent
-//! batches.
+//! The record: which updates of a batch change it, and which are rejected.
 
 use super::market::Market;
 use crate::domain::market::Period;
+use crate::domain::outcome::UpdateOutcomes;
 use crate::domain::policy::{Blocs, Jurisdiction};
 use crate::domain::threat::Scope;
-use crate::domain::update::{
-    Batch, BatchOutcome, Rejection, Removal, RequestId, Update, UpdateOutcome, WriteScope,
-};
-use crate::domain::{Day, MarketKey, Report, Seq, Slug, Threat, Timestamp};
+use crate::domain::update::{Batch, Rejection, Removal, Update, UpdateOutcome, WriteScope};
+use crate::domain::{Day, MarketKey, Report, Slug, Threat, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A threat on record. Persisted in snapshots.
@@ -29,7 +27,7 @@ pub struct ThreatRecord {
 /// What a batch changes, if none of its updates is rejected.
 #[derive(Debug, Default)]
 pub(super) struct BatchChanges {
-    pub(super) outcomes: Vec<UpdateOutcome>,
+    pub(super) outcomes: UpdateOutcomes,
     pub(super) rejections: Vec<Rejection>,
     /// By market, source, period and release.
     pub(super) reports: BTreeMap<(MarketKey, Slug, Period, Day), Arc<Report>>,
@@ -48,8 +46,7 @@ pub(super) struct BatchReviewer<'a> {
 impl BatchReviewer<'_> {
     /// Reviews the updates in order, each on top of those before it.
     pub(super) fn review(&self, batch: &Batch) -> BatchChanges {
-        let outcomes = Vec::with_capacity(batch.updates.len());
-        let mut changes = BatchChanges { outcomes, ..BatchChanges::default() };
+        let mut changes = BatchChanges::default();
         for (at, update) in batch.updates.iter().enumerate() {
             let outcome = match update {
                 Update::Report(report) => self.review_report(at, report, batch, &mut changes),
@@ -216,52 +213,4 @@ fn check_exercise(update: usize, current: &ThreatRecord, batch: &Batch) -> Resul
     }
     let threat = current.threat.id.clone();
     Err(Rejection::ExerciseMixed { update, threat, is_exercise: current.exercise })
-}
-
-/// What a batch came to. Persisted in snapshots.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BatchResult {
-    /// The digest of the batch's content.
-    pub digest: u128,
-    /// The entry that held the batch.
-    pub entry: Seq,
-    /// The outcome of the batch.
-    pub outcome: BatchOutcome,
-    /// The alerts the batch caused: the sequence of the first, and how many.
-    pub alerts: (u64, u64),
-}
-
-/// The results of the last [`RecentBatches::KEPT_MAX`] batches, so that a retry gets the first
-/// answer again.
-#[derive(Debug, Clone, Default)]
-pub struct RecentBatches {
-    by_id: BTreeMap<RequestId, Arc<BatchResult>>,
-    order: VecDeque<RequestId>,
-}
-
-impl RecentBatches {
-    /// How many results are kept. A retry of an older batch counts as a new batch.
-    pub const KEPT_MAX: usize = 65_536;
-
-    /// The result of a batch; `None` if it was never sent or is no longer kept.
-    pub fn get(&self, id: RequestId) -> Option<&Arc<BatchResult>> {
-        self.by_id.get(&id)
-    }
-
-    /// Keeps a result, and forgets the oldest at the limit.
-    pub(super) fn insert(&mut self, id: RequestId, result: Arc<BatchResult>) {
-        if self.order.len() >= Self::KEPT_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.by_id.remove(&oldest);
-        }
-        let before = self.by_id.insert(id, result);
-        assert!(before.is_none(), "a batch has one result");
-        self.order.push_back(id);
-    }
-
-    /// All results, oldest first.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (RequestId, &Arc<BatchResult>)> {
-        self.order.iter().filter_map(|id| Some((*id, self.by_id.get(id)?)))
-    }
 }

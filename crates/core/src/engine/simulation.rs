@@ -2,7 +2,8 @@
 //! changed.
 
 use super::State;
-use crate::domain::update::{Batch, BatchOutcome, Payload, Rejection};
+use crate::domain::outcome::{BatchOutcome, RejectedBatch};
+use crate::domain::update::{Batch, Payload};
 use crate::domain::{Alert, Day, Entry, Policy, Timestamp};
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ impl Simulation {
     /// # Errors
     ///
     /// Why the batch was rejected.
-    pub fn apply(&mut self, input: SimulationInput) -> Result<(), Vec<Rejection>> {
+    pub fn apply(&mut self, input: SimulationInput) -> Result<(), RejectedBatch> {
         let SimulationInput { policy, batch, until } = input;
         let now = self.state.now();
         if let Some(policy) = policy {
@@ -45,11 +46,12 @@ impl Simulation {
             self.apply_entry(now, Payload::PolicyAdopted { revision, policy });
         }
         if let Some(batch) = batch {
-            let id = batch.request_id;
+            let (sender, id) = (batch.sender.clone(), batch.request_id);
             self.apply_entry(now, Payload::Batch(batch));
-            let outcome = self.state.recent_batches().get(id).map(|result| &result.outcome);
-            if let Some(BatchOutcome::Rejected(rejections)) = outcome {
-                return Err(rejections.clone());
+            let sender = sender.as_ref().map(|sender| &*sender.name);
+            let result = self.state.recent_batches().get(sender, id);
+            if let Some(BatchOutcome::Rejected(rejected)) = result.map(|result| &result.outcome) {
+                return Err(rejected.clone());
             }
         }
         if let Some(day) = until {
@@ -90,7 +92,7 @@ impl Backtest {
         }
         let alerts = self.state.apply(&entry).alerts;
         if let Payload::Batch(batch) = &entry.payload {
-            let result = self.state.recent_batches().get(batch.request_id);
+            let result = self.state.result_of(batch);
             let is_rejected = result.is_some_and(|one| {
                 one.entry == entry.seq && matches!(one.outcome, BatchOutcome::Rejected(_))
             });

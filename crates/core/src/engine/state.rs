@@ -5,10 +5,12 @@ use super::effects::CountingThreatsCache;
 use super::evaluate::{DataChange, Evaluation, Trigger};
 use super::market::{InstanceStates, Market, MarketThreat, ReportRecord, scope_match};
 use super::plan::PlanCache;
-use super::record::{BatchChanges, BatchResult, BatchReviewer, RecentBatches, ThreatRecord};
+use super::recent_batches::{BatchResult, RecentBatches};
+use super::record::{BatchChanges, BatchReviewer, ThreatRecord};
 use crate::domain::alert::{ChangedThreat, ScopeMatch, ThreatChange};
+use crate::domain::outcome::{BatchOutcome, RejectedBatch, UpdateOutcomes};
 use crate::domain::policy::Policy;
-use crate::domain::update::{Batch, BatchOutcome, Payload, UpdateOutcome};
+use crate::domain::update::{Batch, Payload};
 use crate::domain::{Alert, Day, Entry, MarketKey, Seq, Slug, Stage, Threat, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -118,9 +120,14 @@ impl State {
         &self.threats
     }
 
-    /// The results of the last batches.
+    /// The results of recent batches.
     pub fn recent_batches(&self) -> &RecentBatches {
         &self.recent_batches
+    }
+
+    /// The result of a batch that was applied; `None` if it is no longer kept.
+    pub fn result_of(&self, batch: &Batch) -> Option<&Arc<BatchResult>> {
+        self.recent_batches.get(batch.sender_name(), batch.request_id)
     }
 
     /// The next deadline, at which a tick must be appended; `None` where nothing is due.
@@ -195,7 +202,7 @@ impl State {
     }
 
     fn apply_batch(&mut self, batch: &Batch, sink: AlertSink<'_>) {
-        if self.recent_batches.get(batch.request_id).is_some() {
+        if self.result_of(batch).is_some() {
             return;
         }
         let first_alert = self.last_alert.saturating_add(1);
@@ -204,7 +211,7 @@ impl State {
             let outcomes = self.commit(changes, batch, sink);
             BatchOutcome::Accepted(outcomes)
         } else {
-            BatchOutcome::Rejected(changes.rejections)
+            BatchOutcome::Rejected(RejectedBatch::new(changes.rejections))
         };
         let caused = self.last_alert.saturating_add(1).saturating_sub(first_alert);
         let result = BatchResult {
@@ -213,7 +220,7 @@ impl State {
             outcome,
             alerts: (first_alert, caused),
         };
-        self.recent_batches.insert(batch.request_id, Arc::new(result));
+        self.recent_batches.insert(batch.sender_name(), batch.request_id, Arc::new(result));
     }
 
     fn review(&self, batch: &Batch) -> BatchChanges {
@@ -227,7 +234,7 @@ impl State {
         changes: BatchChanges,
         batch: &Batch,
         sink: AlertSink<'_>,
-    ) -> Vec<UpdateOutcome> {
+    ) -> UpdateOutcomes {
         let mut touched: BTreeMap<MarketKey, MarketChanges> = BTreeMap::new();
         for ((key, ..), report) in changes.reports {
             let feed = batch.sender.is_some().then(|| batch.feed.clone());
