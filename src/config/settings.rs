@@ -50,9 +50,12 @@ pub struct Server {
     pub insecure: bool,
     /// How long calls and streams may take to end at shutdown; then they are cut.
     pub drain_timeout_ms: u64,
-    /// How long a caller may take to receive a response, or the end of a stream; then the call is
-    /// reset.
-    pub call_end_timeout_ms: u64,
+    /// How long a caller may take to send a unary request, and to receive a response or the end of
+    /// a stream; then the call ends.
+    pub transfer_timeout_ms: u64,
+    /// Bytes of unary requests that have not arrived whole, and of responses that are not received
+    /// yet.
+    pub transfer_bytes_max: usize,
     /// How long a new connection may take to show that it speaks HTTP/2; then it is closed.
     pub handshake_timeout_ms: u64,
     /// Proxies in front of the server that say which client they act for, by a PROXY header or
@@ -230,7 +233,8 @@ fn server(mut table: Table<'_>) -> Option<(Server, Node<'_>)> {
         listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
         insecure: flag(table, "insecure"),
         drain_timeout_ms: millis(table, "drain_timeout", TIMEOUT_DAYS_MAX),
-        call_end_timeout_ms: millis(table, "call_end_timeout", TIMEOUT_DAYS_MAX),
+        transfer_timeout_ms: millis(table, "transfer_timeout", TIMEOUT_DAYS_MAX),
+        transfer_bytes_max: count(table, "transfer_bytes_max", 67_108_864..=17_179_869_184),
         handshake_timeout_ms: millis(table, "handshake_timeout", TIMEOUT_DAYS_MAX),
         trusted_proxies: ports::trusted_proxies(table),
         connections_max: count(table, "connections_max", 1..=1_000_000),

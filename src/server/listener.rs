@@ -98,8 +98,8 @@ pub(super) enum ConnectionError {
     HttpTimeout,
     #[error("the server is shutting down")]
     Draining,
-    #[error("the client did not receive the end of its call within server.call_end_timeout")]
-    CallEndTimeout,
+    #[error("the client did not receive the end of its call within server.transfer_timeout")]
+    TransferTimeout,
     #[error("the client abandoned too many calls ({ABANDONED_CALLS_LIMIT})")]
     TooManyAbandonedCalls,
 }

@@ -176,6 +176,7 @@ impl Node {
             publish_streams: config.publish_streams_max,
             publish_streams_per_identity: config.publish_streams_per_identity_max,
             publish_calls_bytes: config.publish_calls_bytes_max,
+            transfer_bytes: config.transfer_bytes_max,
             updates_per_second: config.updates_per_second_max,
         };
         Arc::new(Api {

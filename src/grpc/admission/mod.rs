@@ -22,6 +22,6 @@ mod rates;
 pub use call_guard::ABANDONED_CALLS_LIMIT;
 pub(in crate::grpc) use call_guard::CallGuard;
 pub use limits::{LimitSettings, Limits, PublishCredits};
-pub(in crate::grpc) use limits::{PublishStreamPermit, StreamPermit};
+pub(in crate::grpc) use limits::{PublishStreamPermit, StreamPermit, TransferPermit};
 pub use peer::{AddressLimits, AdmittedConnection, Peer};
 pub use proxies::TrustedProxies;
