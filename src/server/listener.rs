@@ -120,7 +120,10 @@ impl ConnectionError {
                 let failures = [HandshakeFailure::Protocol, HandshakeFailure::Timeout];
                 return failures.contains(&error.failure);
             }
-            Self::Socket(_) | Self::Draining | Self::TooManyAbandonedCalls => None,
+            Self::Socket(_)
+            | Self::Draining
+            | Self::TransferTimeout
+            | Self::TooManyAbandonedCalls => None,
         };
         let Some(error) = error else { return false };
         let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
