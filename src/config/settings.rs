@@ -50,9 +50,12 @@ pub struct Server {
     pub insecure: bool,
     /// How long calls and streams may take to end at shutdown; then they are cut.
     pub drain_timeout_ms: u64,
-    /// How long a caller may take to receive a response, or the end of a stream; then the call is
-    /// reset.
-    pub call_end_timeout_ms: u64,
+    /// How long a caller may take to send a unary request, and to receive a response or the end of
+    /// a stream; then the call ends.
+    pub transfer_timeout_ms: u64,
+    /// Bytes of unary requests that have not arrived whole, and of responses that are not received
+    /// yet.
+    pub transfer_bytes_max: usize,
     /// How long a new connection may take to show that it speaks HTTP/2; then it is closed.
     pub handshake_timeout_ms: u64,
     /// Proxies in front of the server that say which client they act for, by a PROXY header or
@@ -89,6 +92,14 @@ pub struct Server {
     pub publish_bytes_max: usize,
     /// Simulations, backtests and explanations of the past that run at once.
     pub simulations_max: usize,
+    /// Evaluations of one simulation.
+    pub simulation_evaluations_max: u64,
+    /// Evaluations of one backtest, or of one read with `as_of`.
+    pub replay_evaluations_max: u64,
+    /// Calls that read the archive or wait to.
+    pub history_calls_max: usize,
+    /// Alerts that one page of `ListAlerts` examines.
+    pub examined_alerts_max: usize,
     /// A stream that lives nearly as long is asked to reconnect; `None` for no limit.
     pub stream_age_max: Option<Duration>,
 }
@@ -230,7 +241,8 @@ fn server(mut table: Table<'_>) -> Option<(Server, Node<'_>)> {
         listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
         insecure: flag(table, "insecure"),
         drain_timeout_ms: millis(table, "drain_timeout", TIMEOUT_DAYS_MAX),
-        call_end_timeout_ms: millis(table, "call_end_timeout", TIMEOUT_DAYS_MAX),
+        transfer_timeout_ms: millis(table, "transfer_timeout", TIMEOUT_DAYS_MAX),
+        transfer_bytes_max: count(table, "transfer_bytes_max", 67_108_864..=17_179_869_184),
         handshake_timeout_ms: millis(table, "handshake_timeout", TIMEOUT_DAYS_MAX),
         trusted_proxies: ports::trusted_proxies(table),
         connections_max: count(table, "connections_max", 1..=1_000_000),
@@ -256,6 +268,18 @@ fn server(mut table: Table<'_>) -> Option<(Server, Node<'_>)> {
         publish_batches_max: count(table, "publish_batches_max", 1..=8192),
         publish_bytes_max: count(table, "publish_bytes_max", 65_536..=67_108_864),
         simulations_max: count(table, "simulations_max", 1..=64),
+        simulation_evaluations_max: count(
+            table,
+            "simulation_evaluations_max",
+            100_000..=1_000_000_000,
+        ),
+        replay_evaluations_max: count(
+            table,
+            "replay_evaluations_max",
+            100_000..=1_000_000_000_000_000,
+        ),
+        history_calls_max: count(table, "history_calls_max", 2..=100_000),
+        examined_alerts_max: count(table, "examined_alerts_max", 1000..=10_000_000),
         stream_age_max: Some(millis(table, "stream_age_max", STREAM_AGE_DAYS_MAX))
             .filter(|millis| *millis > 0)
             .map(Duration::from_millis),

@@ -12,6 +12,7 @@
 //!
 //! - [`pb`]: generated messages and services
 //! - `codec`: messages ↔ domain values; cursors, JSON, encoded alerts
+//! - `trailers`: how large a status may be
 //! - `status`: errors as gRPC statuses
 //! - `admission`: limits on connections, streams, batches and rates
 //! - `transport`: credentials, deadlines and counts of every call
@@ -36,6 +37,7 @@ pub mod pb;
 
 mod codec;
 mod status;
+mod trailers;
 
 mod admission;
 mod transport;
@@ -46,10 +48,10 @@ mod streams;
 mod services;
 
 pub use admission::{
-    ABANDONED_CALLS_LIMIT, AddressLimits, AdmittedConnection, LimitSettings, Limits, Peer,
-    PublishCredits, TrustedProxies,
+    ABANDONED_CALLS_LIMIT, AddressLimits, AdmittedConnection, FairPermits, LimitSettings, Limits,
+    Peer, PublishCredits, TrustedProxies,
 };
-pub use backend::{Api, MarketSnapshots};
+pub use backend::{Api, ArchiveCalls, MarketSnapshots, OpenAlerts, Simulations};
 pub use codec::frames::{decode, encoding};
 pub use codec::{json, parse, render};
 pub use services::routes;

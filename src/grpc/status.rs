@@ -10,7 +10,8 @@
 //! | cursor of another journal | `FAILED_PRECONDITION` `CURSOR_OF_ANOTHER_JOURNAL` | take a snapshot, or start from the oldest |
 //! | cursor older than retention, or ahead of the journal | `OUT_OF_RANGE` `CURSOR_LOST`, oldest and head in the metadata | start from the oldest, or take a snapshot |
 //! | no such market, threat or alert | `NOT_FOUND` `NOT_FOUND` | |
-//! | removal of a threat that is not recorded | `NOT_FOUND` `UNKNOWN_THREAT` | |
+//! | removal of a threat or report that is not recorded | `NOT_FOUND` `UNKNOWN_THREAT`, `UNKNOWN_REPORT` | |
+//! | the record would hold too many threats or reports | `RESOURCE_EXHAUSTED` `LIMIT_REACHED` without RetryInfo, the limit in the metadata | remove some, then publish a new batch |
 //! | a batch that may cause too many alerts | `RESOURCE_EXHAUSTED` `LIMIT_REACHED`, without `RetryInfo` | send fewer updates in a batch |
 //! | a limit is reached | `RESOURCE_EXHAUSTED` `LIMIT_REACHED`, the setting in the metadata | slow down, then retry |
 //! | disk full | `RESOURCE_EXHAUSTED` `DISK_FULL` | retry later; reads go on |
@@ -25,11 +26,12 @@
 //! | the clock jumped forward | `UNAVAILABLE` `CLOCK_JUMPED` | retry; reads go on |
 //! | no or invalid credentials | `UNAUTHENTICATED` `CREDENTIALS_REQUIRED` | send a token or a client certificate |
 //! | role missing, or no such method | `PERMISSION_DENIED` `ROLE_REQUIRED`, `METHOD_UNKNOWN` | ask the operator |
-//! | feed, mineral, threat or report of another publisher | `PERMISSION_DENIED` `FEED_NOT_ALLOWED`, `MINERAL_NOT_ALLOWED`, `UPDATE_NOT_ALLOWED` | ask the operator |
+//! | feed, mineral, source, threat or report of another publisher | `PERMISSION_DENIED` `FEED_NOT_ALLOWED`, `MINERAL_NOT_ALLOWED`, `SOURCE_NOT_ALLOWED`, `UPDATE_NOT_ALLOWED` | ask the operator |
 //! | damaged journal | `DATA_LOSS` `JOURNAL_DAMAGED` | call the operator |
 
 use super::codec::parse::Violations;
 use super::codec::tokens::CursorError;
+use super::trailers::{ECHO_CHARS_MAX, fit_message, shorten};
 use crate::access::{CallDenied, PublishDenied};
 use crate::clock::ClockJump;
 use crate::pipeline::{Divergence, Stall};
@@ -50,6 +52,10 @@ type Metadata = std::collections::HashMap<String, String>;
 
 /// The domain of our `ErrorInfo` reasons.
 const DOMAIN: &str = "lodewatch.v1";
+/// Bytes of the fields that the details name: as many as fit.
+const FIELDS_BYTES_MAX: usize = 1536;
+/// Characters of what is wrong with a field.
+const FIELD_CHARS_MAX: usize = 300;
 /// The delay that `RetryInfo` names, except for rates.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -83,6 +89,7 @@ pub(in crate::grpc) fn out_of_range(sent: &str, oldest: &str, head: &str) -> Sta
 }
 
 pub(in crate::grpc) fn not_found(what: &str, name: &str) -> Status {
+    let name = &*shorten(name, ECHO_CHARS_MAX);
     plain(Code::NotFound, "NOT_FOUND", format!("{what} {name:?} not found"), &[("name", name)])
 }
 
@@ -109,6 +116,14 @@ pub(in crate::grpc) fn throttled(limit: &str, cause: &str, wait: Duration) -> St
     with(Code::ResourceExhausted, "LIMIT_REACHED", message, &[("limit", limit)], details)
 }
 
+/// A call that was stopped at a budget, which the same call would reach again: how far it got, and
+/// what the caller can do.
+pub(in crate::grpc) fn budget_spent(limit: &str, far: &str, remedy: &str) -> Status {
+    let details = ErrorDetails::with_quota_failure_violation(limit, far);
+    let message = format!("limit reached: {far} ({limit}); {remedy}");
+    with(Code::ResourceExhausted, "LIMIT_REACHED", message, &[("limit", limit)], details)
+}
+
 /// A batch may cause more alerts than one batch may.
 pub(in crate::grpc) fn batch_too_large(alerts: u64, most: u64) -> Status {
     let limit = "alerts_per_batch_max";
@@ -128,6 +143,15 @@ pub(in crate::grpc) fn too_large(status: Status) -> Status {
     let details = ErrorDetails::with_quota_failure_violation(limit, status.message());
     let message = format!("limit reached: {} ({limit}); send a smaller request", status.message());
     with(Code::ResourceExhausted, "LIMIT_REACHED", message, &[("limit", limit)], details)
+}
+
+/// A request that would take far more memory than its bytes.
+pub(in crate::grpc) fn too_many_parts(bytes: usize, memory_max: usize) -> Status {
+    let limit = "server.message_bytes_max";
+    let cause = format!(
+        "the parts of the request's {bytes} bytes would take more than {memory_max} bytes of memory"
+    );
+    budget_spent(limit, &cause, "send no empty parts")
 }
 
 /// Names the limit where tonic rejected a request for its size before any service read it.
@@ -201,6 +225,7 @@ pub(in crate::grpc) fn unavailable(reason: &str, message: &str) -> Status {
 pub(in crate::grpc) fn rejected(rejected: &RejectedBatch) -> Status {
     let mut details = ErrorDetails::new();
     let mut kinds = BTreeMap::new();
+    let mut reached = None;
     for rejection in rejected.first() {
         let (code, reason, field) = match rejection {
             Rejection::RequestIdReused { .. } => {
@@ -217,6 +242,17 @@ pub(in crate::grpc) fn rejected(rejected: &RejectedBatch) -> Status {
             Rejection::UnknownThreat { update, .. } => {
                 (Code::NotFound, "UNKNOWN_THREAT", format!("updates[{update}].removal.threat_id"))
             }
+            Rejection::UnknownReport { update, .. } => {
+                (Code::NotFound, "UNKNOWN_REPORT", format!("updates[{update}].report_removal"))
+            }
+            Rejection::LimitReached { update, excess } => {
+                let limit = excess.limit_name();
+                if reached.is_none() {
+                    details.add_quota_failure_violation(&limit, excess.to_string());
+                    reached = Some(limit);
+                }
+                (Code::ResourceExhausted, "LIMIT_REACHED", format!("updates[{update}]"))
+            }
             Rejection::ThreatOwnedByOtherFeed { update, .. }
             | Rejection::ThreatCoversOtherMinerals { update, .. }
             | Rejection::ReportOwnedByOtherFeed { update, .. } => {
@@ -227,15 +263,19 @@ pub(in crate::grpc) fn rejected(rejected: &RejectedBatch) -> Status {
             }
         };
         details.add_bad_request_violation(field, rejection.to_string());
-        // By number: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, FAILED_PRECONDITION.
+        // By number: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, RESOURCE_EXHAUSTED,
+        // FAILED_PRECONDITION.
         kinds.entry(i32::from(code)).or_insert((code, reason));
     }
     let first = kinds.into_values().next();
     let (code, reason) = first.expect("a rejected batch has a reason");
-    with(code, reason, rejected.to_string(), &[], details)
+    let limit = reached.as_deref().filter(|_| code == Code::ResourceExhausted);
+    let metadata: Vec<_> = limit.map(|limit| ("limit", limit)).into_iter().collect();
+    with(code, reason, rejected.to_string(), &metadata, details)
 }
 
 pub(in crate::grpc) fn denied(denied: &CallDenied, path: &str) -> Status {
+    let path = &*shorten(path, ECHO_CHARS_MAX);
     match denied {
         CallDenied::Unauthenticated { .. } => {
             let message = "cannot authenticate the call: no valid credentials; send a bearer token \
@@ -263,6 +303,7 @@ pub(in crate::grpc) fn publish_denied(denied: &PublishDenied) -> Status {
     let (reason, identity) = match denied {
         PublishDenied::Feed { identity, .. } => ("FEED_NOT_ALLOWED", identity),
         PublishDenied::Mineral { identity, .. } => ("MINERAL_NOT_ALLOWED", identity),
+        PublishDenied::Source { identity, .. } => ("SOURCE_NOT_ALLOWED", identity),
     };
     plain(Code::PermissionDenied, reason, denied.to_string(), &[("identity", identity)])
 }
@@ -329,6 +370,7 @@ pub(in crate::grpc) fn archive(error: &archive::Error) -> Status {
             error.to_string(),
             &[("oldest_entry", &oldest.to_string())],
         ),
+        E::Cancelled { .. } => Status::cancelled("the caller is gone"),
         E::Full { .. }
         | E::Damaged { .. }
         | E::JournalTooShort { .. }
@@ -391,19 +433,49 @@ fn with(
     metadata: &[(&str, &str)],
     mut details: ErrorDetails,
 ) -> Status {
-    /// Statuses travel in headers, of which some clients accept at most 8 KiB: as many fields as
-    /// fit are named.
-    const FIELDS_BYTES_MAX: usize = 4096;
-    if let Some(mut bad) = details.bad_request().cloned() {
+    let message = fit_message(message);
+    if let Some(bad) = details.bad_request() {
         let mut bytes = 0_usize;
+        let shortened = bad.field_violations.iter().map(|one| FieldViolation {
+            description: shorten(&one.description, FIELD_CHARS_MAX),
+            ..one.clone()
+        });
         let fits = |one: &FieldViolation| {
             bytes = bytes.saturating_add(one.field.len()).saturating_add(one.description.len());
             bytes <= FIELDS_BYTES_MAX
         };
-        bad.field_violations = bad.field_violations.into_iter().take_while(fits).collect();
-        details.set_bad_request(bad.field_violations);
+        let fields: Vec<FieldViolation> = shortened.take_while(fits).collect();
+        details.set_bad_request(fields);
     }
-    let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let metadata = metadata.iter();
+    let metadata = metadata.map(|(key, value)| ((*key).to_owned(), shorten(value, ECHO_CHARS_MAX)));
     details.set_error_info(reason, DOMAIN, metadata.collect::<Metadata>());
     Status::with_error_details(code, message, details)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trailers::{TRAILERS_BYTES_MAX, size_of};
+    use super::*;
+
+    #[test]
+    fn a_status_fits_in_the_trailers_with_its_code_and_reason_for_any_text_of_a_caller() {
+        for text in ["x".repeat(6000), "\u{1f30d}".repeat(6000), "\u{1}%\"".repeat(4000)] {
+            let mut violations = ErrorDetails::new();
+            for _ in 0..100 {
+                violations.add_bad_request_violation("updates[9].report.rows[9].country", &text);
+            }
+            let metadata = [("cursor", &*text), ("oldest", &*text), ("head", &*text)];
+            let all =
+                with(Code::InvalidArgument, "BAD_REQUEST", text.clone(), &metadata, violations);
+            for (status, reason) in [
+                (all, "BAD_REQUEST"),
+                (not_found("threat", &text), "NOT_FOUND"),
+                (out_of_range(&text, &text, &text), "CURSOR_LOST"),
+            ] {
+                assert!(size_of(&status) < TRAILERS_BYTES_MAX - 512, "{} bytes", size_of(&status));
+                assert_eq!(status.get_details_error_info().unwrap().reason, reason);
+            }
+        }
+    }
 }

@@ -90,7 +90,7 @@ where
         }
         connection.await
     });
-    let ended = served.await.ok_or(ConnectionError::CallEndTimeout)?;
+    let ended = served.await.ok_or(ConnectionError::TransferTimeout)?;
     ended.map_err(|error| {
         if connection_peer.should_close() {
             ConnectionError::TooManyAbandonedCalls

@@ -6,7 +6,10 @@ use super::recovery::{PipelineThread, Recovered, recover};
 use super::security::{CredentialReloaders, ListenerSecurity};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::grpc::{self, Api, LimitSettings, Limits, MarketSnapshots, PublishCredits};
+use crate::grpc::{
+    self, Api, ArchiveCalls, FairPermits, LimitSettings, Limits, MarketSnapshots, OpenAlerts,
+    PublishCredits, Simulations,
+};
 use crate::journal::{self, Journal};
 use crate::metrics::Metrics;
 use crate::pipeline::{PipelineView, append_due_ticks};
@@ -18,7 +21,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// How long calls may take to notice that their connections are closed.
@@ -176,6 +179,7 @@ impl Node {
             publish_streams: config.publish_streams_max,
             publish_streams_per_identity: config.publish_streams_per_identity_max,
             publish_calls_bytes: config.publish_calls_bytes_max,
+            transfer_bytes: config.transfer_bytes_max,
             updates_per_second: config.updates_per_second_max,
         };
         Arc::new(Api {
@@ -189,11 +193,22 @@ impl Node {
                 bytes: config.publish_bytes_max,
             },
             market_snapshots: MarketSnapshots::new(Arc::clone(&self.metrics)),
+            open_alerts: OpenAlerts::default(),
             metrics: Arc::clone(&self.metrics),
             traces: self.traces.clone(),
             stream_age_max: config.stream_age_max,
             publish_idle_timeout: Duration::from_millis(config.publish_idle_timeout_ms),
-            simulations: Arc::new(Semaphore::new(config.simulations_max)),
+            simulations: Simulations {
+                permits: FairPermits::new(
+                    config.simulations_max,
+                    Simulations::PERMITS_LIMIT,
+                    Simulations::WHAT,
+                ),
+                evaluations_max: config.simulation_evaluations_max,
+                replay_evaluations_max: config.replay_evaluations_max,
+            },
+            archive_calls: ArchiveCalls::new(config.history_calls_max),
+            examined_alerts_max: config.examined_alerts_max,
             settings_error,
         })
     }

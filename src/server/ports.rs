@@ -69,7 +69,7 @@ impl Ports<'_> {
         let gate = Arc::clone(&self.security.gate);
         let ends = CallEndSettings {
             stream_age_max: self.api.stream_age_max,
-            timeout: Duration::from_millis(self.config.server.call_end_timeout_ms),
+            timeout: Duration::from_millis(self.config.server.transfer_timeout_ms),
         };
         GatedServices::new(routes, gate, Arc::clone(&self.api.limits), ends, &self.api.metrics)
     }

@@ -1,5 +1,6 @@
 //! Limits, each rejected by its name.
 
+use crate::raw_http2::{DATA, END_HEADERS, HEADERS, Raw, call, frame};
 use futures_util::future::join_all;
 use lodewatch::config::Config;
 use lodewatch_client::Publisher;
@@ -207,5 +208,35 @@ async fn a_request_that_is_too_large_names_the_limit() {
     };
     let rejected = server.feed().publish(large()).await.unwrap_err();
     assert_eq!(limit(&rejected), "server.message_bytes_max");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn bytes_under_way_are_bounded_and_small_calls_are_answered_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(&dir, |config| config.server.transfer_bytes_max = 100_000).await;
+    // The first 60,000 bytes of a request of 90,000, and then nothing.
+    let mut raw = Raw::connect(&server.address, &[]).await;
+    let path = "/lodewatch.v1.FeedService/Publish";
+    raw.send(&frame(HEADERS, END_HEADERS, 1, &call(path))).await.unwrap();
+    raw.send(&frame(DATA, 0, 1, &[&[0, 0, 1, 0x5f, 0x90][..], &[0; 10_000]].concat()))
+        .await
+        .unwrap();
+    for _ in 0..5 {
+        raw.send(&frame(DATA, 0, 1, &[0; 10_000])).await.unwrap();
+    }
+    let large = || batch(vec![removal(&"NEVER-THERE-".repeat(5)); 1000]);
+    assert!((50_000..100_000).contains(&prost::Message::encoded_len(&large())));
+    // Until the server has read them.
+    let rejected = loop {
+        match server.feed().publish(large()).await.unwrap_err() {
+            status if status.code() == Code::ResourceExhausted => break status,
+            status => assert_eq!(status.code(), Code::NotFound),
+        }
+    };
+    assert_eq!(limit(&rejected), "server.transfer_bytes_max");
+    server.publish(vec![swing("gallium", 0)]).await.expect("a small call is answered");
+    drop(raw);
+    while server.feed().publish(large()).await.unwrap_err().code() != Code::NotFound {}
     server.stop().await;
 }

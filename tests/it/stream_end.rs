@@ -121,7 +121,7 @@ async fn a_stream_whose_reader_takes_nothing_is_reset_and_its_place_is_free() {
         let server = Server::start_with(dir.path(), "2026-01-01", |config| {
             config.server.streams_max = 1;
             config.server.stream_age_max = age;
-            config.server.call_end_timeout_ms = 100;
+            config.server.transfer_timeout_ms = 100;
         })
         .await;
         until_reset(stalled(&server, path, header.as_slice()).await).await;
@@ -135,7 +135,7 @@ async fn a_stream_whose_reader_takes_nothing_is_reset_and_its_place_is_free() {
 async fn a_response_that_its_caller_does_not_take_is_reset() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start_with(dir.path(), "2026-01-01", |config| {
-        config.server.call_end_timeout_ms = 100;
+        config.server.transfer_timeout_ms = 100;
     })
     .await;
     until_reset(stalled(&server, "/lodewatch.v1.PolicyService/GetPolicy", &[]).await).await;
@@ -150,7 +150,7 @@ async fn a_stalled_stream_is_reset_when_its_credentials_are_revoked() {
         config.access.identities = Some(file);
         config.reload.interval_ms = 10;
         config.server.stream_age_max = None;
-        config.server.call_end_timeout_ms = 100;
+        config.server.transfer_timeout_ms = 100;
     })
     .await;
     let path = "/lodewatch.v1.AlertService/Subscribe";
@@ -163,5 +163,20 @@ async fn a_stalled_stream_is_reset_when_its_credentials_are_revoked() {
     std::fs::write(dir.path().join("identities.new"), text).unwrap();
     std::fs::rename(dir.path().join("identities.new"), path).unwrap();
     until_reset(raw).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_arrive_whole_is_answered_with_the_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start_with(dir.path(), "2026-01-01", |config| {
+        config.server.transfer_timeout_ms = 100;
+    })
+    .await;
+    let mut raw = Raw::connect(&server.address, &[]).await;
+    let path = "/lodewatch.v1.PolicyService/GetPolicy";
+    raw.send(&frame(HEADERS, END_HEADERS, 1, &call(path))).await.unwrap();
+    let read = async { while raw.next().await.expect("the connection lives").kind != HEADERS {} };
+    tokio::time::timeout(PATIENCE, read).await.expect("it is answered");
     server.stop().await;
 }

@@ -936,8 +936,8 @@ pub struct PublishRequest {
     /// the same threat or report, only the last one can cause alerts.
     #[prost(message, repeated, tag = "3")]
     pub updates: ::prost::alloc::vec::Vec<Update>,
-    /// An exercise: its alerts are marked as such. It may contain threats and removals only. Remove
-    /// its threats to end the exercise.
+    /// An exercise: its alerts are marked as such. It may contain threats and their removals only.
+    /// Remove its threats to end the exercise.
     #[prost(bool, tag = "4")]
     pub exercise: bool,
 }
@@ -955,7 +955,7 @@ impl ::prost::Name for PublishRequest {
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Update {
     /// Exactly one must be set.
-    #[prost(oneof = "update::Update", tags = "1, 2, 3")]
+    #[prost(oneof = "update::Update", tags = "1, 2, 3, 4")]
     pub update: ::core::option::Option<update::Update>,
 }
 /// Nested message and enum types in `Update`.
@@ -972,6 +972,9 @@ pub mod update {
         /// Removes a threat that was published in error, or that belongs to an exercise.
         #[prost(message, tag = "3")]
         Removal(super::ThreatRemoval),
+        /// Removes reports of a source that were published in error.
+        #[prost(message, tag = "4")]
+        ReportRemoval(super::ReportRemoval),
     }
 }
 impl ::prost::Name for Update {
@@ -1006,6 +1009,34 @@ impl ::prost::Name for ThreatRemoval {
         "/lodewatch.v1.ThreatRemoval".into()
     }
 }
+/// Removes a source's reports on a market with all their vintages, as if they had never been
+/// published. The next report comes into force. If none is left, the market has no figures, and its
+/// open episodes are cleared. To correct a report, publish a later vintage instead.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReportRemoval {
+    /// A slug, name or alias of the catalogue.
+    #[prost(string, tag = "1")]
+    pub mineral: ::prost::alloc::string::String,
+    /// The stage.
+    #[prost(enumeration = "Stage", tag = "2")]
+    pub stage: i32,
+    /// The source, such as `USGS`.
+    #[prost(string, tag = "3")]
+    pub source: ::prost::alloc::string::String,
+    /// The period, such as `2025`. Empty: all periods of the source.
+    #[prost(string, tag = "4")]
+    pub period: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ReportRemoval {
+    const NAME: &'static str = "ReportRemoval";
+    const PACKAGE: &'static str = "lodewatch.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "lodewatch.v1.ReportRemoval".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/lodewatch.v1.ReportRemoval".into()
+    }
+}
 /// The result of a batch that was applied.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PublishResponse {
@@ -1018,9 +1049,13 @@ pub struct PublishResponse {
     /// One result per update, in the same order.
     #[prost(message, repeated, tag = "3")]
     pub results: ::prost::alloc::vec::Vec<UpdateResult>,
-    /// The sequences of the alerts that this batch caused, in order.
+    /// The sequences of the alerts that this batch caused, in order: the first 10,000. The sequences
+    /// of the others follow without gaps.
     #[prost(uint64, repeated, tag = "4")]
     pub alert_sequences: ::prost::alloc::vec::Vec<u64>,
+    /// The total number of alerts that this batch caused.
+    #[prost(uint64, tag = "5")]
+    pub alerts_total: u64,
 }
 impl ::prost::Name for PublishResponse {
     const NAME: &'static str = "PublishResponse";
@@ -1309,6 +1344,8 @@ pub mod feed_service_client {
         /// was applied: wait as long as RetryInfo says, then retry. RESOURCE_EXHAUSTED with the reason
         /// DISK_FULL, or UNAVAILABLE: the batch may be durable; retry. UNAVAILABLE with the reason
         /// RESULT_EXPIRED: the batch was applied, but its result is no longer kept; do not retry.
+        /// RESOURCE_EXHAUSTED without RetryInfo if the record would hold too many threats or reports, in
+        /// all, of this feed or on one market: remove some, then publish a new batch.
         pub async fn publish(
             &mut self,
             request: impl tonic::IntoRequest<super::PublishRequest>,
@@ -1392,7 +1429,7 @@ pub struct Cause {
     /// with the date. Empty if a rule's waiting time ended.
     #[prost(string, repeated, tag = "4")]
     pub threat_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// The report that caused the alert.
+    /// The report that caused the alert. Absent if the cause is a removal.
     #[prost(message, optional, tag = "5")]
     pub report: ::core::option::Option<ReportRef>,
     /// The vintage that the report replaces, such as `2025-01-31`, if the same source revised the
@@ -1402,6 +1439,10 @@ pub struct Cause {
     /// How many more threats caused the alert: `threat_ids` has the first 64 by id.
     #[prost(uint32, tag = "7")]
     pub threats_omitted: u32,
+    /// The report that was in force, if its removal caused the alert. The next one is the alert's
+    /// `report`. If none is left, the alert's value and `report` are those before the removal.
+    #[prost(message, optional, tag = "8")]
+    pub removed_report: ::core::option::Option<ReportRef>,
 }
 impl ::prost::Name for Cause {
     const NAME: &'static str = "Cause";
@@ -1849,13 +1890,14 @@ impl ::prost::Name for ListAlertsRequest {
         "/lodewatch.v1.ListAlertsRequest".into()
     }
 }
-/// A page of alerts.
+/// A page of alerts: as many as fit `page_size` and 1 MiB.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListAlertsResponse {
     /// The alerts.
     #[prost(message, repeated, tag = "1")]
     pub alerts: ::prost::alloc::vec::Vec<Alert>,
-    /// The token of the next page. Empty on the last page.
+    /// The token of the next page. Empty on the last page only: a page with few alerts, or none, is
+    /// not the last one if it has a token.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
     /// The response reflects the journal up to and including this cursor.
@@ -1978,7 +2020,7 @@ impl AlertKind {
 pub enum CauseKind {
     /// Never returned.
     Unspecified = 0,
-    /// A supply report changed the shares.
+    /// A supply report changed the shares, or the report in force was removed.
     Data = 1,
     /// A threat was published, revised or removed.
     Threat = 2,
@@ -2318,6 +2360,9 @@ pub mod alert_service_client {
             self.inner.server_streaming(req, path, codec).await
         }
         /// Lists past alerts, or the active ones only.
+        ///
+        /// The client must continue with `next_page_token` until it is empty: the server ends a page
+        /// early, even without any alerts, once it has examined `examined_alerts_max` alerts.
         pub async fn list_alerts(
             &mut self,
             request: impl tonic::IntoRequest<super::ListAlertsRequest>,
@@ -2482,16 +2527,26 @@ pub struct Market {
     /// Where the report is published.
     #[prost(string, tag = "17")]
     pub url: ::prost::alloc::string::String,
-    /// Other stored reports, which are not in force.
+    /// Other stored reports, which are not in force: the newest 100, by period and day of release.
     #[prost(message, repeated, tag = "18")]
     pub other_reports: ::prost::alloc::vec::Vec<ReportRef>,
-    /// The stored threats about this market, whether they count for a metric or not.
+    /// The stored threats about this market, whether they count for a metric or not: the 100 with the
+    /// highest trade weight, highest first.
     #[prost(message, repeated, tag = "19")]
     pub threat_effects: ::prost::alloc::vec::Vec<ThreatEffect>,
     /// The rules that have a status other than normal: a level is active or may be reached, or the
-    /// report is stale.
+    /// report is stale. At most 500; those with the highest level first if there are more.
     #[prost(message, repeated, tag = "20")]
     pub rule_statuses: ::prost::alloc::vec::Vec<RuleStatus>,
+    /// How many further threats are omitted from `threat_effects`. ListThreats returns them.
+    #[prost(uint32, tag = "21")]
+    pub threat_effects_omitted: u32,
+    /// How many further reports are omitted from `other_reports`.
+    #[prost(uint32, tag = "22")]
+    pub other_reports_omitted: u32,
+    /// How many further rules are omitted from `rule_statuses`.
+    #[prost(uint32, tag = "23")]
+    pub rule_statuses_omitted: u32,
 }
 impl ::prost::Name for Market {
     const NAME: &'static str = "Market";
@@ -2578,7 +2633,7 @@ impl ::prost::Name for ListMarketsRequest {
         "/lodewatch.v1.ListMarketsRequest".into()
     }
 }
-/// A page of markets.
+/// A page of markets: as many as fit `page_size` and 1 MiB.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListMarketsResponse {
     /// The markets.
@@ -2698,11 +2753,12 @@ pub struct WatchMarketsResponse {
     /// `more` is set.
     #[prost(string, tag = "1")]
     pub cursor: ::prost::alloc::string::String,
-    /// The markets that changed since this stream last sent them, by mineral and stage; at most 100.
-    /// Empty in a heartbeat.
+    /// The markets that changed since this stream last sent them, by mineral and stage; at most 100,
+    /// and fewer if they are large. Empty in a heartbeat.
     #[prost(message, repeated, tag = "2")]
     pub markets: ::prost::alloc::vec::Vec<Market>,
-    /// More markets of the same state follow in the next message.
+    /// More markets that changed up to the same cursor follow in the next message. A market may
+    /// already have values of a later cursor.
     #[prost(bool, tag = "3")]
     pub more: bool,
     /// The journal's time. Statuses are derived for this time.
@@ -2816,7 +2872,7 @@ impl ::prost::Name for ListThreatsRequest {
         "/lodewatch.v1.ListThreatsRequest".into()
     }
 }
-/// A page of threats.
+/// A page of threats: as many as fit `page_size` and 1 MiB.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListThreatsResponse {
     /// The threats.
@@ -3414,11 +3470,12 @@ impl ::prost::Name for MarketChange {
 /// The result of a simulation.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SimulateResponse {
-    /// The markets that would change, by mineral and stage.
+    /// The first markets that would change, by mineral and stage, as many as fit in the response.
     #[prost(message, repeated, tag = "1")]
     pub markets: ::prost::alloc::vec::Vec<MarketChange>,
-    /// The first 1,000 alerts that would be emitted, in order. Their sequences continue after the last
-    /// alert. Their cursors are empty, because they are not in the journal.
+    /// The first alerts that would be emitted, in order: 1,000, or as many as fit in the response.
+    /// Their sequences continue after the last alert. Their cursors are empty, because they are not in
+    /// the journal.
     #[prost(message, repeated, tag = "2")]
     pub alerts: ::prost::alloc::vec::Vec<Alert>,
     /// The total number of alerts.
@@ -3430,6 +3487,9 @@ pub struct SimulateResponse {
     /// The journal's time at the end of the simulation.
     #[prost(message, optional, tag = "5")]
     pub journal_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The total number of markets that would change.
+    #[prost(uint64, tag = "6")]
+    pub markets_total: u64,
 }
 impl ::prost::Name for SimulateResponse {
     const NAME: &'static str = "SimulateResponse";
@@ -3473,7 +3533,8 @@ pub mod backtest_response {
     /// The content.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Message {
-        /// Alerts that would have been emitted at one entry, in order. Their cursors are empty.
+        /// Alerts that would have been emitted at one entry, in order. Their cursors are empty. `more`
+        /// is set if further alerts of the entry follow in the next message.
         #[prost(message, tag = "1")]
         Alerts(super::Alerts),
         /// The progress.
@@ -3632,7 +3693,8 @@ pub mod policy_service_client {
         /// anything.
         ///
         /// Errors: INVALID_ARGUMENT names every invalid field. RESOURCE_EXHAUSTED if the server runs
-        /// `simulations_max` of these calls already.
+        /// `simulations_max` of these calls already, or half of them for the caller; also if the
+        /// simulation takes more than `simulation_evaluations_max`: the error says how far it got.
         pub async fn simulate(
             &mut self,
             request: impl tonic::IntoRequest<super::SimulateRequest>,
@@ -3660,6 +3722,9 @@ pub mod policy_service_client {
         /// Replays the journal from its start under another policy, and streams the alerts that it would
         /// have raised, with progress messages between them. The last message is progress with `done` set.
         /// No entry is written, and publishers do not wait.
+        ///
+        /// Errors: RESOURCE_EXHAUSTED as for Simulate, with `replay_evaluations_max`. The stream is reset
+        /// if the caller reads nothing for `transfer_timeout`.
         pub async fn backtest(
             &mut self,
             request: impl tonic::IntoRequest<super::BacktestRequest>,

@@ -27,6 +27,9 @@ pub struct LimitSettings {
     pub publish_streams_per_identity: usize,
     /// Bytes of batches of all unary calls that are not answered yet.
     pub publish_calls_bytes: u32,
+    /// Bytes of unary requests that have not arrived whole, and of responses that are not received
+    /// yet.
+    pub transfer_bytes: usize,
     /// Updates of one identity; a burst of one second's worth is allowed.
     pub updates_per_second: u32,
 }
@@ -44,6 +47,8 @@ pub struct Limits {
     settings: LimitSettings,
     streams: Arc<OpenCounts<LimitKey>>,
     publish_streams: Arc<OpenCounts<LimitKey>>,
+    /// One place per byte.
+    transfers: Arc<OpenCounts<LimitKey>>,
     /// One permit per byte.
     publish_calls: Arc<Semaphore>,
     updates: Rates<LimitKey>,
@@ -53,6 +58,12 @@ pub struct Limits {
 pub(in crate::grpc) struct StreamPermit {
     _stream: Permit<LimitKey>,
     _connection: ConnectionStreamPermit,
+}
+
+/// Bytes of a request or a response under way. Dropping it makes room for others.
+pub(in crate::grpc) struct TransferPermit {
+    bytes: Permit<LimitKey>,
+    all: usize,
 }
 
 /// One open stream of batches, besides its [`StreamPermit`]. Dropping it makes room for another.
@@ -69,6 +80,7 @@ impl Limits {
             settings,
             streams: Arc::default(),
             publish_streams: Arc::default(),
+            transfers: Arc::default(),
             publish_calls: Arc::new(Semaphore::new(to_usize(settings.publish_calls_bytes))),
             updates: Rates::new(settings.updates_per_second, Duration::from_secs(1)),
         }
@@ -85,7 +97,7 @@ impl Limits {
             status::exhausted(limit, "too many open streams on this connection")
         })?;
         let LimitSettings { streams, streams_per_identity, .. } = self.settings;
-        let stream = self.streams.acquire_share(peer.limit_key(), streams_per_identity, streams);
+        let stream = self.streams.acquire_share(peer.limit_key(), 1, streams_per_identity, streams);
         let stream = stream.map_err(|rejected| match rejected {
             ShareRejected::Holder => {
                 let limit = "server.streams_per_identity_max";
@@ -110,8 +122,12 @@ impl Limits {
     ) -> Result<PublishStreamPermit, Status> {
         let LimitSettings { publish_streams, publish_streams_per_identity, .. } = self.settings;
         let key = peer.limit_key();
-        let share =
-            self.publish_streams.acquire_share(key, publish_streams_per_identity, publish_streams);
+        let share = self.publish_streams.acquire_share(
+            key,
+            1,
+            publish_streams_per_identity,
+            publish_streams,
+        );
         share.map(|stream| PublishStreamPermit { _stream: stream }).map_err(|rejected| {
             match rejected {
                 ShareRejected::Holder => {
@@ -125,6 +141,21 @@ impl Limits {
                 }
             }
         })
+    }
+
+    /// A permit for so many bytes of a request or a response under way.
+    ///
+    /// # Errors
+    ///
+    /// `RESOURCE_EXHAUSTED`, which names the setting, where there is no room for them.
+    pub(in crate::grpc) fn acquire_transfer(
+        &self,
+        peer: &Peer,
+        bytes: usize,
+    ) -> Result<TransferPermit, Status> {
+        let all = self.settings.transfer_bytes;
+        let bytes = self.transfers.acquire_share(peer.limit_key(), bytes, all, all);
+        bytes.map(|bytes| TransferPermit { bytes, all }).map_err(transfers_exhausted)
     }
 
     /// A permit for a unary call's batch of so many bytes, until it is answered. A batch that is
@@ -163,6 +194,22 @@ impl Limits {
     }
 }
 
+impl TransferPermit {
+    /// Adds so many bytes to the permit.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Limits::acquire_transfer`].
+    pub(in crate::grpc) fn grow(&mut self, bytes: usize) -> Result<(), Status> {
+        self.bytes.grow(bytes, self.all, self.all).map_err(transfers_exhausted)
+    }
+}
+
+fn transfers_exhausted(_: ShareRejected) -> Status {
+    let cause = "too many bytes of requests and responses are under way";
+    status::exhausted("server.transfer_bytes_max", cause)
+}
+
 fn to_usize(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
@@ -179,6 +226,7 @@ mod tests {
         streams_per_identity: 3,
         publish_streams: 3,
         publish_streams_per_identity: 2,
+        transfer_bytes: 1000,
         publish_calls_bytes: 3 * Limits::CALL_BYTES_MIN,
         updates_per_second: 1000,
     };

@@ -11,9 +11,10 @@ struct Counts<K: Ord> {
     all: usize,
 }
 
-/// One open item of a holder. Dropping it makes room for another.
+/// Open items of a holder, one or more. Dropping it makes room for others.
 pub(super) struct Permit<K: Ord> {
     holder: K,
+    count: usize,
     counts: Arc<OpenCounts<K>>,
 }
 
@@ -33,35 +34,56 @@ impl<K: Ord> Default for OpenCounts<K> {
 }
 
 impl<K: Ord + Clone> OpenCounts<K> {
-    /// A holder's second place and every further one must leave one place in so many free, so that
-    /// no number of holders takes the last places from others.
+    /// What a holder takes besides its first must leave one place in so many free, so that no
+    /// number of holders takes the last places from others.
     const PLACES_PER_FREE: usize = 9;
 
     /// `None` where the holder has `max` open.
     pub(super) fn acquire(self: &Arc<Self>, holder: K, max: usize) -> Option<Permit<K>> {
-        self.acquire_share(holder, max, usize::MAX).ok()
+        self.acquire_share(holder, 1, max, usize::MAX).ok()
     }
 
-    /// One of `all` places, of which a holder may have at most `max`, and at most nine times as
-    /// many as it leaves free. A holder without any gets the last one.
+    /// So many of `all` places, of which a holder may have at most `max`, and at most nine times as
+    /// many as it leaves free. A holder without any gets the last ones.
     pub(super) fn acquire_share(
         self: &Arc<Self>,
         holder: K,
+        count: usize,
         max: usize,
         all: usize,
     ) -> Result<Permit<K>, ShareRejected> {
+        self.add(&holder, count, max, all)?;
+        Ok(Permit { holder, count, counts: Arc::clone(self) })
+    }
+
+    fn add(&self, holder: &K, count: usize, max: usize, all: usize) -> Result<(), ShareRejected> {
         let mut open = self.lock();
-        let count = open.by_holder.get(&holder).copied().unwrap_or_default();
-        if count >= max {
+        let before = open.by_holder.get(holder).copied().unwrap_or_default();
+        let after = before.saturating_add(count);
+        if after > max {
             return Err(ShareRejected::Holder);
         }
-        let left = all.saturating_sub(open.all).checked_sub(1).ok_or(ShareRejected::All)?;
-        if count > 0 && count >= left.saturating_mul(Self::PLACES_PER_FREE) {
+        let left = all.saturating_sub(open.all).checked_sub(count).ok_or(ShareRejected::All)?;
+        if before > 0 && after > left.saturating_mul(Self::PLACES_PER_FREE) {
             return Err(ShareRejected::All);
         }
-        open.all = open.all.saturating_add(1);
-        open.by_holder.insert(holder.clone(), count.saturating_add(1));
-        Ok(Permit { holder, counts: Arc::clone(self) })
+        open.all = open.all.saturating_add(count);
+        open.by_holder.insert(holder.clone(), after);
+        Ok(())
+    }
+}
+
+impl<K: Ord + Clone> Permit<K> {
+    /// Adds so many places to those of the permit, as [`OpenCounts::acquire_share`] does.
+    pub(super) fn grow(
+        &mut self,
+        count: usize,
+        max: usize,
+        all: usize,
+    ) -> Result<(), ShareRejected> {
+        self.counts.add(&self.holder, count, max, all)?;
+        self.count = self.count.saturating_add(count);
+        Ok(())
     }
 }
 
@@ -74,9 +96,9 @@ impl<K: Ord> OpenCounts<K> {
 impl<K: Ord> Drop for Permit<K> {
     fn drop(&mut self) {
         let mut open = self.counts.lock();
-        open.all = open.all.saturating_sub(1);
+        open.all = open.all.saturating_sub(self.count);
         let count = open.by_holder.get_mut(&self.holder).expect("a permit is counted");
-        *count = count.saturating_sub(1);
+        *count = count.saturating_sub(self.count);
         if *count == 0 {
             open.by_holder.remove(&self.holder);
         }
@@ -111,7 +133,7 @@ mod tests {
             loop {
                 let before = permits.len();
                 for (holder, held) in held.iter_mut().enumerate() {
-                    if let Ok(permit) = counts.acquire_share(holder, ALL, ALL) {
+                    if let Ok(permit) = counts.acquire_share(holder, 1, ALL, ALL) {
                         permits.push(permit);
                         *held += 1;
                     }
@@ -125,10 +147,25 @@ mod tests {
             let left = ALL - permits.len();
             assert!(left >= expected.max(1) && left <= expected + 2, "{greedy}: {left}");
             for late in 0..left {
-                permits.push(counts.acquire_share(greedy + late, ALL, ALL).ok().unwrap());
+                permits.push(counts.acquire_share(greedy + late, 1, ALL, ALL).ok().unwrap());
             }
-            let full = counts.acquire_share(ALL, ALL, ALL).err();
+            let full = counts.acquire_share(ALL, 1, ALL, ALL).err();
             assert_eq!(full, Some(ShareRejected::All));
         }
+    }
+
+    #[test]
+    fn several_places_are_acquired_and_freed_together() {
+        let counts = Arc::new(OpenCounts::default());
+        let acquire = |holder, count| counts.acquire_share(holder, count, usize::MAX, 100);
+        let mut first = acquire("a", 50).ok().unwrap();
+        first.grow(30, usize::MAX, 100).unwrap();
+        assert_eq!(acquire("a", 11).err(), Some(ShareRejected::All), "91 would leave 9 free");
+        let second = acquire("a", 10).ok().unwrap();
+        assert_eq!(acquire("b", 11).err(), Some(ShareRejected::All));
+        let third = acquire("b", 10).ok().unwrap();
+        drop((first, second, third));
+        let open = counts.lock();
+        assert_eq!((open.all, open.by_holder.len()), (0, 0));
     }
 }

@@ -1,6 +1,9 @@
 //! The services' handle to everything behind them, and how to wait for a cursor.
 
+use super::archive_calls::ArchiveCalls;
 use super::market_snapshots::MarketSnapshots;
+use super::open_alerts::OpenAlerts;
+use super::simulations::Simulations;
 use crate::archive;
 use crate::clock::Clock;
 use crate::grpc::admission::{Limits, PublishCredits};
@@ -14,7 +17,7 @@ use lodewatch_core::domain::Seq;
 use lodewatch_core::domain::update::{Cursor, Position};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -31,8 +34,11 @@ pub struct Api {
     /// What one stream of batches may have unanswered.
     pub credits: PublishCredits,
     pub market_snapshots: MarketSnapshots,
-    /// One permit for every call that holds a state of its own; further calls are rejected.
-    pub simulations: Arc<Semaphore>,
+    pub open_alerts: OpenAlerts,
+    pub simulations: Simulations,
+    pub archive_calls: ArchiveCalls,
+    /// Alerts that one page of a list examines.
+    pub examined_alerts_max: usize,
     /// Why the settings as they are written now are not in force; empty where they are.
     pub settings_error: watch::Receiver<String>,
     pub metrics: Arc<Metrics>,
@@ -67,11 +73,14 @@ impl Api {
     ) -> Result<Position, Status> {
         let position = tokens::parse_cursor(text, self.journal.epoch())
             .map_err(|error| status::cursor(field, &error))?;
+        // The last entry of which it names alerts.
+        let last =
+            if position.alerts > 0 { position.entry.0.saturating_add(1) } else { position.entry.0 };
         let mut head = *self.journal.head().borrow();
-        if position.entry > head {
+        if last > head.0 {
             head = self.journal.fetch_head().await.map_err(|error| status::journal(&error))?;
         }
-        if position.entry > head {
+        if last > head.0 {
             return Err(self.cursor_lost(text));
         }
         Ok(position)

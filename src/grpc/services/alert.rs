@@ -1,12 +1,12 @@
 //! `AlertService`: alerts go out, live and from history.
 
 use crate::archive::{AlertQuery, AlertRecord};
-use crate::grpc::backend::{Api, read_archive};
+use crate::grpc::backend::{Api, read_archive_for};
+use crate::grpc::codec::pages::Page;
 use crate::grpc::codec::{frames, parse, tokens};
 use crate::grpc::pb::{self, alert_service_server::AlertService};
 use crate::grpc::transport::respond_with;
 use crate::grpc::{status, streams};
-use lodewatch_core::engine::State;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
@@ -29,31 +29,39 @@ impl AlertService for Alerts {
         &self,
         request: Request<pb::ListAlertsRequest>,
     ) -> Result<Response<pb::ListAlertsResponse>, Status> {
-        let request = request.into_inner();
+        let (_, extensions, request) = request.into_parts();
         let wanted = parse::list_alerts(&request)?;
-        let digest = tokens::request_digest(&unpaged(&request));
+        let digest = tokens::request_digest("ListAlerts", &unpaged(&request));
         let token = tokens::parse_page_token(&request.page_token, digest)?;
         self.0.wait_for_min_cursor(&request.min_cursor).await?;
         let head = self.0.view.applied();
-        let limit = wanted.page_size;
         let query = AlertQuery {
             filter: wanted.filter,
             episode: wanted.episode,
             newest_first: wanted.newest_first,
             after_sequence: token,
+            among: wanted.open_only.then(|| self.0.open_alerts.get(&self.0.view).1),
             until_entry: head,
-            // One more than asked for shows whether there is a next page.
-            limit: limit.saturating_add(1),
+            limit: wanted.page_size,
+            limit_bytes: Page::BYTES,
+            examined_max: self.0.examined_alerts_max,
         };
-        let mut records = self.find(query, wanted.open_only).await?;
-        let more = records.len() > limit;
-        records.truncate(limit);
-        let next_page_token = match records.last() {
-            Some(last) if more => tokens::render_page_token(last.sequence, digest),
-            Some(_) | None => String::new(),
+        let list = read_archive_for(&self.0, &extensions, move |archive, call| {
+            let call = call.clone();
+            archive.list(&query, move || call.is_over())
+        });
+        let list = list.await?;
+        self.0.metrics.work.count_examined(list.examined);
+        let mut records = list.records.into_iter().peekable();
+        let page = Page::of_response(wanted.page_size).fill(&mut records, |one| one.bytes.len());
+        let next_after = match page.last() {
+            Some(last) if records.peek().is_some() => Some(last.sequence),
+            Some(_) | None => list.next_after,
         };
+        let next_page_token =
+            next_after.map_or_else(String::new, |after| tokens::render_page_token(after, digest));
         Ok(Response::new(pb::ListAlertsResponse {
-            alerts: records.iter().map(decode).collect(),
+            alerts: page.iter().map(decode).collect(),
             next_page_token,
             cursor: self.0.cursor(head),
         }))
@@ -63,38 +71,13 @@ impl AlertService for Alerts {
         &self,
         request: Request<pb::GetAlertRequest>,
     ) -> Result<Response<pb::GetAlertResponse>, Status> {
-        let request = request.into_inner();
+        let (_, extensions, request) = request.into_parts();
         self.0.wait_for_min_cursor(&request.min_cursor).await?;
         let sequence = request.sequence;
-        let record = read_archive(&self.0.view, move |archive| archive.get(sequence)).await?;
+        let record =
+            read_archive_for(&self.0, &extensions, move |archive, _| archive.get(sequence)).await?;
         let record = record.ok_or_else(|| status::not_found("alert", &sequence.to_string()))?;
         Ok(Response::new(pb::GetAlertResponse { alert: Some(decode(&record)) }))
-    }
-}
-
-impl Alerts {
-    async fn find(&self, query: AlertQuery, open_only: bool) -> Result<Vec<AlertRecord>, Status> {
-        if !open_only {
-            return read_archive(&self.0.view, move |archive| archive.list(&query)).await;
-        }
-        let open: Vec<u64> = self.0.view.read_state(State::open_alerts).into_iter().collect();
-        let mut records =
-            read_archive(&self.0.view, move |archive| archive.get_many(&open)).await?;
-        let episode =
-            |record: &AlertRecord| query.episode.is_none_or(|episode| record.episode == episode);
-        let after = |record: &AlertRecord| match query.after_sequence {
-            None => true,
-            Some(after) if query.newest_first => record.sequence < after,
-            Some(after) => record.sequence > after,
-        };
-        records.retain(|record| {
-            query.filter.wants(&record.facets) && episode(record) && after(record)
-        });
-        if query.newest_first {
-            records.reverse();
-        }
-        records.truncate(query.limit);
-        Ok(records)
     }
 }
 

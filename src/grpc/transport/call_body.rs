@@ -3,13 +3,15 @@
 
 use super::call_end::CallEnd;
 use super::call_metrics::{end_call, fail_call};
-use crate::grpc::admission::{CallGuard, StreamPermit};
+use crate::grpc::admission::{CallGuard, Limits, StreamPermit, TransferPermit};
 use crate::grpc::status;
+use crate::grpc::trailers::fit_trailers;
 use crate::metrics::OngoingCall;
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderMap, Response};
 use http_body::{Body as _, Frame, SizeHint};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -23,7 +25,9 @@ const FINITE_STREAMS: &[&str] = &["Backtest", "FetchArchive"];
 /// HTTP/2 takes all of a part as soon as the caller's window has room for one byte of it, and keeps
 /// the rest even if the call is dropped after its last part. So a caller that takes nothing makes
 /// the server hold at most this much for a call that has ended.
-const UNTAKEN_BYTES_MAX: usize = 4096;
+///
+/// No more than this of a request or a response counts for nothing.
+pub(super) const SMALL_BYTES_MAX: usize = 4096;
 
 /// Whether a stream ends by itself.
 pub(super) fn is_finite_stream(method: &str) -> bool {
@@ -45,9 +49,12 @@ pub(super) struct CallBody {
     end: CallEnd,
     /// The last byte of the data before.
     held_back: Option<Bytes>,
+    limits: Arc<Limits>,
+    /// For the data before.
+    data_permit: Option<TransferPermit>,
     /// Whether the call is reset when its caller stops receiving.
     ends_at_stall: bool,
-    _permit: Option<StreamPermit>,
+    stream_permit: Option<StreamPermit>,
 }
 
 impl CallBody {
@@ -57,6 +64,7 @@ impl CallBody {
         call: OngoingCall,
         mut guard: CallGuard,
         permit: Option<StreamPermit>,
+        limits: Arc<Limits>,
     ) -> Response<Body> {
         let end = CallEnd::current();
         if let Some(code) = status::code(response.headers()) {
@@ -78,21 +86,37 @@ impl CallBody {
                 has_given_frame: false,
                 end,
                 held_back: None,
+                limits,
+                data_permit: None,
                 ends_at_stall,
-                _permit: permit,
+                stream_permit: permit,
             })
         })
     }
 
-    /// The data, without its last byte if it is large; that is held back.
+    /// The data, without its last byte if it is large; that is held back. A unary response for
+    /// which there is no room becomes a rejection.
     fn split(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
         let mut data = match frame.into_data() {
             Ok(data) => data,
             Err(trailers) => return trailers,
         };
-        if data.len() > UNTAKEN_BYTES_MAX {
-            self.held_back = Some(data.split_off(data.len().saturating_sub(1)));
+        if data.len() <= SMALL_BYTES_MAX {
+            return Frame::data(data);
         }
+        // Streams are limited in number.
+        if self.stream_permit.is_none() {
+            match self.limits.acquire_transfer(&self.guard.peer, data.len()) {
+                Ok(permit) => self.data_permit = Some(permit),
+                Err(rejection) => {
+                    self.body = Body::empty();
+                    let mut trailers = HeaderMap::new();
+                    rejection.add_header(&mut trailers).expect("our statuses are valid headers");
+                    return Frame::trailers(trailers);
+                }
+            }
+        }
+        self.held_back = Some(data.split_off(data.len().saturating_sub(1)));
         Frame::data(data)
     }
 
@@ -103,6 +127,8 @@ impl CallBody {
         if let Some(last) = self.held_back.take() {
             return Poll::Ready(Some(Ok(Frame::data(last))));
         }
+        // Its caller has received the data before.
+        self.data_permit = None;
         let frame = Pin::new(&mut self.body).poll_frame(context);
         frame.map(|frame| frame.map(|frame| frame.map(|frame| self.split(frame))))
     }
@@ -120,7 +146,7 @@ impl http_body::Body for CallBody {
         if self.has_given_frame {
             self.guard.complete();
         }
-        let polled = self.poll_whole(context);
+        let mut polled = self.poll_whole(context);
         if self.ends_at_stall {
             self.end.set_untaken(polled.is_ready());
         }
@@ -130,14 +156,15 @@ impl http_body::Body for CallBody {
                 self.guard.complete();
             }
         }
-        match &polled {
+        match &mut polled {
             Poll::Ready(Some(Ok(frame))) => {
-                if let Some(trailers) = frame.trailers_ref()
-                    && let Some(call) = self.call.take()
-                {
-                    self.guard.complete();
-                    let code = status::code(trailers).unwrap_or(Code::Unknown);
-                    end_call(call, &self.guard.peer, code, trailers);
+                if let Some(trailers) = frame.trailers_mut() {
+                    if let Some(call) = self.call.take() {
+                        self.guard.complete();
+                        let code = status::code(trailers).unwrap_or(Code::Unknown);
+                        end_call(call, &self.guard.peer, code, trailers);
+                    }
+                    fit_trailers(trailers);
                 }
             }
             Poll::Ready(Some(Err(status))) => {
@@ -170,27 +197,24 @@ impl Drop for CallBody {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::limits_of_bytes;
     use super::*;
-    use crate::grpc::admission::{AddressLimits, TrustedProxies};
     use crate::metrics::CallMetrics;
     use http_body_util::{BodyExt, Full};
-    use std::net::Ipv4Addr;
-    use std::sync::Arc;
 
     #[tokio::test]
     async fn the_last_byte_of_large_data_comes_by_itself() {
         for (len, expected) in [
-            (UNTAKEN_BYTES_MAX, vec![UNTAKEN_BYTES_MAX]),
-            (UNTAKEN_BYTES_MAX + 1, vec![UNTAKEN_BYTES_MAX, 1]),
+            (SMALL_BYTES_MAX, vec![SMALL_BYTES_MAX]),
+            (SMALL_BYTES_MAX + 1, vec![SMALL_BYTES_MAX, 1]),
             (1_000_000, vec![999_999, 1]),
         ] {
             let sent: Bytes = (0..len).map(|at| (at % 251).to_le_bytes()[0]).collect();
             let response = Response::new(Body::new(Full::new(sent.clone())));
             let call = Arc::new(CallMetrics::new([])).start("/x/y");
-            let limits = Arc::new(AddressLimits::new(1, 1, TrustedProxies::default()));
-            let connection = limits.admit(Ipv4Addr::LOCALHOST.into(), 1).unwrap();
-            let guard = CallGuard::new(connection.peer());
-            let mut body = CallBody::wrap(response, call, guard, None).into_body();
+            let (limits, peer) = limits_of_bytes(1_000_000);
+            let guard = CallGuard::new(peer);
+            let mut body = CallBody::wrap(response, call, guard, None, limits).into_body();
             let (mut parts, mut received) = (Vec::new(), Vec::new());
             while let Some(frame) = body.frame().await {
                 let data = frame.unwrap().into_data().unwrap();
@@ -200,5 +224,29 @@ mod tests {
             assert_eq!(parts, expected);
             assert_eq!(received, sent);
         }
+    }
+
+    #[tokio::test]
+    async fn a_unary_response_for_which_there_is_no_room_becomes_a_rejection() {
+        let (limits, peer) = limits_of_bytes(100_000);
+        let respond = |len| {
+            let response = Response::new(Body::new(Full::new(Bytes::from(vec![0; len]))));
+            let call = Arc::new(CallMetrics::new([])).start("/x/y");
+            let guard = CallGuard::new(peer.clone());
+            CallBody::wrap(response, call, guard, None, Arc::clone(&limits)).into_body()
+        };
+        let mut first = respond(80_000);
+        assert!(first.frame().await.unwrap().unwrap().is_data());
+        let mut second = respond(30_000);
+        let trailers = second.frame().await.unwrap().unwrap().into_trailers().unwrap();
+        let rejection = Status::from_header_map(&trailers).unwrap();
+        assert_eq!(rejection.code(), Code::ResourceExhausted);
+        assert!(rejection.message().contains("server.transfer_bytes_max"), "{rejection:?}");
+        assert!(second.frame().await.is_none());
+        assert!(respond(SMALL_BYTES_MAX).frame().await.unwrap().unwrap().is_data());
+        // Its last byte, and that there is no more.
+        assert!(first.frame().await.unwrap().unwrap().is_data());
+        assert!(first.frame().await.is_none());
+        assert!(respond(30_000).frame().await.unwrap().unwrap().is_data());
     }
 }

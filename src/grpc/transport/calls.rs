@@ -3,11 +3,13 @@
 use super::call_body::{CallBody, is_finite_stream};
 use super::call_end::{CallEnd, StreamEnd};
 use super::deadline::Deadline;
+use super::request_body::RequestBody;
 use crate::access::{
     CallCredentials, CallDenied, Gate, MalformedHeader, MethodAccess, find_method,
 };
 use crate::grpc::admission::{CallGuard, Limits, Peer, StreamPermit};
 use crate::grpc::status;
+use crate::grpc::trailers::fit_trailers;
 use crate::metrics::{self, Metrics, OngoingCall};
 use crate::traces::{self, TraceParent};
 use bytes::Bytes;
@@ -19,6 +21,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -39,8 +42,8 @@ pub struct GatedServices {
 pub struct CallEndSettings {
     /// The age at which a stream ends; `None` for no limit.
     pub stream_age_max: Option<Duration>,
-    /// How long a caller may take to receive a response, or the end of a stream; then the call is
-    /// reset.
+    /// How long a caller may take to send a unary request, and to receive a response or the end of
+    /// a stream.
     pub timeout: Duration,
 }
 
@@ -57,17 +60,18 @@ impl GatedServices {
 
     /// Answers one call of a peer, and counts it.
     pub async fn answer(self, peer: Peer, mut request: Request<Body>) -> Response<Body> {
-        let call = self.calls.start(request.uri().path());
+        let (call, limits) = (self.calls.start(request.uri().path()), Arc::clone(&self.limits));
         let mut guard = CallGuard::new(peer.for_call(request.headers()));
         let mut permit = None;
-        let response = match self.admit(&mut guard, &mut request, &call).await {
+        let mut response = match self.admit(&mut guard, &mut request, &call).await {
             Ok((deadline, stream)) => {
                 permit = stream;
                 self.route(deadline, request).await
             }
             Err(rejected) => rejected,
         };
-        CallBody::wrap(response, call, guard, permit)
+        fit_trailers(response.headers_mut());
+        CallBody::wrap(response, call, guard, permit, limits)
     }
 
     /// Checks who calls, and whether a stream may begin; sets when the call ends at the latest.
@@ -103,6 +107,11 @@ impl GatedServices {
         let permit = call.is_stream().then(|| self.limits.acquire_stream(peer)).transpose();
         let permit = permit.map_err(Status::into_http)?;
         self.set_end(call, peer, deadline);
+        if !call.is_stream() {
+            let (limits, due) = (Arc::clone(&self.limits), Instant::now() + self.ends.timeout);
+            let body = std::mem::take(request.body_mut());
+            *request.body_mut() = RequestBody::wrap(body, limits, peer.clone(), due);
+        }
         request.extensions_mut().insert(peer.clone());
         request.extensions_mut().insert(deadline);
         Ok((deadline, permit))
@@ -114,7 +123,7 @@ impl GatedServices {
         let (calls, method) = (Arc::clone(call.calls()), call.method_name());
         let caller = peer.clone();
         let count = move || {
-            let limit = "server.call_end_timeout";
+            let limit = "server.transfer_timeout";
             calls.count_limit_hit(limit);
             caller.log_limit(limit);
             let address = caller.address();
@@ -193,12 +202,11 @@ where
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::limits_of_bytes;
     use super::*;
     use crate::clock::Clock;
     use crate::config::Config;
-    use crate::grpc::admission::{AddressLimits, LimitSettings, TrustedProxies};
     use std::future::{Pending, pending};
-    use std::net::Ipv4Addr;
     use tonic::Code;
     use tonic::server::NamedService;
 
@@ -227,21 +235,12 @@ mod tests {
     async fn call_with(timeout: &str) -> Status {
         let request = Request::post("/lodewatch.v1.PolicyService/GetPolicy");
         let request = request.header("grpc-timeout", timeout).body(Body::empty()).unwrap();
-        let addresses = Arc::new(AddressLimits::new(1, 1, TrustedProxies::default()));
-        let connection = addresses.admit(Ipv4Addr::LOCALHOST.into(), 1).unwrap();
+        let (limits, peer) = limits_of_bytes(1);
         let gate = Gate::open(&Config::built_in().access, Clock::system(0), "local").unwrap();
-        let limits = Limits::new(LimitSettings {
-            streams: 1,
-            streams_per_identity: 1,
-            publish_streams: 1,
-            publish_streams_per_identity: 1,
-            publish_calls_bytes: 1,
-            updates_per_second: 1,
-        });
         let ends = CallEndSettings { stream_age_max: None, timeout: Duration::from_secs(1) };
         let (routes, metrics) = (Routes::new(Silent), Metrics::new([]));
-        let services = GatedServices::new(routes, Arc::new(gate), Arc::new(limits), ends, &metrics);
-        let response = services.answer(connection.peer(), request).await;
+        let services = GatedServices::new(routes, Arc::new(gate), limits, ends, &metrics);
+        let response = services.answer(peer, request).await;
         Status::from_header_map(response.headers()).unwrap()
     }
 

@@ -9,11 +9,11 @@ use super::crossing::LevelChange;
 use super::effects::CountingThreatsCache;
 use super::exposure::Exposure;
 use super::instance_state::InstanceState;
-use super::market::{InstanceStates, Market};
+use super::market::{InstanceStates, Market, ReportRecord};
 use super::plan::{EvaluationPlan, RuleInstance};
 use super::record::ThreatRecord;
 use super::state::{AdoptedPolicy, AlertSink};
-use crate::domain::alert::{ChangedThreat, Kind};
+use crate::domain::alert::{ChangedThreat, Kind, ReportRef};
 use crate::domain::share::Interval;
 use crate::domain::update::Batch;
 use crate::domain::{Day, MarketKey, Report, Seq, Timestamp};
@@ -42,6 +42,16 @@ pub(super) enum Trigger<'a> {
     Policy,
 }
 
+impl Trigger<'_> {
+    /// Whether it may have changed which measures count.
+    pub(super) fn changes_measures(&self) -> bool {
+        match self {
+            Self::Batch { threats, .. } | Self::Clock { threats } => !threats.is_empty(),
+            Self::Policy => true,
+        }
+    }
+}
+
 /// A change of the report in force.
 #[derive(Debug, Default)]
 pub(super) struct DataChange {
@@ -49,6 +59,24 @@ pub(super) struct DataChange {
     pub(super) revised: Option<Day>,
     /// The report that was in force; `None` for the first.
     pub(super) before: Option<Arc<Report>>,
+    /// The report that was in force, where it was removed from the record.
+    pub(super) removed: Option<ReportRef>,
+}
+
+impl DataChange {
+    /// The change of the report in force from the one before, if any.
+    pub(super) fn between(before: ReportRecord, market: &Market) -> Option<Self> {
+        let after = &market.report().report;
+        if before.report == *after && !market.is_empty() {
+            return None;
+        }
+        let same =
+            after.source() == before.report.source() && after.period() == before.report.period();
+        let is_removed = !market.has_release(&before.report) && (!same || market.is_empty());
+        let revised = (same && !is_removed).then(|| before.report.vintage());
+        let removed = is_removed.then(|| before.report_ref());
+        Some(Self { revised, before: Some(before.report), removed })
+    }
 }
 
 /// The evaluation of one market at one instant.
@@ -117,11 +145,12 @@ impl Evaluation<'_> {
 
     /// Computes exposures and values again where the trigger may have changed them.
     fn refresh(&self, market: &mut Market) {
-        let (data, measures) = match self.trigger {
-            Trigger::Batch { data, threats, .. } => (data.is_some(), !threats.is_empty()),
-            Trigger::Clock { threats } => (false, !threats.is_empty()),
-            Trigger::Policy => (true, true),
+        let data = match self.trigger {
+            Trigger::Batch { data, .. } => data.is_some(),
+            Trigger::Clock { .. } => false,
+            Trigger::Policy => true,
         };
+        let measures = self.trigger.changes_measures();
         if measures {
             market.exposures =
                 market.compute_exposures(&self.adopted.policy, self.now.day(), false);
@@ -209,6 +238,16 @@ impl Evaluation<'_> {
         market.compute_quiet_ranges();
         self.run_exercises(market, plan);
         self.emit_notices(market);
+    }
+
+    /// Clears every open episode of a market whose last report was removed.
+    pub(super) fn run_removed_market(&mut self, market: &mut Market) {
+        let plan = Arc::clone(&market.plan);
+        let states = std::mem::take(&mut market.states);
+        for (instance, states) in plan.instances.iter().zip(states) {
+            let before = market.values.get(instance.metric_index).copied().unwrap_or_default();
+            self.clear_removed_rule(market, instance, states, before);
+        }
     }
 
     /// Clears the episodes of a rule instance that is gone.

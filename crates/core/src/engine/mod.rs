@@ -5,9 +5,11 @@
 //!                          │
 //!   state           applies entries; knows the policy in force, markets and threats
 //!   record          which updates of a batch change the record, which are rejected
+//!   usage           how much of each limit on the record is used
 //!   recent_batches  the results of recent batches, for retries
 //!   deadlines       what is due, and when
 //!   market          the reports, threats and rule states of one market
+//!     reports         the reports of one source on it
 //!   plan            what the rules of a policy need from a market
 //!   evaluate        the rules of one market, after a batch, a deadline or a policy
 //!     exposure        which measures reach which buyer
@@ -20,6 +22,7 @@
 //!   cost            how many alerts a batch can cause at most
 //!   snapshot        the state as bytes and back
 //!   simulation      what would happen: entries applied to a copy
+//!   work            how much a simulation may do
 //! ```
 //!
 //! Architecture invariant: nothing here knows a clock, randomness, floats, hash order, async or
@@ -37,14 +40,19 @@ pub mod exposure;
 mod instance_state;
 #[cfg(test)]
 mod laws;
+#[cfg(test)]
+mod limit_tests;
 mod market;
 mod notice;
 mod plan;
 mod recent_batches;
 mod record;
+mod reports;
 pub mod simulation;
 mod snapshot;
 mod state;
+mod usage;
+mod work;
 
 pub use instance_state::Episode;
 pub use market::{Market, MarketThreat, ReportRecord, RuleStatus, scope_match};
@@ -52,3 +60,4 @@ pub use recent_batches::{BatchResult, RecentBatches};
 pub use record::ThreatRecord;
 pub use snapshot::{SnapshotError, SnapshotReader};
 pub use state::{AdoptedPolicy, AlertSink, AppliedEntry, State};
+pub use work::{WorkMeter, WorkStop};

@@ -2,6 +2,7 @@
 //! is allowed.
 
 mod alerts;
+mod dates;
 mod entry;
 mod figure;
 mod markets;
@@ -18,8 +19,10 @@ pub use entry::entry;
 pub(in crate::grpc) use markets::{
     WatchMarketsParams, get_market, list_markets, list_threats, watch_markets,
 };
+pub(in crate::grpc) use name::check_length;
 pub use policy::policy;
 pub use publish::publish;
+pub(in crate::grpc) use publish::publish_by;
 pub(in crate::grpc) use simulation::{SimulateParams, backtest, simulate};
 pub use violations::Violations;
 
