@@ -2,7 +2,7 @@
 
 use crate::grpc::admission::Peer;
 use crate::grpc::backend::{Api, state_as_of, viewpoint};
-use crate::grpc::codec::render::{self, known_markets, threat_record};
+use crate::grpc::codec::render::{self, is_known_market, known_markets, threat_record};
 use crate::grpc::codec::{parse, tokens};
 use crate::grpc::pb::{self, market_service_server::MarketService};
 use crate::grpc::status;
@@ -57,7 +57,7 @@ impl MarketService for Markets {
         let response =
             self.read_state(&request.min_cursor, &request.as_of, |state| -> Result<_, Status> {
                 let viewpoint = viewpoint(state, &destination)?;
-                if !known_markets(state).contains(&key) {
+                if !is_known_market(state, key) {
                     return Err(status::not_found("market", &key.to_string()));
                 }
                 Ok(pb::GetMarketResponse {

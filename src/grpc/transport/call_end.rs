@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(begun.elapsed(), Duration::from_secs(7));
         let ended = run_call(async {
             CallEnd::current().set(pending());
-            sleep(Duration::from_secs(60)).await;
+            sleep(Duration::from_mins(1)).await;
         });
         assert_eq!(ended.await, Some(()));
     }

@@ -218,3 +218,14 @@ pub(in crate::grpc) fn known_markets(state: &State) -> BTreeSet<MarketKey> {
     });
     state.markets().keys().copied().chain(named).collect()
 }
+
+/// Whether [`known_markets`] has a market. Looks at threats only where no report is known.
+pub(in crate::grpc) fn is_known_market(state: &State, key: MarketKey) -> bool {
+    let is_named = |record: &Arc<ThreatRecord>| {
+        let threat = &record.threat;
+        !record.exercise
+            && threat.minerals.contains(&key.mineral)
+            && threat.stages.contains(&key.stage)
+    };
+    state.markets().contains_key(&key) || state.threats().values().any(is_named)
+}
