@@ -69,11 +69,26 @@ impl ArchiveReader {
         self.pool.read(|connection| get(connection, sequence))
     }
 
-    /// Many alerts, in the order of `sequences`, without those that are not in the archive.
-    pub fn get_many(&self, sequences: &[u64]) -> Result<Vec<AlertRecord>, Error> {
+    /// The first of many alerts that are wanted, in the order of `sequences`, until they have
+    /// `limit_bytes`, but at least one; and how many of the sequences were examined. Alerts that
+    /// are not in the archive are skipped.
+    pub fn get_page(
+        &self,
+        sequences: &[u64],
+        limit_bytes: usize,
+        is_wanted: impl Fn(&AlertRecord) -> bool,
+    ) -> Result<(Vec<AlertRecord>, usize), Error> {
         self.pool.read(|connection| {
-            let found = sequences.iter().map(|sequence| get(connection, *sequence));
-            found.filter_map(Result::transpose).collect()
+            let (mut records, mut bytes) = (Vec::new(), 0_usize);
+            for (examined, sequence) in sequences.iter().enumerate() {
+                let Some(record) = get(connection, *sequence)?.filter(&is_wanted) else { continue };
+                bytes = bytes.saturating_add(record.bytes.len());
+                if bytes > limit_bytes && !records.is_empty() {
+                    return Ok((records, examined));
+                }
+                records.push(record);
+            }
+            Ok((records, sequences.len()))
         })
     }
 
@@ -98,7 +113,14 @@ impl ArchiveReader {
             let is_wanted = |record: &rusqlite::Result<AlertRecord>| {
                 record.as_ref().map_or(true, |record| query.filter.wants(&record.facets))
             };
-            rows.filter(is_wanted).take(query.limit).collect()
+            let mut bytes = 0_usize;
+            let has_room = |record: &rusqlite::Result<AlertRecord>| {
+                let before = bytes;
+                let size = record.as_ref().map_or(0, |record| record.bytes.len());
+                bytes = bytes.saturating_add(size);
+                before <= query.limit_bytes
+            };
+            rows.filter(is_wanted).take(query.limit).take_while(has_room).collect()
         })
     }
 

@@ -72,6 +72,8 @@ pub struct AlertQuery {
     pub until_entry: Seq,
     /// The largest number of alerts to return.
     pub limit: usize,
+    /// No further alerts once those before have more bytes than this.
+    pub limit_bytes: usize,
 }
 
 /// A part of the history, in order.

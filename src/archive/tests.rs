@@ -28,8 +28,24 @@ fn committed_alerts_are_found_after_a_restart() {
     assert_eq!(all(&reader).records, records);
     assert_eq!(reader.get(3).unwrap().as_ref(), Some(&records[2]));
     assert_eq!(reader.get(7).unwrap(), None);
-    let many = reader.get_many(&[6, 9, 1]).unwrap();
-    assert_eq!(many, [records[5].clone(), records[0].clone()]);
+    let many = reader.get_page(&[6, 9, 1], usize::MAX, |_| true).unwrap();
+    assert_eq!(many, (vec![records[5].clone(), records[0].clone()], 3));
+}
+
+#[test]
+fn a_page_of_many_alerts_ends_at_its_bytes_and_says_how_far_it_is() {
+    let (dir, records) = filled(&[1, 2, 0, 3]);
+    let reader = open(dir.path()).reader();
+    let sequences: Vec<u64> = records.iter().map(|record| record.sequence).collect();
+    let (mut read, mut pages) = (Vec::new(), 0);
+    let mut rest = sequences.as_slice();
+    while !rest.is_empty() {
+        let page = reader.get_page(rest, 1, |record| record.sequence != 2).unwrap();
+        assert!(page.0.len() <= 1, "every alert is larger than the page");
+        (pages, rest) = (pages + 1, &rest[page.1..]);
+        read.extend(page.0.into_iter().map(|record| record.sequence));
+    }
+    assert_eq!((read, pages), (vec![1, 3, 4, 5, 6], 5));
 }
 
 #[test]
@@ -150,6 +166,7 @@ fn the_history_is_listed_page_by_page_in_both_directions() {
         after_sequence: None,
         until_entry: Seq(3),
         limit: 3,
+        limit_bytes: usize::MAX,
     };
     let mut listed = |newest_first| {
         (query.newest_first, query.after_sequence) = (newest_first, None);
@@ -164,10 +181,16 @@ fn the_history_is_listed_page_by_page_in_both_directions() {
     assert_eq!(listed(false), [1, 2, 3, 4, 5, 6, 7]);
     assert_eq!(listed(true), [7, 6, 5, 4, 3, 2, 1]);
     let of_episode =
-        AlertQuery { episode: Some(records[4].episode), after_sequence: None, ..query };
+        AlertQuery { episode: Some(records[4].episode), after_sequence: None, ..query.clone() };
     let episode = reader.list(&of_episode).unwrap();
     assert!(episode.iter().all(|record| record.episode == records[4].episode));
     assert!(episode.contains(&records[4]));
+
+    let bytes = |count: usize| records[..count].iter().map(|one| one.bytes.len()).sum::<usize>();
+    let oldest = AlertQuery { newest_first: false, after_sequence: None, limit: 9, ..query };
+    let within = |limit_bytes| reader.list(&AlertQuery { limit_bytes, ..oldest.clone() }).unwrap();
+    assert_eq!(within(bytes(2)), records[..3], "one more than fits shows that more follow");
+    assert_eq!(within(bytes(2) - 1), records[..2]);
 }
 
 #[test]
@@ -288,6 +311,7 @@ proptest! {
             after_sequence: None,
             until_entry: head,
             limit: 100,
+            limit_bytes: usize::MAX,
         };
         let mut listed = archive.reader().list(&query).unwrap();
         listed.reverse();

@@ -10,9 +10,10 @@ use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
 use lodewatch_proto::v1::market_service_client::MarketServiceClient;
 use lodewatch_proto::v1::policy_service_client::PolicyServiceClient;
 use lodewatch_proto::v1::{
-    AlertFilter, GetMarketRequest, GetPolicyRequest, ListAlertsRequest, ListMarketsRequest,
+    Alert, AlertFilter, GetMarketRequest, GetPolicyRequest, ListAlertsRequest, ListMarketsRequest,
     ListThreatsRequest, Market, PublishRequest, Stage, ThreatRecord, Update,
 };
+use tonic::Status;
 use uuid::Uuid;
 
 /// Items per page of a list.
@@ -50,6 +51,31 @@ pub(super) async fn list_threats(
         .map_err(Error::call("list threats"))
 }
 
+/// Reads the latest alerts, newest first, on as many pages as it takes; and the cursor after them.
+pub(super) async fn list_latest_alerts(
+    connection: Connection,
+    filter: AlertFilter,
+    alerts_max: u32,
+) -> Result<(Vec<Alert>, String), Status> {
+    let mut client = AlertServiceClient::new(connection);
+    let filter = Some(filter);
+    let mut request =
+        ListAlertsRequest { filter, page_size: alerts_max, ..ListAlertsRequest::default() };
+    let (mut alerts, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = client.list_alerts(request.clone()).await?.into_inner();
+        alerts.extend(page.alerts);
+        // Later pages have older alerts only.
+        let cursor = cursor.get_or_insert(page.cursor);
+        let found = u32::try_from(alerts.len()).unwrap_or(u32::MAX);
+        if page.next_page_token.is_empty() || found >= alerts_max {
+            return Ok((alerts, std::mem::take(cursor)));
+        }
+        request.page_size = alerts_max.saturating_sub(found);
+        request.page_token = page.next_page_token;
+    }
+}
+
 /// Reads a market with its rules, threats and latest alerts.
 pub(super) async fn get_market_page(
     connection: Connection,
@@ -75,17 +101,14 @@ pub(super) async fn get_market_page(
         stages: vec![stage.into()],
         ..AlertFilter::default()
     };
-    let request = ListAlertsRequest {
-        filter: Some(filter),
-        page_size: MARKET_ALERTS,
-        ..ListAlertsRequest::default()
-    };
-    let alerts = AlertServiceClient::new(connection).list_alerts(request).await;
+    let (alerts, _) = list_latest_alerts(connection, filter, MARKET_ALERTS)
+        .await
+        .map_err(Error::call("list alerts"))?;
     Ok(MarketPage {
         market,
         rules: policy.unwrap_or_default().rules,
         threats,
-        alerts: alerts.map_err(Error::call("list alerts"))?.into_inner().alerts,
+        alerts,
         journal_time: response.journal_time.as_ref().map(format::instant).unwrap_or_default(),
     })
 }

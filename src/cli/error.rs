@@ -74,7 +74,10 @@ impl Error {
     /// A call failed; `operation` is a verb with its object, such as `list alerts`.
     pub(super) fn call(operation: impl Into<String>) -> impl FnOnce(Status) -> Self {
         let operation = operation.into();
-        move |status| Self::Call { operation, status: Box::new(status) }
+        move |status| {
+            let status = Box::new(lodewatch_client::explain_too_large(status));
+            Self::Call { operation, status }
+        }
     }
 
     /// A system call failed; `failure` is a whole phrase, such as `cannot listen on …`.
@@ -111,9 +114,8 @@ impl Error {
     }
 }
 
-fn is_of_another_journal(status: &Status) -> bool {
-    let info = status.get_details_error_info();
-    info.is_some_and(|info| info.reason == "CURSOR_OF_ANOTHER_JOURNAL")
+fn has_reason(status: &Status, reason: &str) -> bool {
+    status.get_details_error_info().is_some_and(|info| info.reason == reason)
 }
 
 /// The server's message, each invalid field on a line of its own, and what to do.
@@ -132,12 +134,15 @@ fn describe(status: &Status) -> String {
     }
     text.push_str(match status.code() {
         Code::Unavailable => "; retry, or use another server",
-        Code::FailedPrecondition if is_of_another_journal(status) => {
+        Code::FailedPrecondition if has_reason(status, "CURSOR_OF_ANOTHER_JOURNAL") => {
             "; start again with a snapshot, or check that this is the right server with the right \
              data"
         }
         Code::FailedPrecondition => "; read the current state, then retry",
-        Code::OutOfRange => "; start from the oldest cursor named, or with a snapshot",
+        Code::OutOfRange if has_reason(status, "CURSOR_LOST") => {
+            "; start from the oldest cursor named, or with a snapshot"
+        }
+        Code::ResourceExhausted if lodewatch_client::is_message_too_large(status) => "",
         Code::ResourceExhausted => "; send less, then retry",
         Code::Unauthenticated => {
             "; pass a token with --token-file or LODEWATCH_TOKEN, or a certificate with --cert and \
@@ -154,6 +159,7 @@ fn describe(status: &Status) -> String {
         | Code::NotFound
         | Code::AlreadyExists
         | Code::Aborted
+        | Code::OutOfRange
         | Code::Unimplemented
         | Code::DataLoss => "",
     });

@@ -56,11 +56,10 @@ impl Reader {
     pub fn new(
         ring: Arc<Ring>,
         archive: archive::ArchiveReader,
-        filter: Filter,
+        filter: Arc<Filter>,
         after: Position,
     ) -> Self {
         let applied_rx = ring.watch_applied();
-        let filter = Arc::new(filter);
         let tracker = ring.trackers.add(after.entry);
         let mode = ReaderMode::Starting;
         Self { ring, applied_rx, archive, filter, position: after, tracker, mode }
@@ -88,6 +87,10 @@ impl Reader {
             // Skipping alerts that do not match must not keep the thread from other tasks.
             tokio::task::coop::consume_budget().await;
             if self.position.alerts > 0 {
+                // The rest of this entry cannot be read before it is applied.
+                let entry = self.position.entry;
+                let advanced = self.applied_rx.wait_for(|now| *now > entry).await;
+                drop(advanced.expect("this reader holds the ring, which sends"));
                 if let Some(event) = self.read_archive().await? {
                     return Ok(event);
                 }

@@ -116,7 +116,8 @@ impl Outcomes {
                 Outcome::Unchanged | Outcome::Unspecified => self.unchanged += 1,
             }
         }
-        self.alerts += response.alert_sequences.len();
+        let total = usize::try_from(response.alerts_total).unwrap_or(usize::MAX);
+        self.alerts += total.max(response.alert_sequences.len());
     }
 }
 

@@ -12,6 +12,7 @@
 //!
 //! - [`pb`]: generated messages and services
 //! - `codec`: messages ↔ domain values; cursors, JSON, encoded alerts
+//! - `trailers`: how large a status may be
 //! - `status`: errors as gRPC statuses
 //! - `admission`: limits on connections, streams, batches and rates
 //! - `transport`: credentials, deadlines and counts of every call
@@ -36,6 +37,7 @@ pub mod pb;
 
 mod codec;
 mod status;
+mod trailers;
 
 mod admission;
 mod transport;
@@ -49,7 +51,7 @@ pub use admission::{
     ABANDONED_CALLS_LIMIT, AddressLimits, AdmittedConnection, LimitSettings, Limits, Peer,
     PublishCredits, TrustedProxies,
 };
-pub use backend::{Api, MarketSnapshots};
+pub use backend::{Api, MarketSnapshots, OpenAlerts};
 pub use codec::frames::{decode, encoding};
 pub use codec::{json, parse, render};
 pub use services::routes;

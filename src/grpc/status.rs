@@ -30,6 +30,7 @@
 
 use super::codec::parse::Violations;
 use super::codec::tokens::CursorError;
+use super::trailers::{ECHO_CHARS_MAX, fit_message, shorten};
 use crate::access::{CallDenied, PublishDenied};
 use crate::clock::ClockJump;
 use crate::pipeline::{Divergence, Stall};
@@ -50,6 +51,10 @@ type Metadata = std::collections::HashMap<String, String>;
 
 /// The domain of our `ErrorInfo` reasons.
 const DOMAIN: &str = "lodewatch.v1";
+/// Bytes of the fields that the details name: as many as fit.
+const FIELDS_BYTES_MAX: usize = 1536;
+/// Characters of what is wrong with a field.
+const FIELD_CHARS_MAX: usize = 300;
 /// The delay that `RetryInfo` names, except for rates.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -83,6 +88,7 @@ pub(in crate::grpc) fn out_of_range(sent: &str, oldest: &str, head: &str) -> Sta
 }
 
 pub(in crate::grpc) fn not_found(what: &str, name: &str) -> Status {
+    let name = &*shorten(name, ECHO_CHARS_MAX);
     plain(Code::NotFound, "NOT_FOUND", format!("{what} {name:?} not found"), &[("name", name)])
 }
 
@@ -236,6 +242,7 @@ pub(in crate::grpc) fn rejected(rejected: &RejectedBatch) -> Status {
 }
 
 pub(in crate::grpc) fn denied(denied: &CallDenied, path: &str) -> Status {
+    let path = &*shorten(path, ECHO_CHARS_MAX);
     match denied {
         CallDenied::Unauthenticated { .. } => {
             let message = "cannot authenticate the call: no valid credentials; send a bearer token \
@@ -391,19 +398,49 @@ fn with(
     metadata: &[(&str, &str)],
     mut details: ErrorDetails,
 ) -> Status {
-    /// Statuses travel in headers, of which some clients accept at most 8 KiB: as many fields as
-    /// fit are named.
-    const FIELDS_BYTES_MAX: usize = 4096;
-    if let Some(mut bad) = details.bad_request().cloned() {
+    let message = fit_message(message);
+    if let Some(bad) = details.bad_request() {
         let mut bytes = 0_usize;
+        let shortened = bad.field_violations.iter().map(|one| FieldViolation {
+            description: shorten(&one.description, FIELD_CHARS_MAX),
+            ..one.clone()
+        });
         let fits = |one: &FieldViolation| {
             bytes = bytes.saturating_add(one.field.len()).saturating_add(one.description.len());
             bytes <= FIELDS_BYTES_MAX
         };
-        bad.field_violations = bad.field_violations.into_iter().take_while(fits).collect();
-        details.set_bad_request(bad.field_violations);
+        let fields: Vec<FieldViolation> = shortened.take_while(fits).collect();
+        details.set_bad_request(fields);
     }
-    let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let metadata = metadata.iter();
+    let metadata = metadata.map(|(key, value)| ((*key).to_owned(), shorten(value, ECHO_CHARS_MAX)));
     details.set_error_info(reason, DOMAIN, metadata.collect::<Metadata>());
     Status::with_error_details(code, message, details)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trailers::{TRAILERS_BYTES_MAX, size_of};
+    use super::*;
+
+    #[test]
+    fn a_status_fits_in_the_trailers_with_its_code_and_reason_for_any_text_of_a_caller() {
+        for text in ["x".repeat(6000), "\u{1f30d}".repeat(6000), "\u{1}%\"".repeat(4000)] {
+            let mut violations = ErrorDetails::new();
+            for _ in 0..100 {
+                violations.add_bad_request_violation("updates[9].report.rows[9].country", &text);
+            }
+            let metadata = [("cursor", &*text), ("oldest", &*text), ("head", &*text)];
+            let all =
+                with(Code::InvalidArgument, "BAD_REQUEST", text.clone(), &metadata, violations);
+            for (status, reason) in [
+                (all, "BAD_REQUEST"),
+                (not_found("threat", &text), "NOT_FOUND"),
+                (out_of_range(&text, &text, &text), "CURSOR_LOST"),
+            ] {
+                assert!(size_of(&status) < TRAILERS_BYTES_MAX - 512, "{} bytes", size_of(&status));
+                assert_eq!(status.get_details_error_info().unwrap().reason, reason);
+            }
+        }
+    }
 }

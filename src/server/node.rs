@@ -6,7 +6,7 @@ use super::recovery::{PipelineThread, Recovered, recover};
 use super::security::{CredentialReloaders, ListenerSecurity};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::grpc::{self, Api, LimitSettings, Limits, MarketSnapshots, PublishCredits};
+use crate::grpc::{self, Api, LimitSettings, Limits, MarketSnapshots, OpenAlerts, PublishCredits};
 use crate::journal::{self, Journal};
 use crate::metrics::Metrics;
 use crate::pipeline::{PipelineView, append_due_ticks};
@@ -190,6 +190,7 @@ impl Node {
                 bytes: config.publish_bytes_max,
             },
             market_snapshots: MarketSnapshots::new(Arc::clone(&self.metrics)),
+            open_alerts: OpenAlerts::default(),
             metrics: Arc::clone(&self.metrics),
             traces: self.traces.clone(),
             stream_age_max: config.stream_age_max,

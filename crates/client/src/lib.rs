@@ -9,6 +9,7 @@
 //! - [`Backoff`]: the delays between attempts; [`retry_delay`]: which failures are worth another
 //!   one
 //! - [`list_all_threats`]: all pages of a list
+//! - [`explain_too_large`]: a response that is larger than the client accepts is not a lost cursor
 //!
 //! # The subscriber's loop, in any language
 //!
@@ -30,8 +31,8 @@
 //!             if message is GoAway:
 //!                 delay = message.reconnect_after; break
 //!     on INVALID_ARGUMENT, FAILED_PRECONDITION, OUT_OF_RANGE, and every other status that another
-//!     attempt cannot change:
-//!         alert a person
+//!     attempt cannot change:                              # OUT_OF_RANGE means a lost cursor only
+//!         alert a person                                  #   with the reason CURSOR_LOST
 //!     on UNAVAILABLE, CANCELLED, UNKNOWN, INTERNAL, a status with RetryInfo, silence:
 //!         pass                                            # continue from the cursor
 //!     sleep(max(delay, RetryInfo) × (1 to 2 at random)); delay = min(delay × 2, 5 s)
@@ -52,6 +53,7 @@ mod state_file;
 mod streams;
 mod subscription;
 mod threats;
+mod too_large;
 
 pub use backoff::{Backoff, retry_delay};
 pub use credentials::{Bearer, Credentials};
@@ -63,3 +65,4 @@ pub use state_file::{StateFile, StateFileError};
 pub use streams::StreamEvent;
 pub use subscription::{MarketWatch, Subscription};
 pub use threats::list_all_threats;
+pub use too_large::{explain_too_large, is_message_too_large};

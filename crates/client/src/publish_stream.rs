@@ -3,6 +3,7 @@
 use super::backoff::{Backoff, retry_delay};
 use super::servers::{Connection, Servers};
 use super::streams::StreamEvent;
+use super::too_large::explain_too_large;
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
 use lodewatch_proto::v1::publish_stream_response::Answer;
 use lodewatch_proto::v1::{PublishRequest, PublishStreamRequest, PublishStreamResponse};
@@ -132,7 +133,7 @@ impl PublishStream {
         if self.unanswered.is_empty() {
             return Ok(None);
         }
-        match self.receive().await {
+        match self.receive().await.map_err(explain_too_large) {
             Ok(answer) => {
                 self.backoff = Backoff::new();
                 let batch = self.unanswered.pop_front();

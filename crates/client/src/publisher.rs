@@ -2,6 +2,7 @@
 
 use super::backoff::{Backoff, retry_delay};
 use super::servers::{Connection, Servers};
+use super::too_large::explain_too_large;
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
 use lodewatch_proto::v1::{PublishRequest, PublishResponse};
 use std::time::Duration;
@@ -58,7 +59,7 @@ impl Publisher {
         loop {
             let status = match self.send(&request).await {
                 Ok(response) => return Ok(response),
-                Err(status) => status,
+                Err(status) => explain_too_large(status),
             };
             let Some(at_least) = retry_delay(&status).filter(|_| attempts < ATTEMPTS_MAX) else {
                 return Err(status);

@@ -2,6 +2,7 @@
 
 use super::backoff::{Backoff, retry_delay};
 use super::servers::{Connection, Servers};
+use super::too_large::explain_too_large;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
 use tonic::{Response, Status, Streaming};
@@ -52,7 +53,7 @@ impl<M> ReconnectingStream<M> {
         O: FnOnce(Connection) -> F,
         F: Future<Output = Result<Response<Streaming<M>>, Status>>,
     {
-        match self.receive(heartbeat_seconds, open).await {
+        match self.receive(heartbeat_seconds, open).await.map_err(explain_too_large) {
             Ok(message) => {
                 self.backoff = Backoff::new();
                 Ok(StreamEvent::Message(Box::new(message)))

@@ -1018,9 +1018,13 @@ pub struct PublishResponse {
     /// One result per update, in the same order.
     #[prost(message, repeated, tag = "3")]
     pub results: ::prost::alloc::vec::Vec<UpdateResult>,
-    /// The sequences of the alerts that this batch caused, in order.
+    /// The sequences of the alerts that this batch caused, in order: the first 10,000. The sequences
+    /// of the others follow without gaps.
     #[prost(uint64, repeated, tag = "4")]
     pub alert_sequences: ::prost::alloc::vec::Vec<u64>,
+    /// The total number of alerts that this batch caused.
+    #[prost(uint64, tag = "5")]
+    pub alerts_total: u64,
 }
 impl ::prost::Name for PublishResponse {
     const NAME: &'static str = "PublishResponse";
@@ -1849,7 +1853,7 @@ impl ::prost::Name for ListAlertsRequest {
         "/lodewatch.v1.ListAlertsRequest".into()
     }
 }
-/// A page of alerts.
+/// A page of alerts: as many as fit `page_size` and 1 MiB.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListAlertsResponse {
     /// The alerts.
@@ -2482,16 +2486,26 @@ pub struct Market {
     /// Where the report is published.
     #[prost(string, tag = "17")]
     pub url: ::prost::alloc::string::String,
-    /// Other stored reports, which are not in force.
+    /// Other stored reports, which are not in force: the newest 100, by period and day of release.
     #[prost(message, repeated, tag = "18")]
     pub other_reports: ::prost::alloc::vec::Vec<ReportRef>,
-    /// The stored threats about this market, whether they count for a metric or not.
+    /// The stored threats about this market, whether they count for a metric or not: the 100 with the
+    /// highest trade weight, highest first.
     #[prost(message, repeated, tag = "19")]
     pub threat_effects: ::prost::alloc::vec::Vec<ThreatEffect>,
     /// The rules that have a status other than normal: a level is active or may be reached, or the
-    /// report is stale.
+    /// report is stale. At most 500; those with the highest level first if there are more.
     #[prost(message, repeated, tag = "20")]
     pub rule_statuses: ::prost::alloc::vec::Vec<RuleStatus>,
+    /// How many further threats are omitted from `threat_effects`. ListThreats returns them.
+    #[prost(uint32, tag = "21")]
+    pub threat_effects_omitted: u32,
+    /// How many further reports are omitted from `other_reports`.
+    #[prost(uint32, tag = "22")]
+    pub other_reports_omitted: u32,
+    /// How many further rules are omitted from `rule_statuses`.
+    #[prost(uint32, tag = "23")]
+    pub rule_statuses_omitted: u32,
 }
 impl ::prost::Name for Market {
     const NAME: &'static str = "Market";
@@ -2578,7 +2592,7 @@ impl ::prost::Name for ListMarketsRequest {
         "/lodewatch.v1.ListMarketsRequest".into()
     }
 }
-/// A page of markets.
+/// A page of markets: as many as fit `page_size` and 1 MiB.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListMarketsResponse {
     /// The markets.
@@ -2698,11 +2712,12 @@ pub struct WatchMarketsResponse {
     /// `more` is set.
     #[prost(string, tag = "1")]
     pub cursor: ::prost::alloc::string::String,
-    /// The markets that changed since this stream last sent them, by mineral and stage; at most 100.
-    /// Empty in a heartbeat.
+    /// The markets that changed since this stream last sent them, by mineral and stage; at most 100,
+    /// and fewer if they are large. Empty in a heartbeat.
     #[prost(message, repeated, tag = "2")]
     pub markets: ::prost::alloc::vec::Vec<Market>,
-    /// More markets of the same state follow in the next message.
+    /// More markets that changed up to the same cursor follow in the next message. A market may
+    /// already have values of a later cursor.
     #[prost(bool, tag = "3")]
     pub more: bool,
     /// The journal's time. Statuses are derived for this time.
@@ -2816,7 +2831,7 @@ impl ::prost::Name for ListThreatsRequest {
         "/lodewatch.v1.ListThreatsRequest".into()
     }
 }
-/// A page of threats.
+/// A page of threats: as many as fit `page_size` and 1 MiB.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListThreatsResponse {
     /// The threats.
@@ -3414,11 +3429,12 @@ impl ::prost::Name for MarketChange {
 /// The result of a simulation.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SimulateResponse {
-    /// The markets that would change, by mineral and stage.
+    /// The first markets that would change, by mineral and stage, as many as fit in the response.
     #[prost(message, repeated, tag = "1")]
     pub markets: ::prost::alloc::vec::Vec<MarketChange>,
-    /// The first 1,000 alerts that would be emitted, in order. Their sequences continue after the last
-    /// alert. Their cursors are empty, because they are not in the journal.
+    /// The first alerts that would be emitted, in order: 1,000, or as many as fit in the response.
+    /// Their sequences continue after the last alert. Their cursors are empty, because they are not in
+    /// the journal.
     #[prost(message, repeated, tag = "2")]
     pub alerts: ::prost::alloc::vec::Vec<Alert>,
     /// The total number of alerts.
@@ -3430,6 +3446,9 @@ pub struct SimulateResponse {
     /// The journal's time at the end of the simulation.
     #[prost(message, optional, tag = "5")]
     pub journal_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The total number of markets that would change.
+    #[prost(uint64, tag = "6")]
+    pub markets_total: u64,
 }
 impl ::prost::Name for SimulateResponse {
     const NAME: &'static str = "SimulateResponse";
@@ -3473,7 +3492,8 @@ pub mod backtest_response {
     /// The content.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Message {
-        /// Alerts that would have been emitted at one entry, in order. Their cursors are empty.
+        /// Alerts that would have been emitted at one entry, in order. Their cursors are empty. `more`
+        /// is set if further alerts of the entry follow in the next message.
         #[prost(message, tag = "1")]
         Alerts(super::Alerts),
         /// The progress.

@@ -14,12 +14,11 @@ use lodewatch_client::{Connection, Publisher, Servers, StreamEvent, Subscription
 use lodewatch_core::domain::{Day, Timestamp};
 use lodewatch_core::engine::State;
 use lodewatch_importers::bundled;
-use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
 use lodewatch_proto::v1::subscribe_response::Message;
 use lodewatch_proto::v1::update::Update as Kind;
 use lodewatch_proto::v1::{
-    Alert, AlertFilter, CauseKind, Level, ListAlertsRequest, ListMarketsRequest, PublishRequest,
-    Start, SubscribeRequest, Update,
+    Alert, AlertFilter, CauseKind, Level, ListMarketsRequest, PublishRequest, Start,
+    SubscribeRequest, Update,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -184,11 +183,10 @@ impl Demo {
         format: OutputFormat,
         mut printed_rx: watch::Receiver<u64>,
     ) -> Result<(), Error> {
-        let mut client = AlertServiceClient::new(self.connection.clone());
-        let filter = Some(shown_alerts(format));
-        let request = ListAlertsRequest { page_size: 1, filter, ..ListAlertsRequest::default() };
-        let response = client.list_alerts(request).await.map_err(Error::call("list alerts"))?;
-        let last = response.into_inner().alerts.first().map_or(0, |alert| alert.sequence);
+        let connection = self.connection.clone();
+        let latest = calls::list_latest_alerts(connection, shown_alerts(format), 1).await;
+        let (latest, _) = latest.map_err(Error::call("list alerts"))?;
+        let last = latest.first().map_or(0, |alert| alert.sequence);
         // The printer ends early only if the reader of stdout has gone.
         let printed = printed_rx.wait_for(|sequence| *sequence >= last).await.map(|_| ());
         printed.map_err(|_| Error::Output(io::ErrorKind::BrokenPipe.into()))

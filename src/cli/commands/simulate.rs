@@ -71,6 +71,11 @@ pub(crate) async fn run(
         .iter()
         .filter_map(|change| Some((change.before.clone(), change.after.clone()?)));
     market_tables::print_changes(&changes.collect::<Vec<_>>(), &args.market_destination)?;
+    let shown = u64::try_from(response.markets.len()).unwrap_or(u64::MAX);
+    match response.markets_total.saturating_sub(shown) {
+        0 => {}
+        more => print::line(&format!("and {more} more markets"))?,
+    }
     print::line("")?;
     for alert in &response.alerts {
         print::line(&alert_line::render_dated(alert))?;

@@ -224,7 +224,9 @@ impl MarketPage {
         };
         let lines = self.rules.iter().filter(|rule| self.applies(rule)).map(of);
         let heading = line("", "", ["watch", "warning", "critical"]);
-        std::iter::once(StyledLine::plain(format!("{heading}status"))).chain(lines).collect()
+        let heading = StyledLine::plain(format!("{heading}status"));
+        let more = more_line(self.market.rule_statuses_omitted);
+        std::iter::once(heading).chain(lines).chain(more).collect()
     }
 
     /// Whether a rule applies to this market and its destination.
@@ -266,12 +268,9 @@ impl MarketPage {
             );
             StyledLine::plain(truncate(&line, columns))
         };
-        self.market
-            .threat_effects
-            .iter()
-            .filter(|one| format::is_current(one.status()))
-            .map(line)
-            .collect()
+        let effects = self.market.threat_effects.iter();
+        let current = effects.filter(|one| format::is_current(one.status())).map(line);
+        current.chain(more_line(self.market.threat_effects_omitted)).collect()
     }
 
     fn alert_lines(&self, columns: usize) -> Vec<StyledLine> {
@@ -289,6 +288,11 @@ impl MarketPage {
         };
         self.alerts.iter().map(line).collect()
     }
+}
+
+/// How many further items the server omitted.
+fn more_line(omitted: u32) -> Option<StyledLine> {
+    (omitted > 0).then(|| StyledLine::plain(format!("  and {omitted} more")))
 }
 
 /// `critical, stale`.

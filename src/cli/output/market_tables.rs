@@ -78,11 +78,19 @@ pub(crate) fn print_changes(
             metric(Metric::Hhi),
             metric(Metric::HhiT),
             metric(Metric::RestrictedShare),
-            change(&|market| market.threat_effects.len().to_string()),
             change(&|market| {
-                market.rule_statuses.iter().filter(|one| one.episode > 0).count().to_string()
+                count_text(market.threat_effects.len(), market.threat_effects_omitted)
+            }),
+            change(&|market| {
+                let active = market.rule_statuses.iter().filter(|one| one.episode > 0).count();
+                count_text(active, market.rule_statuses_omitted)
             }),
         ]);
     }
     print::line(&table.to_string())
+}
+
+/// A count; `100+` where the server omitted further items.
+fn count_text(count: usize, omitted: u32) -> String {
+    if omitted == 0 { count.to_string() } else { format!("{count}+") }
 }

@@ -1,6 +1,7 @@
 //! The services' handle to everything behind them, and how to wait for a cursor.
 
 use super::market_snapshots::MarketSnapshots;
+use super::open_alerts::OpenAlerts;
 use crate::archive;
 use crate::clock::Clock;
 use crate::grpc::admission::{Limits, PublishCredits};
@@ -31,6 +32,7 @@ pub struct Api {
     /// What one stream of batches may have unanswered.
     pub credits: PublishCredits,
     pub market_snapshots: MarketSnapshots,
+    pub open_alerts: OpenAlerts,
     /// One permit for every call that holds a state of its own; further calls are rejected.
     pub simulations: Arc<Semaphore>,
     /// Why the settings as they are written now are not in force; empty where they are.
@@ -67,11 +69,14 @@ impl Api {
     ) -> Result<Position, Status> {
         let position = tokens::parse_cursor(text, self.journal.epoch())
             .map_err(|error| status::cursor(field, &error))?;
+        // The last entry of which it names alerts.
+        let last =
+            if position.alerts > 0 { position.entry.0.saturating_add(1) } else { position.entry.0 };
         let mut head = *self.journal.head().borrow();
-        if position.entry > head {
+        if last > head.0 {
             head = self.journal.fetch_head().await.map_err(|error| status::journal(&error))?;
         }
-        if position.entry > head {
+        if last > head.0 {
             return Err(self.cursor_lost(text));
         }
         Ok(position)

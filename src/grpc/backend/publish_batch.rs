@@ -15,6 +15,9 @@ use tonic::{Code, Status};
 use tracing::Instrument;
 use uuid::Uuid;
 
+/// Sequences of alerts that a response lists; further ones are only counted.
+const SEQUENCES_MAX: u64 = 10_000;
+
 /// The most alerts that a batch of several updates may cause, by the estimate of
 /// [`lodewatch_core::engine::State::alerts_max`]: an appended batch must be applied, and all other
 /// publishers wait meanwhile. One update is always accepted.
@@ -83,7 +86,8 @@ async fn accept(
                 cursor: api.cursor(result.entry),
                 request_id: Uuid::from_u128(id.0).to_string(),
                 results: outcomes.iter().map(render::update_result).collect(),
-                alert_sequences: (first..first.saturating_add(count)).collect(),
+                alert_sequences: (first..first.saturating_add(count.min(SEQUENCES_MAX))).collect(),
+                alerts_total: count,
             })
         }
     }

@@ -10,11 +10,13 @@
 //! - [`json`]: protobuf's JSON mapping
 //! - `enums`: our enums and the wire's
 //! - `tokens`: cursors and page tokens, as opaque text
+//! - `pages`: how many items fit into a message
 //! - `frames`: alerts as bytes, encoded once
 
 mod enums;
 pub(super) mod frames;
 pub mod json;
+pub(super) mod pages;
 pub mod parse;
 pub mod render;
 pub(super) mod tokens;

@@ -1,7 +1,9 @@
 //! Opaque texts that callers send back unchanged: cursors, and page tokens (AIP-158).
 //!
 //! Both are bytes with a check at the end, as base64url. The check is not against forgery: a
-//! made-up token can only name a position that its maker may read anyway.
+//! made-up token can only name a position that its maker may read anyway, and no position costs
+//! more than another: one ahead of the journal is rejected, see `Api::resolve_cursor`, and every
+//! read of the archive advances.
 
 use super::parse::Violations;
 use base64::Engine;
@@ -56,9 +58,10 @@ pub(in crate::grpc) fn parse_cursor(text: &str, epoch: Epoch) -> Result<Position
     Ok(Position { entry: Seq(u64::from_be_bytes(*entry)), alerts: u32::from_be_bytes(alerts) })
 }
 
-/// The digest of a request, from which the caller has cleared what may differ from page to page.
-pub(in crate::grpc) fn request_digest<M: Message>(request: &M) -> u64 {
-    xxh3_64(&request.encode_to_vec())
+/// The digest of a method's request, from which the caller has cleared what may differ from page to
+/// page.
+pub(in crate::grpc) fn request_digest<M: Message>(method: &str, request: &M) -> u64 {
+    xxh3_64(&[method.as_bytes(), b"\0", &request.encode_to_vec()].concat())
 }
 
 /// The token for the page that begins at `start`, of the request with this digest.
@@ -81,7 +84,7 @@ pub(in crate::grpc) fn parse_page_token(
     let (start, rest) = bytes.split_first_chunk().ok_or_else(|| reject("is not a page token"))?;
     if rest != digest.to_be_bytes() {
         return Err(reject(
-            "belongs to another request; send the same filters and order for every page",
+            "belongs to another request or method; send the same filters and order for every page",
         ));
     }
     Ok(Some(u64::from_be_bytes(*start)))
@@ -122,6 +125,21 @@ mod tests {
         #[test]
         fn made_up_text_is_no_cursor(text in "\\PC{0,60}") {
             prop_assert_eq!(parse_cursor(&text, Epoch(1)), Err(CursorError::Malformed));
+        }
+    }
+
+    #[test]
+    fn a_page_token_is_of_one_request_of_one_method() {
+        let digest = |method: &str, size: u32| {
+            let request =
+                crate::grpc::pb::ListThreatsRequest { page_size: size, ..Default::default() };
+            request_digest(method, &request)
+        };
+        let token = render_page_token(7, digest("ListThreats", 1));
+        assert_eq!(parse_page_token(&token, digest("ListThreats", 1)), Ok(Some(7)));
+        for (method, size) in [("ListMarkets", 1), ("ListThreats", 2)] {
+            let rejected = parse_page_token(&token, digest(method, size)).unwrap_err();
+            assert!(rejected.to_string().starts_with("page_token: belongs to another"));
         }
     }
 

@@ -2,11 +2,11 @@
 
 use crate::archive::{AlertQuery, AlertRecord};
 use crate::grpc::backend::{Api, read_archive};
+use crate::grpc::codec::pages::Page;
 use crate::grpc::codec::{frames, parse, tokens};
 use crate::grpc::pb::{self, alert_service_server::AlertService};
 use crate::grpc::transport::respond_with;
 use crate::grpc::{status, streams};
-use lodewatch_core::engine::State;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
@@ -31,29 +31,31 @@ impl AlertService for Alerts {
     ) -> Result<Response<pb::ListAlertsResponse>, Status> {
         let request = request.into_inner();
         let wanted = parse::list_alerts(&request)?;
-        let digest = tokens::request_digest(&unpaged(&request));
+        let digest = tokens::request_digest("ListAlerts", &unpaged(&request));
         let token = tokens::parse_page_token(&request.page_token, digest)?;
         self.0.wait_for_min_cursor(&request.min_cursor).await?;
         let head = self.0.view.applied();
-        let limit = wanted.page_size;
         let query = AlertQuery {
             filter: wanted.filter,
             episode: wanted.episode,
             newest_first: wanted.newest_first,
             after_sequence: token,
             until_entry: head,
-            // One more than asked for shows whether there is a next page.
-            limit: limit.saturating_add(1),
+            // One more than the page has shows whether there is a next page.
+            limit: wanted.page_size.saturating_add(1),
+            limit_bytes: Page::BYTES,
         };
-        let mut records = self.find(query, wanted.open_only).await?;
-        let more = records.len() > limit;
-        records.truncate(limit);
-        let next_page_token = match records.last() {
-            Some(last) if more => tokens::render_page_token(last.sequence, digest),
-            Some(_) | None => String::new(),
+        let (records, unread_after) = self.find(query, wanted.open_only).await?;
+        let mut records = records.into_iter().peekable();
+        let page = Page::of_response(wanted.page_size).fill(&mut records, |one| one.bytes.len());
+        let next_after = match page.last() {
+            Some(last) if records.peek().is_some() => Some(last.sequence),
+            Some(_) | None => unread_after,
         };
+        let next_page_token =
+            next_after.map_or_else(String::new, |after| tokens::render_page_token(after, digest));
         Ok(Response::new(pb::ListAlertsResponse {
-            alerts: records.iter().map(decode).collect(),
+            alerts: page.iter().map(decode).collect(),
             next_page_token,
             cursor: self.0.cursor(head),
         }))
@@ -73,28 +75,35 @@ impl AlertService for Alerts {
 }
 
 impl Alerts {
-    async fn find(&self, query: AlertQuery, open_only: bool) -> Result<Vec<AlertRecord>, Status> {
+    /// The alerts of a query, and the sequence after which the search ended early, if it did.
+    async fn find(
+        &self,
+        query: AlertQuery,
+        open_only: bool,
+    ) -> Result<(Vec<AlertRecord>, Option<u64>), Status> {
         if !open_only {
-            return read_archive(&self.0.view, move |archive| archive.list(&query)).await;
+            let records = read_archive(&self.0.view, move |archive| archive.list(&query)).await?;
+            return Ok((records, None));
         }
-        let open: Vec<u64> = self.0.view.read_state(State::open_alerts).into_iter().collect();
-        let mut records =
-            read_archive(&self.0.view, move |archive| archive.get_many(&open)).await?;
-        let episode =
-            |record: &AlertRecord| query.episode.is_none_or(|episode| record.episode == episode);
-        let after = |record: &AlertRecord| match query.after_sequence {
+        let (_, open) = self.0.open_alerts.get(&self.0.view);
+        let is_after = |sequence: &u64| match query.after_sequence {
             None => true,
-            Some(after) if query.newest_first => record.sequence < after,
-            Some(after) => record.sequence > after,
+            Some(after) if query.newest_first => *sequence < after,
+            Some(after) => *sequence > after,
         };
-        records.retain(|record| {
-            query.filter.wants(&record.facets) && episode(record) && after(record)
-        });
+        let mut rest: Vec<u64> = open.iter().copied().filter(is_after).collect();
         if query.newest_first {
-            records.reverse();
+            rest.reverse();
         }
-        records.truncate(query.limit);
-        Ok(records)
+        read_archive(&self.0.view, move |archive| {
+            let (records, examined) = archive.get_page(&rest, query.limit_bytes, |record| {
+                query.filter.wants(&record.facets)
+                    && query.episode.is_none_or(|episode| record.episode == episode)
+            })?;
+            let unread_after = rest.get(..examined).filter(|read| read.len() < rest.len());
+            Ok((records, unread_after.and_then(<[u64]>::last).copied()))
+        })
+        .await
     }
 }
 

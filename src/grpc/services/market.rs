@@ -2,6 +2,7 @@
 
 use crate::grpc::admission::Peer;
 use crate::grpc::backend::{Api, state_as_of, viewpoint};
+use crate::grpc::codec::pages::Page;
 use crate::grpc::codec::render::{self, is_known_market, known_markets, threat_record};
 use crate::grpc::codec::{parse, tokens};
 use crate::grpc::pb::{self, market_service_server::MarketService};
@@ -10,6 +11,7 @@ use crate::grpc::streams::{self, WatchStream};
 use crate::grpc::transport::Deadline;
 use lodewatch_core::domain::Slug;
 use lodewatch_core::engine::{State, ThreatRecord};
+use prost::Message;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
@@ -23,21 +25,23 @@ impl MarketService for Markets {
     ) -> Result<Response<pb::ListMarketsResponse>, Status> {
         let request = request.into_inner();
         let wanted = parse::list_markets(&request)?;
-        let digest = tokens::request_digest(&pb::ListMarketsRequest {
+        let unpaged = pb::ListMarketsRequest {
             page_token: String::new(),
             page_size: 0,
             min_cursor: String::new(),
             ..request.clone()
-        });
+        };
+        let digest = tokens::request_digest("ListMarkets", &unpaged);
         let skip = tokens::parse_page_token(&request.page_token, digest)?.unwrap_or(0);
         let response =
             self.read_state(&request.min_cursor, &request.as_of, |state| -> Result<_, Status> {
                 let viewpoint = viewpoint(state, &wanted.destination)?;
                 let keys = known_markets(state);
                 let keys = keys.into_iter().filter(|key| wanted.filter.covers(*key));
-                let (keys, next) = paged(keys, skip, wanted.page_size);
+                let market = |key| viewpoint.market(key);
+                let (markets, next) = paged(keys, skip, wanted.page_size, market);
                 Ok(pb::ListMarketsResponse {
-                    markets: keys.iter().map(|key| viewpoint.market(*key)).collect(),
+                    markets,
                     next_page_token: next
                         .map_or_else(String::new, |next| tokens::render_page_token(next, digest)),
                     cursor: self.0.cursor(state.seq()),
@@ -96,21 +100,23 @@ impl MarketService for Markets {
     ) -> Result<Response<pb::ListThreatsResponse>, Status> {
         let request = request.into_inner();
         let wanted = parse::list_threats(&request)?;
-        let digest = tokens::request_digest(&pb::ListThreatsRequest {
+        let unpaged = pb::ListThreatsRequest {
             page_token: String::new(),
             page_size: 0,
             min_cursor: String::new(),
             ..request.clone()
-        });
+        };
+        let digest = tokens::request_digest("ListThreats", &unpaged);
         let skip = tokens::parse_page_token(&request.page_token, digest)?.unwrap_or(0);
         self.0.wait_for_min_cursor(&request.min_cursor).await?;
         let response = self.0.view.read_state(|state| {
             let today = state.now().day();
             let records = state.threats().values();
             let records = records.filter(|record| wanted.covers(&record.threat, today));
-            let (records, next) = paged(records, skip, wanted.page_size);
+            let threat = |record: &Arc<ThreatRecord>| threat_record(state, record);
+            let (threats, next) = paged(records, skip, wanted.page_size, threat);
             pb::ListThreatsResponse {
-                threats: records.into_iter().map(|record| threat_record(state, record)).collect(),
+                threats,
                 next_page_token: next
                     .map_or_else(String::new, |next| tokens::render_page_token(next, digest)),
                 cursor: self.0.cursor(state.seq()),
@@ -157,11 +163,17 @@ impl Markets {
     }
 }
 
-/// The items of one page, and where the next begins if there is one.
-fn paged<T>(items: impl Iterator<Item = T>, skip: u64, size: usize) -> (Vec<T>, Option<u64>) {
+/// The items of one page, and where the next begins if there is one. Renders no more items than
+/// fit, and one.
+fn paged<T, M: Message>(
+    items: impl Iterator<Item = T>,
+    skip: u64,
+    size: usize,
+    render: impl Fn(T) -> M,
+) -> (Vec<M>, Option<u64>) {
     let from = usize::try_from(skip).unwrap_or(usize::MAX);
-    let mut items = items.skip(from);
-    let page: Vec<T> = items.by_ref().take(size).collect();
-    let next = items.next().map(|_| u64::try_from(from.saturating_add(size)).unwrap_or(u64::MAX));
-    (page, next)
+    let mut items = items.skip(from).map(render).peekable();
+    let page = Page::of_response(size).fill(&mut items, Message::encoded_len);
+    let next = u64::try_from(from.saturating_add(page.len())).unwrap_or(u64::MAX);
+    (page, items.peek().is_some().then_some(next))
 }

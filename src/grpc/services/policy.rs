@@ -2,20 +2,26 @@
 //! updates or other rules.
 
 use crate::grpc::backend::{Api, acquire_simulation, run_with_permit, viewpoint};
+use crate::grpc::codec::pages::Page;
 use crate::grpc::codec::parse;
 use crate::grpc::codec::render::{self, Viewpoint, known_markets};
 use crate::grpc::pb::{self, policy_service_server::PolicyService};
+use crate::grpc::trailers::shorten;
 use crate::grpc::{status, streams};
 use lodewatch_core::domain::policy::Destination;
 use lodewatch_core::domain::{Alert, Facets};
 use lodewatch_core::engine::State;
 use lodewatch_core::engine::simulation::Simulation;
+use prost::Message;
 use std::sync::Arc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 /// Alerts of one simulation's response, which says how many there are in all.
 const ALERTS_MAX: usize = 1000;
+
+/// Characters of the settings' errors.
+const ERROR_CHARS_MAX: usize = 4096;
 
 pub(super) struct Policies(pub(super) Arc<Api>);
 
@@ -36,7 +42,7 @@ impl PolicyService for Policies {
         Ok(Response::new(pb::GetPolicyResponse {
             policy: Some(policy.unwrap_or_default()),
             cursor: self.0.cursor(entry),
-            settings_error: self.0.settings_error.borrow().clone(),
+            settings_error: shorten(&self.0.settings_error.borrow(), ERROR_CHARS_MAX),
             revision,
         }))
     }
@@ -78,10 +84,18 @@ async fn run_simulation(
     result.map_err(|rejected| status::rejected(&rejected))?;
     let alerts: Vec<&Alert> =
         simulation.alerts.iter().filter(|one| wanted.filter.wants(&Facets::from(*one))).collect();
-    let shown = alerts.iter().take(ALERTS_MAX).map(|alert| render::alert(alert, ""));
+    // Half of the response for markets, the rest for alerts.
+    let mut changes = changed_markets(&before, &simulation.state, &wanted.destination)?.peekable();
+    let mut page = Page::new(Page::BYTES / 2, usize::MAX);
+    let markets = page.fill(&mut changes, Message::encoded_len);
+    let markets_total = markets.len().saturating_add(changes.count());
+    let used = markets.iter().map(Message::encoded_len).fold(0, usize::saturating_add);
+    let mut page = Page::new(Page::BYTES.saturating_sub(used), ALERTS_MAX);
+    let mut shown = alerts.iter().map(|alert| render::alert(alert, "")).peekable();
     Ok(pb::SimulateResponse {
-        markets: changed_markets(&before, &simulation.state, &wanted.destination)?,
-        alerts: shown.collect(),
+        markets,
+        markets_total: u64::try_from(markets_total).unwrap_or(u64::MAX),
+        alerts: page.fill(&mut shown, Message::encoded_len),
         alerts_total: u64::try_from(alerts.len()).unwrap_or(u64::MAX),
         cursor: api.cursor(before.seq()),
         journal_time: Some(render::timestamp(simulation.state.now())),
@@ -89,19 +103,19 @@ async fn run_simulation(
 }
 
 /// The markets that differ.
-fn changed_markets(
-    before: &State,
-    after: &State,
-    destination: &Destination,
-) -> Result<Vec<pb::MarketChange>, Status> {
+fn changed_markets<'a>(
+    before: &'a State,
+    after: &'a State,
+    destination: &'a Destination,
+) -> Result<impl Iterator<Item = pb::MarketChange> + 'a, Status> {
     // The hypothetical policy may define a bloc that the one in force does not have.
     let then = Viewpoint::new(before, destination);
     let now = viewpoint(after, destination)?;
     let known = known_markets(before);
-    let changes = known_markets(after).into_iter().filter_map(|key| {
+    let changes = known_markets(after).into_iter().filter_map(move |key| {
         let before = then.as_ref().filter(|_| known.contains(&key)).map(|view| view.market(key));
         let after = Some(now.market(key));
         (before != after).then_some(pb::MarketChange { before, after })
     });
-    Ok(changes.collect())
+    Ok(changes)
 }

@@ -8,6 +8,7 @@ use super::market::Markets;
 use super::policy::Policies;
 use super::replica::Replicas;
 use crate::grpc::backend::Api;
+use crate::grpc::codec::pages::MESSAGE_BYTES_MAX;
 use crate::grpc::pb;
 use crate::grpc::status;
 use crate::grpc::transport::PreEncodedBody;
@@ -26,19 +27,29 @@ use tonic::server::NamedService;
 use tonic::service::Routes;
 use tower_service::Service;
 
+/// Bytes of a request of reflection or health, whose responses may repeat it.
+const NAME_REQUEST_BYTES_MAX: usize = 16 * 1024;
+
 /// The routes to all services, ours, health and reflection; and to health alone, for probes. A
-/// request of more than `message_bytes_max` bytes is rejected.
+/// request of more than `message_bytes_max` bytes is rejected. No response is larger than 1 MiB:
+/// each method keeps to it, and here is where a mistake becomes an error of its call alone.
 pub async fn routes(api: Arc<Api>, message_bytes_max: usize) -> (Routes, Routes) {
     let (health, health_service) = tonic_health::server::health_reporter();
-    let feed =
-        FeedServiceServer::new(Feed(Arc::clone(&api))).max_decoding_message_size(message_bytes_max);
+    let health_service = health_service.max_decoding_message_size(NAME_REQUEST_BYTES_MAX);
+    let feed = FeedServiceServer::new(Feed(Arc::clone(&api)))
+        .max_decoding_message_size(message_bytes_max)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let alerts = AlertServiceServer::new(Alerts(Arc::clone(&api)))
-        .max_decoding_message_size(message_bytes_max);
+        .max_decoding_message_size(message_bytes_max)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let markets = MarketServiceServer::new(Markets(Arc::clone(&api)))
-        .max_decoding_message_size(message_bytes_max);
+        .max_decoding_message_size(message_bytes_max)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let policies = PolicyServiceServer::new(Policies(Arc::clone(&api)))
-        .max_decoding_message_size(message_bytes_max);
-    let replicas = ReplicaServiceServer::new(Replicas(Arc::clone(&api)));
+        .max_decoding_message_size(message_bytes_max)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let replicas = ReplicaServiceServer::new(Replicas(Arc::clone(&api)))
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
     health::update(&health, &api).await;
     tokio::spawn(health::keep_updated(health, Arc::clone(&api)));
     let view = || api.view.clone();
@@ -48,8 +59,18 @@ pub async fn routes(api: Arc<Api>, message_bytes_max: usize) -> (Routes, Routes)
         .add_service(RejectIfDiverged { service: policies, view: view() })
         .add_service(RejectIfDiverged { service: replicas, view: view() })
         .add_service(health_service.clone())
-        .add_service(reflection().build_v1().expect("our own descriptors can be read"))
-        .add_service(reflection().build_v1alpha().expect("our own descriptors can be read"));
+        .add_service(
+            reflection()
+                .build_v1()
+                .expect("our own descriptors can be read")
+                .max_decoding_message_size(NAME_REQUEST_BYTES_MAX),
+        )
+        .add_service(
+            reflection()
+                .build_v1alpha()
+                .expect("our own descriptors can be read")
+                .max_decoding_message_size(NAME_REQUEST_BYTES_MAX),
+        );
     (all, Routes::new(health_service))
 }
 

@@ -1,6 +1,7 @@
 //! `Backtest`: the alerts that another policy would have sent, over the whole journal.
 
 use crate::grpc::backend::{Api, acquire_simulation};
+use crate::grpc::codec::pages::Page;
 use crate::grpc::codec::render;
 use crate::grpc::{pb, status};
 use crate::journal;
@@ -71,11 +72,15 @@ impl BacktestRun {
     /// Whether the caller still reads.
     fn send_alerts(&self, alerts: &[Alert]) -> bool {
         let wanted = alerts.iter().filter(|alert| self.filter.wants(&Facets::from(*alert)));
-        let alerts: Vec<pb::Alert> = wanted.map(|alert| render::alert(alert, "")).collect();
-        if alerts.is_empty() {
-            return !self.message_tx.is_closed();
+        let mut wanted = wanted.map(|alert| render::alert(alert, "")).peekable();
+        while wanted.peek().is_some() {
+            let alerts = Page::of_stream(usize::MAX).fill(&mut wanted, prost::Message::encoded_len);
+            let more = wanted.peek().is_some();
+            if !self.send(Message::Alerts(pb::Alerts { alerts, more, snapshot: false })) {
+                return false;
+            }
         }
-        self.send(Message::Alerts(pb::Alerts { alerts, ..pb::Alerts::default() }))
+        !self.message_tx.is_closed()
     }
 
     /// Whether the caller still reads.

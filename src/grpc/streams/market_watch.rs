@@ -3,20 +3,25 @@
 //!
 //! ```text
 //! new head ─► reader ready? ─► the newest snapshot ─► markets that changed ─► one message
+//!                  ▲───────────────── more changed ◄─────────────────────────────┘
 //! ```
 //!
 //! Architecture invariant: nothing is queued. Between two messages a stream keeps a digest of each
-//! market that it sent; values that were replaced before the reader was ready are never sent.
+//! market that it sent, and no snapshot; values that were replaced before the reader was ready are
+//! never sent.
 
 use super::stream_timer::max_age;
 use crate::access::Revocation;
-use crate::grpc::backend::{Api, MarketSnapshot, market_digest, viewpoint};
+use crate::grpc::backend::{Api, MarketSnapshot, market_digest};
+use crate::grpc::codec::pages::Page;
 use crate::grpc::codec::parse::WatchMarketsParams;
+use crate::grpc::codec::render::unknown_market;
 use crate::grpc::transport::Deadline;
 use crate::grpc::{pb, status};
 use futures_core::Stream;
 use lodewatch_core::domain::MarketKey;
-use std::collections::BTreeMap;
+use prost::Message;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,11 +31,21 @@ use tonic::Status;
 pub(in crate::grpc) type WatchStream =
     Pin<Box<dyn Stream<Item = Result<pb::WatchMarketsResponse, Status>> + Send>>;
 
-/// Markets of one message, so that it fits the usual limit of clients, 4 MiB.
+/// Markets of one message.
 const MARKETS_MAX: usize = 100;
 
-/// The digest of each market as it was sent last.
-type SentDigests = BTreeMap<MarketKey, u128>;
+/// A market with its digest.
+type KeyedMarket = (MarketKey, u128, pb::Market);
+
+/// What was sent on a stream.
+#[derive(Default)]
+struct SentMarkets {
+    /// The digest of each market as it was sent last.
+    digests: BTreeMap<MarketKey, u128>,
+    /// The markets that were sent since the last message without `more`: each once, so that a
+    /// reader that is slower than the changes still gets to the end.
+    round: BTreeSet<MarketKey>,
+}
 
 /// Sends every market of `first`, then those that change.
 pub(in crate::grpc) fn watch_markets(
@@ -47,20 +62,31 @@ pub(in crate::grpc) fn watch_markets(
         let every = Duration::from_secs(u64::from(wanted.heartbeat_seconds));
         let mut heartbeat = interval_at(Instant::now() + every, every);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut sent = SentDigests::new();
+        let mut sent = SentMarkets::default();
         let mut due = true;
         let mut snapshot = first;
         loop {
             let (seq, next_at) = (snapshot.seq, snapshot.next_at);
-            let changed = changed_markets(&api, &wanted, &snapshot, &sent)?;
-            if due || !changed.is_empty() {
-                for message in messages(&api, &snapshot, changed, &mut sent) {
-                    yield message;
+            loop {
+                let (markets, more) = next_markets(&wanted, &snapshot, &mut sent);
+                let journal_time = Some(snapshot.journal_time);
+                // A slow reader must not hold a snapshot meanwhile.
+                let kept = Arc::downgrade(&snapshot);
+                drop(snapshot);
+                if due || !markets.is_empty() {
+                    let cursor = api.cursor(seq);
+                    yield pb::WatchMarketsResponse { cursor, markets, more, journal_time };
                     heartbeat.reset();
+                    due = false;
                 }
+                if !more {
+                    break;
+                }
+                snapshot = match kept.upgrade() {
+                    Some(kept) => kept,
+                    None => api.market_snapshots.get(&api.view, &wanted.destination, seq).await?,
+                };
             }
-            // A slow reader must not hold a snapshot meanwhile.
-            drop(snapshot);
             let newer = async {
                 // The sender lives as long as the ring, which the view holds.
                 let moved = head.wait_for(|head| *head > seq).await.map(|_| ());
@@ -82,49 +108,43 @@ pub(in crate::grpc) fn watch_markets(
     Box::pin(stream)
 }
 
-/// The requested markets that differ from what was sent last. One that is no longer known is sent
-/// as unknown.
-fn changed_markets(
-    api: &Api,
+/// The next markets that differ from what was sent last, as many as one message has, and whether
+/// more follow in this round. From then on they count as sent. A market that is no longer known is
+/// sent as unknown.
+fn next_markets(
     wanted: &WatchMarketsParams,
     snapshot: &MarketSnapshot,
-    sent: &SentDigests,
-) -> Result<Vec<(MarketKey, u128, pb::Market)>, Status> {
+    sent: &mut SentMarkets,
+) -> (Vec<pb::Market>, bool) {
+    let gone = gone_markets(wanted, snapshot, sent);
     let requested = snapshot.markets.iter().filter(|(key, ..)| wanted.filter.covers(*key));
-    let changed = requested.filter(|(key, digest, _)| sent.get(key) != Some(digest));
-    let mut markets: Vec<_> = changed.cloned().collect();
+    let is_due = |(key, digest, _): &&KeyedMarket| {
+        !sent.round.contains(key) && sent.digests.get(key) != Some(digest)
+    };
+    let mut due = requested.chain(&gone).filter(is_due).peekable();
+    let page = Page::of_stream(MARKETS_MAX).fill(&mut due, |(.., market)| market.encoded_len());
+    let more = due.peek().is_some();
+    sent.digests.extend(page.iter().map(|(key, digest, _)| (*key, *digest)));
+    if more {
+        sent.round.extend(page.iter().map(|(key, ..)| *key));
+    } else {
+        sent.round.clear();
+    }
+    (page.into_iter().map(|(.., market)| market.clone()).collect(), more)
+}
+
+/// The markets that were sent and are no longer known.
+fn gone_markets(
+    wanted: &WatchMarketsParams,
+    snapshot: &MarketSnapshot,
+    sent: &SentMarkets,
+) -> Vec<KeyedMarket> {
     let is_gone = |key: &&MarketKey| {
         snapshot.markets.binary_search_by_key(*key, |(known, ..)| *known).is_err()
     };
-    for key in sent.keys().filter(is_gone) {
-        let market = api.view.read_state(|state| {
-            Ok::<_, Status>(viewpoint(state, &wanted.destination)?.market(*key))
-        })?;
-        let digest = market_digest(&market);
-        if sent.get(key) != Some(&digest) {
-            markets.push((*key, digest, market));
-        }
-    }
-    Ok(markets)
-}
-
-/// The markets as messages, at least one; from then on they count as sent.
-fn messages(
-    api: &Api,
-    snapshot: &MarketSnapshot,
-    changed: Vec<(MarketKey, u128, pb::Market)>,
-    sent: &mut SentDigests,
-) -> Vec<pb::WatchMarketsResponse> {
-    sent.extend(changed.iter().map(|(key, digest, _)| (*key, *digest)));
-    let mut markets = changed.into_iter().map(|(.., market)| market).peekable();
-    let mut messages = Vec::new();
-    while messages.is_empty() || markets.peek().is_some() {
-        messages.push(pb::WatchMarketsResponse {
-            cursor: api.cursor(snapshot.seq),
-            markets: markets.by_ref().take(MARKETS_MAX).collect(),
-            more: markets.peek().is_some(),
-            journal_time: Some(snapshot.journal_time),
-        });
-    }
-    messages
+    let gone = sent.digests.keys().filter(is_gone).map(|key| {
+        let market = unknown_market(&wanted.destination, *key);
+        (*key, market_digest(&market), market)
+    });
+    gone.collect()
 }

@@ -8,7 +8,8 @@
 //! journal       ─► backtest ─► alerts under another policy
 //! ```
 //!
-//! `stream_timer` says when a subscription's heartbeat and its end are due.
+//! `snapshot` reads the active alerts with which a subscription may begin. `stream_timer` says when
+//! a subscription's heartbeat and its end are due.
 //!
 //! Architecture invariant: nothing is queued per reader. A stream looks at shared data when its
 //! reader is ready; its permit lives inside it.
@@ -16,6 +17,7 @@
 mod backtest;
 mod market_watch;
 mod publish_stream;
+mod snapshot;
 mod stream_timer;
 mod subscription;
 

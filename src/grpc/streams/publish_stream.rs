@@ -11,6 +11,7 @@ use crate::grpc::admission::{Peer, PublishCredits, PublishStreamPermit};
 use crate::grpc::backend::{Api, publish_batch};
 use crate::grpc::pb::{self, publish_stream_response::Answer};
 use crate::grpc::status;
+use crate::grpc::trailers::{ECHO_CHARS_MAX, shorten};
 use crate::grpc::transport::{Deadline, count_rejection};
 use futures_core::Stream;
 use futures_util::StreamExt;
@@ -108,7 +109,7 @@ async fn publish_one(
     batch: pb::PublishRequest,
     bytes: usize,
 ) -> PublishOutcome {
-    let request_id = batch.request_id.clone();
+    let request_id = shorten(&batch.request_id, ECHO_CHARS_MAX);
     let result = publish_batch(&api, &peer, "PublishStream", batch).await;
     (request_id, bytes, result)
 }

@@ -1,12 +1,13 @@
 //! One subscription: the events of a reader as frames, with heartbeats in between and a `GoAway` at
 //! the end.
 
+use super::snapshot::SnapshotReader;
 use super::stream_timer::{StreamTimer, TimerEvent};
 use crate::access::Revocation;
 use crate::archive::AlertRecord;
 use crate::fanout::{Reader, ReaderEvent};
 use crate::grpc::admission::Peer;
-use crate::grpc::backend::{Api, read_archive};
+use crate::grpc::backend::Api;
 use crate::grpc::codec::frames::{frame, write_alerts};
 use crate::grpc::codec::parse::{self, StartPoint, SubscribeParams};
 use crate::grpc::codec::render;
@@ -15,9 +16,8 @@ use crate::grpc::status;
 use crate::grpc::transport::Deadline;
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
+use lodewatch_core::domain::Seq;
 use lodewatch_core::domain::update::Position;
-use lodewatch_core::domain::{Filter, Seq};
-use lodewatch_core::engine::State;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -26,8 +26,6 @@ use tonic::{Request, Status};
 
 /// How long a reader should wait after a `GoAway` before it reconnects.
 const RECONNECT_AFTER_MS: u32 = 1000;
-/// Alerts in one message of a snapshot.
-const SNAPSHOT_ALERTS: usize = 256;
 
 /// Where the stream begins, once its cursor is resolved.
 enum StreamStart {
@@ -85,31 +83,33 @@ fn frames(
     (name, revocation): (Arc<str>, Revocation),
 ) -> impl Stream<Item = Result<Bytes, Status>> + Send {
     async_stream::try_stream! {
+        let filter = Arc::new(wanted.filter);
         let after = match start {
             StreamStart::After(position) => {
                 yield opened(&api, api.cursor_at(position), position);
                 position
             }
             StreamStart::Snapshot | StreamStart::Reset => {
-                let (entry, open) = api.view.read_state(|state: &State| (state.seq(), state.open_alerts()));
+                let (entry, open) = api.open_alerts.get(&api.view);
                 api.wait_until_applied(entry).await?;
                 // Without a cursor: resuming from it would miss the rest of the snapshot.
                 yield opened(&api, String::new(), Position::at(entry));
                 if matches!(start, StreamStart::Reset) {
                     yield reset(&api);
                 }
-                let records = snapshot(&api, open.into_iter().collect(), &wanted.filter).await?;
-                for part in records.chunks(SNAPSHOT_ALERTS) {
-                    yield snapshot_part(part);
+                let mut snapshot = SnapshotReader::new(open, Arc::clone(&filter));
+                let mut count = 0_u64;
+                while let Some(records) = snapshot.next(&api).await? {
+                    count = count.saturating_add(u64::try_from(records.len()).unwrap_or(u64::MAX));
+                    yield snapshot_part(&records);
                 }
-                let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
                 let end = Message::SnapshotEnd(pb::SnapshotEnd { count });
                 yield message(api.cursor(entry), end);
                 Position::at(entry)
             }
         };
         let (ring, archive) = (Arc::clone(api.view.ring()), api.view.archive().clone());
-        let mut reader = Reader::new(ring, archive, wanted.filter, after);
+        let mut reader = Reader::new(ring, archive, filter, after);
         let mut must_go = Box::pin(wait_for_go_away(api.drain.clone(), revocation.clone()));
         loop {
             if let Some(reason) = go_away_reason(&api, &revocation) {
@@ -178,13 +178,6 @@ fn encode_event(api: &Api, reader: &Reader, name: &str, step: ReaderEvent) -> By
             event(Message::FellBehind(pb::FellBehind { entries }))
         }
     }
-}
-
-/// The latest alerts of open episodes that the filter wants, by sequence.
-async fn snapshot(api: &Api, open: Vec<u64>, filter: &Filter) -> Result<Vec<AlertRecord>, Status> {
-    let mut records = read_archive(&api.view, move |archive| archive.get_many(&open)).await?;
-    records.retain(|record| filter.wants(&record.facets));
-    Ok(records)
 }
 
 fn message(cursor: String, message: Message) -> Bytes {

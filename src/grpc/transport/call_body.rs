@@ -5,6 +5,7 @@ use super::call_end::CallEnd;
 use super::call_metrics::{end_call, fail_call};
 use crate::grpc::admission::{CallGuard, Limits, StreamPermit, TransferPermit};
 use crate::grpc::status;
+use crate::grpc::trailers::fit_trailers;
 use crate::metrics::OngoingCall;
 use bytes::Bytes;
 use http::{HeaderMap, Response};
@@ -145,7 +146,7 @@ impl http_body::Body for CallBody {
         if self.has_given_frame {
             self.guard.complete();
         }
-        let polled = self.poll_whole(context);
+        let mut polled = self.poll_whole(context);
         if self.ends_at_stall {
             self.end.set_untaken(polled.is_ready());
         }
@@ -155,14 +156,15 @@ impl http_body::Body for CallBody {
                 self.guard.complete();
             }
         }
-        match &polled {
+        match &mut polled {
             Poll::Ready(Some(Ok(frame))) => {
-                if let Some(trailers) = frame.trailers_ref()
-                    && let Some(call) = self.call.take()
-                {
-                    self.guard.complete();
-                    let code = status::code(trailers).unwrap_or(Code::Unknown);
-                    end_call(call, &self.guard.peer, code, trailers);
+                if let Some(trailers) = frame.trailers_mut() {
+                    if let Some(call) = self.call.take() {
+                        self.guard.complete();
+                        let code = status::code(trailers).unwrap_or(Code::Unknown);
+                        end_call(call, &self.guard.peer, code, trailers);
+                    }
+                    fit_trailers(trailers);
                 }
             }
             Poll::Ready(Some(Err(status))) => {

@@ -9,6 +9,7 @@ use crate::access::{
 };
 use crate::grpc::admission::{CallGuard, Limits, Peer, StreamPermit};
 use crate::grpc::status;
+use crate::grpc::trailers::fit_trailers;
 use crate::metrics::{self, Metrics, OngoingCall};
 use crate::traces::{self, TraceParent};
 use bytes::Bytes;
@@ -62,13 +63,14 @@ impl GatedServices {
         let (call, limits) = (self.calls.start(request.uri().path()), Arc::clone(&self.limits));
         let mut guard = CallGuard::new(peer.for_call(request.headers()));
         let mut permit = None;
-        let response = match self.admit(&mut guard, &mut request, &call).await {
+        let mut response = match self.admit(&mut guard, &mut request, &call).await {
             Ok((deadline, stream)) => {
                 permit = stream;
                 self.route(deadline, request).await
             }
             Err(rejected) => rejected,
         };
+        fit_trailers(response.headers_mut());
         CallBody::wrap(response, call, guard, permit, limits)
     }
 

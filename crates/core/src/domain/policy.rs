@@ -103,16 +103,29 @@ impl Blocs {
     }
 }
 
-/// A policy has more rules than can be evaluated together.
+/// A policy has more rules than can be evaluated together, or than fit in a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the rules take {evaluations} evaluations (destinations times markets, of all rules); at most {} \
-     are allowed: name fewer destinations, minerals or stages",
-    Policy::EVALUATIONS_MAX
-)]
-pub struct PolicyTooLarge {
-    /// The sum over the rules of their destinations times the markets that they cover.
-    pub evaluations: usize,
+pub enum PolicyTooLarge {
+    /// Too many evaluations.
+    #[error(
+        "the rules take {evaluations} evaluations (destinations times markets, of all rules); at \
+         most {} are allowed: name fewer destinations, minerals or stages",
+        Policy::EVALUATIONS_MAX
+    )]
+    Evaluations {
+        /// The sum over the rules of their destinations times the markets that they cover.
+        evaluations: usize,
+    },
+    /// Too many or too long names.
+    #[error(
+        "the names in rules and blocs have {bytes} bytes together; at most {} are allowed: use \
+         fewer or shorter names",
+        Policy::NAME_BYTES_MAX
+    )]
+    Names {
+        /// The length of every name in every list, and two bytes for each.
+        bytes: usize,
+    },
 }
 
 /// Everything besides the facts that decides which alerts are emitted. Persisted.
@@ -153,17 +166,42 @@ impl Policy {
         self.rules.iter().map(of_rule).fold(0, usize::saturating_add)
     }
 
-    /// Checks that all markets can be evaluated together, as the adoption of the policy does.
+    /// The maximum length of all names together, in bytes, so that a policy fits in a message of
+    /// 1 MiB.
+    pub const NAME_BYTES_MAX: usize = 640 * 1024;
+
+    /// The length of every name in a list of a rule or a bloc, and two bytes for each.
+    fn name_bytes(&self) -> usize {
+        /// Of a country's code.
+        const CODE_BYTES: usize = 5;
+        let lengths = |lengths: &mut dyn Iterator<Item = usize>| {
+            lengths.map(|bytes| bytes.saturating_add(2)).fold(0, usize::saturating_add)
+        };
+        let of_rule = |rule: &Rule| {
+            let countries = rule.metric.countries().len().saturating_mul(CODE_BYTES);
+            let minerals = lengths(&mut rule.minerals.iter().map(|one| one.slug().len()));
+            let to = lengths(&mut rule.destinations.iter().map(|one| one.to_string().len()));
+            countries.saturating_add(minerals).saturating_add(to)
+        };
+        let rules = self.rules.iter().map(of_rule);
+        let blocs = self.blocs.0.values().map(|members| members.len().saturating_mul(CODE_BYTES));
+        rules.chain(blocs).fold(0, usize::saturating_add)
+    }
+
+    /// Checks that all markets can be evaluated together, as the adoption of the policy does, and
+    /// that the policy fits in a message.
     ///
     /// # Errors
     ///
-    /// If the rules are too many.
+    /// If the rules are too many, or their names too long.
     pub fn check_size(&self) -> Result<(), PolicyTooLarge> {
-        let evaluations = self.evaluations();
-        if evaluations <= Self::EVALUATIONS_MAX {
-            Ok(())
+        let (evaluations, bytes) = (self.evaluations(), self.name_bytes());
+        if evaluations > Self::EVALUATIONS_MAX {
+            Err(PolicyTooLarge::Evaluations { evaluations })
+        } else if bytes > Self::NAME_BYTES_MAX {
+            Err(PolicyTooLarge::Names { bytes })
         } else {
-            Err(PolicyTooLarge { evaluations })
+            Ok(())
         }
     }
 

@@ -5,11 +5,9 @@ use super::board::{Event, MarketKey, Stream};
 use crate::cli::calls;
 use crate::cli::error::Error;
 use lodewatch_client::{Connection, MarketWatch, Servers, StreamEvent, Subscription};
-use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
 use lodewatch_proto::v1::subscribe_response::Message;
 use lodewatch_proto::v1::{
-    AlertFilter, ListAlertsRequest, ListThreatsRequest, OnGap, Start, SubscribeRequest,
-    WatchMarketsRequest,
+    AlertFilter, ListThreatsRequest, OnGap, Start, SubscribeRequest, WatchMarketsRequest,
 };
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -146,18 +144,13 @@ impl Follower {
         let filter = AlertFilter { destinations, ..AlertFilter::default() };
         let connection =
             self.servers.connect().await.map_err(|error| TaskEnd::Failed(error.into()))?;
-        let request = ListAlertsRequest {
-            filter: Some(filter.clone()),
-            page_size: PAST_ALERTS,
-            ..ListAlertsRequest::default()
-        };
-        let past = AlertServiceClient::new(connection).list_alerts(request).await;
-        let past = past.map_err(failed("list alerts"))?.into_inner();
-        self.send(Event::Alerts(past.alerts)).await?;
+        let past = calls::list_latest_alerts(connection, filter.clone(), PAST_ALERTS).await;
+        let (past, cursor) = past.map_err(failed("list alerts"))?;
+        self.send(Event::Alerts(past)).await?;
         let request = SubscribeRequest {
             filter: Some(filter),
             start: Start::Cursor.into(),
-            cursor: past.cursor,
+            cursor,
             heartbeat_seconds: HEARTBEAT_SECONDS,
             on_gap: OnGap::Reset.into(),
         };

@@ -25,6 +25,9 @@ export function country(code: string): string {
   return names[code] ?? code;
 }
 
+/** How many items the server omitted from a list; empty if none. */
+export const more = (omitted: number) => (omitted > 0 ? ` and ${count(omitted)} more` : "");
+
 /** A destination of rules and views. */
 export function destination(name: string): string {
   if (name === "all") return "all buyers";

@@ -1,6 +1,8 @@
 //! Markets and threats as buyers in one destination see them: engine state → messages.
 
+use crate::grpc::codec::pages::omit_after;
 use crate::grpc::pb;
+use lodewatch_core::domain::alert::ScopeMatch;
 use lodewatch_core::domain::market::ReportRow;
 use lodewatch_core::domain::policy::{Destination, Jurisdiction, Policy};
 use lodewatch_core::domain::rule::Metric;
@@ -11,6 +13,12 @@ use lodewatch_core::engine::{Market, State, ThreatRecord};
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// Items of the lists of a market that grow with what publishers and the policy add. With them a
+/// market has at most about 300 KB.
+const OTHER_REPORTS_MAX: usize = 100;
+const THREAT_EFFECTS_MAX: usize = 100;
+const RULE_STATUSES_MAX: usize = 500;
 
 /// Metrics that need no parameter besides the destination.
 const METRICS: [Metric; 10] = [
@@ -54,19 +62,13 @@ impl<'a> Viewpoint<'a> {
 
     /// A market; without a report its state is unknown.
     pub(in crate::grpc) fn market(&self, key: MarketKey) -> pb::Market {
-        let mut shown = pb::Market {
-            mineral: key.mineral.slug().to_owned(),
-            name: key.mineral.name().to_owned(),
-            stage: super::stage(key.stage).into(),
-            destination: self.destination.to_string(),
-            state: pb::MarketState::Unknown.into(),
-            threat_effects: self.threat_effects(key),
-            ..pb::Market::default()
-        };
+        let mut shown = unknown_market(self.destination, key);
+        (shown.threat_effects, shown.threat_effects_omitted) = self.threat_effects(key);
         if let Some(market) = self.state.markets().get(&key) {
             shown.state = pb::MarketState::Known.into();
             self.show_figures(market, &mut shown);
-            shown.rule_statuses = rule_statuses(market);
+            (shown.other_reports, shown.other_reports_omitted) = other_reports(market);
+            (shown.rule_statuses, shown.rule_statuses_omitted) = rule_statuses(market);
         }
         shown
     }
@@ -103,11 +105,6 @@ impl<'a> Viewpoint<'a> {
         shown.denominator = super::denominator(report.denominator()).into();
         shown.published_total = report.published_total_milli().map(super::milli);
         report.url().clone_into(&mut shown.url);
-        let others = market.other_reports().map(|(record, superseded)| pb::ReportRef {
-            superseded,
-            ..super::report_ref(&record.report_ref())
-        });
-        shown.other_reports = others.collect();
     }
 
     fn exposure(&self, market: &Market, announced: bool) -> Exposure {
@@ -121,32 +118,43 @@ impl<'a> Viewpoint<'a> {
         Exposure::of(threats, &self.policy)
     }
 
-    /// Threats about a market, whether they count or not.
-    fn threat_effects(&self, key: MarketKey) -> Vec<pb::ThreatEffect> {
-        let today = self.state.now().day();
-        let records = self.state.threats().values().filter(|record| !record.exercise);
-        let effects = records.filter_map(|record| {
+    /// The threats about a market with the highest weights, whether they count or not, and how
+    /// many are omitted.
+    fn threat_effects(&self, key: MarketKey) -> (Vec<pb::ThreatEffect>, u32) {
+        let mut threats = self.threats_about(key);
+        // Stable: equal weights stay in the order of their ids.
+        threats.sort_by_key(|(threat, _)| Reverse(weight(threat, &self.policy)));
+        let omitted = omit_after(&mut threats, THREAT_EFFECTS_MAX);
+        let effect = |(threat, scope_match)| self.threat_effect(threat, scope_match);
+        (threats.into_iter().map(effect).collect(), omitted)
+    }
+
+    /// By id.
+    fn threats_about(&self, key: MarketKey) -> Vec<(&Threat, ScopeMatch)> {
+        if let Some(market) = self.state.markets().get(&key) {
+            let real = market.threats().filter(|one| !one.record.exercise);
+            return real.map(|one| (&*one.record.threat, one.scope_match)).collect();
+        }
+        let real = self.state.threats().values().filter(|record| !record.exercise);
+        let about = real.filter_map(|record| {
             let threat: &Threat = &record.threat;
-            let scope_match = lodewatch_core::engine::scope_match(threat, key)?;
-            Some(pb::ThreatEffect {
-                threat_id: threat.id.to_string(),
-                state_act_id: threat
-                    .state_act
-                    .as_ref()
-                    .map(ToString::to_string)
-                    .unwrap_or_default(),
-                imposing: threat.imposing.to_string(),
-                scope_match: super::scope_match(scope_match).into(),
-                weight: super::weight(weight(threat, &self.policy)),
-                status: super::status(threat.status(today)).into(),
-                reached: threat
-                    .reached(self.destination, &self.policy.blocs)
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect(),
-            })
+            Some((threat, lodewatch_core::engine::scope_match(threat, key)?))
         });
-        effects.collect()
+        about.collect()
+    }
+
+    fn threat_effect(&self, threat: &Threat, scope_match: ScopeMatch) -> pb::ThreatEffect {
+        let today = self.state.now().day();
+        let reached = threat.reached(self.destination, &self.policy.blocs);
+        pb::ThreatEffect {
+            threat_id: threat.id.to_string(),
+            state_act_id: threat.state_act.as_ref().map(ToString::to_string).unwrap_or_default(),
+            imposing: threat.imposing.to_string(),
+            scope_match: super::scope_match(scope_match).into(),
+            weight: super::weight(weight(threat, &self.policy)),
+            status: super::status(threat.status(today)).into(),
+            reached: reached.iter().map(ToString::to_string).collect(),
+        }
     }
 }
 
@@ -164,24 +172,44 @@ fn supplier(row: &ReportRow, exposure: &Exposure) -> pb::Supplier {
     }
 }
 
-fn rule_statuses(market: &Market) -> Vec<pb::RuleStatus> {
-    let statuses = market.rule_statuses().filter(|one| !one.exercise);
-    let reported = statuses.filter(|one| one.level.is_some() || one.indeterminate || one.stale);
-    reported
-        .map(|one| pb::RuleStatus {
-            episode: one.episode.map_or(0, |episode| episode.id),
-            rule: one.rule.name.to_string(),
-            destination: one.destination.map(ToString::to_string).unwrap_or_default(),
-            level: super::level(one.level).into(),
-            latest_sequence: one.episode.map_or(0, |episode| episode.latest),
-            indeterminate: one.indeterminate,
-            stale: one.stale,
-            flapping: one.flapping,
-        })
-        .collect()
+/// The newest reports that are not in force, and how many are omitted.
+fn other_reports(market: &Market) -> (Vec<pb::ReportRef>, u32) {
+    let mut others: Vec<_> = market.other_reports().collect();
+    // Stable: reports of one day stay in the order of their sources.
+    others.sort_by_key(|(record, _)| Reverse((record.report.period(), record.report.vintage())));
+    let omitted = omit_after(&mut others, OTHER_REPORTS_MAX);
+    let rendered = others.into_iter().map(|(record, superseded)| pb::ReportRef {
+        superseded,
+        ..super::report_ref(&record.report_ref())
+    });
+    (rendered.collect(), omitted)
 }
 
-/// A threat, where it stands and what it touches.
+/// The statuses of rules that are not normal, by rule and destination, and how many are omitted:
+/// those with the lowest levels.
+fn rule_statuses(market: &Market) -> (Vec<pb::RuleStatus>, u32) {
+    let statuses = market.rule_statuses().filter(|one| !one.exercise);
+    let reported = statuses.filter(|one| one.level.is_some() || one.indeterminate || one.stale);
+    let mut reported: Vec<_> = reported.collect();
+    if reported.len() > RULE_STATUSES_MAX {
+        reported.sort_by_key(|one| Reverse(one.level));
+    }
+    let omitted = omit_after(&mut reported, RULE_STATUSES_MAX);
+    let rendered = reported.into_iter().map(|one| pb::RuleStatus {
+        episode: one.episode.map_or(0, |episode| episode.id),
+        rule: one.rule.name.to_string(),
+        destination: one.destination.map(ToString::to_string).unwrap_or_default(),
+        level: super::level(one.level).into(),
+        latest_sequence: one.episode.map_or(0, |episode| episode.latest),
+        indeterminate: one.indeterminate,
+        stale: one.stale,
+        flapping: one.flapping,
+    });
+    (rendered.collect(), omitted)
+}
+
+/// A threat, where it stands and what it touches: at most about 80 KB, since every field is limited
+/// when it is published, and the catalogue limits the markets.
 pub(in crate::grpc) fn threat_record(state: &State, record: &ThreatRecord) -> pb::ThreatRecord {
     let threat = &record.threat;
     let today = state.now().day();
@@ -204,6 +232,18 @@ pub(in crate::grpc) fn threat_record(state: &State, record: &ThreatRecord) -> pb
         feed: record.feed.to_string(),
         accepted_at: Some(super::timestamp(record.accepted_at)),
         exercise: record.exercise,
+    }
+}
+
+/// A market that no report and no threat is about.
+pub(in crate::grpc) fn unknown_market(destination: &Destination, key: MarketKey) -> pb::Market {
+    pb::Market {
+        mineral: key.mineral.slug().to_owned(),
+        name: key.mineral.name().to_owned(),
+        stage: super::stage(key.stage).into(),
+        destination: destination.to_string(),
+        state: pb::MarketState::Unknown.into(),
+        ..pb::Market::default()
     }
 }
 

@@ -150,6 +150,7 @@ function Report({ market }: { market: Market }) {
         <>
           <br />
           Other reports: {others.join("; ")}
+          {text.more(market.otherReportsOmitted)}
         </>
       )}
     </p>
@@ -210,6 +211,9 @@ function Rules({ market, buyer }: { market: Market; buyer: string }) {
           </tbody>
         </table>
       )}
+      {market.ruleStatusesOmitted > 0 && (
+        <p class="source">… {text.more(market.ruleStatusesOmitted)} with lower levels</p>
+      )}
     </>
   );
 }
@@ -227,6 +231,9 @@ function Threats({ market }: { market: Market }) {
         <p>No export-control measure affects this market.</p>
       ) : (
         <Timeline records={records} today={day} />
+      )}
+      {market.threatEffectsOmitted > 0 && (
+        <p class="source">… {text.more(market.threatEffectsOmitted)} with lower weights</p>
       )}
     </section>
   );
@@ -298,6 +305,21 @@ function Past({ market, buyer }: { market: Market; buyer: string }) {
   );
 }
 
+/** Reads the latest alerts of a market, on as many pages as it takes. */
+async function readPast(mineral: string, stage: Stage): Promise<Alert[]> {
+  const filter = { minerals: [mineral], stages: [stage], exercises: Exercises.INCLUDE };
+  const read: Alert[] = [];
+  let pageToken = "";
+  do {
+    const pageSize = HISTORY_MAX - read.length;
+    const request = { filter, order: Order.NEWEST_FIRST, pageSize, pageToken };
+    const page = await alertService.listAlerts(request, unary);
+    read.push(...page.alerts);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "" && read.length < HISTORY_MAX);
+  return read;
+}
+
 /** The latest alerts of a market, loaded again whenever a new one arrives. */
 function usePast(market: Market): { past: readonly Alert[]; error: string } {
   const [past, setPast] = useState<readonly Alert[]>([]);
@@ -308,11 +330,9 @@ function usePast(market: Market): { past: readonly Alert[]; error: string } {
   )?.sequence;
   useEffect(() => {
     let isOver = false;
-    const filter = { minerals: [mineral], stages: [stage], exercises: Exercises.INCLUDE };
-    alertService
-      .listAlerts({ filter, order: Order.NEWEST_FIRST, pageSize: HISTORY_MAX }, unary)
+    readPast(mineral, stage)
       .then(
-        (page) => isOver || (setPast(page.alerts), setError("")),
+        (read) => isOver || (setPast(read), setError("")),
         (failure: unknown) =>
           isOver || authFailure(failure) !== "none" || setError(errorText(failure)),
       );

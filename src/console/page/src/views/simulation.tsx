@@ -317,7 +317,7 @@ function Result({ result, buyer }: { result: SimulateResponse; buyer: string }) 
       <h2>
         {changes.length === 0
           ? "No markets would change"
-          : `${text.count(changes.length)} market${changes.length === 1 ? "" : "s"} would change`}{" "}
+          : `${text.count(result.marketsTotal)} market${result.marketsTotal === 1n ? "" : "s"} would change`}{" "}
         <small>
           by {text.day(result.journalTime)}, for {text.destination(buyer)}
         </small>
@@ -348,6 +348,9 @@ function Result({ result, buyer }: { result: SimulateResponse; buyer: string }) 
             ))}
           </tbody>
         </table>
+      )}
+      {changes.length < Number(result.marketsTotal) && (
+        <p class="source">… {text.more(Number(result.marketsTotal) - changes.length)}</p>
       )}
       <h2>
         {result.alertsTotal === 0n
