@@ -4,7 +4,7 @@
 //! If the wall clock advances more than the monotonic one, it was set: a jump. See
 //! [`Clock::stamp`].
 
-use lodewatch_core::domain::Timestamp;
+use lodewatch_core::domain::{Day, Timestamp};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -74,6 +74,15 @@ impl Clock {
     /// The wall clock's time, in milliseconds. It may jump or go back when the system clock is set.
     pub fn now(&self) -> Timestamp {
         self.source.read().wall
+    }
+
+    /// The newest day that a report may have been released on: tomorrow, because the publisher's
+    /// clock or time zone may be ahead. A manual clock is in the past on purpose, so any day.
+    pub fn newest_day(&self) -> Day {
+        match &self.source {
+            ClockSource::System { .. } => self.now().day().next(),
+            ClockSource::Manual(_) => Day::PUBLISHED_MAX,
+        }
     }
 
     /// The time for a journal entry: the wall clock's, unless that jumped.

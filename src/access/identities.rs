@@ -6,6 +6,7 @@
 //! roles = ["publisher"]                      # subscriber, publisher, operator
 //! feeds = ["usgs"]                           # for a publisher: the feeds it may publish for
 //! minerals = ["gallium", "rare_earths"]      # not set: any; a group has all its parts
+//! sources = ["USGS"]                         # of its reports; not set: any
 //! others = false                             # true: it may also change updates of other feeds
 //! token_sha256 = ["9f86d0…"]                 # of tokens; two while one replaces the other
 //! certificates = ["spiffe://mine/importer"]  # URI or DNS names of client certificates; no others
@@ -204,13 +205,16 @@ fn add_names(
 fn grant(table: &mut Table<'_>, is_publisher: bool) -> PublishGrant {
     let feeds = parts(table, "feeds");
     let minerals = table.optional("minerals");
+    let sources = table.optional("sources");
     let others = table.optional("others").and_then(|node| node.boolean()).unwrap_or_default();
     if is_publisher && feeds.is_empty() {
         table.reject("feeds", "must name the feeds that a publisher may publish for");
     }
-    if !is_publisher && (!feeds.is_empty() || minerals.is_some() || others) {
-        table.reject("", "has feeds, minerals or others, which only a publisher has");
+    let has_grant = !feeds.is_empty() || minerals.is_some() || sources.is_some() || others;
+    if !is_publisher && has_grant {
+        table.reject("", "has feeds, minerals, sources or others, which only a publisher has");
     }
+    let sources = sources.map(|node| node.read_list(parse_slug).into_iter().collect());
     let minerals = minerals.map(|node| {
         let groups = node.read_list(|text| {
             Mineral::parse(text).ok_or("must be a mineral or group of the catalogue")
@@ -220,7 +224,7 @@ fn grant(table: &mut Table<'_>, is_publisher: bool) -> PublishGrant {
     });
     let feeds: BTreeSet<Slug> =
         feeds.iter().filter_map(|part| part.read_string(parse_slug)).collect();
-    PublishGrant { feeds, minerals, others }
+    PublishGrant { feeds, minerals, sources, others }
 }
 
 fn parse_slug(text: &str) -> Result<Slug, String> {

@@ -58,6 +58,8 @@ pub struct PublishGrant {
     pub feeds: BTreeSet<Slug>,
     /// Including all parts of a group; `None` for any mineral.
     pub minerals: Option<BTreeSet<Mineral>>,
+    /// The sources of its reports; `None` for any source.
+    pub sources: Option<BTreeSet<Slug>>,
     /// Whether it may also change what other feeds published.
     pub others: bool,
 }
@@ -73,6 +75,16 @@ pub enum PublishDenied {
         "updates[{update}]: cannot publish about {mineral}: not a mineral of identity {identity}; ask the operator"
     )]
     Mineral { identity: Arc<str>, update: usize, mineral: Mineral },
+    #[error(
+        "updates[{update}].{field}: cannot publish reports of {report_source}: identity {identity} may publish those of {allowed} only; ask the operator"
+    )]
+    Source {
+        identity: Arc<str>,
+        update: usize,
+        field: &'static str,
+        report_source: Slug,
+        allowed: String,
+    },
 }
 
 impl Identity {
@@ -116,11 +128,13 @@ impl Identity {
             let (feed, allowed) = (batch.feed.clone(), feeds.join(", "));
             return Err(PublishDenied::Feed { identity: identity(), feed, allowed });
         }
-        let Some(minerals) = &self.grant.minerals else { return Ok(()) };
         for (update, sent) in batch.updates.iter().enumerate() {
+            self.check_source(update, sent)?;
+            let Some(minerals) = &self.grant.minerals else { continue };
             let about = match sent {
                 Update::Report(report) => vec![report.market().mineral],
                 Update::Threat(threat) => threat.minerals.clone(),
+                Update::ReportRemoval(removal) => vec![removal.market.mineral],
                 // Only the state knows the threat's feed and minerals.
                 Update::Removal(_) => Vec::new(),
             };
@@ -129,5 +143,19 @@ impl Identity {
             }
         }
         Ok(())
+    }
+
+    fn check_source(&self, update: usize, sent: &Update) -> Result<(), PublishDenied> {
+        let (field, source) = match sent {
+            Update::Report(report) => ("report.source", report.source()),
+            Update::ReportRemoval(removal) => ("report_removal.source", &removal.source),
+            Update::Threat(_) | Update::Removal(_) => return Ok(()),
+        };
+        let Some(sources) = self.grant.sources.as_ref().filter(|all| !all.contains(source)) else {
+            return Ok(());
+        };
+        let allowed = sources.iter().map(Slug::as_str).collect::<Vec<_>>().join(", ");
+        let (identity, report_source) = (Arc::clone(&self.name), source.clone());
+        Err(PublishDenied::Source { identity, update, field, report_source, allowed })
     }
 }

@@ -153,13 +153,11 @@ fn fault(kind: &ErrorKind) -> CredentialFault {
 
 /// A `NumericDate` of RFC 7519 in milliseconds: seconds since 1970, which may have a fraction.
 fn numeric_date_ms(claim: &Value) -> Option<i64> {
-    match claim.as_i64() {
-        Some(seconds) => Some(seconds.saturating_mul(1000)),
-        None => {
-            let since_1970 = Duration::try_from_secs_f64(claim.as_f64()?).ok()?;
-            i64::try_from(since_1970.as_millis()).ok()
-        }
+    if let Some(seconds) = claim.as_i64() {
+        return Some(seconds.saturating_mul(1000));
     }
+    let since_1970 = Duration::try_from_secs_f64(claim.as_f64()?).ok()?;
+    i64::try_from(since_1970.as_millis()).ok()
 }
 
 /// The values of the roles claim: a text separated by spaces, or a list of texts.

@@ -157,12 +157,13 @@ impl KeyReader {
             self.finish_reading(read.ok());
             // A failure that goes on is reported once; the metric shows how old the keys are.
             if error != last_error {
-                match &error {
-                    Some(error) => tracing::warn!(
+                if let Some(error) = &error {
+                    tracing::warn!(
                         error,
                         "cannot read the keys of JSON web tokens; keeping the previous keys"
-                    ),
-                    None => tracing::info!("read the keys of JSON web tokens again"),
+                    );
+                } else {
+                    tracing::info!("read the keys of JSON web tokens again");
                 }
             }
             last_error = error;

@@ -142,8 +142,9 @@ fn describe(status: &Status) -> String {
         Code::OutOfRange if has_reason(status, "CURSOR_LOST") => {
             "; start from the oldest cursor named, or with a snapshot"
         }
-        Code::ResourceExhausted if lodewatch_client::is_message_too_large(status) => "",
-        Code::ResourceExhausted => "; send less, then retry",
+        Code::ResourceExhausted if lodewatch_client::retry_delay(status).is_some() => {
+            "; send less, then retry"
+        }
         Code::Unauthenticated => {
             "; pass a token with --token-file or LODEWATCH_TOKEN, or a certificate with --cert and \
              --key"
@@ -155,6 +156,7 @@ fn describe(status: &Status) -> String {
         }
         Code::Ok
         | Code::InvalidArgument
+        | Code::ResourceExhausted
         | Code::DeadlineExceeded
         | Code::NotFound
         | Code::AlreadyExists

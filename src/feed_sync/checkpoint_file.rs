@@ -7,6 +7,7 @@
 use super::checkpoints::{Checkpoint, Sources};
 use lodewatch_client::{StateFile, StateFileError};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
@@ -88,7 +89,7 @@ impl CheckpointFile {
         change: &Change,
         sources: &Sources,
     ) -> Result<(), StateFileError> {
-        let count = sources.values().map(|entries| entries.len()).sum::<usize>();
+        let count = sources.values().map(BTreeMap::len).sum::<usize>();
         if self.changes >= count.max(CHANGES_MIN) {
             return self.replace(sources);
         }

@@ -10,7 +10,8 @@
 //! | cursor of another journal | `FAILED_PRECONDITION` `CURSOR_OF_ANOTHER_JOURNAL` | take a snapshot, or start from the oldest |
 //! | cursor older than retention, or ahead of the journal | `OUT_OF_RANGE` `CURSOR_LOST`, oldest and head in the metadata | start from the oldest, or take a snapshot |
 //! | no such market, threat or alert | `NOT_FOUND` `NOT_FOUND` | |
-//! | removal of a threat that is not recorded | `NOT_FOUND` `UNKNOWN_THREAT` | |
+//! | removal of a threat or report that is not recorded | `NOT_FOUND` `UNKNOWN_THREAT`, `UNKNOWN_REPORT` | |
+//! | the record would hold too many threats or reports | `RESOURCE_EXHAUSTED` `LIMIT_REACHED` without RetryInfo, the limit in the metadata | remove some, then publish a new batch |
 //! | a batch that may cause too many alerts | `RESOURCE_EXHAUSTED` `LIMIT_REACHED`, without `RetryInfo` | send fewer updates in a batch |
 //! | a limit is reached | `RESOURCE_EXHAUSTED` `LIMIT_REACHED`, the setting in the metadata | slow down, then retry |
 //! | disk full | `RESOURCE_EXHAUSTED` `DISK_FULL` | retry later; reads go on |
@@ -25,7 +26,7 @@
 //! | the clock jumped forward | `UNAVAILABLE` `CLOCK_JUMPED` | retry; reads go on |
 //! | no or invalid credentials | `UNAUTHENTICATED` `CREDENTIALS_REQUIRED` | send a token or a client certificate |
 //! | role missing, or no such method | `PERMISSION_DENIED` `ROLE_REQUIRED`, `METHOD_UNKNOWN` | ask the operator |
-//! | feed, mineral, threat or report of another publisher | `PERMISSION_DENIED` `FEED_NOT_ALLOWED`, `MINERAL_NOT_ALLOWED`, `UPDATE_NOT_ALLOWED` | ask the operator |
+//! | feed, mineral, source, threat or report of another publisher | `PERMISSION_DENIED` `FEED_NOT_ALLOWED`, `MINERAL_NOT_ALLOWED`, `SOURCE_NOT_ALLOWED`, `UPDATE_NOT_ALLOWED` | ask the operator |
 //! | damaged journal | `DATA_LOSS` `JOURNAL_DAMAGED` | call the operator |
 
 use super::codec::parse::Violations;
@@ -207,6 +208,7 @@ pub(in crate::grpc) fn unavailable(reason: &str, message: &str) -> Status {
 pub(in crate::grpc) fn rejected(rejected: &RejectedBatch) -> Status {
     let mut details = ErrorDetails::new();
     let mut kinds = BTreeMap::new();
+    let mut reached = None;
     for rejection in rejected.first() {
         let (code, reason, field) = match rejection {
             Rejection::RequestIdReused { .. } => {
@@ -223,6 +225,17 @@ pub(in crate::grpc) fn rejected(rejected: &RejectedBatch) -> Status {
             Rejection::UnknownThreat { update, .. } => {
                 (Code::NotFound, "UNKNOWN_THREAT", format!("updates[{update}].removal.threat_id"))
             }
+            Rejection::UnknownReport { update, .. } => {
+                (Code::NotFound, "UNKNOWN_REPORT", format!("updates[{update}].report_removal"))
+            }
+            Rejection::LimitReached { update, excess } => {
+                let limit = excess.limit_name();
+                if reached.is_none() {
+                    details.add_quota_failure_violation(&limit, excess.to_string());
+                    reached = Some(limit);
+                }
+                (Code::ResourceExhausted, "LIMIT_REACHED", format!("updates[{update}]"))
+            }
             Rejection::ThreatOwnedByOtherFeed { update, .. }
             | Rejection::ThreatCoversOtherMinerals { update, .. }
             | Rejection::ReportOwnedByOtherFeed { update, .. } => {
@@ -233,12 +246,15 @@ pub(in crate::grpc) fn rejected(rejected: &RejectedBatch) -> Status {
             }
         };
         details.add_bad_request_violation(field, rejection.to_string());
-        // By number: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, FAILED_PRECONDITION.
+        // By number: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, RESOURCE_EXHAUSTED,
+        // FAILED_PRECONDITION.
         kinds.entry(i32::from(code)).or_insert((code, reason));
     }
     let first = kinds.into_values().next();
     let (code, reason) = first.expect("a rejected batch has a reason");
-    with(code, reason, rejected.to_string(), &[], details)
+    let limit = reached.as_deref().filter(|_| code == Code::ResourceExhausted);
+    let metadata: Vec<_> = limit.map(|limit| ("limit", limit)).into_iter().collect();
+    with(code, reason, rejected.to_string(), &metadata, details)
 }
 
 pub(in crate::grpc) fn denied(denied: &CallDenied, path: &str) -> Status {
@@ -270,6 +286,7 @@ pub(in crate::grpc) fn publish_denied(denied: &PublishDenied) -> Status {
     let (reason, identity) = match denied {
         PublishDenied::Feed { identity, .. } => ("FEED_NOT_ALLOWED", identity),
         PublishDenied::Mineral { identity, .. } => ("MINERAL_NOT_ALLOWED", identity),
+        PublishDenied::Source { identity, .. } => ("SOURCE_NOT_ALLOWED", identity),
     };
     plain(Code::PermissionDenied, reason, denied.to_string(), &[("identity", identity)])
 }

@@ -69,6 +69,11 @@ mod tests {
     fn every_version_reads_entries_of_format_1() {
         for (name, text, payload) in [
             ("batch", include_str!("fixtures/v1-batch.hex"), samples::batch()),
+            (
+                "batch of report removals",
+                include_str!("fixtures/v1-batch-report-removals.hex"),
+                samples::report_removals(),
+            ),
             ("sent batch", include_str!("fixtures/v1-batch-sent.hex"), samples::sent()),
             ("traced batch", include_str!("fixtures/v1-batch-traced.hex"), samples::traced()),
             ("policy", include_str!("fixtures/v1-policy.hex"), samples::policy()),

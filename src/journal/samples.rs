@@ -8,7 +8,9 @@ use lodewatch_core::domain::share::{Weight, Wgi};
 use lodewatch_core::domain::threat::{
     Authority, Confidence, EndUse, Evidence, Measure, Quota, Scope,
 };
-use lodewatch_core::domain::update::{Removal, RequestId, Sender, TraceContext, WriteScope};
+use lodewatch_core::domain::update::{
+    Removal, ReportRemoval, RequestId, Sender, TraceContext, WriteScope,
+};
 use lodewatch_core::domain::{
     Batch, Country, Day, MarketKey, Mineral, Payload, Policy, Ppm, Report, Rule, Slug, Stage,
     Threat, Timestamp, Update,
@@ -33,6 +35,14 @@ pub(crate) fn batch() -> Payload {
     let (request_id, feed) = (RequestId(0x0123_4567_89ab_cdef), slug("desk"));
     let (sender, trace) = (None, None);
     Payload::Batch(Batch { request_id, digest: 77, feed, exercise: false, updates, sender, trace })
+}
+
+/// A batch that removes reports.
+pub(crate) fn report_removals() -> Payload {
+    let Payload::Batch(batch) = batch() else { unreachable!() };
+    let periods = [None, Period::parse("2025"), Period::parse("2025-Q3")];
+    let updates = periods.map(|period| Update::ReportRemoval(report_removal(period)));
+    Payload::Batch(Batch { updates: updates.into(), ..batch })
 }
 
 /// The batch with its sender.
@@ -143,7 +153,9 @@ fn updates() -> impl Strategy<Value = Update> {
     );
     let removals = option::of(any::<u64>())
         .prop_map(|revision| Update::Removal(Removal { threat: slug("T-1"), revision }));
-    prop_oneof![reports, threats, removals]
+    let report_removals = option::of(2000_i16..2050)
+        .prop_map(|year| Update::ReportRemoval(report_removal(year.map(Period::Year))));
+    prop_oneof![reports, threats, removals, report_removals]
 }
 
 fn metrics() -> impl Strategy<Value = Metric> {
@@ -169,6 +181,11 @@ fn report(rows: Vec<(&str, u64)>, residual: Option<u64>) -> Report {
         url: "https://pubs.usgs.gov/".into(),
     })
     .unwrap()
+}
+
+fn report_removal(period: Option<Period>) -> ReportRemoval {
+    let market = MarketKey { mineral: Mineral::parse("gallium").unwrap(), stage: Stage::Refining };
+    ReportRemoval { market, source: slug("USGS"), period }
 }
 
 fn threat(id: &str) -> Threat {

@@ -8,6 +8,8 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 type UnsignedGauge = Gauge<u64, AtomicU64>;
+/// By the name of a limit on the record.
+type LimitGauge = Family<[(&'static str, &'static str); 1], UnsignedGauge>;
 /// Unix times, by the one label that the name says.
 type Times = Family<[(&'static str, &'static str); 1], Gauge<f64, AtomicU64>>;
 
@@ -46,6 +48,10 @@ pub struct Gauges {
     credentials_loaded: Times,
     certificate_expiry: Times,
     newest_reports: Family<[(&'static str, String); 1], Gauge<f64, AtomicU64>>,
+    record_items: LimitGauge,
+    record_items_max: LimitGauge,
+    record_bytes: LimitGauge,
+    record_bytes_max: LimitGauge,
 }
 
 impl Gauges {
@@ -61,6 +67,22 @@ impl Gauges {
         ours.register("stale_rule_instances", help, self.stale_instances.clone());
         let help = "When the newest report of a source that the settings name was appended to the journal, as a Unix time";
         ours.register("source_last_report_timestamp_seconds", help, self.newest_reports.clone());
+        for (name, help, gauge) in [
+            (
+                "record_items",
+                "The most threats, reports, sources or periods that anything holds for which the limit counts: all feeds, one feed, one market",
+                &self.record_items,
+            ),
+            ("record_items_max", "Limit of record_items", &self.record_items_max),
+            (
+                "record_bytes",
+                "The most bytes of threats or reports that anything holds for which the limit counts",
+                &self.record_bytes,
+            ),
+            ("record_bytes_max", "Limit of record_bytes", &self.record_bytes_max),
+        ] {
+            ours.register(name, help, gauge.clone());
+        }
     }
 
     fn register_credentials(&self, ours: &mut Registry) {
@@ -202,6 +224,23 @@ impl Gauges {
 
     pub fn set_stale_instances(&self, count: u64) {
         self.stale_instances.set(count);
+    }
+
+    /// Sets how much of a limit on the record is used, and the limit: items, and bytes where those
+    /// are limited.
+    pub fn set_record_limit(
+        &self,
+        limit: &'static str,
+        (items, items_max): (u64, u64),
+        bytes: Option<(u64, u64)>,
+    ) {
+        let label = [("limit", limit)];
+        self.record_items.get_or_create(&label).set(items);
+        self.record_items_max.get_or_create(&label).set(items_max);
+        if let Some((bytes, bytes_max)) = bytes {
+            self.record_bytes.get_or_create(&label).set(bytes);
+            self.record_bytes_max.get_or_create(&label).set(bytes_max);
+        }
     }
 
     /// Sets when the newest report of each source was appended, in Unix milliseconds. Other sources

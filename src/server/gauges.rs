@@ -5,8 +5,8 @@ use crate::config::Config;
 use crate::grpc::Api;
 use crate::metrics::{Gauges, Metrics};
 use crate::pipeline::Stall;
-use lodewatch_core::domain::Timestamp;
 use lodewatch_core::domain::policy::Level;
+use lodewatch_core::domain::{Slug, Timestamp};
 use lodewatch_core::engine::{Market, State};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,10 @@ impl GaugeCollector {
         self.credentials(gauges);
         self.memory(gauges);
         self.disk(gauges);
-        self.api.view.read_state(|state| set_policy_gauges(state, gauges));
+        self.api.view.read_state(|state| {
+            set_policy_gauges(state, gauges);
+            set_record_gauges(state, gauges);
+        });
         metrics.text()
     }
 
@@ -129,21 +132,30 @@ fn set_policy_gauges(state: &State, gauges: &Gauges) {
     gauges.set_newest_reports(newest_reports(state));
 }
 
+/// Sets how much of each limit on the record is used.
+fn set_record_gauges(state: &State, gauges: &Gauges) {
+    for (limit, held) in state.usage() {
+        let max = limit.max();
+        let bytes = (max.bytes > 0).then_some((held.bytes, max.bytes));
+        gauges.set_record_limit(limit.name(), (held.items, max.items), bytes);
+    }
+}
+
 /// When the newest report of each source that the policy names was appended, in Unix milliseconds.
 fn newest_reports(state: &State) -> BTreeMap<String, i64> {
-    let mut newest = BTreeMap::new();
-    let Some(adopted) = state.adopted() else { return newest };
+    let mut newest: BTreeMap<&Slug, i64> = BTreeMap::new();
+    let Some(adopted) = state.adopted() else { return BTreeMap::new() };
     for market in state.markets().values() {
         let others = market.other_reports().map(|(record, _)| record);
         for record in others.chain([market.report()]) {
             let source = record.report.source();
             if adopted.policy.sources.contains(source) {
-                let at = newest.entry(source.to_string()).or_insert(i64::MIN);
+                let at = newest.entry(source).or_insert(i64::MIN);
                 *at = record.accepted_at.millis().max(*at);
             }
         }
     }
-    newest
+    newest.into_iter().map(|(source, at)| (source.to_string(), at)).collect()
 }
 
 /// Size of a database in bytes: its file and its write-ahead log.

@@ -112,12 +112,22 @@ impl ConnectionError {
 
     /// Whether the client broke the protocol. A client that disconnected did not.
     fn is_protocol_error(&self) -> bool {
-        let Self::Http(error) = self else {
-            return matches!(self, Self::HttpTimeout)
-                || self.handshake_failure() == Some(HandshakeFailure::Timeout);
+        let error = match self {
+            Self::Http(error) => Some(error),
+            Self::Browser(error) => error.downcast_ref(),
+            Self::HttpTimeout => return true,
+            Self::Handshake(error) => {
+                let failures = [HandshakeFailure::Protocol, HandshakeFailure::Timeout];
+                return failures.contains(&error.failure);
+            }
+            Self::Socket(_)
+            | Self::Draining
+            | Self::TransferTimeout
+            | Self::TooManyAbandonedCalls => None,
         };
+        let Some(error) = error else { return false };
         let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
-        cause.is_some_and(h2::Error::is_library)
+        error.is_parse() || cause.is_some_and(h2::Error::is_library)
     }
 
     fn handshake_failure(&self) -> Option<HandshakeFailure> {
@@ -191,10 +201,10 @@ pub(super) async fn serve<F, E>(
         retry_interval = ACCEPT_RETRY_INTERVAL_MIN;
         match Arc::clone(&free).try_acquire_owned() {
             Ok(permit) => {
-                let served = Arc::clone(&server).serve_connection(stream, address.ip());
+                let connection = Arc::clone(&server).serve_connection(stream, address.ip());
                 connections.spawn(async move {
                     let _permit = permit;
-                    served.await;
+                    connection.await;
                 });
             }
             Err(_) => server.count_limit_hit(config.limit, address.ip()),
@@ -221,15 +231,8 @@ where
             // Boxed, since few connections have room for it.
             match Box::pin(self.read_client(&mut stream, deadline)).await {
                 Ok(read) => client = read.unwrap_or(from),
-                Err(error) => {
-                    let text = error.to_string();
-                    self.failures.write(Some(from), || {
-                        Box::new(move |times| {
-                            tracing::warn!(proxy = %from, error = text, times, "cannot read the PROXY header of a connection");
-                        })
-                    });
-                    return;
-                }
+                Err(ConnectionError::Draining) => return,
+                Err(error) => return self.log_proxy_error(from, error),
             }
         }
         let admitted = match config.addresses.admit(client, config.streams_max) {
@@ -286,6 +289,14 @@ impl<E> ConnectionServer<E> {
             Box::new(move |times| {
                 let reason = failure.name();
                 tracing::warn!(%address, reason, times, "TLS handshake failed");
+            })
+        });
+    }
+
+    fn log_proxy_error(&self, proxy: IpAddr, error: ConnectionError) {
+        self.failures.write(Some(proxy), || {
+            Box::new(move |times| {
+                tracing::warn!(%proxy, %error, times, "cannot read the PROXY header");
             })
         });
     }

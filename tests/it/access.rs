@@ -48,7 +48,7 @@ pub(crate) const ROLES: [(&str, &str); 3] = [
 ];
 
 /// A server that knows these identities.
-async fn start(dir: &Path, entries: &[(&str, &str)]) -> Server {
+pub(crate) async fn start(dir: &Path, entries: &[(&str, &str)]) -> Server {
     let file = identities(dir, entries);
     let change = |config: &mut Config| config.access.identities = Some(file);
     Server::start_with(&dir.join("data"), "2026-01-01", change).await

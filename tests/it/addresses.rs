@@ -323,6 +323,13 @@ async fn the_console_believes_the_same_proxies() {
         assert_eq!(!head.contains("grpc-status: 8"), is_accepted, "{client}: {head}");
         open.push(stream);
     }
+    let mut unlisted = connect_from(UNLISTED, &console.to_string()).await;
+    unlisted.write_all(&header).await.unwrap();
+    let mut response = Vec::new();
+    let ended = tokio::time::timeout(PATIENCE, unlisted.read_to_end(&mut response)).await;
+    // A reset is an end as well.
+    drop(ended.expect("the server closes in time"));
+    assert!(!response.starts_with(b"HTTP/1.1 200"));
     drop(open);
     server.stop().await;
 }

@@ -65,7 +65,7 @@ fn endless_body(listener: &TcpListener) -> usize {
     let (mut stream, _) = listener.accept().unwrap();
     let _ = stream.read(&mut [0; 4096]).unwrap();
     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n").unwrap();
-    let chunk = [b'x'; 65_536];
+    let chunk = vec![b'x'; 65_536];
     let mut sent = 0;
     while let Ok(bytes) = stream.write(&chunk) {
         sent += bytes;

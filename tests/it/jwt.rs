@@ -417,7 +417,7 @@ async fn the_log_says_why_a_token_was_rejected_and_the_caller_does_not_learn_it(
         let servers = Servers::parse_with_credentials([process.address.as_str()], credentials);
         let mut client = PolicyServiceClient::new(servers.unwrap().connect().await.unwrap());
         let status = client.get_policy(GetPolicyRequest::default()).await.unwrap_err();
-        texts.insert(format!("{status:?}"));
+        texts.insert(format!("{:?} {} {:?}", status.code(), status.message(), status.details()));
     }
     assert_eq!(texts.len(), 1, "{texts:?}");
     process.stop();

@@ -39,6 +39,7 @@ mod publish;
 mod publish_stream;
 mod raw_http2;
 mod rebuild;
+mod record;
 mod reload;
 mod simulation;
 mod soak;

@@ -109,6 +109,9 @@ async fn the_metrics_count_what_was_done() {
         ("lodewatch_diverged".to_owned(), 0),
         ("lodewatch_insecure".to_owned(), 0),
         ("lodewatch_markets".to_owned(), 1),
+        ("lodewatch_record_items{limit=\"market_sources_max\"}".to_owned(), 1),
+        ("lodewatch_record_items_max{limit=\"market_sources_max\"}".to_owned(), 64),
+        ("lodewatch_record_items{limit=\"threats_max\"}".to_owned(), 0),
         ("lodewatch_market_snapshots_rendered_total".to_owned(), 0),
     ] {
         let expected = f64::from(u32::try_from(expected).unwrap());
@@ -123,6 +126,8 @@ async fn the_metrics_count_what_was_done() {
         "lodewatch_messages_delivered_total",
         "lodewatch_snapshot_entry",
         "lodewatch_ring_bytes",
+        "lodewatch_record_bytes{limit=\"reports_max\"}",
+        "lodewatch_record_bytes_max{limit=\"reports_max\"}",
         "lodewatch_journal_bytes",
         "lodewatch_archive_bytes",
         "lodewatch_data_available_bytes",

@@ -5,7 +5,8 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use std::str::FromStr;
 
 /// How a day is written, for error messages.
-pub(super) const DAY_ALLOWED: &str = "a day 2025-11-09, a month 2025-11 or a year 2025";
+pub(super) const DAY_ALLOWED: &str =
+    "a day 2025-11-09, a month 2025-11 or a year 2025, from 1900 to 2200";
 
 /// Parses `2025-11-09`, or the first day of `2025-11` or `2025`.
 pub(super) fn parse_day(text: &str) -> Option<Day> {
@@ -16,7 +17,8 @@ pub(super) fn parse_day(text: &str) -> Option<Day> {
     if parts.next().is_some() {
         return None;
     }
-    Day::from_ymd(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?)
+    let day = Day::from_ymd(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?)?;
+    day.is_publishable().then_some(day)
 }
 
 fn parse_digits(text: &str, digits: usize) -> Option<i16> {
@@ -66,6 +68,16 @@ fn parse_scaled(text: &str, factor: Decimal) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_lie_in_the_range_that_the_server_accepts() {
+        for text in ["1900", "1900-01", "2025-11-09", "2200-12-31"] {
+            assert!(parse_day(text).is_some(), "{text}");
+        }
+        for text in ["1899-12-31", "2201", "9999-12-31", "0001-01-01", "0000-01-01", "2025-02-30"] {
+            assert_eq!(parse_day(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn shares_are_parts_of_one_or_of_a_hundred() {

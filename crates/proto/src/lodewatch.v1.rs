@@ -936,8 +936,8 @@ pub struct PublishRequest {
     /// the same threat or report, only the last one can cause alerts.
     #[prost(message, repeated, tag = "3")]
     pub updates: ::prost::alloc::vec::Vec<Update>,
-    /// An exercise: its alerts are marked as such. It may contain threats and removals only. Remove
-    /// its threats to end the exercise.
+    /// An exercise: its alerts are marked as such. It may contain threats and their removals only.
+    /// Remove its threats to end the exercise.
     #[prost(bool, tag = "4")]
     pub exercise: bool,
 }
@@ -955,7 +955,7 @@ impl ::prost::Name for PublishRequest {
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Update {
     /// Exactly one must be set.
-    #[prost(oneof = "update::Update", tags = "1, 2, 3")]
+    #[prost(oneof = "update::Update", tags = "1, 2, 3, 4")]
     pub update: ::core::option::Option<update::Update>,
 }
 /// Nested message and enum types in `Update`.
@@ -972,6 +972,9 @@ pub mod update {
         /// Removes a threat that was published in error, or that belongs to an exercise.
         #[prost(message, tag = "3")]
         Removal(super::ThreatRemoval),
+        /// Removes reports of a source that were published in error.
+        #[prost(message, tag = "4")]
+        ReportRemoval(super::ReportRemoval),
     }
 }
 impl ::prost::Name for Update {
@@ -1004,6 +1007,34 @@ impl ::prost::Name for ThreatRemoval {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/lodewatch.v1.ThreatRemoval".into()
+    }
+}
+/// Removes a source's reports on a market with all their vintages, as if they had never been
+/// published. The next report comes into force. If none is left, the market has no figures, and its
+/// open episodes are cleared. To correct a report, publish a later vintage instead.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReportRemoval {
+    /// A slug, name or alias of the catalogue.
+    #[prost(string, tag = "1")]
+    pub mineral: ::prost::alloc::string::String,
+    /// The stage.
+    #[prost(enumeration = "Stage", tag = "2")]
+    pub stage: i32,
+    /// The source, such as `USGS`.
+    #[prost(string, tag = "3")]
+    pub source: ::prost::alloc::string::String,
+    /// The period, such as `2025`. Empty: all periods of the source.
+    #[prost(string, tag = "4")]
+    pub period: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ReportRemoval {
+    const NAME: &'static str = "ReportRemoval";
+    const PACKAGE: &'static str = "lodewatch.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "lodewatch.v1.ReportRemoval".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/lodewatch.v1.ReportRemoval".into()
     }
 }
 /// The result of a batch that was applied.
@@ -1313,6 +1344,8 @@ pub mod feed_service_client {
         /// was applied: wait as long as RetryInfo says, then retry. RESOURCE_EXHAUSTED with the reason
         /// DISK_FULL, or UNAVAILABLE: the batch may be durable; retry. UNAVAILABLE with the reason
         /// RESULT_EXPIRED: the batch was applied, but its result is no longer kept; do not retry.
+        /// RESOURCE_EXHAUSTED without RetryInfo if the record would hold too many threats or reports, in
+        /// all, of this feed or on one market: remove some, then publish a new batch.
         pub async fn publish(
             &mut self,
             request: impl tonic::IntoRequest<super::PublishRequest>,
@@ -1396,7 +1429,7 @@ pub struct Cause {
     /// with the date. Empty if a rule's waiting time ended.
     #[prost(string, repeated, tag = "4")]
     pub threat_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// The report that caused the alert.
+    /// The report that caused the alert. Absent if the cause is a removal.
     #[prost(message, optional, tag = "5")]
     pub report: ::core::option::Option<ReportRef>,
     /// The vintage that the report replaces, such as `2025-01-31`, if the same source revised the
@@ -1406,6 +1439,10 @@ pub struct Cause {
     /// How many more threats caused the alert: `threat_ids` has the first 64 by id.
     #[prost(uint32, tag = "7")]
     pub threats_omitted: u32,
+    /// The report that was in force, if its removal caused the alert. The next one is the alert's
+    /// `report`. If none is left, the alert's value and `report` are those before the removal.
+    #[prost(message, optional, tag = "8")]
+    pub removed_report: ::core::option::Option<ReportRef>,
 }
 impl ::prost::Name for Cause {
     const NAME: &'static str = "Cause";
@@ -1982,7 +2019,7 @@ impl AlertKind {
 pub enum CauseKind {
     /// Never returned.
     Unspecified = 0,
-    /// A supply report changed the shares.
+    /// A supply report changed the shares, or the report in force was removed.
     Data = 1,
     /// A threat was published, revised or removed.
     Threat = 2,

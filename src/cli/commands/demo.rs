@@ -266,7 +266,7 @@ fn announcement_day(update: &Update) -> Option<Day> {
         Some(Kind::Threat(threat)) => {
             threat.date_announced.parse().or_else(|_| threat.date_effective.parse()).ok()
         }
-        Some(Kind::Report(_) | Kind::Removal(_)) | None => None,
+        Some(Kind::Report(_) | Kind::Removal(_) | Kind::ReportRemoval(_)) | None => None,
     }
 }
 

@@ -5,7 +5,7 @@ use crate::cli::output::columns::{Column, CsvRow};
 use crate::cli::output::print::{self, OutputFormat};
 use crate::journal::JournalReader;
 use lodewatch_core::domain::outcome::BatchOutcome;
-use lodewatch_core::domain::update::{Update, UpdateOutcome};
+use lodewatch_core::domain::update::{ReportRemoval, Update, UpdateOutcome};
 use lodewatch_core::domain::{Batch, Entry, Payload};
 use lodewatch_core::engine::State;
 use serde::Serialize;
@@ -89,6 +89,10 @@ fn describe_update(update: &Update) -> String {
         }
         Update::Threat(threat) => format!("threat {}", threat.id),
         Update::Removal(removal) => format!("removal {}", removal.threat),
+        Update::ReportRemoval(ReportRemoval { market, source, period }) => {
+            let periods = period.map_or_else(|| "all periods".to_owned(), |one| one.to_string());
+            format!("removal report {} {} {source} {periods}", market.mineral, market.stage)
+        }
     }
 }
 

@@ -35,6 +35,9 @@ struct NewTokenArgs {
     /// Mineral that a publisher may publish about; default: all.
     #[arg(long, value_name = "NAME")]
     mineral: Vec<String>,
+    /// Source of the reports that a publisher may publish; default: all.
+    #[arg(long, value_name = "NAME")]
+    source: Vec<String>,
 }
 
 pub(crate) fn run(args: &TokenArgs) -> Result<(), Error> {
@@ -45,7 +48,8 @@ pub(crate) fn run(args: &TokenArgs) -> Result<(), Error> {
     };
     let mut entry =
         format!("[[identities]]\nname = {:?}\nroles = [{}]\n", args.name, list(&args.role));
-    for (key, values) in [("feeds", &args.feed), ("minerals", &args.mineral)] {
+    let grants = [("feeds", &args.feed), ("minerals", &args.mineral), ("sources", &args.source)];
+    for (key, values) in grants {
         if !values.is_empty() {
             // Writing to a string cannot fail.
             let _ = writeln!(entry, "{key} = [{}]", list(values));

@@ -93,8 +93,9 @@ impl AddressLimits {
         self.proxies.contains(address)
     }
 
-    /// Counts a new connection, on which at most `streams_max` streams may be open. Those of a
-    /// trusted proxy have no limit of their own.
+    /// Counts a new connection, on which at most `streams_max` streams may be open. Connections of
+    /// a trusted proxy, and their streams, have no limit of their own: one of its clients would use
+    /// it up for the others.
     ///
     /// # Errors
     ///
@@ -114,7 +115,7 @@ impl AddressLimits {
         let connection = Arc::new(Connection {
             limits: Arc::clone(self),
             is_of_proxy,
-            streams_max,
+            streams_max: if is_of_proxy { u32::MAX } else { streams_max },
             streams: AtomicU32::new(0),
             calls: CallRecord::default(),
         });
@@ -269,7 +270,10 @@ mod tests {
         let proxies = TrustedProxies::new(vec!["192.0.2.1/32".parse().unwrap()]);
         let limits = Arc::new(AddressLimits::new(1, 1000, proxies));
         let all = ["192.0.2.1", "192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2"];
-        let _open = all.map(|from| admit(&limits, from).unwrap());
+        let open = all.map(|from| admit(&limits, from).unwrap());
+        let streams = open.each_ref().map(|one| [(); 3].map(|()| one.peer().acquire_stream()));
+        assert!(streams[0].iter().all(Option::is_some));
+        assert!(streams[3][2].is_none());
         assert_eq!(admit(&limits, "192.0.2.2").err(), Some(CONNECTIONS_LIMIT));
     }
 

@@ -60,7 +60,7 @@ async fn accept(
     request: pb::PublishRequest,
     work: Option<&TraceSpan>,
 ) -> Result<pb::PublishResponse, Status> {
-    let mut batch = parse::publish(&request, Uuid::new_v4)?;
+    let mut batch = parse::publish_by(&request, Uuid::new_v4, api.clock.newest_day())?;
     let publisher = peer.publisher();
     publisher.check_batch(&batch).map_err(|denied| status::publish_denied(&denied))?;
     batch.sender = Some(publisher.sender());

@@ -112,7 +112,9 @@ fn changed_markets<'a>(
     let then = Viewpoint::new(before, destination);
     let now = viewpoint(after, destination)?;
     let known = known_markets(before);
-    let changes = known_markets(after).into_iter().filter_map(move |key| {
+    let mut keys = known_markets(after);
+    keys.extend(&known);
+    let changes = keys.into_iter().filter_map(move |key| {
         let before = then.as_ref().filter(|_| known.contains(&key)).map(|view| view.market(key));
         let after = Some(now.market(key));
         (before != after).then_some(pb::MarketChange { before, after })

@@ -127,6 +127,16 @@ pub enum Cause {
         /// The vintage it replaces, where the source revised a report for the same period.
         revised: Option<Day>,
     },
+    /// The report that was in force was removed from the record. The next one is in force, or the
+    /// market has no report any more.
+    ReportRemoval {
+        /// The feed that removed it.
+        feed: Slug,
+        /// The batch that removed it.
+        request_id: RequestId,
+        /// The report that was removed.
+        removed: ReportRef,
+    },
     /// A threat was published, revised or removed from the record.
     Threat {
         /// The feed that did it.
@@ -233,7 +243,7 @@ pub struct Alert {
     pub imposing: Vec<Country>,
     /// What to know about the figures.
     pub flags: Vec<Flag>,
-    /// The report in force.
+    /// The report in force; the last one, where that was removed.
     pub report: ReportRef,
     /// When it happened: the entry's time, or the deadline that was due.
     pub event_time: Timestamp,

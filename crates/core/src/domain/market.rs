@@ -69,6 +69,13 @@ impl Period {
         }
     }
 
+    /// The year.
+    pub fn year(self) -> i16 {
+        match self {
+            Self::Year(year) | Self::Quarter(year, _) | Self::Month(year, _) => year,
+        }
+    }
+
     /// Year and month of the end, then the month of the start: the newest period has the latest
     /// end, and of those the latest start.
     fn order(self) -> (i16, i8, i8) {

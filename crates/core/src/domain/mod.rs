@@ -5,7 +5,8 @@
 //! market                    a (mineral, stage) and its supply reports
 //! threat                    an export-control measure; calendar: its dates
 //! rule                      a threshold; policy: all rules, weights, blocs and sources in force
-//! update                    what a feed publishes and the journal holds; outcome: its result
+//! update                    what a feed publishes and the journal holds; outcome: its result;
+//!                           limit: how much is held
 //! alert                     what a subscriber receives; filter: which alerts; sentence: as text
 //! slug, time                names, positions and instants
 //! ```
@@ -19,6 +20,7 @@ mod catalogue;
 pub mod country;
 pub mod filter;
 pub mod hs;
+pub mod limit;
 pub mod market;
 pub mod mineral;
 mod named;

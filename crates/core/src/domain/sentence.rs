@@ -121,6 +121,9 @@ fn cause(alert: &Alert) -> String {
             let (source, period, vintage) = (&report.source, report.period, report.vintage);
             format!("{revised}{source} report for {period}, released on {vintage}")
         }
+        Cause::ReportRemoval { removed, .. } => {
+            format!("{} report for {} removed", removed.source, removed.period)
+        }
         Cause::Threat { threats, .. } => changes(alert, threats),
         Cause::Clock { threats } => {
             let text = changes(alert, threats);
@@ -172,7 +175,9 @@ fn changes(alert: &Alert, threats: &ChangedThreats) -> String {
 /// ` Largest supplier: China.`, after data that may have changed it.
 fn leaders(alert: &Alert) -> String {
     let noun = match alert.leaders.as_slice() {
-        _ if !matches!(alert.cause, Cause::Data { .. }) => return String::new(),
+        _ if !matches!(alert.cause, Cause::Data { .. }) && alert.previous_leaders.is_empty() => {
+            return String::new();
+        }
         [] => return String::new(),
         [_] => "supplier",
         _ => "suppliers",

@@ -85,20 +85,33 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_millisecond(self.0) {
-            Ok(instant) => instant.fmt(f),
-            Err(_) => write!(f, "{} ms", self.0),
-        }
+        // Not as `jiff::Timestamp`, which ends a day before the year 9999 does.
+        let midnight = self.day().date().to_datetime(jiff::civil::Time::midnight());
+        let since = jiff::SignedDuration::from_millis(self.0.rem_euclid(DAY_MS));
+        write!(f, "{}Z", midnight.saturating_add(since))
     }
 }
 
 impl FromStr for Timestamp {
-    type Err = jiff::Error;
+    type Err = InvalidTime;
 
     /// Reads RFC 3339, such as `2024-12-03T09:00:00Z`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self::from_millis(text.parse::<jiff::Timestamp>()?.as_millisecond()))
+        let instant: jiff::Timestamp = text.parse().map_err(|_| InvalidTime::Instant)?;
+        let millis = instant.as_millisecond();
+        Some(Self::from_millis(millis)).filter(|at| at.0 == millis).ok_or(InvalidTime::Instant)
     }
+}
+
+/// Why a text is not a day or an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTime {
+    /// Not a day.
+    #[error("not a date of the years 1 to 9999; use YYYY-MM-DD, such as 2024-12-03")]
+    Day,
+    /// Not an instant.
+    #[error("not an instant of the years 1 to 9999; use RFC 3339, such as 2024-12-03T09:00:00Z")]
+    Instant,
 }
 
 /// A day in UTC: days since 1970-01-01. Prints and reads as `2024-12-03`.
@@ -110,6 +123,16 @@ impl Day {
     pub const MIN: Self = Self(-719_162);
     /// The last day of the year 9999.
     pub const MAX: Self = Self(2_932_896);
+
+    /// The first day that a feed may publish: 1900-01-01.
+    pub const PUBLISHED_MIN: Self = Self(-25_567);
+    /// The last day that a feed may publish: 2200-12-31.
+    pub const PUBLISHED_MAX: Self = Self(84_370);
+
+    /// Whether a feed may publish this day.
+    pub fn is_publishable(self) -> bool {
+        (Self::PUBLISHED_MIN..=Self::PUBLISHED_MAX).contains(&self)
+    }
 
     /// The instant at which the day begins, midnight UTC.
     pub fn start(self) -> Timestamp {
@@ -161,10 +184,11 @@ impl fmt::Display for Day {
 }
 
 impl FromStr for Day {
-    type Err = jiff::Error;
+    type Err = InvalidTime;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse::<Date>().map(Self::from_date)
+        let day = text.parse::<Date>().map(Self::from_date).ok();
+        day.filter(|day| (Self::MIN..=Self::MAX).contains(day)).ok_or(InvalidTime::Day)
     }
 }
 
@@ -182,5 +206,30 @@ mod tests {
         }
         let instant: Timestamp = "2024-12-03T09:00:00Z".parse().unwrap();
         assert_eq!(instant.to_string(), "2024-12-03T09:00:00Z");
+        assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T00:00:00Z");
+        assert_eq!(Timestamp::MIN.plus_millis(1).to_string(), "0001-01-01T00:00:00.001Z");
+        assert_eq!(Day::MAX.end().day(), Day::MAX);
+        assert_eq!(Day::PUBLISHED_MIN.to_string(), "1900-01-01");
+        assert_eq!(Day::PUBLISHED_MAX.to_string(), "2200-12-31");
+    }
+
+    #[test]
+    fn nothing_before_the_year_1_or_after_9999_is_read() {
+        for text in ["0001-01-01", "9999-12-31"] {
+            assert_eq!(text.parse::<Day>().unwrap().to_string(), text);
+        }
+        let outside = ["0000-12-31", "-000001-01-01", "-009999-01-01", "10000-01-01"];
+        for text in outside {
+            assert_eq!(text.parse::<Day>(), Err(InvalidTime::Day), "{text}");
+            let instant = format!("{text}T00:00:00Z");
+            assert_eq!(instant.parse::<Timestamp>(), Err(InvalidTime::Instant), "{text}");
+        }
+        // A journal may hold any number of days.
+        for days in [i32::MIN, -1_000_000, i32::MAX] {
+            let day = Day(days);
+            let around = [day.previous(), day.next()].map(|day| day.start().day());
+            assert!(around.iter().all(|day| (Day::MIN..=Day::MAX).contains(day)), "{around:?}");
+            assert!(!day.to_string().is_empty());
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Updates: what feeds publish, what a journal entry holds, and its outcome.
 
-use super::{Epoch, Mineral, Policy, Report, Seq, Slug, Threat, Timestamp};
+use super::limit::LimitExcess;
+use super::market::Period;
+use super::{Epoch, MarketKey, Mineral, Policy, Report, Seq, Slug, Threat, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,6 +17,8 @@ pub enum Update {
     Threat(Arc<Threat>),
     /// The removal of a threat that was published in error, or of an exercise that is over.
     Removal(Removal),
+    /// The removal of reports that were published in error.
+    ReportRemoval(ReportRemoval),
 }
 
 /// The removal of a threat from the record. A measure that ends in law gets a revision with
@@ -26,6 +30,17 @@ pub struct Removal {
     /// The revision to remove, so that a newer one is not removed by mistake; `None` for the
     /// current one.
     pub revision: Option<u64>,
+}
+
+/// The removal of a source's reports on a market, with all their releases.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportRemoval {
+    /// The market.
+    pub market: MarketKey,
+    /// The source.
+    pub source: Slug,
+    /// The period; `None` for all periods of the source.
+    pub period: Option<Period>,
 }
 
 /// The id a publisher gives to one batch, a UUID: a retry with the same id gets the same answer.
@@ -229,6 +244,29 @@ pub enum Rejection {
         source_name: Slug,
         /// The feed that published its reports.
         feed: Slug,
+    },
+    /// The report to remove is not on record.
+    #[error(
+        "updates[{update}]: no report of {source_name}{} on {market} is on record",
+        .period.map(|period| format!(" for {period}")).unwrap_or_default()
+    )]
+    UnknownReport {
+        /// Index of the update, from 0.
+        update: usize,
+        /// The market.
+        market: MarketKey,
+        /// The source.
+        source_name: Slug,
+        /// The period; `None` where all were to be removed.
+        period: Option<Period>,
+    },
+    /// The record would hold more than a limit allows.
+    #[error("updates[{update}]: {excess}")]
+    LimitReached {
+        /// Index of the update, from 0.
+        update: usize,
+        /// The limit.
+        excess: Box<LimitExcess>,
     },
 }
 

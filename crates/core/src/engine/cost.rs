@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 /// What a batch touches in one market.
 #[derive(Debug, Default)]
 struct TouchedMarket {
+    /// Whether the batch publishes or removes a report on it.
     has_report: bool,
     /// Threats of the batch that concern the market now or did before.
     threats: u64,
@@ -64,7 +65,7 @@ impl State {
         };
         for update in &batch.updates {
             let id = match update {
-                Update::Report(_) => continue,
+                Update::Report(_) | Update::ReportRemoval(_) => continue,
                 Update::Threat(threat) => {
                     touch(threat);
                     &threat.id
@@ -76,9 +77,12 @@ impl State {
             }
         }
         for update in &batch.updates {
-            if let Update::Report(report) = update {
-                touched.entry(report.market()).or_default().has_report = true;
-            }
+            let market = match update {
+                Update::Report(report) => report.market(),
+                Update::ReportRemoval(removal) => removal.market,
+                Update::Threat(_) | Update::Removal(_) => continue,
+            };
+            touched.entry(market).or_default().has_report = true;
         }
         let alerts =
             touched.iter().map(|(key, touched)| self.market_alerts_max(*key, touched, batch));

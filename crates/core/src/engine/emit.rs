@@ -158,7 +158,10 @@ impl Evaluation<'_> {
     /// The leaders before, where data changed them.
     fn previous_leaders(&self, cause: &Cause, leaders: &[Country]) -> Vec<Country> {
         match (cause, self.trigger) {
-            (Cause::Data { .. }, Trigger::Batch { data: Some(DataChange { before, .. }), .. }) => {
+            (
+                Cause::Data { .. } | Cause::ReportRemoval { .. },
+                Trigger::Batch { data: Some(DataChange { before, .. }), .. },
+            ) => {
                 let then = before.as_ref().map(|report| concentration::leaders(report));
                 then.filter(|then| then != leaders).unwrap_or_default()
             }
@@ -172,6 +175,9 @@ impl Evaluation<'_> {
                 let (feed, request_id) = (batch.feed.clone(), batch.request_id);
                 let by_threat = metric.reacts_to_measures() && !threats.is_empty();
                 match data {
+                    Some(DataChange { removed: Some(removed), .. }) if !by_threat => {
+                        Cause::ReportRemoval { feed, request_id, removed: removed.clone() }
+                    }
                     Some(data) if !by_threat => Cause::Data {
                         feed,
                         request_id,

@@ -9,11 +9,11 @@ use super::crossing::LevelChange;
 use super::effects::CountingThreatsCache;
 use super::exposure::Exposure;
 use super::instance_state::InstanceState;
-use super::market::{InstanceStates, Market};
+use super::market::{InstanceStates, Market, ReportRecord};
 use super::plan::{EvaluationPlan, RuleInstance};
 use super::record::ThreatRecord;
 use super::state::{AdoptedPolicy, AlertSink};
-use crate::domain::alert::{ChangedThreat, Kind};
+use crate::domain::alert::{ChangedThreat, Kind, ReportRef};
 use crate::domain::share::Interval;
 use crate::domain::update::Batch;
 use crate::domain::{Day, MarketKey, Report, Seq, Timestamp};
@@ -49,6 +49,24 @@ pub(super) struct DataChange {
     pub(super) revised: Option<Day>,
     /// The report that was in force; `None` for the first.
     pub(super) before: Option<Arc<Report>>,
+    /// The report that was in force, where it was removed from the record.
+    pub(super) removed: Option<ReportRef>,
+}
+
+impl DataChange {
+    /// The change of the report in force from the one before, if any.
+    pub(super) fn between(before: ReportRecord, market: &Market) -> Option<Self> {
+        let after = &market.report().report;
+        if before.report == *after && !market.is_empty() {
+            return None;
+        }
+        let same =
+            after.source() == before.report.source() && after.period() == before.report.period();
+        let is_removed = !market.has_release(&before.report) && (!same || market.is_empty());
+        let revised = (same && !is_removed).then(|| before.report.vintage());
+        let removed = is_removed.then(|| before.report_ref());
+        Some(Self { revised, before: Some(before.report), removed })
+    }
 }
 
 /// The evaluation of one market at one instant.
@@ -209,6 +227,16 @@ impl Evaluation<'_> {
         market.compute_quiet_ranges();
         self.run_exercises(market, plan);
         self.emit_notices(market);
+    }
+
+    /// Clears every open episode of a market whose last report was removed.
+    pub(super) fn run_removed_market(&mut self, market: &mut Market) {
+        let plan = Arc::clone(&market.plan);
+        let states = std::mem::take(&mut market.states);
+        for (instance, states) in plan.instances.iter().zip(states) {
+            let before = market.values.get(instance.metric_index).copied().unwrap_or_default();
+            self.clear_removed_rule(market, instance, states, before);
+        }
     }
 
     /// Clears the episodes of a rule instance that is gone.

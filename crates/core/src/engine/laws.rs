@@ -3,13 +3,14 @@
 use super::State;
 use super::concentration::MetricInputs;
 use super::exposure::{Exposure, MeasureFilter};
+use crate::domain::alert::Kind;
 use crate::domain::calendar::{Calendar, Suspension};
 use crate::domain::market::{Denominator, Figure, Period, ReportDraft, ReportDraftRow};
 use crate::domain::policy::{Blocs, Destination, Jurisdiction, Level, Policy};
 use crate::domain::rule::{Flapping, Metric, Threshold};
 use crate::domain::share::{Interval, Weight, Wgi};
 use crate::domain::threat::{Authority, Confidence, EndUse, Measure, Scope, Threat};
-use crate::domain::update::{Removal, RequestId};
+use crate::domain::update::{Removal, ReportRemoval, RequestId};
 use crate::domain::{
     Alert, Batch, Country, Day, Entry, MarketKey, Mineral, Payload, Ppm, Report, Rule, Seq, Slug,
     Stage, Update,
@@ -84,7 +85,11 @@ proptest! {
         (updates, shuffled) in updates().prop_flat_map(|updates| {
             // Two updates of the same thing depend on their order.
             let mut unique = BTreeMap::new();
-            for update in updates { unique.insert(name(&update), update); }
+            for update in updates {
+                if !matches!(update, Update::ReportRemoval(_)) {
+                    unique.insert(name(&update), update);
+                }
+            }
             let updates: Vec<Update> = unique.into_values().collect();
             (Just(updates.clone()), Just(updates).prop_shuffle())
         }),
@@ -102,6 +107,14 @@ proptest! {
         let (resumed, again) = play(&batches, Some(cut));
         prop_assert_eq!(&again, &alerts);
         prop_assert_eq!(resumed.to_snapshot(), whole.to_snapshot());
+        prop_assert_eq!(&resumed.usage, &whole.usage);
+        let restored = State::from_snapshot(&whole.to_snapshot()).unwrap();
+        prop_assert_eq!(&restored.usage, &whole.usage);
+        prop_assert_eq!(open_episodes(&alerts), whole.open_alerts());
+        for market in whole.markets().values() {
+            let known = |id| market.threats.contains_key(id);
+            prop_assert!(market.noticed.keys().all(known), "a notice of a threat that is gone");
+        }
         for (before, alert) in (1..).zip(&alerts) {
             prop_assert_eq!(alert.sequence, before, "sequences have no gap");
         }
@@ -146,6 +159,19 @@ fn play(batches: &[Vec<Update>], cut: Option<usize>) -> (State, Vec<Alert>) {
     (state, alerts)
 }
 
+/// The latest alerts of the episodes that were opened and not cleared.
+fn open_episodes(alerts: &[Alert]) -> BTreeSet<u64> {
+    let mut open = BTreeMap::new();
+    for alert in alerts.iter().filter(|alert| alert.kind != Kind::Notice) {
+        match (alert.level, alert.kind) {
+            (Some(_), _) => drop(open.insert(alert.episode, alert.sequence)),
+            (None, Kind::Cleared) => drop(open.remove(&alert.episode)),
+            (None, _) => {}
+        }
+    }
+    open.into_values().collect()
+}
+
 /// A market, its report in force and the threats that concern it.
 type Figures = (MarketKey, Arc<Report>, Vec<(Slug, Arc<Threat>)>);
 
@@ -167,6 +193,7 @@ fn name(update: &Update) -> String {
         }
         Update::Threat(threat) => threat.id.to_string(),
         Update::Removal(removal) => removal.threat.to_string(),
+        Update::ReportRemoval(removal) => format!("{} {}", removal.market, removal.source),
     }
 }
 
@@ -247,6 +274,13 @@ fn updates() -> impl Strategy<Value = Vec<Update>> {
     let update = prop_oneof![
         3 => reports().prop_map(|report| Update::Report(Arc::new(report))),
         4 => threats().prop_map(|threat| Update::Threat(Arc::new(threat))),
+        2 => (select(MINERALS.to_vec()), select(vec!["BGS", "USGS"]), option::of(2022_i16..2025)).prop_map(
+            |(mineral, source, year)| Update::ReportRemoval(ReportRemoval {
+                market: MarketKey { mineral: Mineral::parse(mineral).unwrap(), stage: Stage::Refining },
+                source: slug(source),
+                period: year.map(Period::Year),
+            }),
+        ),
         1 => select(vec!["T-0", "T-1"]).prop_map(|id| Update::Removal(Removal { threat: slug(id), revision: None })),
     ];
     vec(update, 1..6)

@@ -6,6 +6,7 @@ use super::exposure::{Countable, Exposure, MeasureFilter};
 use super::instance_state::{Episode, InstanceState};
 use super::plan::{EvaluationPlan, PlannedMetric};
 use super::record::ThreatRecord;
+use super::reports::{SourceReports, StagedSource};
 use crate::domain::alert::{ReportRef, ScopeMatch};
 use crate::domain::market::Period;
 use crate::domain::policy::{Destination, Level, Policy};
@@ -13,12 +14,12 @@ use crate::domain::share::Interval;
 use crate::domain::threat::ThreatStatus;
 use crate::domain::{Country, Day, MarketKey, Ppm, Report, Rule, Slug, Threat, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Identifies a release of a report: source, period, day of release. The last of a source and
-/// period is the newest.
-pub(super) type Release = (Slug, Period, Day);
+/// The order of a market's sources: by rank in the policy, then the newest period, then the name.
+type SourceOrder = (usize, Reverse<Period>, Slug);
 
 /// A report on record. Persisted in snapshots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,10 +41,6 @@ impl ReportRecord {
             vintage: self.report.vintage(),
             accepted_at: self.accepted_at,
         }
-    }
-
-    pub(super) fn release(&self) -> Release {
-        (self.report.source().clone(), self.report.period(), self.report.vintage())
     }
 }
 
@@ -96,9 +93,12 @@ pub struct RuleStatus<'a> {
 /// A market with at least one report.
 #[derive(Debug, Clone)]
 pub struct Market {
-    /// By source, period and release; of each source and period at most [`Market::RELEASES_MAX`].
-    pub(super) reports: BTreeMap<Release, ReportRecord>,
-    pub(super) in_force: Release,
+    /// By source; of each source and period at most [`Market::RELEASES_MAX`] releases.
+    reports: BTreeMap<Slug, SourceReports>,
+    /// One for each source, the one in force first; derived.
+    order: BTreeSet<SourceOrder>,
+    /// The report in force; the last one, where that was removed.
+    in_force: ReportRecord,
     pub(super) threats: BTreeMap<Slug, MarketThreat>,
     /// How many of them are part of an exercise; derived.
     exercise_threats: usize,
@@ -125,12 +125,12 @@ impl Market {
     /// How many releases of one source and period are kept; at the limit the oldest is dropped.
     pub const RELEASES_MAX: usize = 16;
 
-    /// A market with its first report.
+    /// A market without reports, threats and rules yet; this report will be in force.
     pub(super) fn new(record: ReportRecord) -> Self {
-        let release = record.release();
         Self {
-            reports: BTreeMap::from([(release.clone(), record)]),
-            in_force: release,
+            reports: BTreeMap::new(),
+            order: BTreeSet::new(),
+            in_force: record,
             threats: BTreeMap::new(),
             exercise_threats: 0,
             noticed: BTreeMap::new(),
@@ -147,71 +147,86 @@ impl Market {
 
     /// The report in force.
     pub fn report(&self) -> &ReportRecord {
-        self.reports.get(&self.in_force).expect("the report in force is on record")
+        &self.in_force
     }
 
     /// The reports on record that are not in force, by source, period and release, each with
     /// whether a newer release replaced it.
     pub fn other_reports(&self) -> impl Iterator<Item = (&ReportRecord, bool)> {
-        let others = self.reports.iter().filter(|(release, _)| **release != self.in_force);
-        others.map(|((source, period, vintage), record)| {
-            let newest = self.newest(source, *period).map(|newest| newest.report.vintage());
-            (record, newest > Some(*vintage))
-        })
+        let periods = self.reports.values().flat_map(SourceReports::periods);
+        let all = periods.flat_map(|releases| {
+            let newest = releases.len().saturating_sub(1);
+            releases.iter().enumerate().map(move |(at, record)| (record, at < newest))
+        });
+        all.filter(|(record, _)| !Arc::ptr_eq(&record.report, &self.in_force.report))
     }
 
-    /// The newest release of a source's report for a period.
-    pub(super) fn newest(&self, source: &Slug, period: Period) -> Option<&ReportRecord> {
-        self.releases(source, period).next_back()
+    /// All reports on record, by source, period and release.
+    pub(super) fn reports(&self) -> impl Iterator<Item = &ReportRecord> {
+        self.reports.values().flat_map(SourceReports::periods).flatten()
     }
 
-    /// A feed other than this one that has published reports of the source on this market.
-    pub(super) fn owned_by_other_feed(&self, source: &Slug, feed: &Slug) -> Option<&Slug> {
-        let of_source = self.reports.values().filter(|record| record.report.source() == source);
-        of_source.filter_map(|record| record.feed.as_ref()).find(|owner| *owner != feed)
+    /// The reports of a source, if any.
+    pub(super) fn source(&self, source: &Slug) -> Option<&SourceReports> {
+        self.reports.get(source)
     }
 
-    /// The release of a report on record, if any.
-    pub(super) fn release(&self, report: &Report) -> Option<&ReportRecord> {
-        if self.is_in_force(report) {
-            return Some(self.report());
+    /// Whether no report is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.reports.is_empty()
+    }
+
+    /// Whether the release of a report is on record.
+    pub(super) fn has_release(&self, report: &Report) -> bool {
+        let source = self.reports.get(report.source());
+        let releases = source.map_or(&[][..], |source| source.releases(report.period()));
+        releases.iter().any(|record| record.report.vintage() == report.vintage())
+    }
+
+    /// Makes the staged reports of a source lasting, and selects the report in force. Where none
+    /// is left, the last one stays in `report`.
+    pub(super) fn commit_source(
+        &mut self,
+        name: &Slug,
+        staged: StagedSource,
+        policy: Option<&Policy>,
+    ) {
+        let source = self.reports.entry(name.clone()).or_default();
+        if let Some(newest) = source.newest_period() {
+            self.order.remove(&(source.rank, Reverse(newest), name.clone()));
+        } else {
+            source.rank = rank(policy, name);
         }
-        let found = self.releases(report.source(), report.period());
-        found.rev().find(|record| record.report.vintage() == report.vintage())
-    }
-
-    fn releases(
-        &self,
-        source: &Slug,
-        period: Period,
-    ) -> impl DoubleEndedIterator<Item = &ReportRecord> {
-        let (first, last) = (Day::MIN, Day::MAX);
-        let range = (source.clone(), period, first)..=(source.clone(), period, last);
-        self.reports.range(range).map(|(_, record)| record)
-    }
-
-    /// Whether a report is the release in force.
-    fn is_in_force(&self, report: &Report) -> bool {
-        let (source, period, vintage) = &self.in_force;
-        report.vintage() == *vintage && report.period() == *period && report.source() == source
-    }
-
-    /// Records a release, and drops the oldest of its source and period at the limit.
-    pub(super) fn record_release(&mut self, record: ReportRecord) {
-        if self.is_in_force(&record.report)
-            && let Some(known) = self.reports.get_mut(&self.in_force)
-        {
-            *known = record;
-            return;
+        source.commit(staged);
+        match source.newest_period() {
+            Some(newest) => {
+                self.order.insert((source.rank, Reverse(newest), name.clone()));
+            }
+            None => {
+                self.reports.remove(name);
+            }
         }
-        let (source, period) = (record.report.source().clone(), record.report.period());
-        self.reports.insert(record.release(), record);
-        let mut releases = self.releases(&source, period);
-        let oldest = releases.next().map(ReportRecord::release);
-        if releases.count() >= Self::RELEASES_MAX
-            && let Some(oldest) = oldest
-        {
-            self.reports.remove(&oldest);
+        self.select_report();
+    }
+
+    /// Ranks the sources again, under another policy, and selects the report in force.
+    pub(super) fn rank_sources(&mut self, policy: &Policy) {
+        self.order.clear();
+        for (name, source) in &mut self.reports {
+            source.rank = rank(Some(policy), name);
+            let newest = source.newest_period();
+            self.order.extend(newest.map(|newest| (source.rank, Reverse(newest), name.clone())));
+        }
+        self.select_report();
+    }
+
+    /// Selects the report in force: by the rank of its source, then the newest period, then the
+    /// newest release.
+    fn select_report(&mut self) {
+        let Some((_, Reverse(period), name)) = self.order.first() else { return };
+        let releases = self.reports.get(name).map_or(&[][..], |source| source.releases(*period));
+        if let Some(newest) = releases.last() {
+            self.in_force = newest.clone();
         }
     }
 
@@ -264,25 +279,6 @@ impl Market {
                 })
             })
         })
-    }
-
-    /// Selects the report in force: by the rank of its source, then the newest period, then the
-    /// newest release.
-    pub(super) fn select_report(&mut self, policy: Option<&Policy>) {
-        let rank = |source: &Slug| policy.map_or(0, |policy| policy.source_rank(source));
-        let best = self.reports.keys().min_by(|one, other| {
-            let ((source, period, vintage), (other, other_period, other_vintage)) = (one, other);
-            (rank(source), other_period, source, other_vintage).cmp(&(
-                rank(other),
-                period,
-                other,
-                vintage,
-            ))
-        });
-        let best = best.expect("a market has a report");
-        if *best != self.in_force {
-            self.in_force = best.clone();
-        }
     }
 
     /// Computes everything derived, for a market that was read from a snapshot.
@@ -364,6 +360,11 @@ impl Market {
             self.threats.values().filter(move |one| include_exercises || !one.record.exercise);
         threats.map(|one| &*one.record.threat)
     }
+}
+
+/// The rank of a source; all rank the same without a policy.
+fn rank(policy: Option<&Policy>, source: &Slug) -> usize {
+    policy.map_or(0, |policy| policy.source_rank(source))
 }
 
 /// How a threat's minerals match a market, by the catalogue's groups; `None` where its minerals or

@@ -5,9 +5,11 @@
 //!                          │
 //!   state           applies entries; knows the policy in force, markets and threats
 //!   record          which updates of a batch change the record, which are rejected
+//!   usage           how much of each limit on the record is used
 //!   recent_batches  the results of recent batches, for retries
 //!   deadlines       what is due, and when
 //!   market          the reports, threats and rule states of one market
+//!     reports         the reports of one source on it
 //!   plan            what the rules of a policy need from a market
 //!   evaluate        the rules of one market, after a batch, a deadline or a policy
 //!     exposure        which measures reach which buyer
@@ -37,14 +39,18 @@ pub mod exposure;
 mod instance_state;
 #[cfg(test)]
 mod laws;
+#[cfg(test)]
+mod limit_tests;
 mod market;
 mod notice;
 mod plan;
 mod recent_batches;
 mod record;
+mod reports;
 pub mod simulation;
 mod snapshot;
 mod state;
+mod usage;
 
 pub use instance_state::Episode;
 pub use market::{Market, MarketThreat, ReportRecord, RuleStatus, scope_match};

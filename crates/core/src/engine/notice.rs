@@ -3,8 +3,8 @@
 
 use super::evaluate::{Evaluation, Trigger};
 use super::market::{Market, MarketThreat, scope_match};
+use crate::domain::Threat;
 use crate::domain::threat::ThreatStatus;
-use crate::domain::{Ppm, Threat};
 use std::sync::Arc;
 
 impl Evaluation<'_> {
@@ -14,12 +14,15 @@ impl Evaluation<'_> {
     /// when it comes into force or is suspended. The end of a threat is noticed where it was
     /// noticed before.
     pub(super) fn emit_notices(&mut self, market: &mut Market) {
-        let Some(share_min) = self.adopted.policy.notice_share_min else {
-            market.notices_settled = true;
-            return;
-        };
-        self.emit_withdrawals(market, share_min);
+        let withdrawn = self.take_withdrawn(market);
         market.notices_settled = true;
+        let Some(share_min) = self.adopted.policy.notice_share_min else { return };
+        for one in withdrawn {
+            let mut effect = self.threat_effect(&one, None);
+            effect.status = ThreatStatus::Withdrawn;
+            let draft = self.draft_notice(market, effect, share_min, one.record.exercise);
+            self.emit(market, draft, None);
+        }
         let day = self.now.day();
         let mut noticed = std::mem::take(&mut market.noticed);
         for (id, one) in &market.threats {
@@ -45,20 +48,16 @@ impl Evaluation<'_> {
         market.noticed = noticed;
     }
 
-    /// Emits the withdrawal of noticed threats that were removed from the record.
-    fn emit_withdrawals(&mut self, market: &mut Market, share_min: Ppm) {
-        let Trigger::Batch { retracted, .. } = self.trigger else { return };
-        for record in retracted {
-            if market.noticed.remove(&record.threat.id).is_none() {
-                continue;
-            }
-            let Some(scope_match) = scope_match(&record.threat, self.key) else { continue };
-            let one = MarketThreat { scope_match, record: Arc::clone(record) };
-            let mut effect = self.threat_effect(&one, None);
-            effect.status = ThreatStatus::Withdrawn;
-            let draft = self.draft_notice(market, effect, share_min, record.exercise);
-            self.emit(market, draft, None);
-        }
+    /// Forgets the noticed threats that no longer concern the market, and returns them: their
+    /// withdrawal is to be emitted.
+    fn take_withdrawn(&self, market: &mut Market) -> Vec<MarketThreat> {
+        let Trigger::Batch { retracted, .. } = self.trigger else { return Vec::new() };
+        let noticed = retracted.iter().filter_map(|record| {
+            market.noticed.remove(&record.threat.id)?;
+            let scope_match = scope_match(&record.threat, self.key)?;
+            Some(MarketThreat { scope_match, record: Arc::clone(record) })
+        });
+        noticed.collect()
     }
 }
 

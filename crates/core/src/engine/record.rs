@@ -1,12 +1,15 @@
 //! The record: which updates of a batch change it, and which are rejected.
 
-use super::market::Market;
-use crate::domain::market::Period;
+use super::market::{Market, ReportRecord};
+use super::reports::{SourceReports, StagedSource, with_release};
+use super::usage::{StagedUsage, Usage, UsageChange};
 use crate::domain::outcome::UpdateOutcomes;
 use crate::domain::policy::{Blocs, Jurisdiction};
 use crate::domain::threat::Scope;
-use crate::domain::update::{Batch, Rejection, Removal, Update, UpdateOutcome, WriteScope};
-use crate::domain::{Day, MarketKey, Report, Slug, Threat, Timestamp};
+use crate::domain::update::{
+    Batch, Rejection, Removal, ReportRemoval, Update, UpdateOutcome, WriteScope,
+};
+use crate::domain::{MarketKey, Report, Slug, Threat, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,10 +32,11 @@ pub struct ThreatRecord {
 pub(super) struct BatchChanges {
     pub(super) outcomes: UpdateOutcomes,
     pub(super) rejections: Vec<Rejection>,
-    /// By market, source, period and release.
-    pub(super) reports: BTreeMap<(MarketKey, Slug, Period, Day), Arc<Report>>,
+    /// By market and source.
+    pub(super) sources: BTreeMap<(MarketKey, Slug), StagedSource>,
     /// `None` removes the threat from the record.
     pub(super) threats: BTreeMap<Slug, Option<Arc<ThreatRecord>>>,
+    pub(super) usage: StagedUsage,
 }
 
 /// Reviews a batch against the record.
@@ -40,6 +44,7 @@ pub(super) struct BatchReviewer<'a> {
     pub(super) markets: &'a BTreeMap<MarketKey, Market>,
     pub(super) threats: &'a BTreeMap<Slug, Arc<ThreatRecord>>,
     pub(super) blocs: Option<&'a Blocs>,
+    pub(super) usage: &'a Usage,
     pub(super) now: Timestamp,
 }
 
@@ -52,6 +57,9 @@ impl BatchReviewer<'_> {
                 Update::Report(report) => self.review_report(at, report, batch, &mut changes),
                 Update::Threat(threat) => self.review_threat(at, threat, batch, &mut changes),
                 Update::Removal(removal) => self.review_removal(at, removal, batch, &mut changes),
+                Update::ReportRemoval(removal) => {
+                    self.review_report_removal(at, removal, batch, &mut changes)
+                }
             };
             match outcome {
                 Ok(outcome) => changes.outcomes.push(outcome),
@@ -62,7 +70,8 @@ impl BatchReviewer<'_> {
     }
 
     /// A release that equals the one on record changes nothing; one older than the newest of its
-    /// source and period is kept, but superseded.
+    /// source and period is kept, but superseded. At a limit, a release takes the place of the
+    /// oldest ones of its source and period.
     fn review_report(
         &self,
         update: usize,
@@ -70,29 +79,71 @@ impl BatchReviewer<'_> {
         batch: &Batch,
         changes: &mut BatchChanges,
     ) -> Result<UpdateOutcome, Rejection> {
-        let market = self.markets.get(&report.market());
         let (key, source, period) = (report.market(), report.source(), report.period());
-        let staged = |vintage| (key, source.clone(), period, vintage);
-        let known = changes.reports.get(&staged(report.vintage())).or_else(|| {
-            market.and_then(|market| market.release(report)).map(|record| &record.report)
-        });
-        if known.is_some_and(|known| known == report) {
+        let on_record = self.source(key, source);
+        let staged = changes
+            .sources
+            .entry((key, source.clone()))
+            .or_insert_with(|| StagedSource::new(on_record));
+        let before = staged.releases(on_record, period);
+        if before.iter().any(|known| known.report == *report) {
             return Ok(UpdateOutcome::Unchanged);
         }
-        if write_scope(batch).is_some()
-            && let Some(feed) =
-                market.and_then(|market| market.owned_by_other_feed(source, &batch.feed))
-        {
-            let (source_name, feed) = (source.clone(), feed.clone());
-            return Err(Rejection::ReportOwnedByOtherFeed { update, source_name, feed });
+        check_source_owner(update, staged, source, batch)?;
+        let newest = before.last().map(|newest| newest.report.vintage());
+        let before = before.to_vec();
+        let feed = batch.sender.is_some().then(|| batch.feed.clone());
+        let record = ReportRecord { report: Arc::clone(report), accepted_at: self.now, feed };
+        let mut after = with_release(&before, record);
+        if after.len() > Market::RELEASES_MAX {
+            after.remove(0);
         }
-        let newer = changes.reports.range(staged(Day::MIN)..=staged(Day::MAX)).next_back();
-        let newest = newer.map(|((.., vintage), _)| *vintage).max(
-            market.and_then(|market| market.newest(source, period)).map(|one| one.report.vintage()),
-        );
-        changes.reports.insert(staged(report.vintage()), Arc::clone(report));
+        while let Err(excess) = {
+            let change = staged.usage_change((key, source), &before, &after);
+            self.usage.stage(&mut changes.usage, change)
+        } {
+            if before.is_empty() || after.len() <= 1 {
+                return Err(Rejection::LimitReached { update, excess });
+            }
+            after.remove(0);
+        }
+        staged.replace(period, &before, after);
         let is_newest = newest <= Some(report.vintage());
         Ok(if is_newest { UpdateOutcome::Applied } else { UpdateOutcome::Superseded })
+    }
+
+    fn review_report_removal(
+        &self,
+        update: usize,
+        removal: &ReportRemoval,
+        batch: &Batch,
+        changes: &mut BatchChanges,
+    ) -> Result<UpdateOutcome, Rejection> {
+        let ReportRemoval { market, source, period } = removal;
+        let on_record = self.source(*market, source);
+        let staged = changes
+            .sources
+            .entry((*market, source.clone()))
+            .or_insert_with(|| StagedSource::new(on_record));
+        let periods = staged.periods_held(on_record, *period);
+        if periods.is_empty() {
+            let (market, source_name, period) = (*market, source.clone(), *period);
+            return Err(Rejection::UnknownReport { update, market, source_name, period });
+        }
+        check_source_owner(update, staged, source, batch)?;
+        for period in periods {
+            let before = staged.releases(on_record, period).to_vec();
+            let change = staged.usage_change((*market, source), &before, &[]);
+            self.usage
+                .stage(&mut changes.usage, change)
+                .map_err(|excess| Rejection::LimitReached { update, excess })?;
+            staged.replace(period, &before, Vec::new());
+        }
+        Ok(UpdateOutcome::Applied)
+    }
+
+    fn source(&self, market: MarketKey, source: &Slug) -> Option<&SourceReports> {
+        self.markets.get(&market)?.source(source)
     }
 
     fn review_threat(
@@ -124,6 +175,14 @@ impl BatchReviewer<'_> {
         } else {
             Arc::clone(threat)
         };
+        let mut change = UsageChange::default();
+        if let Some(current) = current {
+            change.take_threat(&current.feed, &current.threat);
+        }
+        change.add_threat(&batch.feed, &threat);
+        self.usage
+            .stage(&mut changes.usage, change)
+            .map_err(|excess| Rejection::LimitReached { update, excess })?;
         let id = threat.id.clone();
         let record = ThreatRecord {
             threat,
@@ -154,6 +213,11 @@ impl BatchReviewer<'_> {
                 Err(Rejection::StaleRevision { update, threat, sent, current: revision })
             }
             Some(_) | None => {
+                let mut change = UsageChange::default();
+                change.take_threat(&current.feed, &current.threat);
+                self.usage
+                    .stage(&mut changes.usage, change)
+                    .map_err(|excess| Rejection::LimitReached { update, excess })?;
                 changes.threats.insert(threat, None);
                 Ok(UpdateOutcome::Applied)
             }
@@ -182,6 +246,23 @@ impl BatchReviewer<'_> {
 /// What the batch may change, where that is limited.
 fn write_scope(batch: &Batch) -> Option<&WriteScope> {
     batch.sender.as_ref()?.write_scope.as_ref()
+}
+
+/// Rejects a change of a source's reports that the sender may not change.
+fn check_source_owner(
+    update: usize,
+    staged: &StagedSource,
+    source: &Slug,
+    batch: &Batch,
+) -> Result<(), Rejection> {
+    let owner = write_scope(batch).and_then(|_| staged.owned_by_other_feed(&batch.feed));
+    match owner {
+        Some(feed) => {
+            let (source_name, feed) = (source.clone(), feed.clone());
+            Err(Rejection::ReportOwnedByOtherFeed { update, source_name, feed })
+        }
+        None => Ok(()),
+    }
 }
 
 /// Rejects a change of a threat that the sender may not change.

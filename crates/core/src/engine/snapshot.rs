@@ -10,16 +10,19 @@
 //! whole records.
 
 use super::instance_state::InstanceState;
-use super::market::{ExerciseState, InstanceStates, ReportRecord};
+use super::market::{ExerciseState, InstanceStates, Market, ReportRecord};
 use super::plan::PlanCache;
 use super::recent_batches::{BatchResult, RecentBatches};
 use super::record::ThreatRecord;
+use super::reports::{StagedSource, with_release};
 use super::state::{AdoptedPolicy, State};
+use super::usage::UsageChange;
 use crate::domain::policy::{Destination, Policy};
 use crate::domain::threat::ThreatStatus;
 use crate::domain::update::RequestId;
 use crate::domain::{MarketKey, Seq, Slug, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const FORMAT: u8 = 1;
@@ -212,7 +215,7 @@ impl State {
             }),
         };
         let threats = self.threats.values().cloned().map(SavedRecord::Threat);
-        let reports = self.markets.values().flat_map(|market| market.reports.values());
+        let reports = self.markets.values().flat_map(Market::reports);
         let instances = self.markets.iter().flat_map(|(key, market)| {
             market.plan.instances.iter().zip(&market.states).map(|(instance, states)| {
                 SavedRecord::Instance(Box::new(SavedInstance {
@@ -263,6 +266,11 @@ impl State {
         if let Some(adopted) = &state.adopted {
             state.plans = PlanCache::new(&adopted.policy);
         }
+        for record in state.threats.values() {
+            let mut change = UsageChange::default();
+            change.add_threat(&record.feed, &record.threat);
+            state.usage.restore(change);
+        }
         state.restore_markets(saved.reports, saved.instances);
         for SavedNotice { market, threat, status } in saved.notices {
             if let Some(market) = state.markets.get_mut(&market) {
@@ -274,19 +282,18 @@ impl State {
     }
 
     fn restore_markets(&mut self, reports: Vec<ReportRecord>, instances: Vec<SavedInstance>) {
+        let mut sources: BTreeMap<(MarketKey, Slug), StagedSource> = BTreeMap::new();
         for record in reports {
-            let key = record.report.market();
-            if let Some(market) = self.markets.get_mut(&key) {
-                market.record_release(record);
-            } else {
-                let market = self.new_market(key, record);
-                self.markets.insert(key, market);
-            }
+            let report = &record.report;
+            let (key, source, period) = (report.market(), report.source().clone(), report.period());
+            let staged =
+                sources.entry((key, source.clone())).or_insert_with(|| StagedSource::new(None));
+            let before = staged.releases(None, period).to_vec();
+            let after = with_release(&before, record);
+            self.usage.restore(staged.usage_change((key, &source), &before, &after));
+            staged.replace(period, &before, after);
         }
-        let policy = self.adopted.as_ref().map(|adopted| Arc::clone(&adopted.policy));
-        for market in self.markets.values_mut() {
-            market.select_report(policy.as_deref());
-        }
+        self.record_reports(sources, &mut BTreeMap::new());
         for saved in instances {
             let Some(market) = self.markets.get_mut(&saved.market) else { continue };
             let at = market.plan.instances.iter().position(|instance| {
@@ -297,6 +304,7 @@ impl State {
                 *states = InstanceStates { real: saved.real, exercise };
             }
         }
+        let policy = self.adopted.as_ref().map(|adopted| Arc::clone(&adopted.policy));
         if let Some(policy) = policy {
             for market in self.markets.values_mut() {
                 market.compute_derived(&policy, self.now.day());

@@ -3,11 +3,14 @@
 use super::deadlines::{Deadlines, Due};
 use super::effects::CountingThreatsCache;
 use super::evaluate::{DataChange, Evaluation, Trigger};
-use super::market::{InstanceStates, Market, MarketThreat, ReportRecord, scope_match};
+use super::market::{InstanceStates, Market, MarketThreat, scope_match};
 use super::plan::PlanCache;
 use super::recent_batches::{BatchResult, RecentBatches};
 use super::record::{BatchChanges, BatchReviewer, ThreatRecord};
+use super::reports::StagedSource;
+use super::usage::Usage;
 use crate::domain::alert::{ChangedThreat, ScopeMatch, ThreatChange};
+use crate::domain::limit::{RecordLimit, Tally};
 use crate::domain::outcome::{BatchOutcome, RejectedBatch, UpdateOutcomes};
 use crate::domain::policy::Policy;
 use crate::domain::update::{Batch, Payload};
@@ -53,6 +56,8 @@ pub struct State {
     pub(super) plans: PlanCache,
     pub(super) recent_batches: RecentBatches,
     pub(super) deadlines: Deadlines,
+    /// How much of each limit the reports and threats use; derived.
+    pub(super) usage: Usage,
 }
 
 impl Default for State {
@@ -68,6 +73,7 @@ impl Default for State {
             plans: PlanCache::default(),
             recent_batches: RecentBatches::default(),
             deadlines: Deadlines::default(),
+            usage: Usage::default(),
         }
     }
 }
@@ -92,6 +98,7 @@ impl State {
             plans: self.plans.clone(),
             recent_batches: RecentBatches::default(),
             deadlines: self.deadlines.clone(),
+            usage: self.usage.clone(),
         }
     }
 
@@ -118,6 +125,11 @@ impl State {
     /// All threats on record, by id.
     pub fn threats(&self) -> &BTreeMap<Slug, Arc<ThreatRecord>> {
         &self.threats
+    }
+
+    /// For every limit, the most that any feed, market or source that it is counted for holds.
+    pub fn usage(&self) -> BTreeMap<RecordLimit, Tally> {
+        self.usage.fullest()
     }
 
     /// The results of recent batches.
@@ -223,10 +235,10 @@ impl State {
         self.recent_batches.insert(batch.sender_name(), batch.request_id, Arc::new(result));
     }
 
-    fn review(&self, batch: &Batch) -> BatchChanges {
+    pub(super) fn review(&self, batch: &Batch) -> BatchChanges {
         let blocs = self.adopted.as_ref().map(|adopted| &adopted.policy.blocs);
-        let (markets, threats) = (&self.markets, &self.threats);
-        BatchReviewer { markets, threats, blocs, now: self.now }.review(batch)
+        let Self { markets, threats, usage, now, .. } = self;
+        BatchReviewer { markets, threats, blocs, usage, now: *now }.review(batch)
     }
 
     fn commit(
@@ -236,56 +248,100 @@ impl State {
         sink: AlertSink<'_>,
     ) -> UpdateOutcomes {
         let mut touched: BTreeMap<MarketKey, MarketChanges> = BTreeMap::new();
-        for ((key, ..), report) in changes.reports {
-            let feed = batch.sender.is_some().then(|| batch.feed.clone());
-            let record = ReportRecord { report, accepted_at: self.now, feed };
-            if let Some(change) = self.record_report(key, record) {
-                // Of several releases in one batch, the first change holds what was in force
-                // before.
-                touched.entry(key).or_default().data.get_or_insert(change);
-            }
-        }
+        self.usage.commit(changes.usage);
+        self.record_reports(changes.sources, &mut touched);
         for (id, record) in changes.threats {
             let before = self.threats.get(&id).cloned();
-            let (change, retracted) = match (&record, before) {
-                (None, before) => (ThreatChange::Removed, before),
-                (Some(_), None) => (ThreatChange::Published, None),
-                (Some(_), Some(_)) => (ThreatChange::Revised, None),
+            let change = match (&record, &before) {
+                (None, _) => ThreatChange::Removed,
+                (Some(_), None) => ThreatChange::Published,
+                (Some(_), Some(_)) => ThreatChange::Revised,
             };
-            for market in self.record_threat(&id, record) {
-                let touched = touched.entry(market).or_default();
+            for key in self.record_threat(&id, record) {
+                let touched = touched.entry(key).or_default();
                 touched.threats.push(ChangedThreat { threat: id.clone(), change });
-                touched.retracted.extend(retracted.clone());
+                let market = self.markets.get(&key);
+                if !market.is_some_and(|market| market.threats.contains_key(&id)) {
+                    touched.retracted.extend(before.clone());
+                }
             }
         }
-        for (market, MarketChanges { data, threats, retracted }) in touched {
+        for (market, MarketChanges { data, threats, retracted, removed }) in touched {
             let trigger = Trigger::Batch { batch, data, threats, retracted };
-            self.evaluate(market, &trigger, self.now, sink);
+            match removed {
+                Some(removed) => self.clear_market(market, *removed, &trigger, sink),
+                None => self.evaluate(market, &trigger, self.now, sink),
+            }
         }
         changes.outcomes
     }
 
-    /// Records a report, and returns the change of the report in force, if any.
-    fn record_report(&mut self, key: MarketKey, record: ReportRecord) -> Option<DataChange> {
-        let Some(market) = self.markets.get_mut(&key) else {
-            let market = self.new_market(key, record);
-            self.markets.insert(key, market);
-            return Some(DataChange::default());
-        };
-        let (release, before) = (market.in_force.clone(), Arc::clone(&market.report().report));
-        market.record_release(record);
-        market.select_report(self.adopted.as_ref().map(|adopted| &*adopted.policy));
-        let after = &market.report().report;
-        if before == *after {
-            return None;
+    /// Records what a batch changes in the reports. A market without a report is removed.
+    pub(super) fn record_reports(
+        &mut self,
+        sources: BTreeMap<(MarketKey, Slug), StagedSource>,
+        touched: &mut BTreeMap<MarketKey, MarketChanges>,
+    ) {
+        let mut by_market: BTreeMap<MarketKey, Vec<(Slug, StagedSource)>> = BTreeMap::new();
+        for ((key, source), staged) in sources {
+            by_market.entry(key).or_default().push((source, staged));
         }
-        let (source, period, vintage) = release;
-        let same = *after.source() == source && after.period() == period;
-        Some(DataChange { revised: same.then_some(vintage), before: Some(before) })
+        for (key, sources) in by_market {
+            if let Some(market) = self.markets.get_mut(&key) {
+                let before = market.report().clone();
+                let policy = self.adopted.as_ref().map(|adopted| &*adopted.policy);
+                for (source, staged) in sources {
+                    market.commit_source(&source, staged, policy);
+                }
+                let Some(change) = DataChange::between(before, market) else { continue };
+                let changes = touched.entry(key).or_default();
+                changes.data = Some(change);
+                if market.is_empty() {
+                    changes.removed = self.markets.remove(&key).map(Box::new);
+                }
+            } else if let Some(market) = self.new_market(key, sources) {
+                self.markets.insert(key, market);
+                touched.entry(key).or_default().data = Some(DataChange::default());
+            }
+        }
     }
 
-    pub(super) fn new_market(&mut self, key: MarketKey, record: ReportRecord) -> Market {
-        let mut market = Market::new(record);
+    /// Clears the open episodes of a market whose last report was removed.
+    fn clear_market(
+        &mut self,
+        key: MarketKey,
+        mut market: Market,
+        trigger: &Trigger<'_>,
+        sink: AlertSink<'_>,
+    ) {
+        if let Some(adopted) = &self.adopted {
+            let mut evaluation = Evaluation {
+                adopted,
+                entry: self.seq,
+                now: self.now,
+                journal_time: self.now,
+                key,
+                trigger,
+                last_alert: &mut self.last_alert,
+                sink,
+                counting: CountingThreatsCache::default(),
+            };
+            evaluation.run_removed_market(&mut market);
+        }
+        self.schedule_market(key);
+    }
+
+    /// A market with its first reports; `None` where there are none.
+    fn new_market(&mut self, key: MarketKey, sources: Vec<(Slug, StagedSource)>) -> Option<Market> {
+        let first = sources.iter().find_map(|(_, staged)| staged.first())?.clone();
+        let mut market = Market::new(first);
+        for (source, staged) in sources {
+            market.commit_source(
+                &source,
+                staged,
+                self.adopted.as_ref().map(|adopted| &*adopted.policy),
+            );
+        }
         for (id, record) in &self.threats {
             if let Some(scope_match) = scope_match(&record.threat, key) {
                 let record = Arc::clone(record);
@@ -297,7 +353,7 @@ impl State {
             market.states.resize_with(market.plan.instances.len(), InstanceStates::default);
             market.exposures = market.compute_exposures(&adopted.policy, self.now.day(), false);
         }
-        market
+        Some(market)
     }
 
     /// Records a threat or removes it, and returns the markets it concerns now or did before.
@@ -397,7 +453,7 @@ impl State {
             counting: CountingThreatsCache::default(),
         };
         if matches!(trigger, Trigger::Policy) {
-            market.select_report(Some(&adopted.policy));
+            market.rank_sources(&adopted.policy);
             evaluation.run_new_policy(market, &self.plans.plan_for(key));
         } else {
             evaluation.run(market);
@@ -406,8 +462,8 @@ impl State {
     }
 
     pub(super) fn schedule_market(&mut self, key: MarketKey) {
-        let Some(market) = self.markets.get(&key) else { return };
-        let deadline = if market.plan.is_timed { market.next_deadline(self.now) } else { None };
+        let timed = self.markets.get(&key).filter(|market| market.plan.is_timed);
+        let deadline = timed.and_then(|market| market.next_deadline(self.now));
         self.deadlines.schedule(Due::Market(key), deadline);
     }
 
@@ -426,8 +482,11 @@ impl State {
 
 /// What a batch changes in one market.
 #[derive(Debug, Default)]
-struct MarketChanges {
+pub(super) struct MarketChanges {
     data: Option<DataChange>,
     threats: Vec<ChangedThreat>,
+    /// The threats that no longer concern the market.
     retracted: Vec<Arc<ThreatRecord>>,
+    /// The market, where its last report was removed.
+    removed: Option<Box<Market>>,
 }

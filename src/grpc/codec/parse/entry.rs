@@ -165,7 +165,8 @@ mod tests {
     #[test]
     fn every_kind_of_entry_is_exported_and_imported() {
         let at = Timestamp::from_millis(1_733_216_400_123);
-        let batches = [samples::batch(), samples::sent(), samples::traced()];
+        let batches =
+            [samples::batch(), samples::report_removals(), samples::sent(), samples::traced()];
         for payload in batches.into_iter().chain([samples::policy(), samples::tick()]) {
             let before = Entry { seq: Seq(9), at, payload };
             let sent = json::from_json(&json::to_json(&render::entry(&before))).unwrap();

@@ -2,6 +2,7 @@
 //! is allowed.
 
 mod alerts;
+mod dates;
 mod entry;
 mod figure;
 mod markets;
@@ -20,6 +21,7 @@ pub(in crate::grpc) use markets::{
 };
 pub use policy::policy;
 pub use publish::publish;
+pub(in crate::grpc) use publish::publish_by;
 pub(in crate::grpc) use simulation::{SimulateParams, backtest, simulate};
 pub use violations::Violations;
 

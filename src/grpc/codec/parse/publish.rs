@@ -1,16 +1,17 @@
 //! Batches of updates.
 
 use super::name::{quoted, slug};
-use super::report::report;
+use super::report::{report, report_removal};
 use super::threat::threat;
-use super::{Checks, Path, Violations};
+use super::{Checks, Path, Violations, dates};
 use crate::grpc::pb::{self, update::Update as Wire};
+use lodewatch_core::domain::Day;
 use lodewatch_core::domain::update::{Batch, Removal, RequestId, Update};
 use std::sync::Arc;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// `new_id` makes a request id where none was sent.
+/// A batch of a journal: dates may be any. `new_id` makes a request id where none was sent.
 ///
 /// # Errors
 ///
@@ -19,10 +20,27 @@ pub fn publish(
     sent: &pb::PublishRequest,
     new_id: impl FnOnce() -> Uuid,
 ) -> Result<Batch, Violations> {
+    read(sent, new_id, None)
+}
+
+/// A batch to publish: no report is released after `newest`, and all dates lie in a sane range.
+pub(in crate::grpc) fn publish_by(
+    sent: &pb::PublishRequest,
+    new_id: impl FnOnce() -> Uuid,
+    newest: Day,
+) -> Result<Batch, Violations> {
+    read(sent, new_id, Some(newest))
+}
+
+fn read(
+    sent: &pb::PublishRequest,
+    new_id: impl FnOnce() -> Uuid,
+    newest: Option<Day>,
+) -> Result<Batch, Violations> {
     let mut checks = Checks::default();
     let request_id = request_id(&mut checks, &sent.request_id, new_id);
     let feed = slug(&mut checks, "feed".into(), &sent.feed);
-    let updates = updates(&mut checks, sent);
+    let updates = updates(&mut checks, sent, newest);
     let batch = || {
         let (feed, updates, exercise) = (feed?, updates?, sent.exercise);
         let content = postcard::to_stdvec(&(&feed, exercise, &updates));
@@ -47,7 +65,11 @@ fn request_id(checks: &mut Checks, text: &str, new_id: impl FnOnce() -> Uuid) ->
     id.map(|id| RequestId(id.as_u128()))
 }
 
-fn updates(checks: &mut Checks, sent: &pb::PublishRequest) -> Option<Vec<Update>> {
+fn updates(
+    checks: &mut Checks,
+    sent: &pb::PublishRequest,
+    newest: Option<Day>,
+) -> Option<Vec<Update>> {
     let count = sent.updates.len();
     if count == 0 || count > Batch::UPDATES_MAX {
         checks.add(
@@ -59,16 +81,21 @@ fn updates(checks: &mut Checks, sent: &pb::PublishRequest) -> Option<Vec<Update>
     let list = Path::from("updates");
     let mut updates = Vec::with_capacity(count);
     for (at, update) in sent.updates.iter().enumerate() {
-        updates.extend(one(checks, Path::Item(&list, at), update, sent.exercise));
+        let field = Path::Item(&list, at);
+        let update = one(checks, field, update, sent.exercise).filter(|update| {
+            newest.is_none_or(|newest| dates::check(checks, field, update, newest))
+        });
+        updates.extend(update);
     }
     (updates.len() == count).then_some(updates)
 }
 
 fn one(checks: &mut Checks, field: Path<'_>, sent: &pb::Update, exercise: bool) -> Option<Update> {
     match &sent.update {
-        Some(Wire::Report(_)) if exercise => {
-            let why = "must not be set in an exercise, since a report cannot be undone; publish threats and removals only";
-            checks.add(field.at("report"), why);
+        Some(sent @ (Wire::Report(_) | Wire::ReportRemoval(_))) if exercise => {
+            let why = "must not be set in an exercise, since a report cannot be undone; publish threats and their removals only";
+            let is_report = matches!(sent, Wire::Report(_));
+            checks.add(field.at(if is_report { "report" } else { "report_removal" }), why);
             None
         }
         Some(Wire::Report(sent)) => {
@@ -82,8 +109,11 @@ fn one(checks: &mut Checks, field: Path<'_>, sent: &pb::Update, exercise: bool) 
             let revision = Some(sent.revision).filter(|revision| *revision > 0);
             threat.map(|threat| Update::Removal(Removal { threat, revision }))
         }
+        Some(Wire::ReportRemoval(sent)) => {
+            report_removal(checks, field.at("report_removal"), sent).map(Update::ReportRemoval)
+        }
         None => {
-            checks.add(field, "must be set to a report, a threat or a removal");
+            checks.add(field, "must be set to a report, a threat or a removal of one");
             None
         }
     }

@@ -6,6 +6,7 @@ use crate::grpc::pb;
 use lodewatch_core::domain::market::{
     Denominator, Figure, MarketKey, Period, ReportDraft, ReportDraftRow, ReportFault,
 };
+use lodewatch_core::domain::update::ReportRemoval;
 use lodewatch_core::domain::{Report, Stage, Threat};
 use pb::supply_row::Figure as Wire;
 
@@ -21,9 +22,7 @@ pub(super) fn report(
     let mineral = mineral(checks, field.at("mineral"), &sent.mineral);
     let stage = choice::<Stage>(checks, field.at("stage"), sent.stage, Stage::allowed);
     let source = slug(checks, field.at("source"), &sent.source);
-    let period = checks.require(Period::parse(&sent.period), field.at("period"), || {
-        format!("{} is not a period: {}", quoted(&sent.period), Period::ALLOWED)
-    });
+    let period = period(checks, field.at("period"), &sent.period);
     let vintage = day(checks, field.at("vintage"), &sent.vintage);
     let unit = text(checks, field.at("unit"), &sent.unit, UNIT_MAX);
     let rows = list(checks, field.at("rows"), &sent.rows, Report::ROWS_MAX, row);
@@ -61,6 +60,28 @@ pub(super) fn report(
             None
         }
     }
+}
+
+/// A removal of reports.
+pub(super) fn report_removal(
+    checks: &mut Checks,
+    field: Path<'_>,
+    sent: &pb::ReportRemoval,
+) -> Option<ReportRemoval> {
+    let mineral = mineral(checks, field.at("mineral"), &sent.mineral);
+    let stage = choice::<Stage>(checks, field.at("stage"), sent.stage, Stage::allowed);
+    let source = slug(checks, field.at("source"), &sent.source);
+    let period = optional(Some(&sent.period).filter(|text| !text.is_empty()), |text| {
+        period(checks, field.at("period"), text)
+    });
+    let market = MarketKey { mineral: mineral?, stage: stage? };
+    Some(ReportRemoval { market, source: source?, period: period? })
+}
+
+fn period(checks: &mut Checks, field: Path<'_>, text: &str) -> Option<Period> {
+    checks.require(Period::parse(text), field, || {
+        format!("{} is not a period: {}", quoted(text), Period::ALLOWED)
+    })
 }
 
 fn row(checks: &mut Checks, field: Path<'_>, sent: &pb::SupplyRow) -> Option<ReportDraftRow> {

@@ -1,11 +1,12 @@
 //! Requests of simulations and backtests.
 
 use super::alerts::filter;
+use super::dates::out_of_range;
 use super::name::{destination, optional_day};
-use super::{Checks, Violations, policy, publish};
+use super::{Checks, Violations, policy, publish_by};
 use crate::grpc::pb;
 use lodewatch_core::domain::policy::Destination;
-use lodewatch_core::domain::{Filter, Policy};
+use lodewatch_core::domain::{Day, Filter, Policy};
 use lodewatch_core::engine::simulation::SimulationInput;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -28,7 +29,7 @@ pub(in crate::grpc) fn simulate(sent: &pb::SimulateRequest) -> Result<SimulatePa
             updates: sent.updates.clone(),
             ..pb::PublishRequest::default()
         };
-        checks.merge(publish(&request, Uuid::new_v4)).map(Some)
+        checks.merge(publish_by(&request, Uuid::new_v4, Day::PUBLISHED_MAX)).map(Some)
     };
     let policy = match &sent.policy {
         None => Some(None),
@@ -37,6 +38,9 @@ pub(in crate::grpc) fn simulate(sent: &pb::SimulateRequest) -> Result<SimulatePa
         }
     };
     let until = optional_day(&mut checks, "until".into(), &sent.until);
+    if let Some(Some(day)) = until.filter(|until| until.is_some_and(|day| !day.is_publishable())) {
+        checks.add("until", out_of_range(day));
+    }
     let destination = destination(&mut checks, "destination".into(), &sent.destination);
     let filter = filter(&mut checks, sent.filter.as_ref());
     let wanted = || {

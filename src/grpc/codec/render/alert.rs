@@ -76,6 +76,13 @@ fn cause(cause: &Cause) -> pb::Cause {
             revised_vintage: revised.map(|day| day.to_string()).unwrap_or_default(),
             ..pb::Cause::default()
         },
+        Cause::ReportRemoval { feed, request_id, removed } => pb::Cause {
+            kind: pb::CauseKind::Data.into(),
+            feed: feed.to_string(),
+            request_id: request(request_id),
+            removed_report: Some(report_ref(removed)),
+            ..pb::Cause::default()
+        },
         Cause::Threat { feed, request_id, threats } => pb::Cause {
             kind: pb::CauseKind::Threat.into(),
             feed: feed.to_string(),

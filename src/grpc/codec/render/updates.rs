@@ -65,6 +65,12 @@ pub fn update(update: &Update) -> pb::Update {
             threat_id: removal.threat.to_string(),
             revision: removal.revision.unwrap_or(0),
         }),
+        Update::ReportRemoval(removal) => Wire::ReportRemoval(pb::ReportRemoval {
+            mineral: removal.market.mineral.slug().to_owned(),
+            stage: stage(removal.market.stage).into(),
+            source: removal.source.to_string(),
+            period: removal.period.map(|period| period.to_string()).unwrap_or_default(),
+        }),
     };
     pb::Update { update: Some(update) }
 }
