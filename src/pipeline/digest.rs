@@ -106,7 +106,9 @@ mod tests {
         let mut digests = DigestHistory::new(Seq(10), 0);
         for (answer, alerts) in steps {
             let mut digest = digests.begin();
-            alerts.iter().for_each(|alert| digest.add(alert));
+            for alert in alerts {
+                digest.add(alert);
+            }
             digests.push(digest, answer.as_ref());
         }
         digests

@@ -114,7 +114,7 @@ async fn an_entry_with_more_alerts_than_memory_waits_for_a_full_disk() {
     let request = batch(reports);
     let status = feed.publish(request.clone()).await.unwrap_err();
     assert_eq!(status.get_details_error_info().unwrap().reason, "DISK_FULL", "{status}");
-    assert_eq!(list(&channel).await, [] as [u64; 0], "all alerts of the entry or none");
+    assert_eq!(list(&channel).await, Vec::<u64>::new(), "all alerts of the entry or none");
     fs::remove_file(ballast).unwrap();
     tokio::time::timeout(PATIENCE, publish_until_accepted(&mut feed, &request)).await.unwrap();
     let newest_first: Vec<u64> = (1..=alerts).rev().take(20).collect();

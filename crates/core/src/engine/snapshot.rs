@@ -357,14 +357,13 @@ mod tests {
         let pieces: Vec<Vec<u8>> = large().snapshot_pieces().collect();
         for missing in 0..pieces.len() {
             let mut reader = SnapshotReader::default();
-            let others = pieces.iter().enumerate().filter(|(at, _)| *at != missing);
-            let read = others.map(|(_, piece)| reader.read_piece(piece));
-            let read: Result<(), SnapshotError> = read.collect();
+            let mut others = pieces.iter().enumerate().filter(|(at, _)| *at != missing);
+            let read = others.try_for_each(|(_, piece)| reader.read_piece(piece));
             assert!(read.is_err() || reader.finish().is_err(), "without piece {missing}");
         }
         let mut reader = SnapshotReader::default();
-        let twice = pieces.iter().chain(pieces.last());
-        let read: Result<(), SnapshotError> = twice.map(|piece| reader.read_piece(piece)).collect();
+        let mut twice = pieces.iter().chain(pieces.last());
+        let read = twice.try_for_each(|piece| reader.read_piece(piece));
         assert!(matches!(read, Err(SnapshotError::Incomplete)));
     }
 }
