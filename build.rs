@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::write(out.join("linked_crates.txt"), linked_crates()?)?;
     tonic_prost_build::configure()
         .build_client(false)
+        .codec_path("crate::grpc::transport::BoundedCodec")
         .extern_path(".lodewatch.v1", "::lodewatch_proto::v1")
         .compile_fds(descriptors)?;
     Ok(())

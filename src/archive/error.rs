@@ -2,6 +2,7 @@
 
 use crate::sqlite::{self, is_full};
 use lodewatch_core::domain::{Epoch, Seq};
+use rusqlite::ErrorCode;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -53,6 +54,9 @@ pub enum Error {
         /// The journal beside it.
         journal: Epoch,
     },
+    /// The caller is gone.
+    #[error("cannot read {}: cancelled", file.display())]
+    Cancelled { file: Arc<Path> },
     /// The file system or SQLite failed.
     #[error("cannot {action} {}", file.display())]
     Io {
@@ -79,6 +83,9 @@ impl Error {
         }
         if is_full(&error) {
             return Self::Full { file };
+        }
+        if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) {
+            return Self::Cancelled { file };
         }
         Self::Io { action, file, source: Arc::new(error) }
     }

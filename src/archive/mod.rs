@@ -15,8 +15,8 @@
 //!
 //! - [`Archive`] (`writer`): the only writer
 //! - [`ArchiveReader`] (`reader`): a cheap handle for everyone else; also verifies a whole archive
-//! - [`AlertRecord`], [`Snapshot`], [`AlertQuery`], [`AlertPage`]: what is stored, asked and
-//!   returned
+//! - [`AlertRecord`], [`Snapshot`], [`AlertQuery`], [`AlertList`], [`AlertPage`]: what is stored,
+//!   asked and returned
 //! - `snapshots`: snapshots, in pieces
 //! - [`IncomingArchive`] (`transfer`): the copy of another replica's archive, while it arrives
 //! - [`Error`]: what can go wrong
@@ -30,6 +30,8 @@ mod error;
 #[cfg(test)]
 mod faults;
 mod file;
+#[cfg(test)]
+mod list_tests;
 mod pool;
 mod reader;
 mod record;
@@ -42,6 +44,6 @@ mod writer;
 
 pub use error::Error;
 pub use reader::{ArchiveReader, READ_ALERTS_MAX};
-pub use record::{AlertPage, AlertQuery, AlertRecord, Snapshot};
+pub use record::{AlertList, AlertPage, AlertQuery, AlertRecord, Snapshot};
 pub use transfer::{IncomingArchive, format_digest};
 pub use writer::Archive;

@@ -1,4 +1,7 @@
 //! The readers' connections: opened on demand, shared by all readers.
+//!
+//! Their number is no limit on callers: those who read bound themselves before they take a thread,
+//! calls and subscriptions each, so that neither waits for the other here.
 
 use super::error::Error;
 use crate::sqlite;
@@ -8,7 +11,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
 /// The limit of the connections, and so of concurrent reads; further reads wait.
-const CONNECTIONS_MAX: usize = 8;
+const CONNECTIONS_MAX: usize = 64;
+
+/// Steps of SQLite's virtual machine between two checks whether a read is cancelled: a few hundred
+/// rows.
+pub(super) const CANCEL_CHECK_STEPS: std::ffi::c_int = 4096;
 
 pub(super) struct ConnectionPool {
     pub(super) path: Arc<Path>,
@@ -41,18 +48,29 @@ impl ConnectionPool {
         &self,
         run: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
     ) -> Result<T, Error> {
-        let failed = |error| {
-            let error = Error::sqlite("read", &self.path, error);
-            if matches!(error, Error::Damaged { .. }) {
-                self.damaged.cancel();
-            }
-            error
-        };
-        self.run(run).map_err(failed)
+        self.run(None, run).map_err(|error| self.failed(error))
+    }
+
+    /// The same, interrupted soon after `is_cancelled` returns true.
+    pub(super) fn read_until<T>(
+        &self,
+        is_cancelled: impl FnMut() -> bool + Send + 'static,
+        run: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, Error> {
+        self.run(Some(Box::new(is_cancelled)), run).map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: rusqlite::Error) -> Error {
+        let error = Error::sqlite("read", &self.path, error);
+        if matches!(error, Error::Damaged { .. }) {
+            self.damaged.cancel();
+        }
+        error
     }
 
     fn run<T>(
         &self,
+        is_cancelled: Option<Box<dyn FnMut() -> bool + Send>>,
         run: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
     ) -> rusqlite::Result<T> {
         let mut pooled = self.acquire();
@@ -60,10 +78,15 @@ impl ConnectionPool {
             Some(connection) => connection,
             none @ None => none.insert(sqlite::open_reader(&self.path)?),
         };
-        let transaction = connection.transaction()?;
-        let result = run(&transaction)?;
-        transaction.finish()?;
-        Ok(result)
+        let may_end_early = is_cancelled.is_some();
+        if may_end_early {
+            connection.progress_handler(CANCEL_CHECK_STEPS, is_cancelled)?;
+        }
+        let result = in_transaction(connection, run);
+        if may_end_early {
+            connection.progress_handler(0, None::<fn() -> bool>)?;
+        }
+        result
     }
 
     fn acquire(&self) -> PooledConnection<'_> {
@@ -79,6 +102,16 @@ impl ConnectionPool {
     fn lock(&self) -> MutexGuard<'_, Connections> {
         self.connections.lock().expect("nothing panics while it holds the list of connections")
     }
+}
+
+fn in_transaction<T>(
+    connection: &mut Connection,
+    run: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
+) -> rusqlite::Result<T> {
+    let transaction = connection.transaction()?;
+    let result = run(&transaction)?;
+    transaction.finish()?;
+    Ok(result)
 }
 
 impl Drop for PooledConnection<'_> {

@@ -3,7 +3,7 @@
 use super::conditions::SqlConditions;
 use super::error::Error;
 use super::pool::ConnectionPool;
-use super::record::{AlertPage, AlertQuery, AlertRecord};
+use super::record::{AlertList, AlertPage, AlertQuery, AlertRecord};
 use super::row::{self, COLUMNS, signed};
 use lodewatch_core::domain::{Filter, Position, Seq};
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
@@ -92,36 +92,20 @@ impl ArchiveReader {
         })
     }
 
-    /// The alerts of a query, in its direction. Deleted alerts are skipped.
-    pub fn list(&self, query: &AlertQuery) -> Result<Vec<AlertRecord>, Error> {
-        let mut conditions = SqlConditions::of(&query.filter);
-        conditions.and("+entry <=", query.until_entry.0);
-        if let Some(episode) = query.episode {
-            conditions.and("episode =", episode);
-        }
-        let (comparison, order) = if query.newest_first {
-            ("sequence <", "sequence DESC")
-        } else {
-            ("sequence >", "sequence")
-        };
-        if let Some(after) = query.after_sequence {
-            conditions.and(comparison, after);
-        }
-        self.pool.read(|connection| {
-            let mut select = connection.prepare_cached(&conditions.select(COLUMNS, order))?;
-            let rows = select.query_map(params_from_iter(&conditions.values), row::parse)?;
-            let is_wanted = |record: &rusqlite::Result<AlertRecord>| {
-                record.as_ref().map_or(true, |record| query.filter.wants(&record.facets))
-            };
-            let mut bytes = 0_usize;
-            let has_room = |record: &rusqlite::Result<AlertRecord>| {
-                let before = bytes;
-                let size = record.as_ref().map_or(0, |record| record.bytes.len());
-                bytes = bytes.saturating_add(size);
-                before <= query.limit_bytes
-            };
-            rows.filter(is_wanted).take(query.limit).take_while(has_room).collect()
-        })
+    /// A page of the alerts of a query, in its direction. Deleted alerts are skipped.
+    ///
+    /// A page ends early once [`AlertQuery::examined_max`] alerts were examined. Alerts that an
+    /// index skips, by a single mineral, rule or episode, are not examined.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Cancelled`] soon after `is_cancelled` returns true.
+    pub fn list(
+        &self,
+        query: &AlertQuery,
+        is_cancelled: impl FnMut() -> bool + Send + 'static,
+    ) -> Result<AlertList, Error> {
+        self.pool.read_until(is_cancelled, |connection| ListScan::new(connection, query).run())
     }
 
     /// Reads the whole archive and verifies it: the checksum of every alert, their order without
@@ -139,6 +123,115 @@ impl ArchiveReader {
                 connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
             if pages == "ok" { Ok(()) } else { Err(corrupt()) }
         })
+    }
+}
+
+/// One [`ArchiveReader::list`].
+struct ListScan<'a> {
+    connection: &'a Connection,
+    query: &'a AlertQuery,
+    list: AlertList,
+    /// The last alert that was examined, and is on the page where it is wanted.
+    last: Option<u64>,
+    /// Bytes of the alerts on the page.
+    bytes: usize,
+}
+
+impl<'a> ListScan<'a> {
+    fn new(connection: &'a Connection, query: &'a AlertQuery) -> Self {
+        let list = AlertList { records: Vec::new(), next_after: None, examined: 0 };
+        Self { connection, query, list, last: None, bytes: 0 }
+    }
+
+    fn run(mut self) -> rusqlite::Result<AlertList> {
+        match &self.query.among {
+            Some(among) => self.examine_among(among)?,
+            None => self.examine_all()?,
+        }
+        Ok(self.list)
+    }
+
+    fn examine_all(&mut self) -> rusqlite::Result<()> {
+        let query = self.query;
+        let mut conditions = SqlConditions::of(&query.filter);
+        conditions.and("+entry <=", query.until_entry.0);
+        if let Some(episode) = query.episode {
+            conditions.and("episode =", episode);
+        }
+        let (comparison, order) = if query.newest_first {
+            ("sequence <", "sequence DESC")
+        } else {
+            ("sequence >", "sequence")
+        };
+        if let Some(after) = query.after_sequence {
+            conditions.and(comparison, after);
+        }
+        let connection = self.connection;
+        let mut select = connection.prepare_cached(&conditions.examine(order))?;
+        let mut rows = select.query(params_from_iter(conditions.examine_values()))?;
+        while let Some(row) = rows.next()? {
+            // A comparison with NULL, as of the level of a notice, is not true.
+            let passes = row.get::<_, Option<bool>>(1)?.unwrap_or(false);
+            if !self.examine(row.get::<_, i64>(0)?.cast_unsigned(), passes)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn examine_among(&mut self, among: &[u64]) -> rusqlite::Result<()> {
+        let after = self.query.after_sequence;
+        let is_before = |sequence: &u64| match after {
+            Some(after) if self.query.newest_first => *sequence < after,
+            Some(after) => *sequence <= after,
+            None => self.query.newest_first,
+        };
+        let (before, rest) = among.split_at(among.partition_point(is_before));
+        if self.query.newest_first {
+            self.examine_each(before.iter().rev())
+        } else {
+            self.examine_each(rest.iter())
+        }
+    }
+
+    fn examine_each<'s>(
+        &mut self,
+        sequences: impl Iterator<Item = &'s u64>,
+    ) -> rusqlite::Result<()> {
+        for sequence in sequences {
+            if !self.examine(*sequence, true)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the page goes on after an alert; `passes` says whether it may be wanted.
+    fn examine(&mut self, sequence: u64, passes: bool) -> rusqlite::Result<bool> {
+        let query = self.query;
+        if self.list.examined >= query.examined_max {
+            self.list.next_after = self.last;
+            return Ok(false);
+        }
+        self.list.examined = self.list.examined.saturating_add(1);
+        let wants = |record: &AlertRecord| {
+            query.filter.wants(&record.facets)
+                && record.entry <= query.until_entry
+                && query.episode.is_none_or(|episode| record.episode == episode)
+        };
+        let found = if passes { get(self.connection, sequence)?.filter(wants) } else { None };
+        if let Some(record) = found {
+            let bytes = self.bytes.saturating_add(record.bytes.len());
+            let is_full = self.list.records.len() >= query.limit || bytes > query.limit_bytes;
+            if is_full && !self.list.records.is_empty() {
+                self.list.next_after = self.last;
+                return Ok(false);
+            }
+            self.bytes = bytes;
+            self.list.records.push(record);
+        }
+        self.last = Some(sequence);
+        Ok(true)
     }
 }
 
@@ -196,7 +289,7 @@ impl HistoryScan<'_> {
         conditions.and("sequence <", stop);
         conditions.and("+entry <=", self.until.0);
         let mut select = self.connection.prepare_cached(&conditions.select(COLUMNS, "sequence"))?;
-        let mut rows = select.query(params_from_iter(&conditions.values))?;
+        let mut rows = select.query(params_from_iter(conditions.values()))?;
         let (mut records, mut bytes) = (Vec::new(), 0_usize);
         while let Some(row) = rows.next()? {
             let record = row::parse(row)?;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use lodewatch_core::domain::{Facets, Filter, Position, Seq, Timestamp};
+use std::sync::Arc;
 
 /// An alert as it is stored: its encoded bytes, and the values that queries look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,12 +69,27 @@ pub struct AlertQuery {
     pub newest_first: bool,
     /// Only alerts that follow this one in that direction.
     pub after_sequence: Option<u64>,
+    /// Only these alerts, in the order of their sequences.
+    pub among: Option<Arc<[u64]>>,
     /// No alerts of later entries.
     pub until_entry: Seq,
     /// The largest number of alerts to return.
     pub limit: usize,
     /// No further alerts once those before have more bytes than this.
     pub limit_bytes: usize,
+    /// The largest number of alerts to examine, whether they pass the filter or not.
+    pub examined_max: usize,
+}
+
+/// A page of a list, in the query's direction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertList {
+    pub records: Vec<AlertRecord>,
+    /// The sequence after which the next page begins; `None` where nothing more follows. A page
+    /// that ends early may have no records and yet be followed by others.
+    pub next_after: Option<u64>,
+    /// The alerts that were examined, whether they are on the page or not.
+    pub examined: usize,
 }
 
 /// A part of the history, in order.

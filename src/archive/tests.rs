@@ -155,42 +155,56 @@ fn an_archive_above_its_size_limit_deletes_its_oldest_alerts_until_it_fits() {
     archive.reader().verify().unwrap();
 }
 
-#[test]
-fn the_history_is_listed_page_by_page_in_both_directions() {
-    let (dir, records) = filled(&[2, 3, 2, 1]);
-    let reader = open(dir.path()).reader();
-    let mut query = AlertQuery {
+/// All alerts up to an entry, three on a page.
+pub(super) fn query(until_entry: Seq) -> AlertQuery {
+    AlertQuery {
         filter: everything(),
         episode: None,
         newest_first: false,
         after_sequence: None,
-        until_entry: Seq(3),
+        among: None,
+        until_entry,
         limit: 3,
         limit_bytes: usize::MAX,
-    };
-    let mut listed = |newest_first| {
-        (query.newest_first, query.after_sequence) = (newest_first, None);
-        let mut sequences = Vec::new();
-        loop {
-            let page = reader.list(&query).unwrap();
-            let Some(last) = page.last() else { return sequences };
-            query.after_sequence = Some(last.sequence);
-            sequences.extend(page.iter().map(|record| record.sequence));
+        examined_max: usize::MAX,
+    }
+}
+
+/// The sequences on every page of a query.
+pub(super) fn pages(reader: &ArchiveReader, mut query: AlertQuery) -> Vec<Vec<u64>> {
+    let mut pages = Vec::new();
+    loop {
+        let list = reader.list(&query, || false).unwrap();
+        pages.push(list.records.iter().map(|record| record.sequence).collect());
+        if list.next_after.is_none() {
+            return pages;
         }
+        query.after_sequence = list.next_after;
+    }
+}
+
+#[test]
+fn the_history_is_listed_page_by_page_in_both_directions() {
+    let (dir, records) = filled(&[2, 3, 2, 1]);
+    let reader = open(dir.path()).reader();
+    let listed = |newest_first| pages(&reader, AlertQuery { newest_first, ..query(Seq(3)) });
+    assert_eq!(listed(false), [vec![1, 2, 3], vec![4, 5, 6], vec![7]]);
+    assert_eq!(listed(true), [vec![7, 6, 5], vec![4, 3, 2], vec![1]]);
+    let among = |newest_first| {
+        let among = Some([1, 3, 4, 6, 7, 8, 99].into());
+        pages(&reader, AlertQuery { newest_first, among, ..query(Seq(3)) })
     };
-    assert_eq!(listed(false), [1, 2, 3, 4, 5, 6, 7]);
-    assert_eq!(listed(true), [7, 6, 5, 4, 3, 2, 1]);
-    let of_episode =
-        AlertQuery { episode: Some(records[4].episode), after_sequence: None, ..query.clone() };
-    let episode = reader.list(&of_episode).unwrap();
+    assert_eq!(among(false), [vec![1, 3, 4], vec![6, 7]]);
+    assert_eq!(among(true), [vec![7, 6, 4], vec![3, 1]]);
+    let of_episode = AlertQuery { episode: Some(records[4].episode), ..query(Seq(3)) };
+    let episode = reader.list(&of_episode, || false).unwrap().records;
     assert!(episode.iter().all(|record| record.episode == records[4].episode));
     assert!(episode.contains(&records[4]));
 
     let bytes = |count: usize| records[..count].iter().map(|one| one.bytes.len()).sum::<usize>();
-    let oldest = AlertQuery { newest_first: false, after_sequence: None, limit: 9, ..query };
-    let within = |limit_bytes| reader.list(&AlertQuery { limit_bytes, ..oldest.clone() }).unwrap();
-    assert_eq!(within(bytes(2)), records[..3], "one more than fits shows that more follow");
-    assert_eq!(within(bytes(2) - 1), records[..2]);
+    let within = |limit_bytes| pages(&reader, AlertQuery { limit_bytes, ..query(Seq(3)) });
+    assert_eq!(within(bytes(2))[..2], [vec![1, 2], vec![3, 4]]);
+    assert_eq!(within(0)[..2], [vec![1], vec![2]], "a page has at least one");
 }
 
 #[test]
@@ -304,16 +318,8 @@ proptest! {
         }
         prop_assert_eq!(&read, &wanted);
 
-        let query = AlertQuery {
-            filter,
-            episode: None,
-            newest_first: true,
-            after_sequence: None,
-            until_entry: head,
-            limit: 100,
-            limit_bytes: usize::MAX,
-        };
-        let mut listed = archive.reader().list(&query).unwrap();
+        let query = AlertQuery { filter, newest_first: true, limit: 100, ..query(head) };
+        let mut listed = archive.reader().list(&query, || false).unwrap().records;
         listed.reverse();
         prop_assert_eq!(&listed, &wanted);
     }
@@ -396,7 +402,7 @@ pub(super) fn filled(alerts: &[u64]) -> (tempfile::TempDir, Vec<AlertRecord>) {
     (dir, records)
 }
 
-fn record(sequence: u64, entry: u64) -> AlertRecord {
+pub(super) fn record(sequence: u64, entry: u64) -> AlertRecord {
     let mineral = Mineral::parse("gallium").unwrap();
     AlertRecord {
         sequence,
@@ -429,7 +435,7 @@ pub(super) fn all(reader: &ArchiveReader) -> AlertPage {
     reader.read(at(0, 0), HEAD, &everything(), usize::MAX).unwrap()
 }
 
-fn everything() -> Filter {
+pub(super) fn everything() -> Filter {
     Filter { exercises: Exercises::Include, ..Filter::default() }
 }
 

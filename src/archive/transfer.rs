@@ -1,6 +1,7 @@
 //! Copies the archive of one replica to a new one, while the first uses it.
 
 use super::error::Error;
+use super::pool::CANCEL_CHECK_STEPS;
 use super::reader::ArchiveReader;
 use crate::sqlite;
 use lodewatch_files::{create_dir, dir_of, persist};
@@ -13,18 +14,21 @@ use xxhash_rust::xxh3::Xxh3;
 
 impl ArchiveReader {
     /// A copy of the whole archive as it is now, in an unnamed file that is deleted when it is
-    /// dropped. Needs as much disk space as the archive.
+    /// dropped. Needs as much disk space as the archive. Ends early where it is cancelled.
     ///
     /// # Errors
     ///
-    /// [`Error::Full`] where there is not enough space.
-    pub fn copy(&self) -> Result<File, Error> {
+    /// [`Error::Full`] where there is not enough space; [`Error::Cancelled`].
+    pub fn copy(&self, is_cancelled: impl FnMut() -> bool + Send + 'static) -> Result<File, Error> {
         let path = &self.pool.path;
         let failed = |source: io::Error| io_error("copy", path, source);
         let to = NamedTempFile::with_prefix_in("archive.copy.", dir_of(path)).map_err(failed)?;
         let name = to.path().to_string_lossy().into_owned();
         sqlite::open_reader(path)
-            .and_then(|connection| connection.execute("VACUUM INTO ?1", [name]))
+            .and_then(|mut connection| {
+                connection.progress_handler(CANCEL_CHECK_STEPS, Some(is_cancelled))?;
+                connection.execute("VACUUM INTO ?1", [name])
+            })
             .map_err(|error| Error::sqlite("copy", path, error))?;
         to.reopen().map_err(failed)
     }

@@ -92,6 +92,14 @@ pub struct Server {
     pub publish_bytes_max: usize,
     /// Simulations, backtests and explanations of the past that run at once.
     pub simulations_max: usize,
+    /// Evaluations of one simulation.
+    pub simulation_evaluations_max: u64,
+    /// Evaluations of one backtest, or of one read with `as_of`.
+    pub replay_evaluations_max: u64,
+    /// Calls that read the archive or wait to.
+    pub history_calls_max: usize,
+    /// Alerts that one page of `ListAlerts` examines.
+    pub examined_alerts_max: usize,
     /// A stream that lives nearly as long is asked to reconnect; `None` for no limit.
     pub stream_age_max: Option<Duration>,
 }
@@ -260,6 +268,18 @@ fn server(mut table: Table<'_>) -> Option<(Server, Node<'_>)> {
         publish_batches_max: count(table, "publish_batches_max", 1..=8192),
         publish_bytes_max: count(table, "publish_bytes_max", 65_536..=67_108_864),
         simulations_max: count(table, "simulations_max", 1..=64),
+        simulation_evaluations_max: count(
+            table,
+            "simulation_evaluations_max",
+            100_000..=1_000_000_000,
+        ),
+        replay_evaluations_max: count(
+            table,
+            "replay_evaluations_max",
+            100_000..=1_000_000_000_000_000,
+        ),
+        history_calls_max: count(table, "history_calls_max", 2..=100_000),
+        examined_alerts_max: count(table, "examined_alerts_max", 1000..=10_000_000),
         stream_age_max: Some(millis(table, "stream_age_max", STREAM_AGE_DAYS_MAX))
             .filter(|millis| *millis > 0)
             .map(Duration::from_millis),

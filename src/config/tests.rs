@@ -175,8 +175,8 @@ fn an_invalid_setting_is_reported_with_what_is_allowed() {
         ),
         (
             "server.streams = 1",
-            "server.streams (in FILE): unknown key. Allowed keys: abandoned_calls_per_second_max, connections_max, connections_per_address_max, drain_timeout, handshake_timeout, insecure, listen, message_bytes_max, publish_batches_max, \
-             publish_bytes_max, publish_calls_bytes_max, publish_idle_timeout, publish_streams_max, publish_streams_per_identity_max, simulations_max, stream_age_max, streams_max, streams_per_connection_max, streams_per_identity_max, transfer_bytes_max, transfer_timeout, trusted_proxies, updates_per_second_max",
+            "server.streams (in FILE): unknown key. Allowed keys: abandoned_calls_per_second_max, connections_max, connections_per_address_max, drain_timeout, examined_alerts_max, handshake_timeout, history_calls_max, insecure, listen, message_bytes_max, \
+             publish_batches_max, publish_bytes_max, publish_calls_bytes_max, publish_idle_timeout, publish_streams_max, publish_streams_per_identity_max, replay_evaluations_max, simulation_evaluations_max, simulations_max, stream_age_max, streams_max, streams_per_connection_max, streams_per_identity_max, transfer_bytes_max, transfer_timeout, trusted_proxies, updates_per_second_max",
         ),
     ] {
         check(file, expected);

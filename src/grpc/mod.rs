@@ -48,10 +48,10 @@ mod streams;
 mod services;
 
 pub use admission::{
-    ABANDONED_CALLS_LIMIT, AddressLimits, AdmittedConnection, LimitSettings, Limits, Peer,
-    PublishCredits, TrustedProxies,
+    ABANDONED_CALLS_LIMIT, AddressLimits, AdmittedConnection, FairPermits, LimitSettings, Limits,
+    Peer, PublishCredits, TrustedProxies,
 };
-pub use backend::{Api, MarketSnapshots, OpenAlerts};
+pub use backend::{Api, ArchiveCalls, MarketSnapshots, OpenAlerts, Simulations};
 pub use codec::frames::{decode, encoding};
 pub use codec::{json, parse, render};
 pub use services::routes;

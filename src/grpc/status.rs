@@ -116,6 +116,14 @@ pub(in crate::grpc) fn throttled(limit: &str, cause: &str, wait: Duration) -> St
     with(Code::ResourceExhausted, "LIMIT_REACHED", message, &[("limit", limit)], details)
 }
 
+/// A call that was stopped at a budget, which the same call would reach again: how far it got, and
+/// what the caller can do.
+pub(in crate::grpc) fn budget_spent(limit: &str, far: &str, remedy: &str) -> Status {
+    let details = ErrorDetails::with_quota_failure_violation(limit, far);
+    let message = format!("limit reached: {far} ({limit}); {remedy}");
+    with(Code::ResourceExhausted, "LIMIT_REACHED", message, &[("limit", limit)], details)
+}
+
 /// A batch may cause more alerts than one batch may.
 pub(in crate::grpc) fn batch_too_large(alerts: u64, most: u64) -> Status {
     let limit = "alerts_per_batch_max";
@@ -135,6 +143,15 @@ pub(in crate::grpc) fn too_large(status: Status) -> Status {
     let details = ErrorDetails::with_quota_failure_violation(limit, status.message());
     let message = format!("limit reached: {} ({limit}); send a smaller request", status.message());
     with(Code::ResourceExhausted, "LIMIT_REACHED", message, &[("limit", limit)], details)
+}
+
+/// A request that would take far more memory than its bytes.
+pub(in crate::grpc) fn too_many_parts(bytes: usize, memory_max: usize) -> Status {
+    let limit = "server.message_bytes_max";
+    let cause = format!(
+        "the parts of the request's {bytes} bytes would take more than {memory_max} bytes of memory"
+    );
+    budget_spent(limit, &cause, "send no empty parts")
 }
 
 /// Names the limit where tonic rejected a request for its size before any service read it.
@@ -353,6 +370,7 @@ pub(in crate::grpc) fn archive(error: &archive::Error) -> Status {
             error.to_string(),
             &[("oldest_entry", &oldest.to_string())],
         ),
+        E::Cancelled { .. } => Status::cancelled("the caller is gone"),
         E::Full { .. }
         | E::Damaged { .. }
         | E::JournalTooShort { .. }

@@ -10,7 +10,8 @@
 //! - `server`: [`Metrics`], all metrics of a server, and the [`page`] that Prometheus scrapes
 //! - `calls`: [`CallMetrics`], calls and rejections; [`ConnectionMetrics`]
 //! - `handshakes`: [`HandshakeMetrics`], TLS handshakes that failed, by reason
-//! - `pipeline`: [`JournalMetrics`], [`PipelineMetrics`], [`DeliveryMetrics`]: the path of an entry
+//! - `pipeline`: [`JournalMetrics`], [`PipelineMetrics`], [`DeliveryMetrics`]: the path of an
+//!   entry; [`WorkMetrics`]: work for single calls
 //! - `gauges`: [`Gauges`], values that are read at every scrape
 //! - `feeds`: [`FeedMetrics`], all metrics of `lodewatch feed`, which has none of the others
 //! - `process`: the process, under the metric names that all exporters use
@@ -34,5 +35,5 @@ pub use feeds::FeedMetrics;
 pub use gauges::Gauges;
 pub use handshakes::{HandshakeFailure, HandshakeMetrics};
 pub use histogram::Histogram;
-pub use pipeline::{DeliveryMetrics, JournalMetrics, PipelineMetrics};
+pub use pipeline::{DeliveryMetrics, JournalMetrics, PipelineMetrics, WorkMetrics};
 pub use server::{Metrics, page};

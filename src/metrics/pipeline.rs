@@ -203,3 +203,29 @@ impl DeliveryMetrics {
         self.fell_behind.inc();
     }
 }
+
+/// Work for single calls: simulations, reads of the past and of the history. Clones share the
+/// metrics.
+#[derive(Debug, Clone, Default)]
+pub struct WorkMetrics {
+    evaluations: Counter,
+    examined: Counter,
+}
+
+impl WorkMetrics {
+    pub(super) fn register(&self, ours: &mut Registry) {
+        let help = "Evaluations of simulations, backtests and reads with as_of that have ended";
+        ours.register("simulation_evaluations", help, self.evaluations.clone());
+        let help = "Alerts of the archive that ListAlerts examined, whether it listed them or not";
+        ours.register("alerts_examined", help, self.examined.clone());
+    }
+
+    pub fn count_evaluations(&self, evaluations: u64) {
+        self.evaluations.inc_by(evaluations);
+    }
+
+    /// Counts alerts that one list examined.
+    pub fn count_examined(&self, alerts: usize) {
+        self.examined.inc_by(u64::try_from(alerts).unwrap_or(u64::MAX));
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::{
     CallMetrics, ConnectionMetrics, DeliveryMetrics, Gauges, HandshakeMetrics, JournalMetrics,
-    Method, PipelineMetrics,
+    Method, PipelineMetrics, WorkMetrics,
 };
 use axum::Router;
 use axum::routing::get;
@@ -21,6 +21,7 @@ pub struct Metrics {
     pub journal: JournalMetrics,
     pub pipeline: PipelineMetrics,
     pub delivery: DeliveryMetrics,
+    pub work: WorkMetrics,
     pub gauges: Gauges,
 }
 
@@ -42,7 +43,9 @@ impl Metrics {
         pipeline.register(ours);
         delivery.register(ours);
         gauges.register(ours);
-        Self { registry, calls, connections, handshakes, journal, pipeline, delivery, gauges }
+        let work = WorkMetrics::default();
+        work.register(ours);
+        Self { registry, calls, connections, handshakes, journal, pipeline, delivery, work, gauges }
     }
 
     /// The current values of all metrics, in Prometheus' text format.

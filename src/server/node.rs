@@ -6,7 +6,10 @@ use super::recovery::{PipelineThread, Recovered, recover};
 use super::security::{CredentialReloaders, ListenerSecurity};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::grpc::{self, Api, LimitSettings, Limits, MarketSnapshots, OpenAlerts, PublishCredits};
+use crate::grpc::{
+    self, Api, ArchiveCalls, FairPermits, LimitSettings, Limits, MarketSnapshots, OpenAlerts,
+    PublishCredits, Simulations,
+};
 use crate::journal::{self, Journal};
 use crate::metrics::Metrics;
 use crate::pipeline::{PipelineView, append_due_ticks};
@@ -18,7 +21,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// How long calls may take to notice that their connections are closed.
@@ -195,7 +198,17 @@ impl Node {
             traces: self.traces.clone(),
             stream_age_max: config.stream_age_max,
             publish_idle_timeout: Duration::from_millis(config.publish_idle_timeout_ms),
-            simulations: Arc::new(Semaphore::new(config.simulations_max)),
+            simulations: Simulations {
+                permits: FairPermits::new(
+                    config.simulations_max,
+                    Simulations::PERMITS_LIMIT,
+                    Simulations::WHAT,
+                ),
+                evaluations_max: config.simulation_evaluations_max,
+                replay_evaluations_max: config.replay_evaluations_max,
+            },
+            archive_calls: ArchiveCalls::new(config.history_calls_max),
+            examined_alerts_max: config.examined_alerts_max,
             settings_error,
         })
     }

@@ -24,6 +24,7 @@ mod disk;
 mod ends;
 mod feed_files;
 mod health;
+mod history;
 mod hostile;
 mod hostile_words;
 mod import;

@@ -1,5 +1,6 @@
 //! Simulation, backtest, and markets of the past.
 
+use crate::limits::limit;
 use lodewatch::config::Config;
 use lodewatch::grpc::render;
 use lodewatch_core::domain::{Seq, Timestamp};
@@ -11,6 +12,7 @@ use lodewatch_proto::v1::{
 };
 use lodewatch_testkit::samples::{ban, report, swing};
 use lodewatch_testkit::server::Server;
+use std::path::Path;
 use tonic::Code;
 use tonic::transport::Channel;
 
@@ -180,21 +182,133 @@ async fn markets_are_answered_as_of_a_day_or_a_cursor() {
     server.stop().await;
 }
 
+/// A server that runs one simulation, backtest or read of the past at a time, with a journal whose
+/// backtest has many messages.
+async fn start_with_one_place(dir: &Path, change: impl FnOnce(&mut Config)) -> Server {
+    let server = Server::start_with(dir, "2024-12-01", |config| {
+        config.server.simulations_max = 1;
+        change(config);
+    })
+    .await;
+    // More than a connection takes before its reader does.
+    let minerals =
+        ["gallium", "germanium", "indium", "cobalt", "nickel", "tungsten", "zinc", "tin"];
+    for turn in 0..80 {
+        server.publish(minerals.iter().map(|one| swing(one, turn)).collect()).await.unwrap();
+    }
+    server
+}
+
+/// Waits until the one place is free again; hangs where it is never given back.
+async fn until_simulated(server: &Server) {
+    while let Err(status) = policies(server).simulate(SimulateRequest::default()).await {
+        assert_eq!(limit(&status), "server.simulations_max");
+    }
+}
+
+fn backtest_request() -> BacktestRequest {
+    BacktestRequest { policy: Some(policy(|_| {})), ..BacktestRequest::default() }
+}
+
 #[tokio::test]
 async fn only_so_many_may_look_aside_at_once() {
     let dir = tempfile::tempdir().unwrap();
-    let server =
-        Server::start_with(dir.path(), "2024-12-01", |config| config.server.simulations_max = 1)
-            .await;
-    for turn in 0..40 {
-        server.publish(vec![swing("gallium", turn)]).await.unwrap();
-    }
-    let request = BacktestRequest { policy: Some(policy(|_| {})), ..BacktestRequest::default() };
+    let server = start_with_one_place(dir.path(), |_| {}).await;
     // This stream is not read: it fills its channel and waits.
-    let unread = policies(&server).backtest(request).await.unwrap();
+    let unread = policies(&server).backtest(backtest_request()).await.unwrap();
     let status = policies(&server).simulate(SimulateRequest::default()).await.unwrap_err();
-    assert_eq!(status.code(), Code::ResourceExhausted);
-    assert!(status.message().contains("server.simulations_max"), "{}", status.message());
+    assert_eq!(limit(&status), "server.simulations_max");
+    let past = GetMarketRequest {
+        mineral: "gallium".into(),
+        stage: Stage::Refining.into(),
+        as_of: "2024-12-01".into(),
+        ..GetMarketRequest::default()
+    };
+    let status = server.markets().get_market(past).await.unwrap_err();
+    assert_eq!(limit(&status), "server.simulations_max");
     drop(unread);
+    until_simulated(&server).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_unread_backtest_gives_its_place_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let change: fn(&mut Config) = |config| config.server.transfer_timeout_ms = 100;
+    let server = start_with_one_place(dir.path(), change).await;
+    let mut unread = policies(&server).backtest(backtest_request()).await.unwrap().into_inner();
+    until_simulated(&server).await;
+    // What was sent before can still be read; it must not look complete.
+    while let Ok(message) = unread.message().await {
+        let is_done = match message.expect("the stream is reset").message {
+            Some(Message::Progress(progress)) => progress.done,
+            Some(Message::Alerts(_)) | None => false,
+        };
+        assert!(!is_done);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_unread_backtest_does_not_hold_up_a_shutdown() {
+    let dir = tempfile::tempdir().unwrap();
+    // Without the end of the call, the drain would take longer than a test may.
+    let change: fn(&mut Config) = |config| {
+        config.server.drain_timeout_ms = 86_400_000;
+        config.server.transfer_timeout_ms = 100;
+    };
+    let server = start_with_one_place(dir.path(), change).await;
+    let unread = policies(&server).backtest(backtest_request()).await.unwrap();
+    server.stop().await;
+    drop(unread);
+}
+
+#[tokio::test]
+async fn an_unread_backtest_ends_with_its_deadline() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start_with_one_place(dir.path(), |_| {}).await;
+    let mut request = tonic::Request::new(backtest_request());
+    request.set_timeout(std::time::Duration::from_millis(500));
+    let unread = policies(&server).backtest(request).await;
+    until_simulated(&server).await;
+    drop(unread);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_simulation_over_its_budget_is_stopped_and_others_are_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let change: fn(&mut Config) = |config| {
+        config.server.simulation_evaluations_max = 10;
+        config.server.replay_evaluations_max = 100;
+    };
+    let server = start_with_one_place(dir.path(), change).await;
+    let request = SimulateRequest {
+        policy: Some(policy(|policy| policy.rules.truncate(1))),
+        ..SimulateRequest::default()
+    };
+    let status = policies(&server).simulate(request).await.unwrap_err();
+    assert_eq!(limit(&status), "server.simulation_evaluations_max");
+    for part in ["of 10 evaluations", "at 2024-12-01", "simulate fewer updates"] {
+        assert!(status.message().contains(part), "{} says {part}", status.message());
+    }
+    until_simulated(&server).await;
+    let past = GetMarketRequest {
+        mineral: "gallium".into(),
+        stage: Stage::Refining.into(),
+        as_of: "2024-12-01".into(),
+        ..GetMarketRequest::default()
+    };
+    let status = server.markets().get_market(past).await.unwrap_err();
+    assert_eq!(limit(&status), "server.replay_evaluations_max");
+    let mut stream = policies(&server).backtest(backtest_request()).await.unwrap().into_inner();
+    let status = loop {
+        if let Err(status) = stream.message().await {
+            break status;
+        }
+    };
+    assert_eq!(limit(&status), "server.replay_evaluations_max");
+    until_simulated(&server).await;
+    server.publish(vec![swing("gallium", 0)]).await.expect("others are served");
     server.stop().await;
 }

@@ -113,6 +113,8 @@ async fn the_metrics_count_what_was_done() {
         ("lodewatch_record_items_max{limit=\"market_sources_max\"}".to_owned(), 64),
         ("lodewatch_record_items{limit=\"threats_max\"}".to_owned(), 0),
         ("lodewatch_market_snapshots_rendered_total".to_owned(), 0),
+        ("lodewatch_simulation_evaluations_total".to_owned(), 0),
+        ("lodewatch_alerts_examined_total".to_owned(), 0),
     ] {
         let expected = f64::from(u32::try_from(expected).unwrap());
         let value = value(&text, &series);

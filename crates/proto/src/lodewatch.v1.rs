@@ -1898,7 +1898,8 @@ pub struct ListAlertsResponse {
     /// The alerts.
     #[prost(message, repeated, tag = "1")]
     pub alerts: ::prost::alloc::vec::Vec<Alert>,
-    /// The token of the next page. Empty on the last page.
+    /// The token of the next page. Empty on the last page only: a page with few alerts, or none, is
+    /// not the last one if it has a token.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
     /// The response reflects the journal up to and including this cursor.
@@ -2361,6 +2362,9 @@ pub mod alert_service_client {
             self.inner.server_streaming(req, path, codec).await
         }
         /// Lists past alerts, or the active ones only.
+        ///
+        /// The client must continue with `next_page_token` until it is empty: the server ends a page
+        /// early, even without any alerts, once it has examined `examined_alerts_max` alerts.
         pub async fn list_alerts(
             &mut self,
             request: impl tonic::IntoRequest<super::ListAlertsRequest>,
@@ -3691,7 +3695,8 @@ pub mod policy_service_client {
         /// anything.
         ///
         /// Errors: INVALID_ARGUMENT names every invalid field. RESOURCE_EXHAUSTED if the server runs
-        /// `simulations_max` of these calls already.
+        /// `simulations_max` of these calls already, or half of them for the caller; also if the
+        /// simulation takes more than `simulation_evaluations_max`: the error says how far it got.
         pub async fn simulate(
             &mut self,
             request: impl tonic::IntoRequest<super::SimulateRequest>,
@@ -3719,6 +3724,9 @@ pub mod policy_service_client {
         /// Replays the journal from its start under another policy, and streams the alerts that it would
         /// have raised, with progress messages between them. The last message is progress with `done` set.
         /// No entry is written, and publishers do not wait.
+        ///
+        /// Errors: RESOURCE_EXHAUSTED as for Simulate, with `replay_evaluations_max`. The stream is reset
+        /// if the caller reads nothing for `transfer_timeout`.
         pub async fn backtest(
             &mut self,
             request: impl tonic::IntoRequest<super::BacktestRequest>,

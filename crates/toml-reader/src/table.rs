@@ -236,6 +236,11 @@ impl<'c> Node<'c> {
 /// The allowed name that is most like `text`, if any is.
 fn nearest<'a>(text: &str, allowed: &[&'a str]) -> Option<&'a str> {
     const DISTANCE_MAX: usize = 3;
+    /// Longer than every key.
+    const BYTES_MAX: usize = 256;
+    if text.len() > BYTES_MAX {
+        return None;
+    }
     let folded = text.to_lowercase();
     let distance = |name: &&'a str| (strsim::damerau_levenshtein(&folded, name), *name);
     let near = |(distance, name): &(usize, &str)| {

@@ -91,7 +91,7 @@ async fn list(servers: &Servers, format: OutputFormat, args: &AlertsArgs) -> Res
     if remaining == args.limit {
         print::note("no alerts match");
     } else if has_more {
-        print::note(&format!("more than {} alerts match; raise --limit", args.limit));
+        print::note(&format!("printed {} alerts; more may match: raise --limit", args.limit));
     }
     Ok(())
 }

@@ -1,7 +1,9 @@
 //! The services' handle to everything behind them, and how to wait for a cursor.
 
+use super::archive_calls::ArchiveCalls;
 use super::market_snapshots::MarketSnapshots;
 use super::open_alerts::OpenAlerts;
+use super::simulations::Simulations;
 use crate::archive;
 use crate::clock::Clock;
 use crate::grpc::admission::{Limits, PublishCredits};
@@ -15,7 +17,7 @@ use lodewatch_core::domain::Seq;
 use lodewatch_core::domain::update::{Cursor, Position};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -33,8 +35,10 @@ pub struct Api {
     pub credits: PublishCredits,
     pub market_snapshots: MarketSnapshots,
     pub open_alerts: OpenAlerts,
-    /// One permit for every call that holds a state of its own; further calls are rejected.
-    pub simulations: Arc<Semaphore>,
+    pub simulations: Simulations,
+    pub archive_calls: ArchiveCalls,
+    /// Alerts that one page of a list examines.
+    pub examined_alerts_max: usize,
     /// Why the settings as they are written now are not in force; empty where they are.
     pub settings_error: watch::Receiver<String>,
     pub metrics: Arc<Metrics>,

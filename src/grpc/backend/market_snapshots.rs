@@ -16,7 +16,6 @@ use crate::pipeline::PipelineView;
 use lodewatch_core::domain::policy::Destination;
 use lodewatch_core::domain::{MarketKey, Seq};
 use lodewatch_core::engine::State;
-use lodewatch_core::engine::simulation::Simulation;
 use prost::Message;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -76,7 +75,7 @@ pub(in crate::grpc) trait StateSource: Clone + Send + 'static {
 
 impl StateSource for PipelineView {
     fn copy(&self) -> State {
-        self.read_state(|state| Simulation::from(state).state)
+        self.read_state(State::branch)
     }
 
     fn applied(&self) -> Seq {

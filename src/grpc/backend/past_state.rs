@@ -1,42 +1,25 @@
-//! The state as it was after a cursor or at the end of a day, replayed from the journal; and the
-//! permits of calls that hold a state of their own, away from the live path.
+//! The state as it was after a cursor or at the end of a day, replayed from the journal.
 
 use super::api::Api;
-use crate::grpc::codec::parse::Violations;
+use super::call_end::CallEnd;
+use super::simulations::run_with_permit;
+use crate::grpc::admission::Peer;
+use crate::grpc::codec::parse::{Violations, check_length};
 use crate::grpc::status;
-use crate::journal;
-use lodewatch_core::domain::{Day, Seq, Timestamp};
+use lodewatch_core::domain::{Day, Entry, Seq, Timestamp};
 use lodewatch_core::engine::State;
-use lodewatch_core::engine::simulation::Simulation;
 use std::sync::Arc;
 use tokio::runtime::Handle;
-use tokio::sync::OwnedSemaphorePermit;
-use tonic::Status;
+use tonic::{Extensions, Status};
 
-/// A permit for one of the few calls that may hold a state of their own at a time.
-pub(in crate::grpc) fn acquire_simulation(api: &Api) -> Result<OwnedSemaphorePermit, Status> {
-    Arc::clone(&api.simulations).try_acquire_owned().map_err(|_| {
-        status::exhausted(
-            "server.simulations_max",
-            "too many simulations, backtests, past states and archive copies at once",
-        )
-    })
-}
-
-/// Runs blocking work on a thread of its own, which holds the permit.
-pub(in crate::grpc) async fn run_with_permit<T: Send + 'static>(
-    permit: OwnedSemaphorePermit,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> T {
-    let work = move || {
-        let _permit = permit;
-        work()
-    };
-    tokio::task::spawn_blocking(work).await.expect("work on a copy of the state does not panic")
-}
-
-/// The state as it was after a cursor, or at the end of a day.
-pub(in crate::grpc) async fn state_as_of(api: &Arc<Api>, as_of: &str) -> Result<State, Status> {
+/// Looks at the state as it was after a cursor, or at the end of a day.
+pub(in crate::grpc) async fn read_past_state<T: Send + 'static>(
+    api: &Arc<Api>,
+    as_of: &str,
+    request: &Extensions,
+    look: impl FnOnce(&State) -> T + Send + 'static,
+) -> Result<T, Status> {
+    check_length("as_of", as_of)?;
     let (until, day) = match as_of.parse::<Day>() {
         Ok(day) => (api.view.applied(), Some(day.end())),
         Err(_) => (api.resolve_cursor("as_of", as_of).await?.entry, None),
@@ -47,31 +30,66 @@ pub(in crate::grpc) async fn state_as_of(api: &Arc<Api>, as_of: &str) -> Result<
         let why = format!("{as_of} is in the future; the journal is at {today}");
         return Err(Violations::one("as_of", why).into());
     }
-    let permit = acquire_simulation(api)?;
-    let (api, runtime) = (Arc::clone(api), Handle::current());
-    let read = move || replay(&api, &runtime, until, day.map(|end| end.min(now)));
-    run_with_permit(permit, read).await.map_err(|error| status::journal(&error))
+    let permit = api.simulations.permits.acquire(Peer::of(request))?;
+    let (replay, runtime) = (Arc::clone(api), Handle::current());
+    let end = day.map(|end| end.min(now));
+    run_with_permit(permit, CallEnd::of(api, request), move |call| {
+        replay_until(&replay, &runtime, until, end, call).map(|state| look(&state))
+    })
+    .await
 }
 
 /// Replays the journal up to an entry or an instant; to the earlier of both.
-fn replay(
+fn replay_until(
     api: &Api,
     runtime: &Handle,
     until: Seq,
     end: Option<Timestamp>,
-) -> Result<State, journal::Error> {
-    let mut simulation = Simulation { state: State::default(), alerts: Vec::new() };
-    let mut tail = api.journal.tail(Seq::ZERO)?;
-    'read: while simulation.state.seq() < until {
-        for entry in runtime.block_on(tail.next())? {
-            if entry.seq > until || end.is_some_and(|end| entry.at > end) {
-                break 'read;
+    call: &CallEnd,
+) -> Result<State, Status> {
+    let budget = api.simulations.past_budget();
+    let mut state = State::metered(budget.meter(call));
+    let replayed = replay_entries(api, runtime, (until, end), call, |entry| {
+        state.apply_with(entry, &mut |_| {});
+        state.check_work().map_err(|error| budget.status(&error, call))
+    });
+    let replayed = replayed.and_then(|()| match end {
+        Some(end) => state.advance_to(end).map_err(|error| budget.status(&error, call)),
+        None => Ok(()),
+    });
+    api.metrics.work.count_evaluations(state.work().spent());
+    replayed.map(|()| state)
+}
+
+/// Passes the entries of the journal up to an entry and an instant to a function, in order, while
+/// the call lasts.
+pub(in crate::grpc) fn replay_entries(
+    api: &Api,
+    runtime: &Handle,
+    (until, end): (Seq, Option<Timestamp>),
+    call: &CallEnd,
+    mut apply: impl FnMut(&Entry) -> Result<(), Status>,
+) -> Result<(), Status> {
+    let failed = |error| status::journal(&error);
+    let (mut tail, mut read) = (api.journal.tail(Seq::ZERO).map_err(failed)?, Seq::ZERO);
+    while read < until {
+        let entries = runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = call.reached() => Err(call.status()),
+                entries = tail.next() => entries.map_err(failed),
             }
-            simulation.state.apply_with(&entry, &mut |_| {});
+        })?;
+        for entry in &entries {
+            if entry.seq > until || end.is_some_and(|end| entry.at > end) {
+                return Ok(());
+            }
+            if call.is_over() {
+                return Err(call.status());
+            }
+            apply(entry)?;
+            read = entry.seq;
         }
     }
-    if let Some(end) = end {
-        simulation.advance_to(end);
-    }
-    Ok(simulation.state)
+    Ok(())
 }

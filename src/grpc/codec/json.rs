@@ -30,7 +30,7 @@ impl<M: Message + Name> JsonMessage for M {}
 
 /// A message as one line of JSON: lowerCamelCase names, enums by name, 64-bit integers as text.
 pub fn to_json<M: JsonMessage>(message: &M) -> String {
-    let mut dynamic = DynamicMessage::new(descriptor::<M>());
+    let mut dynamic = DynamicMessage::new(message_descriptor::<M>());
     dynamic.transcode_from(message).expect("a message fits its own descriptor");
     serde_json::to_string(&dynamic).expect("a message has a JSON form")
 }
@@ -44,12 +44,13 @@ pub fn from_json<M: JsonMessage + Default>(text: &str) -> Result<M, Error> {
     let mut input = serde_json::Deserializer::from_str(text);
     let options = DeserializeOptions::new();
     let dynamic =
-        DynamicMessage::deserialize_with_options(descriptor::<M>(), &mut input, &options)?;
+        DynamicMessage::deserialize_with_options(message_descriptor::<M>(), &mut input, &options)?;
     input.end()?;
     Ok(dynamic.transcode_to().expect("a message fits its own descriptor"))
 }
 
-fn descriptor<M: Name>() -> MessageDescriptor {
+/// The descriptor of a message of ours.
+pub(in crate::grpc) fn message_descriptor<M: Name>() -> MessageDescriptor {
     POOL.get_message_by_name(&M::full_name()).expect("every message of ours is in our descriptors")
 }
 

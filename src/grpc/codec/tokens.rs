@@ -97,6 +97,11 @@ fn seal(mut bytes: Vec<u8>) -> String {
 
 /// The bytes of a sealed text; `None` where it was not sealed, or changed since.
 fn open<const N: usize>(text: &str) -> Option<[u8; N]> {
+    /// Longer than any of them; a longer text is not decoded.
+    const TEXT_BYTES_MAX: usize = 256;
+    if text.len() > TEXT_BYTES_MAX {
+        return None;
+    }
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     let (content, end) = bytes.split_at_checked(N)?;
     (end == check(content)).then_some(())?;

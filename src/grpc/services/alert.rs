@@ -1,7 +1,7 @@
 //! `AlertService`: alerts go out, live and from history.
 
 use crate::archive::{AlertQuery, AlertRecord};
-use crate::grpc::backend::{Api, read_archive};
+use crate::grpc::backend::{Api, read_archive_for};
 use crate::grpc::codec::pages::Page;
 use crate::grpc::codec::{frames, parse, tokens};
 use crate::grpc::pb::{self, alert_service_server::AlertService};
@@ -29,7 +29,7 @@ impl AlertService for Alerts {
         &self,
         request: Request<pb::ListAlertsRequest>,
     ) -> Result<Response<pb::ListAlertsResponse>, Status> {
-        let request = request.into_inner();
+        let (_, extensions, request) = request.into_parts();
         let wanted = parse::list_alerts(&request)?;
         let digest = tokens::request_digest("ListAlerts", &unpaged(&request));
         let token = tokens::parse_page_token(&request.page_token, digest)?;
@@ -40,17 +40,23 @@ impl AlertService for Alerts {
             episode: wanted.episode,
             newest_first: wanted.newest_first,
             after_sequence: token,
+            among: wanted.open_only.then(|| self.0.open_alerts.get(&self.0.view).1),
             until_entry: head,
-            // One more than the page has shows whether there is a next page.
-            limit: wanted.page_size.saturating_add(1),
+            limit: wanted.page_size,
             limit_bytes: Page::BYTES,
+            examined_max: self.0.examined_alerts_max,
         };
-        let (records, unread_after) = self.find(query, wanted.open_only).await?;
-        let mut records = records.into_iter().peekable();
+        let list = read_archive_for(&self.0, &extensions, move |archive, call| {
+            let call = call.clone();
+            archive.list(&query, move || call.is_over())
+        });
+        let list = list.await?;
+        self.0.metrics.work.count_examined(list.examined);
+        let mut records = list.records.into_iter().peekable();
         let page = Page::of_response(wanted.page_size).fill(&mut records, |one| one.bytes.len());
         let next_after = match page.last() {
             Some(last) if records.peek().is_some() => Some(last.sequence),
-            Some(_) | None => unread_after,
+            Some(_) | None => list.next_after,
         };
         let next_page_token =
             next_after.map_or_else(String::new, |after| tokens::render_page_token(after, digest));
@@ -65,45 +71,13 @@ impl AlertService for Alerts {
         &self,
         request: Request<pb::GetAlertRequest>,
     ) -> Result<Response<pb::GetAlertResponse>, Status> {
-        let request = request.into_inner();
+        let (_, extensions, request) = request.into_parts();
         self.0.wait_for_min_cursor(&request.min_cursor).await?;
         let sequence = request.sequence;
-        let record = read_archive(&self.0.view, move |archive| archive.get(sequence)).await?;
+        let record =
+            read_archive_for(&self.0, &extensions, move |archive, _| archive.get(sequence)).await?;
         let record = record.ok_or_else(|| status::not_found("alert", &sequence.to_string()))?;
         Ok(Response::new(pb::GetAlertResponse { alert: Some(decode(&record)) }))
-    }
-}
-
-impl Alerts {
-    /// The alerts of a query, and the sequence after which the search ended early, if it did.
-    async fn find(
-        &self,
-        query: AlertQuery,
-        open_only: bool,
-    ) -> Result<(Vec<AlertRecord>, Option<u64>), Status> {
-        if !open_only {
-            let records = read_archive(&self.0.view, move |archive| archive.list(&query)).await?;
-            return Ok((records, None));
-        }
-        let (_, open) = self.0.open_alerts.get(&self.0.view);
-        let is_after = |sequence: &u64| match query.after_sequence {
-            None => true,
-            Some(after) if query.newest_first => *sequence < after,
-            Some(after) => *sequence > after,
-        };
-        let mut rest: Vec<u64> = open.iter().copied().filter(is_after).collect();
-        if query.newest_first {
-            rest.reverse();
-        }
-        read_archive(&self.0.view, move |archive| {
-            let (records, examined) = archive.get_page(&rest, query.limit_bytes, |record| {
-                query.filter.wants(&record.facets)
-                    && query.episode.is_none_or(|episode| record.episode == episode)
-            })?;
-            let unread_after = rest.get(..examined).filter(|read| read.len() < rest.len());
-            Ok((records, unread_after.and_then(<[u64]>::last).copied()))
-        })
-        .await
     }
 }
 

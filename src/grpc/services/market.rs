@@ -1,9 +1,9 @@
 //! `MarketService`: markets and threats, now or as they were.
 
 use crate::grpc::admission::Peer;
-use crate::grpc::backend::{Api, state_as_of, viewpoint};
+use crate::grpc::backend::{Api, read_past_state, viewpoint};
 use crate::grpc::codec::pages::Page;
-use crate::grpc::codec::render::{self, known_markets, threat_record};
+use crate::grpc::codec::render::{self, is_known_market, known_markets, threat_record};
 use crate::grpc::codec::{parse, tokens};
 use crate::grpc::pb::{self, market_service_server::MarketService};
 use crate::grpc::status;
@@ -13,7 +13,7 @@ use lodewatch_core::domain::Slug;
 use lodewatch_core::engine::{State, ThreatRecord};
 use prost::Message;
 use std::sync::Arc;
-use tonic::{Request, Response, Status};
+use tonic::{Extensions, Request, Response, Status};
 
 pub(super) struct Markets(pub(super) Arc<Api>);
 
@@ -23,7 +23,7 @@ impl MarketService for Markets {
         &self,
         request: Request<pb::ListMarketsRequest>,
     ) -> Result<Response<pb::ListMarketsResponse>, Status> {
-        let request = request.into_inner();
+        let (_, extensions, request) = request.into_parts();
         let wanted = parse::list_markets(&request)?;
         let unpaged = pb::ListMarketsRequest {
             page_token: String::new(),
@@ -33,22 +33,22 @@ impl MarketService for Markets {
         };
         let digest = tokens::request_digest("ListMarkets", &unpaged);
         let skip = tokens::parse_page_token(&request.page_token, digest)?.unwrap_or(0);
-        let response =
-            self.read_state(&request.min_cursor, &request.as_of, |state| -> Result<_, Status> {
-                let viewpoint = viewpoint(state, &wanted.destination)?;
-                let keys = known_markets(state);
-                let keys = keys.into_iter().filter(|key| wanted.filter.covers(*key));
-                let market = |key| viewpoint.market(key);
-                let (markets, next) = paged(keys, skip, wanted.page_size, market);
-                Ok(pb::ListMarketsResponse {
-                    markets,
-                    next_page_token: next
-                        .map_or_else(String::new, |next| tokens::render_page_token(next, digest)),
-                    cursor: self.0.cursor(state.seq()),
-                    journal_time: Some(render::timestamp(state.now())),
-                    weights: viewpoint.weights(),
-                })
-            });
+        let at = (request.min_cursor, request.as_of);
+        let response = self.read_state(&at, &extensions, move |api, state| -> Result<_, Status> {
+            let viewpoint = viewpoint(state, &wanted.destination)?;
+            let keys = known_markets(state);
+            let keys = keys.into_iter().filter(|key| wanted.filter.covers(*key));
+            let market = |key| viewpoint.market(key);
+            let (markets, next) = paged(keys, skip, wanted.page_size, market);
+            Ok(pb::ListMarketsResponse {
+                markets,
+                next_page_token: next
+                    .map_or_else(String::new, |next| tokens::render_page_token(next, digest)),
+                cursor: api.cursor(state.seq()),
+                journal_time: Some(render::timestamp(state.now())),
+                weights: viewpoint.weights(),
+            })
+        });
         Ok(Response::new(response.await??))
     }
 
@@ -56,21 +56,21 @@ impl MarketService for Markets {
         &self,
         request: Request<pb::GetMarketRequest>,
     ) -> Result<Response<pb::GetMarketResponse>, Status> {
-        let request = request.into_inner();
+        let (_, extensions, request) = request.into_parts();
         let (key, destination) = parse::get_market(&request)?;
-        let response =
-            self.read_state(&request.min_cursor, &request.as_of, |state| -> Result<_, Status> {
-                let viewpoint = viewpoint(state, &destination)?;
-                if !known_markets(state).contains(&key) {
-                    return Err(status::not_found("market", &key.to_string()));
-                }
-                Ok(pb::GetMarketResponse {
-                    market: Some(viewpoint.market(key)),
-                    cursor: self.0.cursor(state.seq()),
-                    journal_time: Some(render::timestamp(state.now())),
-                    weights: viewpoint.weights(),
-                })
-            });
+        let at = (request.min_cursor, request.as_of);
+        let response = self.read_state(&at, &extensions, move |api, state| -> Result<_, Status> {
+            let viewpoint = viewpoint(state, &destination)?;
+            if !is_known_market(state, key) {
+                return Err(status::not_found("market", &key.to_string()));
+            }
+            Ok(pb::GetMarketResponse {
+                market: Some(viewpoint.market(key)),
+                cursor: api.cursor(state.seq()),
+                journal_time: Some(render::timestamp(state.now())),
+                weights: viewpoint.weights(),
+            })
+        });
         Ok(Response::new(response.await??))
     }
 
@@ -131,6 +131,7 @@ impl MarketService for Markets {
         request: Request<pb::GetThreatRequest>,
     ) -> Result<Response<pb::GetThreatResponse>, Status> {
         let request = request.into_inner();
+        parse::check_length("threat_id", &request.threat_id)?;
         self.0.wait_for_min_cursor(&request.min_cursor).await?;
         let response = self.0.view.read_state(|state| {
             let id = Slug::parse(&request.threat_id);
@@ -149,17 +150,18 @@ impl MarketService for Markets {
 
 impl Markets {
     /// Reads the state: once `min_cursor` is applied, or as it was at `as_of`.
-    async fn read_state<T>(
+    async fn read_state<T: Send + 'static>(
         &self,
-        min_cursor: &str,
-        as_of: &str,
-        look: impl FnOnce(&State) -> T,
+        (min_cursor, as_of): &(String, String),
+        request: &Extensions,
+        look: impl FnOnce(&Api, &State) -> T + Send + 'static,
     ) -> Result<T, Status> {
         self.0.wait_for_min_cursor(min_cursor).await?;
         if as_of.is_empty() {
-            return Ok(self.0.view.read_state(look));
+            return Ok(self.0.view.read_state(|state| look(&self.0, state)));
         }
-        Ok(look(&state_as_of(&self.0, as_of).await?))
+        let api = Arc::clone(&self.0);
+        read_past_state(&self.0, as_of, request, move |state| look(&api, state)).await
     }
 }
 

@@ -1,21 +1,20 @@
 //! `PolicyService`: the rules in force, and markets and alerts as they would be under hypothetical
 //! updates or other rules.
 
-use crate::grpc::backend::{Api, acquire_simulation, run_with_permit, viewpoint};
+use crate::grpc::admission::Peer;
+use crate::grpc::backend::{Api, CallEnd, run_with_permit, viewpoint};
 use crate::grpc::codec::pages::Page;
 use crate::grpc::codec::parse;
 use crate::grpc::codec::render::{self, Viewpoint, known_markets};
 use crate::grpc::pb::{self, policy_service_server::PolicyService};
+use crate::grpc::streams::{self, WorkStream};
 use crate::grpc::trailers::shorten;
-use crate::grpc::{status, streams};
 use lodewatch_core::domain::policy::Destination;
-use lodewatch_core::domain::{Alert, Facets};
 use lodewatch_core::engine::State;
 use lodewatch_core::engine::simulation::Simulation;
 use prost::Message;
 use std::sync::Arc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status};
+use tonic::{Extensions, Request, Response, Status};
 
 /// Alerts of one simulation's response, which says how many there are in all.
 const ALERTS_MAX: usize = 1000;
@@ -27,7 +26,7 @@ pub(super) struct Policies(pub(super) Arc<Api>);
 
 #[tonic::async_trait]
 impl PolicyService for Policies {
-    type BacktestStream = ReceiverStream<Result<pb::BacktestResponse, Status>>;
+    type BacktestStream = WorkStream<pb::BacktestResponse>;
 
     async fn get_policy(
         &self,
@@ -51,39 +50,46 @@ impl PolicyService for Policies {
         &self,
         request: Request<pb::SimulateRequest>,
     ) -> Result<Response<pb::SimulateResponse>, Status> {
-        let request = request.into_inner();
+        let (_, extensions, request) = request.into_parts();
         let wanted = parse::simulate(&request)?;
         self.0.wait_for_min_cursor(&request.min_cursor).await?;
-        run_simulation(&self.0, wanted).await.map(Response::new)
+        run_simulation(&self.0, &extensions, wanted).await.map(Response::new)
     }
 
     async fn backtest(
         &self,
         request: Request<pb::BacktestRequest>,
     ) -> Result<Response<Self::BacktestStream>, Status> {
-        let (policy, filter) = parse::backtest(&request.into_inner())?;
-        let messages = streams::start_backtest(&self.0, policy, filter)?;
-        Ok(Response::new(ReceiverStream::new(messages)))
+        let (policy, filter) = parse::backtest(request.get_ref())?;
+        let messages = streams::start_backtest(&self.0, request.extensions(), policy, filter)?;
+        Ok(Response::new(messages))
     }
 }
 
 async fn run_simulation(
-    api: &Api,
+    api: &Arc<Api>,
+    request: &Extensions,
     wanted: parse::SimulateParams,
 ) -> Result<pb::SimulateResponse, Status> {
-    let permit = acquire_simulation(api)?;
-    let view = api.view.clone();
-    let (before, simulation, result) = run_with_permit(permit, move || {
-        // The pipeline waits for one copy only; the other is made from it.
-        let before = view.read_state(|state| Simulation::from(state).state);
-        let mut simulation = Simulation::from(&before);
-        let result = simulation.apply(wanted.input);
-        (before, simulation, result)
-    })
-    .await;
-    result.map_err(|rejected| status::rejected(&rejected))?;
-    let alerts: Vec<&Alert> =
-        simulation.alerts.iter().filter(|one| wanted.filter.wants(&Facets::from(*one))).collect();
+    let permit = api.simulations.permits.acquire(Peer::of(request))?;
+    let call = CallEnd::of(api, request);
+    let api = Arc::clone(api);
+    run_with_permit(permit, call, move |call| simulate(&api, wanted, call)).await
+}
+
+fn simulate(
+    api: &Api,
+    wanted: parse::SimulateParams,
+    call: &CallEnd,
+) -> Result<pb::SimulateResponse, Status> {
+    // The pipeline waits for one copy only; the other is made from it.
+    let before = api.view.read_state(State::branch);
+    let budget = api.simulations.budget();
+    let mut simulation =
+        Simulation::new(before.branch(), budget.meter(call), wanted.filter, ALERTS_MAX);
+    let result = simulation.apply(wanted.input);
+    api.metrics.work.count_evaluations(simulation.state.work().spent());
+    result.map_err(|error| budget.status(&error, call))?;
     // Half of the response for markets, the rest for alerts.
     let mut changes = changed_markets(&before, &simulation.state, &wanted.destination)?.peekable();
     let mut page = Page::new(Page::BYTES / 2, usize::MAX);
@@ -91,12 +97,12 @@ async fn run_simulation(
     let markets_total = markets.len().saturating_add(changes.count());
     let used = markets.iter().map(Message::encoded_len).fold(0, usize::saturating_add);
     let mut page = Page::new(Page::BYTES.saturating_sub(used), ALERTS_MAX);
-    let mut shown = alerts.iter().map(|alert| render::alert(alert, "")).peekable();
+    let mut shown = simulation.alerts.iter().map(|alert| render::alert(alert, "")).peekable();
     Ok(pb::SimulateResponse {
         markets,
         markets_total: u64::try_from(markets_total).unwrap_or(u64::MAX),
         alerts: page.fill(&mut shown, Message::encoded_len),
-        alerts_total: u64::try_from(alerts.len()).unwrap_or(u64::MAX),
+        alerts_total: simulation.alerts_total,
         cursor: api.cursor(before.seq()),
         journal_time: Some(render::timestamp(simulation.state.now())),
     })

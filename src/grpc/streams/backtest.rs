@@ -1,101 +1,96 @@
 //! `Backtest`: the alerts that another policy would have sent, over the whole journal.
 
-use crate::grpc::backend::{Api, acquire_simulation};
-use crate::grpc::codec::pages::Page;
+use super::work_stream::{WorkSender, WorkStream, start_work};
+use crate::grpc::backend::{Api, replay_entries};
+use crate::grpc::codec::pages::STREAM_BYTES;
 use crate::grpc::codec::render;
-use crate::grpc::{pb, status};
-use crate::journal;
+use crate::grpc::pb;
 use lodewatch_core::domain::{Alert, Facets, Filter, Policy, Seq};
 use lodewatch_core::engine::simulation::Backtest;
 use pb::backtest_response::Message;
+use prost::Message as _;
 use std::sync::Arc;
-use tokio::runtime::Handle;
-use tokio::sync::mpsc;
-use tonic::Status;
+use tonic::{Extensions, Status};
 
-/// Messages that wait for their reader; then the backtest waits.
-const MESSAGES_AHEAD: usize = 16;
 /// Entries between two messages of progress.
 const PROGRESS_ENTRIES: u64 = 10_000;
 
-/// Starts a backtest on a thread of its own; the receiver gets its alerts and its progress.
+/// Starts a backtest on a thread of its own; the stream has its alerts and its progress.
 pub(in crate::grpc) fn start_backtest(
     api: &Arc<Api>,
+    request: &Extensions,
     policy: Arc<Policy>,
     filter: Filter,
-) -> Result<mpsc::Receiver<Result<pb::BacktestResponse, Status>>, Status> {
-    let permit = acquire_simulation(api)?;
-    let (message_tx, message_rx) = mpsc::channel(MESSAGES_AHEAD);
-    let (api, runtime) = (Arc::clone(api), Handle::current());
-    tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+) -> Result<WorkStream<pb::BacktestResponse>, Status> {
+    start_work(api, request, move |sender| {
+        let api = sender.api();
+        let budget = api.simulations.backtest_budget();
+        let mut test = Backtest::new(policy, budget.meter(sender.call()));
         let total = api.view.applied();
-        let mut run = BacktestRun { test: Backtest::new(policy), filter, message_tx, total };
-        if let Err(error) = run.replay(&api, &runtime) {
-            // The caller may be gone.
-            let _ = run.message_tx.blocking_send(Err(status::journal(&error)));
-        }
-    });
-    Ok(message_rx)
+        let mut alerts = AlertsSender::new(sender, &filter);
+        let entries = (total, None);
+        let result = replay_entries(api, sender.runtime(), entries, sender.call(), |entry| {
+            if entry.seq.0.is_multiple_of(PROGRESS_ENTRIES) {
+                sender.send(progress(&test, Seq(entry.seq.0.saturating_sub(1)), total, false))?;
+            }
+            let replayed = test.replay(entry, &mut |alert| alerts.add(&alert));
+            replayed.map_err(|error| budget.status(&error, sender.call()))?;
+            alerts.finish_entry()
+        });
+        api.metrics.work.count_evaluations(test.work().spent());
+        result.and_then(|()| sender.send(progress(&test, total, total, true)))
+    })
 }
 
-struct BacktestRun {
-    test: Backtest,
-    filter: Filter,
-    message_tx: mpsc::Sender<Result<pb::BacktestResponse, Status>>,
-    total: Seq,
+fn progress(test: &Backtest, read: Seq, total: Seq, done: bool) -> pb::BacktestResponse {
+    let progress = pb::BacktestProgress {
+        entries: read.0,
+        entries_total: total.0,
+        journal_time: Some(render::timestamp(test.now())),
+        rejected: test.rejected_batches(),
+        done,
+    };
+    pb::BacktestResponse { message: Some(Message::Progress(progress)) }
 }
 
-impl BacktestRun {
-    /// Replays the whole journal; ends early where the caller is gone.
-    fn replay(&mut self, api: &Api, runtime: &Handle) -> Result<(), journal::Error> {
-        let mut tail = api.journal.tail(Seq::ZERO)?;
-        let mut read = Seq::ZERO;
-        while read < self.total {
-            for entry in runtime.block_on(tail.next())? {
-                if entry.seq > self.total {
-                    break;
-                }
-                read = entry.seq;
-                let alerts = self.test.replay(entry);
-                let is_gone = read.0.is_multiple_of(PROGRESS_ENTRIES)
-                    && !self.send(self.progress(read, false));
-                if is_gone || !self.send_alerts(&alerts) || api.drain.is_cancelled() {
-                    return Ok(());
-                }
-            }
+/// Sends what the filter wants of an entry's alerts, as they come.
+struct AlertsSender<'a> {
+    sender: &'a WorkSender<pb::BacktestResponse>,
+    filter: &'a Filter,
+    unsent: Vec<pb::Alert>,
+    bytes: usize,
+    result: Result<(), Status>,
+}
+
+impl<'a> AlertsSender<'a> {
+    fn new(sender: &'a WorkSender<pb::BacktestResponse>, filter: &'a Filter) -> Self {
+        Self { sender, filter, unsent: Vec::new(), bytes: 0, result: Ok(()) }
+    }
+
+    /// Nothing is kept once a message could not be sent: the backtest ends with the entry, or
+    /// before the next market.
+    fn add(&mut self, alert: &Alert) {
+        if self.result.is_err() || !self.filter.wants(&Facets::from(alert)) {
+            return;
         }
-        self.send(self.progress(read, true));
-        Ok(())
-    }
-
-    /// Whether the caller still reads.
-    fn send_alerts(&self, alerts: &[Alert]) -> bool {
-        let wanted = alerts.iter().filter(|alert| self.filter.wants(&Facets::from(*alert)));
-        let mut wanted = wanted.map(|alert| render::alert(alert, "")).peekable();
-        while wanted.peek().is_some() {
-            let alerts = Page::of_stream(usize::MAX).fill(&mut wanted, prost::Message::encoded_len);
-            let more = wanted.peek().is_some();
-            if !self.send(Message::Alerts(pb::Alerts { alerts, more, snapshot: false })) {
-                return false;
-            }
+        let alert = render::alert(alert, "");
+        let bytes = alert.encoded_len();
+        if !self.unsent.is_empty() && self.bytes.saturating_add(bytes) > STREAM_BYTES {
+            self.result = self.send(true);
         }
-        !self.message_tx.is_closed()
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.unsent.push(alert);
     }
 
-    /// Whether the caller still reads.
-    fn send(&self, message: Message) -> bool {
-        let response = pb::BacktestResponse { message: Some(message) };
-        self.message_tx.blocking_send(Ok(response)).is_ok()
+    fn finish_entry(&mut self) -> Result<(), Status> {
+        std::mem::replace(&mut self.result, Ok(()))?;
+        if self.unsent.is_empty() { Ok(()) } else { self.send(false) }
     }
 
-    fn progress(&self, read: Seq, done: bool) -> Message {
-        Message::Progress(pb::BacktestProgress {
-            entries: read.0,
-            entries_total: self.total.0,
-            journal_time: Some(render::timestamp(self.test.now())),
-            rejected: self.test.rejected_batches(),
-            done,
-        })
+    fn send(&mut self, more: bool) -> Result<(), Status> {
+        self.bytes = 0;
+        let alerts = std::mem::take(&mut self.unsent);
+        let alerts = pb::Alerts { alerts, more, ..pb::Alerts::default() };
+        self.sender.send(pb::BacktestResponse { message: Some(Message::Alerts(alerts)) })
     }
 }

@@ -8,6 +8,7 @@
 //! journal       ─► backtest ─► alerts under another policy
 //! ```
 //!
+//! `work_stream` carries the messages of a backtest, or of a copy of the archive, from its thread.
 //! `snapshot` reads the active alerts with which a subscription may begin. `stream_timer` says when
 //! a subscription's heartbeat and its end are due.
 //!
@@ -20,8 +21,10 @@ mod publish_stream;
 mod snapshot;
 mod stream_timer;
 mod subscription;
+mod work_stream;
 
 pub(super) use backtest::start_backtest;
 pub(super) use market_watch::{WatchStream, watch_markets};
 pub(super) use publish_stream::{PublishStream, publish_batches};
 pub(super) use subscription::subscribe;
+pub(super) use work_stream::{WorkSender, WorkStream, start_work};

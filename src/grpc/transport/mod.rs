@@ -7,6 +7,7 @@
 //! ```
 //!
 //! - `calls`: one call of a peer, from the connection to the services and back
+//! - `bounded_codec`: requests that would take far more memory than their bytes are rejected
 //! - `call_end`: when a call is over, whether its caller takes what it is sent or not
 //! - `call_body`: the body of every response
 //! - `request_body`: the body of every unary request
@@ -14,6 +15,7 @@
 //! - `deadline`: `grpc-timeout`
 //! - `pre_encoded`: response bodies of messages that are encoded already
 
+mod bounded_codec;
 mod call_body;
 mod call_end;
 mod call_metrics;
@@ -22,6 +24,7 @@ mod deadline;
 mod pre_encoded;
 mod request_body;
 
+pub(in crate::grpc) use bounded_codec::BoundedCodec;
 pub use call_end::run_call;
 pub(in crate::grpc) use call_metrics::count_rejection;
 pub use call_metrics::methods;

@@ -102,8 +102,11 @@ impl Country {
     }
 
     /// The codes with the names or aliases most similar to a text, at most three; for error
-    /// messages.
+    /// messages. None for a text of more than 256 bytes.
     pub fn similar_names(text: &str) -> Vec<String> {
+        if text.len() > super::mineral::SIMILAR_BYTES_MAX {
+            return Vec::new();
+        }
         let wanted = normalize(text);
         super::mineral::most_similar(
             &wanted,

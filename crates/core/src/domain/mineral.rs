@@ -52,8 +52,12 @@ impl Mineral {
         self == group || self.parent().is_some_and(|parent| parent.is_within(group))
     }
 
-    /// The slugs with the names most similar to a text, at most three; for error messages.
+    /// The slugs with the names most similar to a text, at most three; for error messages. None for
+    /// a text of more than 256 bytes.
     pub fn similar_names(text: &str) -> Vec<String> {
+        if text.len() > SIMILAR_BYTES_MAX {
+            return Vec::new();
+        }
         most_similar(
             &normalize(text),
             CATALOGUE.by_name.iter().map(|(name, id)| (name.as_str(), id.slug())),
@@ -93,16 +97,21 @@ impl<'de> Deserialize<'de> for Mineral {
     }
 }
 
+/// The longest text for which similar names are searched, in bytes.
+pub(super) const SIMILAR_BYTES_MAX: usize = 256;
+
 /// The most similar of `known` (normalized name, what to show) to a normalized text: those at the
 /// least edit distance, at most three, each once. Names that differ in more than a third of the
-/// letters are ignored.
+/// letters are ignored, without a comparison where the lengths alone differ by as much.
 pub(super) fn most_similar<'a>(
     wanted: &str,
     known: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Vec<String> {
     const DISTANCE_MAX: usize = 3;
-    let distance_max = (wanted.chars().count() / 3).min(DISTANCE_MAX);
+    let chars = wanted.chars().count();
+    let distance_max = (chars / 3).min(DISTANCE_MAX);
     let mut found: Vec<(usize, &str)> = known
+        .filter(|(name, _)| name.chars().count().abs_diff(chars) <= distance_max)
         .map(|(name, shown)| (strsim::damerau_levenshtein(wanted, name), shown))
         .filter(|(distance, _)| *distance <= distance_max)
         .collect();
@@ -154,6 +163,7 @@ mod tests {
         check("natural grafite", &["graphite_natural"]);
         check("neon gas", &[]);
         check("unobtainium", &[]);
+        check(&"gallium".repeat(100_000), &[]);
     }
 
     #[test]

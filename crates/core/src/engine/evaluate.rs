@@ -42,6 +42,16 @@ pub(super) enum Trigger<'a> {
     Policy,
 }
 
+impl Trigger<'_> {
+    /// Whether it may have changed which measures count.
+    pub(super) fn changes_measures(&self) -> bool {
+        match self {
+            Self::Batch { threats, .. } | Self::Clock { threats } => !threats.is_empty(),
+            Self::Policy => true,
+        }
+    }
+}
+
 /// A change of the report in force.
 #[derive(Debug, Default)]
 pub(super) struct DataChange {
@@ -135,11 +145,12 @@ impl Evaluation<'_> {
 
     /// Computes exposures and values again where the trigger may have changed them.
     fn refresh(&self, market: &mut Market) {
-        let (data, measures) = match self.trigger {
-            Trigger::Batch { data, threats, .. } => (data.is_some(), !threats.is_empty()),
-            Trigger::Clock { threats } => (false, !threats.is_empty()),
-            Trigger::Policy => (true, true),
+        let data = match self.trigger {
+            Trigger::Batch { data, .. } => data.is_some(),
+            Trigger::Clock { .. } => false,
+            Trigger::Policy => true,
         };
+        let measures = self.trigger.changes_measures();
         if measures {
             market.exposures =
                 market.compute_exposures(&self.adopted.policy, self.now.day(), false);

@@ -281,6 +281,16 @@ impl Market {
         })
     }
 
+    /// About how many evaluations the market takes with a plan: every instance, and every threat;
+    /// where exposures are computed, every threat for every filter.
+    pub(super) fn evaluation_cost(&self, plan: &EvaluationPlan, measures: bool) -> u64 {
+        let (instances, threats) = (plan.instances.len(), self.threats.len());
+        let has_exercises = || self.threats.values().any(|one| one.record.exercise);
+        let filters = if measures || has_exercises() { plan.filters.len() } else { 0 };
+        let exposures = filters.saturating_add(1).saturating_mul(threats);
+        u64::try_from(instances.saturating_add(exposures)).unwrap_or(u64::MAX)
+    }
+
     /// Computes everything derived, for a market that was read from a snapshot.
     pub(super) fn compute_derived(&mut self, policy: &Policy, day: Day) {
         self.exposures = self.compute_exposures(policy, day, false);

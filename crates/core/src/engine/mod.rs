@@ -22,6 +22,7 @@
 //!   cost            how many alerts a batch can cause at most
 //!   snapshot        the state as bytes and back
 //!   simulation      what would happen: entries applied to a copy
+//!   work            how much a simulation may do
 //! ```
 //!
 //! Architecture invariant: nothing here knows a clock, randomness, floats, hash order, async or
@@ -51,6 +52,7 @@ pub mod simulation;
 mod snapshot;
 mod state;
 mod usage;
+mod work;
 
 pub use instance_state::Episode;
 pub use market::{Market, MarketThreat, ReportRecord, RuleStatus, scope_match};
@@ -58,3 +60,4 @@ pub use recent_batches::{BatchResult, RecentBatches};
 pub use record::ThreatRecord;
 pub use snapshot::{SnapshotError, SnapshotReader};
 pub use state::{AdoptedPolicy, AlertSink, AppliedEntry, State};
+pub use work::{WorkMeter, WorkStop};

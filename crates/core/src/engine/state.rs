@@ -9,6 +9,7 @@ use super::recent_batches::{BatchResult, RecentBatches};
 use super::record::{BatchChanges, BatchReviewer, ThreatRecord};
 use super::reports::StagedSource;
 use super::usage::Usage;
+use super::work::{WorkMeter, count};
 use crate::domain::alert::{ChangedThreat, ScopeMatch, ThreatChange};
 use crate::domain::limit::{RecordLimit, Tally};
 use crate::domain::outcome::{BatchOutcome, RejectedBatch, UpdateOutcomes};
@@ -58,6 +59,8 @@ pub struct State {
     pub(super) deadlines: Deadlines,
     /// How much of each limit the reports and threats use; derived.
     pub(super) usage: Usage,
+    /// Without a limit, except in simulations.
+    pub(super) work: WorkMeter,
 }
 
 impl Default for State {
@@ -74,6 +77,7 @@ impl Default for State {
             recent_batches: RecentBatches::default(),
             deadlines: Deadlines::default(),
             usage: Usage::default(),
+            work: WorkMeter::default(),
         }
     }
 }
@@ -84,22 +88,6 @@ impl State {
         let plans = PlanCache::new(&policy);
         let adopted = AdoptedPolicy { version: Seq::ZERO, at: Timestamp::MIN, revision: 0, policy };
         Self { adopted: Some(adopted), plans, ..Self::default() }
-    }
-
-    /// A copy without the results of batches, which are most of a state's bytes.
-    pub(super) fn branch(&self) -> Self {
-        Self {
-            seq: self.seq,
-            now: self.now,
-            last_alert: self.last_alert,
-            adopted: self.adopted.clone(),
-            markets: self.markets.clone(),
-            threats: self.threats.clone(),
-            plans: self.plans.clone(),
-            recent_batches: RecentBatches::default(),
-            deadlines: self.deadlines.clone(),
-            usage: self.usage.clone(),
-        }
     }
 
     /// The position of the last entry applied.
@@ -175,7 +163,9 @@ impl State {
         assert_eq!(entry.seq, self.seq.next(), "entries arrive in order, without gaps");
         assert!(entry.at >= self.now, "the journal's time never goes back");
         self.seq = entry.seq;
-        while let Some((at, due)) = self.deadlines.pop_due(entry.at) {
+        while self.work.stop().is_none()
+            && let Some((at, due)) = self.deadlines.pop_due(entry.at)
+        {
             self.now = at;
             self.process_due(due, entry.at, sink);
         }
@@ -198,6 +188,9 @@ impl State {
                 }
                 Due::Threat(id) => {
                     let Some(record) = self.threats.get(&id) else { continue };
+                    if !self.work.spend(|| count(record.threat.minerals.len())) {
+                        return;
+                    }
                     let boundary = record.threat.next_boundary(self.now.day());
                     let change = record.threat.change_on(self.now.day());
                     for market in self.affected_markets(&record.threat) {
@@ -214,7 +207,7 @@ impl State {
     }
 
     fn apply_batch(&mut self, batch: &Batch, sink: AlertSink<'_>) {
-        if self.result_of(batch).is_some() {
+        if self.result_of(batch).is_some() || !self.work.spend(|| count(batch.updates.len())) {
             return;
         }
         let first_alert = self.last_alert.saturating_add(1);
@@ -395,9 +388,9 @@ impl State {
         let markets = minerals.flat_map(|mineral| {
             Stage::ALL.iter().map(|stage| MarketKey { mineral: *mineral, stage: *stage })
         });
-        let is_touched =
-            |key: &MarketKey| self.markets.contains_key(key) && scope_match(threat, *key).is_some();
-        markets.filter(is_touched).collect()
+        let mut markets: BTreeSet<MarketKey> = markets.collect();
+        markets.retain(|key| self.markets.contains_key(key) && scope_match(threat, *key).is_some());
+        markets
     }
 
     /// The markets on record that a threat concerns, and how its minerals match; by key.
@@ -430,7 +423,7 @@ impl State {
         }
     }
 
-    /// Evaluates one market after a trigger.
+    /// Evaluates one market after a trigger, if the work is within its limit.
     fn evaluate(
         &mut self,
         key: MarketKey,
@@ -441,6 +434,16 @@ impl State {
         let (Some(adopted), Some(market)) = (&self.adopted, self.markets.get_mut(&key)) else {
             return;
         };
+        let new_plan = matches!(trigger, Trigger::Policy).then(|| self.plans.plan_for(key));
+        let cost = || {
+            let own = market.evaluation_cost(&market.plan, trigger.changes_measures());
+            let new = new_plan.as_ref().map_or(0, |plan| market.evaluation_cost(plan, true));
+            own.saturating_add(new)
+        };
+        if !self.work.spend(cost) {
+            return;
+        }
+        let before = self.last_alert;
         let mut evaluation = Evaluation {
             adopted,
             entry: self.seq,
@@ -452,12 +455,13 @@ impl State {
             sink,
             counting: CountingThreatsCache::default(),
         };
-        if matches!(trigger, Trigger::Policy) {
+        if let Some(plan) = new_plan {
             market.rank_sources(&adopted.policy);
-            evaluation.run_new_policy(market, &self.plans.plan_for(key));
+            evaluation.run_new_policy(market, &plan);
         } else {
             evaluation.run(market);
         }
+        self.work.count_alerts(self.last_alert.saturating_sub(before));
         self.schedule_market(key);
     }
 

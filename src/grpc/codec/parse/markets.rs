@@ -7,14 +7,26 @@ use crate::grpc::pb;
 use lodewatch_core::domain::policy::Destination;
 use lodewatch_core::domain::threat::ThreatStatus;
 use lodewatch_core::domain::{Country, Day, MarketKey, Mineral, Stage, Threat};
+use std::collections::BTreeSet;
 
 /// Items of one list.
 const ITEMS_MAX: usize = 1000;
 
 #[derive(Debug)]
 pub(in crate::grpc) struct MarketFilter {
-    minerals: Vec<Mineral>,
-    stages: Vec<Stage>,
+    minerals: MineralFilter,
+    stages: BTreeSet<Stage>,
+}
+
+/// Minerals, with all parts of groups; each once, however often the request names it. `None` for
+/// all.
+#[derive(Debug)]
+struct MineralFilter(Option<BTreeSet<Mineral>>);
+
+impl MineralFilter {
+    fn has(&self, mineral: Mineral) -> bool {
+        self.0.as_ref().is_none_or(|minerals| minerals.contains(&mineral))
+    }
 }
 
 #[derive(Debug)]
@@ -34,26 +46,23 @@ pub(in crate::grpc) struct WatchMarketsParams {
 impl MarketFilter {
     /// Whether the request includes a market.
     pub(in crate::grpc) fn covers(&self, key: MarketKey) -> bool {
-        let mineral = self.minerals.iter().any(|group| key.mineral.is_within(*group));
-        (self.minerals.is_empty() || mineral)
+        self.minerals.has(key.mineral)
             && (self.stages.is_empty() || self.stages.contains(&key.stage))
     }
 }
 
 #[derive(Debug)]
 pub(in crate::grpc) struct ListThreatsParams {
-    minerals: Vec<Mineral>,
-    imposing: Vec<Country>,
-    statuses: Vec<ThreatStatus>,
+    minerals: MineralFilter,
+    imposing: BTreeSet<Country>,
+    statuses: BTreeSet<ThreatStatus>,
     pub(in crate::grpc) page_size: usize,
 }
 
 impl ListThreatsParams {
     /// Whether the request includes a threat.
     pub(in crate::grpc) fn covers(&self, threat: &Threat, today: Day) -> bool {
-        let about =
-            |group: &Mineral| threat.minerals.iter().any(|mineral| mineral.is_within(*group));
-        (self.minerals.is_empty() || self.minerals.iter().any(about))
+        threat.minerals.iter().any(|mineral| self.minerals.has(*mineral))
             && (self.imposing.is_empty() || self.imposing.contains(&threat.imposing))
             && (self.statuses.is_empty() || self.statuses.contains(&threat.status(today)))
     }
@@ -124,8 +133,8 @@ pub(in crate::grpc) fn list_threats(
     let wanted = || {
         Some(ListThreatsParams {
             minerals: minerals?,
-            imposing: imposing?,
-            statuses: statuses?,
+            imposing: imposing?.into_iter().collect(),
+            statuses: statuses?.into_iter().collect(),
             page_size: page_size?,
         })
     };
@@ -138,11 +147,15 @@ fn filter(checks: &mut Checks, names: &[String], stages: &[i32]) -> Option<Marke
     let stages = list(checks, "stages".into(), stages, ITEMS_MAX, |checks, field, number| {
         choice::<Stage>(checks, field, *number, Stage::allowed)
     });
-    Some(MarketFilter { minerals: minerals?, stages: stages? })
+    Some(MarketFilter { minerals: minerals?, stages: stages?.into_iter().collect() })
 }
 
-fn minerals(checks: &mut Checks, names: &[String]) -> Option<Vec<Mineral>> {
-    list(checks, "minerals".into(), names, ITEMS_MAX, |checks, field, name| {
+fn minerals(checks: &mut Checks, names: &[String]) -> Option<MineralFilter> {
+    let groups = list(checks, "minerals".into(), names, ITEMS_MAX, |checks, field, name| {
         mineral(checks, field, name)
-    })
+    })?;
+    let groups: BTreeSet<Mineral> = groups.into_iter().collect();
+    let is_named = |one: &Mineral| groups.iter().any(|group| one.is_within(*group));
+    let minerals = (!groups.is_empty()).then(|| Mineral::all().filter(is_named).collect());
+    Some(MineralFilter(minerals))
 }

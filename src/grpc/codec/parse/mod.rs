@@ -19,6 +19,7 @@ pub use entry::entry;
 pub(in crate::grpc) use markets::{
     WatchMarketsParams, get_market, list_markets, list_threats, watch_markets,
 };
+pub(in crate::grpc) use name::check_length;
 pub use policy::policy;
 pub use publish::publish;
 pub(in crate::grpc) use publish::publish_by;

@@ -1,6 +1,6 @@
 //! Batches of updates.
 
-use super::name::{quoted, slug};
+use super::name::{quoted, read_unlike, slug};
 use super::report::{report, report_removal};
 use super::threat::threat;
 use super::{Checks, Path, Violations, dates};
@@ -60,8 +60,12 @@ fn read(
 }
 
 fn request_id(checks: &mut Checks, text: &str, new_id: impl FnOnce() -> Uuid) -> Option<RequestId> {
-    let id = if text.is_empty() { Some(new_id()) } else { Uuid::parse_str(text).ok() };
-    let id = checks.require(id, "request_id", || format!("{} is not a UUID", quoted(text)));
+    if text.is_empty() {
+        return Some(RequestId(new_id().as_u128()));
+    }
+    let parse = |text: &str| Uuid::parse_str(text).ok();
+    let what = || format!("{} is not a UUID", quoted(text));
+    let id = read_unlike(checks, "request_id".into(), text, parse, what);
     id.map(|id| RequestId(id.as_u128()))
 }
 

@@ -1,6 +1,6 @@
 //! Supply reports.
 
-use super::name::{choice, country, day, list, mineral, optional, quoted, slug, text};
+use super::name::{choice, country, day, list, mineral, optional, quoted, read_unlike, slug, text};
 use super::{Checks, Path, figure};
 use crate::grpc::pb;
 use lodewatch_core::domain::market::{
@@ -79,9 +79,8 @@ pub(super) fn report_removal(
 }
 
 fn period(checks: &mut Checks, field: Path<'_>, text: &str) -> Option<Period> {
-    checks.require(Period::parse(text), field, || {
-        format!("{} is not a period: {}", quoted(text), Period::ALLOWED)
-    })
+    let what = || format!("{} is not a period: {}", quoted(text), Period::ALLOWED);
+    read_unlike(checks, field, text, Period::parse, what)
 }
 
 fn row(checks: &mut Checks, field: Path<'_>, sent: &pb::SupplyRow) -> Option<ReportDraftRow> {

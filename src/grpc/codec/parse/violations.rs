@@ -11,18 +11,22 @@ pub struct Violation {
     pub description: String,
 }
 
-/// All invalid fields of a request, at least one.
+/// The invalid fields of a request, at least one: the first are named, the rest counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violations(Vec<Violation>);
+pub struct Violations {
+    named: Vec<Violation>,
+    more: usize,
+}
 
 impl Violations {
     pub fn one(field: &str, description: impl Into<String>) -> Self {
-        Self(vec![Violation { field: field.to_owned(), description: description.into() }])
+        let named = vec![Violation { field: field.to_owned(), description: description.into() }];
+        Self { named, more: 0 }
     }
 
-    /// In the order of the request.
+    /// The first ones, in the order of the request.
     pub fn iter(&self) -> impl Iterator<Item = &Violation> {
-        self.0.iter()
+        self.named.iter()
     }
 }
 
@@ -30,11 +34,11 @@ impl fmt::Display for Violations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         /// Further fields are only counted here; the details name more.
         const SHOWN_MAX: usize = 10;
-        for (at, violation) in self.0.iter().take(SHOWN_MAX).enumerate() {
+        for (at, violation) in self.named.iter().take(SHOWN_MAX).enumerate() {
             let comma = if at == 0 { "" } else { "; " };
             write!(f, "{comma}{}: {}", violation.field, violation.description)?;
         }
-        match self.0.len().saturating_sub(SHOWN_MAX) {
+        match self.named.len().saturating_add(self.more).saturating_sub(SHOWN_MAX) {
             0 => Ok(()),
             more => write!(f, "; and {more} more"),
         }
@@ -43,17 +47,42 @@ impl fmt::Display for Violations {
 
 /// Collects the invalid fields while a request is parsed.
 #[derive(Debug, Default)]
-pub(super) struct Checks(Vec<Violation>);
+pub(super) struct Checks {
+    named: Vec<Violation>,
+    more: usize,
+    suggestions: usize,
+}
 
 impl Checks {
-    /// Further violations are dropped.
-    const MAX: usize = 100;
+    /// Further violations are only counted.
+    pub(super) const MAX: usize = 100;
+    /// For how many wrong names similar ones are searched.
+    pub(super) const SUGGESTIONS_MAX: usize = 5;
 
     pub(super) fn add(&mut self, field: impl fmt::Display, description: impl fmt::Display) {
-        if self.0.len() < Self::MAX {
-            self.0
-                .push(Violation { field: field.to_string(), description: description.to_string() });
+        self.add_with(field, || description);
+    }
+
+    fn add_with<D: fmt::Display>(
+        &mut self,
+        field: impl fmt::Display,
+        describe: impl FnOnce() -> D,
+    ) {
+        if self.named.len() < Self::MAX {
+            let (field, description) = (field.to_string(), describe().to_string());
+            self.named.push(Violation { field, description });
+        } else {
+            self.more = self.more.saturating_add(1);
         }
+    }
+
+    /// Names similar to a wrong one, for the first wrong ones; none for the rest.
+    pub(super) fn suggest(&mut self, search: impl FnOnce() -> Vec<String>) -> Vec<String> {
+        if self.suggestions >= Self::SUGGESTIONS_MAX {
+            return Vec::new();
+        }
+        self.suggestions = self.suggestions.saturating_add(1);
+        search()
     }
 
     /// Adds the violations of a part that was parsed by itself.
@@ -61,9 +90,10 @@ impl Checks {
         match read {
             Ok(value) => Some(value),
             Err(violations) => {
-                for Violation { field, description } in violations.0 {
+                for Violation { field, description } in violations.named {
                     self.add(field, description);
                 }
+                self.more = self.more.saturating_add(violations.more);
                 None
             }
         }
@@ -77,17 +107,17 @@ impl Checks {
         description: impl FnOnce() -> String,
     ) -> Option<T> {
         if value.is_none() {
-            self.add(field, description());
+            self.add_with(field, description);
         }
         value
     }
 
     /// The value, where no field is invalid.
     pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Violations> {
-        if self.0.is_empty() {
+        if self.named.is_empty() {
             return Ok(value.expect("a request without violations has a value"));
         }
-        Err(Violations(self.0))
+        Err(Violations { named: self.named, more: self.more })
     }
 }
 
