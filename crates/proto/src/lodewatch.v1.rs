@@ -74,10 +74,11 @@ pub struct SupplyReport {
     /// The source, such as `USGS`: 1 to 64 characters of A-Z a-z 0-9 . _ -
     #[prost(string, tag = "3")]
     pub source: ::prost::alloc::string::String,
-    /// A year `2025`, a quarter `2025-Q3` or a month `2025-06`.
+    /// A year `2025`, a quarter `2025-Q3` or a month `2025-06`, from 1900 to next year.
     #[prost(string, tag = "4")]
     pub period: ::prost::alloc::string::String,
-    /// The day on which the source released this version, such as `2026-02-06`.
+    /// The day on which the source released this version, such as `2026-02-06`; from 1900-01-01 to
+    /// tomorrow, in UTC.
     #[prost(string, tag = "5")]
     pub vintage: ::prost::alloc::string::String,
     /// The unit of the quantities, such as `metric tons`. Empty if the rows have shares.
@@ -247,7 +248,8 @@ pub struct Threat {
     /// The trade weight of this threat, 1.0 to 3.0. It replaces the policy's weight for the type.
     #[prost(double, optional, tag = "14")]
     pub t_override: ::core::option::Option<f64>,
-    /// The day of the announcement, such as `2023-07-03`, in UTC. Empty if not announced yet.
+    /// The day of the announcement, such as `2023-07-03`, in UTC. Empty if not announced yet. All
+    /// dates of a threat are from 1900-01-01 to 2200-12-31.
     #[prost(string, tag = "15")]
     pub date_announced: ::prost::alloc::string::String,
     /// The first day in force. Empty if not set.

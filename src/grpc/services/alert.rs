@@ -46,17 +46,17 @@ impl AlertService for Alerts {
             limit_bytes: Page::BYTES,
             examined_max: self.0.examined_alerts_max,
         };
-        let list = read_archive_for(&self.0, &extensions, move |archive, call| {
+        let listing = read_archive_for(&self.0, &extensions, move |archive, call| {
             let call = call.clone();
             archive.list(&query, move || call.is_over())
         });
-        let list = list.await?;
-        self.0.metrics.work.count_examined(list.examined);
-        let mut records = list.records.into_iter().peekable();
+        let found = listing.await?;
+        self.0.metrics.work.count_examined(found.examined);
+        let mut records = found.records.into_iter().peekable();
         let page = Page::of_response(wanted.page_size).fill(&mut records, |one| one.bytes.len());
         let next_after = match page.last() {
             Some(last) if records.peek().is_some() => Some(last.sequence),
-            Some(_) | None => list.next_after,
+            Some(_) | None => found.next_after,
         };
         let next_page_token =
             next_after.map_or_else(String::new, |after| tokens::render_page_token(after, digest));

@@ -3,7 +3,7 @@
 use crate::grpc::admission::Peer;
 use crate::grpc::backend::{Api, read_past_state, viewpoint};
 use crate::grpc::codec::pages::Page;
-use crate::grpc::codec::render::{self, known_markets, threat_record};
+use crate::grpc::codec::render::{self, is_known_market, known_markets, threat_record};
 use crate::grpc::codec::{parse, tokens};
 use crate::grpc::pb::{self, market_service_server::MarketService};
 use crate::grpc::status;
@@ -61,7 +61,7 @@ impl MarketService for Markets {
         let at = (request.min_cursor, request.as_of);
         let response = self.read_state(&at, &extensions, move |api, state| -> Result<_, Status> {
             let viewpoint = viewpoint(state, &destination)?;
-            if !known_markets(state).contains(&key) {
+            if !is_known_market(state, key) {
                 return Err(status::not_found("market", &key.to_string()));
             }
             Ok(pb::GetMarketResponse {

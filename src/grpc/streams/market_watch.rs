@@ -12,9 +12,10 @@
 
 use super::stream_timer::max_age;
 use crate::access::Revocation;
-use crate::grpc::backend::{Api, MarketSnapshot, market_digest, viewpoint};
+use crate::grpc::backend::{Api, MarketSnapshot, market_digest};
 use crate::grpc::codec::pages::Page;
 use crate::grpc::codec::parse::WatchMarketsParams;
+use crate::grpc::codec::render::unknown_market;
 use crate::grpc::transport::Deadline;
 use crate::grpc::{pb, status};
 use futures_core::Stream;
@@ -67,7 +68,7 @@ pub(in crate::grpc) fn watch_markets(
         loop {
             let (seq, next_at) = (snapshot.seq, snapshot.next_at);
             loop {
-                let (markets, more) = next_markets(&api, &wanted, &snapshot, &mut sent)?;
+                let (markets, more) = next_markets(&wanted, &snapshot, &mut sent);
                 let journal_time = Some(snapshot.journal_time);
                 // A slow reader must not hold a snapshot meanwhile.
                 let kept = Arc::downgrade(&snapshot);
@@ -111,12 +112,11 @@ pub(in crate::grpc) fn watch_markets(
 /// more follow in this round. From then on they count as sent. A market that is no longer known is
 /// sent as unknown.
 fn next_markets(
-    api: &Api,
     wanted: &WatchMarketsParams,
     snapshot: &MarketSnapshot,
     sent: &mut SentMarkets,
-) -> Result<(Vec<pb::Market>, bool), Status> {
-    let gone = gone_markets(api, wanted, snapshot, sent)?;
+) -> (Vec<pb::Market>, bool) {
+    let gone = gone_markets(wanted, snapshot, sent);
     let requested = snapshot.markets.iter().filter(|(key, ..)| wanted.filter.covers(*key));
     let is_due = |(key, digest, _): &&KeyedMarket| {
         !sent.round.contains(key) && sent.digests.get(key) != Some(digest)
@@ -130,24 +130,21 @@ fn next_markets(
     } else {
         sent.round.clear();
     }
-    Ok((page.into_iter().map(|(.., market)| market.clone()).collect(), more))
+    (page.into_iter().map(|(.., market)| market.clone()).collect(), more)
 }
 
 /// The markets that were sent and are no longer known.
 fn gone_markets(
-    api: &Api,
     wanted: &WatchMarketsParams,
     snapshot: &MarketSnapshot,
     sent: &SentMarkets,
-) -> Result<Vec<KeyedMarket>, Status> {
+) -> Vec<KeyedMarket> {
     let is_gone = |key: &&MarketKey| {
         snapshot.markets.binary_search_by_key(*key, |(known, ..)| *known).is_err()
     };
-    let rendered = sent.digests.keys().filter(is_gone).map(|key| {
-        let market = api.view.read_state(|state| {
-            Ok::<_, Status>(viewpoint(state, &wanted.destination)?.market(*key))
-        })?;
-        Ok((*key, market_digest(&market), market))
+    let gone = sent.digests.keys().filter(is_gone).map(|key| {
+        let market = unknown_market(&wanted.destination, *key);
+        (*key, market_digest(&market), market)
     });
-    rendered.collect()
+    gone.collect()
 }

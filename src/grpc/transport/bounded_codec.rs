@@ -131,15 +131,11 @@ fn take_memory(
         };
         bytes = rest;
         if wire_type == WireType::LengthDelimited {
-            match layout.messages.get(&field) {
-                Some(inner) => {
-                    *left = left.and_then(|left| left.checked_sub(inner.bytes));
-                    take_memory(inner, part, left)?;
-                }
-                None => {
-                    let text = TEXT_BYTES.saturating_add(part.len());
-                    *left = left.and_then(|left| left.checked_sub(text));
-                }
+            let inner = layout.messages.get(&field);
+            let memory = inner.map_or(TEXT_BYTES.saturating_add(part.len()), |inner| inner.bytes);
+            *left = left.and_then(|left| left.checked_sub(memory));
+            if let Some(inner) = inner {
+                take_memory(inner, part, left)?;
             }
         }
     }
@@ -160,10 +156,9 @@ fn layout(message: &MessageDescriptor) -> Arc<Layout> {
         return Arc::clone(layout);
     }
     // No message of ours contains itself.
-    let fields = message.fields().filter_map(|field| match field.kind() {
-        Kind::Message(inner) => Some((field.number(), layout(&inner))),
-        _ => None,
-    });
+    let fields = message
+        .fields()
+        .filter_map(|field| field.kind().as_message().map(|inner| (field.number(), layout(inner))));
     let computed = Layout { messages: fields.collect(), bytes: memory(message) };
     Arc::clone(known().entry(message.full_name().to_owned()).or_insert(Arc::new(computed)))
 }
@@ -185,11 +180,11 @@ fn field_memory(field: &FieldDescriptor) -> usize {
     if field.cardinality() == Cardinality::Repeated {
         return TEXT_BYTES;
     }
-    match field.kind() {
-        Kind::String | Kind::Bytes => TEXT_BYTES,
-        Kind::Message(inner) => memory(&inner).saturating_add(TAG_BYTES),
-        _ => 8 + TAG_BYTES,
+    let kind = field.kind();
+    if let Some(inner) = kind.as_message() {
+        return memory(inner).saturating_add(TAG_BYTES);
     }
+    if matches!(kind, Kind::String | Kind::Bytes) { TEXT_BYTES } else { 8 + TAG_BYTES }
 }
 
 #[cfg(test)]

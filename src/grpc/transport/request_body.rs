@@ -36,13 +36,11 @@ impl RequestBody {
         if self.bytes <= SMALL_BYTES_MAX {
             return Ok(());
         }
-        match &mut self.permit {
-            Some(permit) => permit.grow(bytes),
-            None => {
-                self.permit = Some(self.limits.acquire_transfer(&self.peer, bytes)?);
-                Ok(())
-            }
+        if let Some(permit) = &mut self.permit {
+            return permit.grow(bytes);
         }
+        self.permit = Some(self.limits.acquire_transfer(&self.peer, bytes)?);
+        Ok(())
     }
 
     fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<Status> {

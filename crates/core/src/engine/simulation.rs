@@ -101,6 +101,7 @@ impl Simulation {
 
 impl State {
     /// A copy for a simulation: without the results of batches, which are most of a state's bytes.
+    #[must_use]
     pub fn branch(&self) -> Self {
         Self {
             seq: self.seq,

@@ -161,3 +161,65 @@ fn suspension(checks: &mut Checks, field: Path<'_>, sent: &pb::Suspension) -> Op
     let until = optional_day(checks, field.at("until"), &sent.until);
     Some(Suspension { from: from?, until: until? })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Violations;
+    use super::*;
+
+    fn faults(change: impl FnOnce(&mut pb::Threat)) -> Vec<String> {
+        let mut sent = pb::Threat {
+            id: "T".to_owned(),
+            imposing: "CHN".to_owned(),
+            minerals: vec!["tin".to_owned()],
+            measure: pb::Measure::Tax.into(),
+            ..pb::Threat::default()
+        };
+        change(&mut sent);
+        let mut checks = Checks::default();
+        let threat = threat(&mut checks, "threat".into(), &sent);
+        let read = checks.finish(threat);
+        read.err().iter().flat_map(Violations::iter).map(|one| one.field.clone()).collect()
+    }
+
+    #[test]
+    fn texts_and_lists_of_a_threat_are_limited() {
+        let text = |bytes| "x".repeat(bytes);
+        let names = |count| vec!["JPN".to_owned(); count];
+        let evidence = |count, bytes| {
+            let (url, publisher) = (text(bytes), text(bytes));
+            vec![pb::Evidence { url, publisher, retrieved: String::new() }; count]
+        };
+        let suspensions = |count: usize| {
+            let day = |at: usize| format!("20{at:02}-01-01");
+            let one = |at| pb::Suspension { from: day(at), until: day(at + 1) };
+            (0..count).map(one).collect::<Vec<_>>()
+        };
+        let largest = |sent: &mut pb::Threat| {
+            sent.title = text(Threat::TEXT_MAX);
+            sent.evidence = evidence(Threat::EVIDENCE_MAX, Threat::TEXT_MAX);
+            sent.minerals = vec!["tin".to_owned(); NAMES_MAX];
+            sent.destination = Some(pb::Scope { only: names(NAMES_MAX), except: Vec::new() });
+            sent.suspensions = suspensions(Threat::SUSPENSIONS_MAX);
+        };
+        assert_eq!(faults(largest), [""; 0]);
+        let larger = |sent: &mut pb::Threat| {
+            sent.title = text(Threat::TEXT_MAX + 1);
+            sent.evidence = evidence(1, Threat::TEXT_MAX + 1);
+            sent.destination = Some(pb::Scope { only: names(NAMES_MAX + 1), except: Vec::new() });
+            sent.minerals = vec!["tin".to_owned(); NAMES_MAX + 1];
+            sent.suspensions = suspensions(Threat::SUSPENSIONS_MAX + 1);
+        };
+        let fields = [
+            "title",
+            "evidence[0].url",
+            "evidence[0].publisher",
+            "destination.only",
+            "minerals",
+            "suspensions",
+        ];
+        assert_eq!(faults(larger), fields.map(|field| format!("threat.{field}")));
+        let more = |sent: &mut pb::Threat| sent.evidence = evidence(Threat::EVIDENCE_MAX + 1, 1);
+        assert_eq!(faults(more), ["threat.evidence"]);
+    }
+}

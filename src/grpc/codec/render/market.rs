@@ -62,14 +62,7 @@ impl<'a> Viewpoint<'a> {
 
     /// A market; without a report its state is unknown.
     pub(in crate::grpc) fn market(&self, key: MarketKey) -> pb::Market {
-        let mut shown = pb::Market {
-            mineral: key.mineral.slug().to_owned(),
-            name: key.mineral.name().to_owned(),
-            stage: super::stage(key.stage).into(),
-            destination: self.destination.to_string(),
-            state: pb::MarketState::Unknown.into(),
-            ..pb::Market::default()
-        };
+        let mut shown = unknown_market(self.destination, key);
         (shown.threat_effects, shown.threat_effects_omitted) = self.threat_effects(key);
         if let Some(market) = self.state.markets().get(&key) {
             shown.state = pb::MarketState::Known.into();
@@ -242,6 +235,18 @@ pub(in crate::grpc) fn threat_record(state: &State, record: &ThreatRecord) -> pb
     }
 }
 
+/// A market that no report and no threat is about.
+pub(in crate::grpc) fn unknown_market(destination: &Destination, key: MarketKey) -> pb::Market {
+    pb::Market {
+        mineral: key.mineral.slug().to_owned(),
+        name: key.mineral.name().to_owned(),
+        stage: super::stage(key.stage).into(),
+        destination: destination.to_string(),
+        state: pb::MarketState::Unknown.into(),
+        ..pb::Market::default()
+    }
+}
+
 /// Markets with a report, and those that only a threat names: a market without a report is unknown,
 /// not unconcentrated.
 pub(in crate::grpc) fn known_markets(state: &State) -> BTreeSet<MarketKey> {
@@ -252,4 +257,15 @@ pub(in crate::grpc) fn known_markets(state: &State) -> BTreeSet<MarketKey> {
         })
     });
     state.markets().keys().copied().chain(named).collect()
+}
+
+/// Whether [`known_markets`] has a market. Looks at threats only where no report is known.
+pub(in crate::grpc) fn is_known_market(state: &State, key: MarketKey) -> bool {
+    let is_named = |record: &Arc<ThreatRecord>| {
+        let threat = &record.threat;
+        !record.exercise
+            && threat.minerals.contains(&key.mineral)
+            && threat.stages.contains(&key.stage)
+    };
+    state.markets().contains_key(&key) || state.threats().values().any(is_named)
 }

@@ -8,7 +8,9 @@ mod updates;
 
 pub use alert::{ALERT_BYTES_MAX, alert, contributions};
 pub use figure::{amount, interval, milli, share, timestamp, weight};
-pub(in crate::grpc) use market::{Viewpoint, known_markets, threat_record};
+pub(in crate::grpc) use market::{
+    Viewpoint, is_known_market, known_markets, threat_record, unknown_market,
+};
 pub use policy::{policy, weights};
 pub use updates::{entry, report, report_ref, threat, update};
 
