@@ -306,4 +306,17 @@ mod tests {
           identities[0].claims[0]: must be a string
         ");
     }
+
+    #[test]
+    fn a_file_has_a_limited_number_of_identities() {
+        let of = |count: usize| -> String {
+            let one = |at| {
+                format!("[[identities]]\nname = \"i{at}\"\nroles = [\"operator\"]\ncertificates = [\"i{at}\"]\n")
+            };
+            (0..count).map(one).collect()
+        };
+        assert!(Identities::parse(&of(IDENTITIES_MAX)).is_ok());
+        let problems = Identities::parse(&of(IDENTITIES_MAX + 1)).unwrap_err();
+        assert_eq!(problems.to_string(), "identities: has more than 1000 identities");
+    }
 }

@@ -145,6 +145,17 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_has_a_limited_number_of_files() {
+        let dir = tempfile::tempdir().unwrap();
+        for number in 0..FILES_MAX {
+            fs::write(dir.path().join(number.to_string()), "").unwrap();
+        }
+        assert_eq!(names(dir.path()).len(), FILES_MAX);
+        fs::write(dir.path().join("more"), "").unwrap();
+        assert!(list(dir.path()).unwrap_err().ends_with("more than 10000 files"));
+    }
+
+    #[test]
     fn links_are_followed_within_the_folder_only() {
         let root = tempfile::tempdir().unwrap();
         let (folder, link) =

@@ -4,7 +4,8 @@
 use lodewatch_core::domain::{Mineral, Stage};
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
 use lodewatch_proto::v1::subscribe_response::Message;
-use lodewatch_proto::v1::{Start, SubscribeRequest, SubscribeResponse, Update};
+use lodewatch_proto::v1::market_service_client::MarketServiceClient;
+use lodewatch_proto::v1::{GetMarketRequest, Start, SubscribeRequest, SubscribeResponse, Update};
 use lodewatch_testkit::process::{Process, run};
 use lodewatch_testkit::samples::update;
 use lodewatch_testkit::server::{Server, Stream, batch};
@@ -154,4 +155,41 @@ async fn a_batch_that_may_cause_too_many_alerts_is_rejected_before_it_is_durable
     assert_eq!(server.view.applied(), before, "nothing was appended");
     server.publish(rumours(3)).await.unwrap();
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_lists_end_at_their_limits_and_say_how_much_is_omitted() {
+    const RULES: usize = 48;
+    const MORE: usize = 152;
+    const SEQUENCES_MAX: usize = 10_000;
+    const STATUSES_MAX: usize = 500;
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("lodewatch.toml");
+    // On one market, more rules for three buyers.
+    let more: String = (0..MORE)
+        .map(|number| {
+            format!(
+                "[[rules]]\nname = \"more-{number}\"\nmetric = \"restricted_share\"\n\
+                 minerals = [\"gallium\"]\ndestinations = [\"USA\", \"JPN\", \"DEU\"]\n\
+                 levels = [{{ level = \"critical\", raise = 0.5 }}]\n"
+            )
+        })
+        .collect();
+    std::fs::write(&config, settings(RULES) + &more).unwrap();
+    let process = Process::serve_with(&dir.path().join("data"), &config);
+    let channel = lodewatch_client::connect(&process.address).await.unwrap();
+    let mut feed = FeedServiceClient::new(channel.clone());
+    feed.publish(batch(threats(1))).await.unwrap();
+    let published = feed.publish(batch(reports())).await.unwrap().into_inner();
+    let alerts = reports().len() * RULES + 2 * 3 * MORE;
+    assert_eq!(published.alerts_total, u64::try_from(alerts).unwrap());
+    assert_eq!(published.alert_sequences.len(), SEQUENCES_MAX);
+
+    let stage = lodewatch_proto::v1::Stage::Refining.into();
+    let request = GetMarketRequest { mineral: "gallium".into(), stage, ..Default::default() };
+    let read = MarketServiceClient::new(channel).get_market(request).await.unwrap();
+    let market = read.into_inner().market.unwrap();
+    assert_eq!(market.rule_statuses.len(), STATUSES_MAX);
+    let omitted = RULES + 3 * MORE - STATUSES_MAX;
+    assert_eq!(market.rule_statuses_omitted, u32::try_from(omitted).unwrap());
 }
