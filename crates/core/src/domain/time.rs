@@ -97,9 +97,9 @@ impl FromStr for Timestamp {
 
     /// Reads RFC 3339, such as `2024-12-03T09:00:00Z`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let instant: jiff::Timestamp = text.parse().map_err(|_| InvalidTime::Instant)?;
+        let instant: jiff::Timestamp = text.parse().map_err(|_| InvalidTime::Timestamp)?;
         let millis = instant.as_millisecond();
-        Some(Self::from_millis(millis)).filter(|at| at.0 == millis).ok_or(InvalidTime::Instant)
+        Some(Self::from_millis(millis)).filter(|at| at.0 == millis).ok_or(InvalidTime::Timestamp)
     }
 }
 
@@ -111,7 +111,7 @@ pub enum InvalidTime {
     Day,
     /// Not an instant.
     #[error("not an instant of the years 1 to 9999; use RFC 3339, such as 2024-12-03T09:00:00Z")]
-    Instant,
+    Timestamp,
 }
 
 /// A day in UTC: days since 1970-01-01. Prints and reads as `2024-12-03`.
@@ -222,7 +222,7 @@ mod tests {
         for text in outside {
             assert_eq!(text.parse::<Day>(), Err(InvalidTime::Day), "{text}");
             let instant = format!("{text}T00:00:00Z");
-            assert_eq!(instant.parse::<Timestamp>(), Err(InvalidTime::Instant), "{text}");
+            assert_eq!(instant.parse::<Timestamp>(), Err(InvalidTime::Timestamp), "{text}");
         }
         // A journal may hold any number of days.
         for days in [i32::MIN, -1_000_000, i32::MAX] {
