@@ -311,7 +311,9 @@ mod tests {
     fn a_file_has_a_limited_number_of_identities() {
         let of = |count: usize| -> String {
             let one = |at| {
-                format!("[[identities]]\nname = \"i{at}\"\nroles = [\"operator\"]\ncertificates = [\"i{at}\"]\n")
+                format!(
+                    "[[identities]]\nname = \"i{at}\"\nroles = [\"operator\"]\ncertificates = [\"i{at}\"]\n"
+                )
             };
             (0..count).map(one).collect()
         };

@@ -128,9 +128,8 @@ async fn take_turns(connection: &Connection, length: Duration) -> (usize, Durati
 
 /// Markets with open alerts, so that a snapshot has some bytes.
 fn markets() -> Vec<Update> {
-    const MINERALS: [&str; 8] = [
-        "bismuth", "cobalt", "gallium", "germanium", "graphite", "indium", "tungsten", "vanadium",
-    ];
+    const MINERALS: [&str; 8] =
+        ["bismuth", "cobalt", "gallium", "germanium", "graphite", "indium", "tungsten", "vanadium"];
     MINERALS.map(|mineral| report(mineral, "2023", &[("CHN", 0.98), ("USA", 0.01)])).to_vec()
 }
 

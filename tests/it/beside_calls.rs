@@ -21,8 +21,10 @@ use tokio::time::timeout;
 use tonic::Status;
 
 /// The identity of the attackers, which is its token as well, and its rights.
-pub(crate) const IDENTITY: (&str, &str) =
-    ("evil", "roles = [\"subscriber\", \"publisher\"]\nfeeds = [\"evil\"]\nminerals = [\"bismuth\"]");
+pub(crate) const IDENTITY: (&str, &str) = (
+    "evil",
+    "roles = [\"subscriber\", \"publisher\"]\nfeeds = [\"evil\"]\nminerals = [\"bismuth\"]",
+);
 /// Updates of one batch.
 const UPDATES: usize = 1000;
 /// For how long an attacker waits for an answer before it gives up and leaves.

@@ -25,9 +25,8 @@ const GROWTH_PERCENT_MAX: u64 = 20;
 /// A batch in so many is rejected.
 const REJECTED: usize = 8;
 
-const MINERALS: [&str; 8] = [
-    "bismuth", "cobalt", "gallium", "germanium", "graphite", "indium", "tungsten", "vanadium",
-];
+const MINERALS: [&str; 8] =
+    ["bismuth", "cobalt", "gallium", "germanium", "graphite", "indium", "tungsten", "vanadium"];
 const FEEDS: usize = 4;
 const YEARS: usize = 10;
 const DAYS: usize = 28;
@@ -65,7 +64,7 @@ async fn what_is_kept_does_not_grow_with_the_number_of_updates() {
             let request = random_batch(&mut random, turn);
             let answer = feed.publish(request).await;
             let code = answer.err().map_or(Code::Ok, |status| status.code());
-            let expected = if turn % REJECTED == 0 { Code::NotFound } else { Code::Ok };
+            let expected = if turn.is_multiple_of(REJECTED) { Code::NotFound } else { Code::Ok };
             assert_eq!(code, expected);
         }
         let snapshot = snapshot_bytes(metrics).await;
@@ -104,7 +103,7 @@ fn random_batch(random: &mut Rng, turn: usize) -> PublishRequest {
         0 => random_ban(random, feed),
         _ => random_report(random, feed),
     };
-    let updates = if turn % REJECTED == 0 {
+    let updates = if turn.is_multiple_of(REJECTED) {
         (0..BATCH).map(|at| removal(&format!("none-{turn}-{at}"))).collect()
     } else {
         (0..BATCH).map(|_| update(random)).collect()

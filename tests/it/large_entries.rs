@@ -3,8 +3,8 @@
 
 use lodewatch_core::domain::{Mineral, Stage};
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
-use lodewatch_proto::v1::subscribe_response::Message;
 use lodewatch_proto::v1::market_service_client::MarketServiceClient;
+use lodewatch_proto::v1::subscribe_response::Message;
 use lodewatch_proto::v1::{GetMarketRequest, Start, SubscribeRequest, SubscribeResponse, Update};
 use lodewatch_testkit::process::{Process, run};
 use lodewatch_testkit::samples::update;
@@ -166,16 +166,17 @@ async fn long_lists_end_at_their_limits_and_say_how_much_is_omitted() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("lodewatch.toml");
     // On one market, more rules for three buyers.
-    let more: String = (0..MORE)
-        .map(|number| {
-            format!(
-                "[[rules]]\nname = \"more-{number}\"\nmetric = \"restricted_share\"\n\
-                 minerals = [\"gallium\"]\ndestinations = [\"USA\", \"JPN\", \"DEU\"]\n\
-                 levels = [{{ level = \"critical\", raise = 0.5 }}]\n"
-            )
-        })
-        .collect();
-    std::fs::write(&config, settings(RULES) + &more).unwrap();
+    let mut text = settings(RULES);
+    for number in 0..MORE {
+        write!(
+            text,
+            "[[rules]]\nname = \"more-{number}\"\nmetric = \"restricted_share\"\n\
+             minerals = [\"gallium\"]\ndestinations = [\"USA\", \"JPN\", \"DEU\"]\n\
+             levels = [{{ level = \"critical\", raise = 0.5 }}]\n"
+        )
+        .unwrap();
+    }
+    std::fs::write(&config, text).unwrap();
     let process = Process::serve_with(&dir.path().join("data"), &config);
     let channel = lodewatch_client::connect(&process.address).await.unwrap();
     let mut feed = FeedServiceClient::new(channel.clone());
