@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures what a normal client gets beside hostile clients, for ten seconds per attack or as many as
-# given: bash tests/hostile.sh 30
+# Measures what a normal client gets beside hostile clients, for ten seconds per attack or as many
+# as given: bash tests/hostile.sh 30
 #
 # Prints a report: one durable batch and one read every 10 ms, alone and beside each attack.
 # Attackers and server share this machine. Fails if the client gets less than 90 % of its turns, if

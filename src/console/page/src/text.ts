@@ -174,7 +174,7 @@ export function causeName(alert: Alert): string {
   const ids = (cause?.threatIds.join(", ") ?? "") + omitted;
   switch (cause?.kind) {
     case CauseKind.DATA:
-      return `a supply report${by}`;
+      return cause.removedReport ? `the removal of a supply report${by}` : `a supply report${by}`;
     case CauseKind.THREAT:
       return `threat ${ids}${by}`;
     case CauseKind.CLOCK:
