@@ -89,7 +89,7 @@ fn every_list_comes_as_csv_with_the_columns_that_help_names() {
     }
     let (headings, threats) = table(&printed(&at(&process, &["threats", "--output", "csv"])));
     let title = headings.iter().position(|name| name == "title").unwrap();
-    assert_eq!(threats[0][title], "A \"total\" ban, at once [31m");
+    assert_eq!(threats[0][title], "A \"total\" ban, at once\\u{1b}[31m");
     let nothing = printed(&at(&process, &["markets", "tin", "--output", "csv"]));
     assert!(table(&nothing).1.is_empty() && nothing.starts_with("mineral,stage,"), "{nothing}");
 }
