@@ -154,6 +154,11 @@ impl Publishing {
             }
             // Rights, a limit or another publisher: retried in the next round.
             Err(error) => {
+                if lodewatch_client::retry_delay(&error.status).is_none() {
+                    // The server keeps its answer to this key; another key is judged anew.
+                    let sending = Some(Sending { content, key: Uuid::new_v4() });
+                    self.checkpoints.update(&self.feed, name, |entry| entry.sending = sending)?;
+                }
                 self.report_failure(name, error.explain())?;
                 Ok(false)
             }

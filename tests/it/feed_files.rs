@@ -6,7 +6,7 @@ use lodewatch_proto::v1::PublishRequest;
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
 use lodewatch_proto::v1::update::Update::Threat;
 use lodewatch_testkit::process::{Process, command, run};
-use lodewatch_testkit::samples::{ban, report};
+use lodewatch_testkit::samples::{ban, removal, report};
 use lodewatch_testkit::server::batch;
 use serde_json::Value;
 use std::fs;
@@ -142,4 +142,33 @@ async fn no_output_has_what_a_terminal_or_a_spreadsheet_obeys() {
             print(&[command, "--output", format]);
         }
     }
+}
+
+#[tokio::test]
+async fn a_file_that_the_record_rejected_is_judged_anew_once_the_record_has_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::serve(&dir.path().join("data"));
+    let channel = lodewatch_client::connect(&process.address).await.unwrap();
+    let mut client = FeedServiceClient::new(channel);
+    let of_revision = |revision| {
+        let mut ban = ban("T-1", "CHN", "all", "gallium", "2024-01-01");
+        let Some(Threat(threat)) = &mut ban.update else { unreachable!() };
+        threat.revision = revision;
+        ban
+    };
+    client.publish(batch(vec![of_revision(5)])).await.unwrap();
+    let file = dir.path().join("updates.jsonl");
+    let line = r#"{"threat":{"id":"T-1","title":"Other","imposing":"CHN","minerals":["gallium"],"#;
+    let rest = r#""measure":"MEASURE_PROHIBITION","dateEffective":"2024-01-01","revision":"2"}}"#;
+    fs::write(&file, format!("{line}{rest}\n")).unwrap();
+    let feeds = feeds_file(dir.path(), file.to_str().unwrap(), "");
+    let state = dir.path().join("state");
+    let state = state.to_str().unwrap();
+    let once = || run(&["feed", &feeds, "--once", "--state", state, "--address", &process.address]);
+    let rejected = once();
+    assert_eq!(rejected.status.code(), Some(1));
+    assert!(said(&rejected).contains("revision"), "{}", said(&rejected));
+    client.publish(batch(vec![removal("T-1")])).await.unwrap();
+    let accepted = once();
+    assert!(accepted.status.success(), "{}", said(&accepted));
 }

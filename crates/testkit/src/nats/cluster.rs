@@ -29,18 +29,25 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts three servers, and waits until they take streams with a copy on each.
+    /// Starts three servers, and waits until they take streams with a copy on each. A cluster has a
+    /// leader, and answers, before all its servers have joined; and sometimes its leader goes on to
+    /// find too few servers for a stream, for more than a minute. Then all are restarted.
     pub async fn start() -> Self {
         let routes: Vec<Port> = std::iter::repeat_with(Port::take).take(SERVERS).collect();
         let name = |number| format!("n{number}");
         let members =
             (1..).zip(&routes).map(|(number, own)| Nats::member(&name(number), own, &routes));
-        let mut servers: Vec<Nats> = members.collect();
-        servers.iter_mut().for_each(Nats::run);
-        let cluster = Self { servers, _routes: routes };
-        // A cluster has a leader, and answers, before all its servers have joined.
-        cluster.until(async |jetstream| places_three_copies(&jetstream).await).await;
-        cluster
+        let mut cluster = Self { servers: members.collect(), _routes: routes };
+        for _ in 0..STARTS_MAX {
+            cluster.servers.iter_mut().for_each(Nats::run);
+            let placed = cluster.until(async |jetstream| places_three_copies(&jetstream).await);
+            if timeout(BEHIND, placed).await.is_ok() {
+                return cluster;
+            }
+            eprintln!("the servers take no stream with three copies; restarting them");
+            cluster.servers.iter_mut().for_each(Nats::kill);
+        }
+        panic!("the servers take no stream after restarts; their logs:\n{}", cluster.logs());
     }
 
     /// The addresses of all servers, for a client.
@@ -118,7 +125,8 @@ impl Cluster {
 async fn places_three_copies(jetstream: &async_nats::jetstream::Context) -> Option<()> {
     const PROBE: &str = "PROBE";
     let config = Config { name: PROBE.to_owned(), num_replicas: SERVERS, ..Config::default() };
-    jetstream.create_stream(config).await.ok()?;
+    let created = jetstream.create_stream(config).await;
+    created.inspect_err(|error| eprintln!("no stream with three copies yet: {error}")).ok()?;
     jetstream.delete_stream(PROBE).await.ok().map(|_| ())
 }
 
