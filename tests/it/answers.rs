@@ -47,7 +47,7 @@ fn assert_same(retries: &[Status], first: &[Status]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rejected_batches_are_kept_in_bounded_bytes_and_answered_again_after_restarts() {
-    const BATCHES: usize = 2000;
+    const BATCHES: usize = 1500;
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), "2026-01-01").await;
     let batches = hopeless_batches(BATCHES);

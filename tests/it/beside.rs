@@ -152,6 +152,7 @@ async fn others_are_served_beside_every_attack() {
     let (alone, slowest) = take_turns(&friend, length).await;
     println!("{:>20}: {alone} turns in {length:?}, 99 of 100 within {slowest:?}", "alone");
     let mut acknowledged = alone + 1;
+    let mut starved = Vec::new();
     for attack in RAW.into_iter().chain(CallAttack::ALL.map(Attack::Calls)) {
         let sent = Arc::new(AtomicUsize::new(0));
         let mut attackers = JoinSet::new();
@@ -170,7 +171,9 @@ async fn others_are_served_beside_every_attack() {
         let (memory, attack) = (process.memory_kb() / 1024, format!("{attack:?}"));
         println!("{attack:>20}: {percent} %, 99 of 100 within {slowest:?}, {memory} MiB");
         assert!(sent.load(Ordering::Relaxed) > 0, "{attack} reached the server");
-        assert!(!is_measured || percent >= PERCENT_MIN, "{attack}: {percent} %");
+        if is_measured && percent < PERCENT_MIN {
+            starved.push(format!("{attack}: {percent} %"));
+        }
     }
     let memory = process.memory_most_kb();
     println!("memory: at most {memory} KiB");
@@ -184,6 +187,7 @@ async fn others_are_served_beside_every_attack() {
     println!("restart: ready in {:?}, with some turns", begun.elapsed());
     assert!(!is_measured || begun.elapsed() <= RESTART_MAX, "{:?}", begun.elapsed());
     process.stop();
+    assert!(starved.is_empty(), "less than {PERCENT_MIN} % beside {starved:?}");
 }
 
 /// The batches of the friend in the journal.
