@@ -54,7 +54,8 @@ async fn what_is_kept_does_not_grow_with_the_number_of_updates() {
     let metrics = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let text = format!(
         "metrics.listen = \"{metrics}\"\nserver.updates_per_second_max = 100000000\n\
-         archive.snapshot_every_entries = {}\narchive.keep_bytes = {}",
+         fanout.ring_bytes_max = 1048576\narchive.snapshot_every_entries = {}\n\
+         archive.keep_bytes = {}",
         batches / PARTS,
         64 << 20,
     );
