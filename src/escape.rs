@@ -57,11 +57,15 @@ pub fn escape_json(json: &str) -> Cow<'_, str> {
 
 /// The beginning of a text, at most so many characters, as one line.
 pub fn excerpt(text: &str, chars_max: usize) -> String {
-    let mut kept: String = text.chars().take(chars_max).collect();
-    if kept.len() < text.len() {
-        kept.push('…');
+    escape_line(&shorten(text, chars_max)).into_owned()
+}
+
+/// The first characters of a text, with a mark where it is longer.
+pub fn shorten(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
     }
-    escape_line(&kept).into_owned()
 }
 
 fn write_escape(text: &mut String, one: char) {

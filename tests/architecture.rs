@@ -38,6 +38,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "access",
             "archive",
             "clock",
+            "escape",
             "fanout",
             "journal",
             "metrics",

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
+mod raw_codec;
 mod requests;
 
 /// The server's time, in Unix milliseconds: 2026-01-01.

@@ -6,6 +6,7 @@
 //!           type, mostly one that means something: a mineral, a country, a day, a cursor
 //! ```
 
+use super::raw_codec::RawCodec;
 use lodewatch::grpc::pb::DESCRIPTORS;
 use prost::Message;
 use prost_reflect::{
@@ -15,7 +16,6 @@ use prost_reflect::{
 use std::sync::LazyLock;
 use std::time::Duration;
 use tonic::client::Grpc;
-use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
@@ -93,7 +93,7 @@ pub async fn send(channel: Channel, bytes: &[u8]) {
     let mut grpc = Grpc::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
     grpc.ready().await.expect("the server is there");
     let requests = tokio_stream::once(request);
-    let answered = grpc.streaming(Request::new(requests), path, Bytes).await;
+    let answered = grpc.streaming(Request::new(requests), path, RawCodec).await;
     let status = match answered {
         Err(status) => status,
         Ok(stream) => {
@@ -209,52 +209,4 @@ fn text(source: &mut Source<'_>) -> String {
     .chars()
     .take(MESSAGE_BYTES_MAX)
     .collect()
-}
-
-/// Messages as bytes, both ways.
-#[derive(Clone, Copy)]
-struct Bytes;
-
-impl Codec for Bytes {
-    type Encode = Vec<u8>;
-    type Decode = usize;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        *self
-    }
-
-    fn decoder(&mut self) -> Self {
-        *self
-    }
-}
-
-impl Encoder for Bytes {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, item: Vec<u8>, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        bytes::BufMut::put_slice(to, &item);
-        Ok(())
-    }
-
-    fn buffer_settings(&self) -> BufferSettings {
-        BufferSettings::default()
-    }
-}
-
-impl Decoder for Bytes {
-    type Item = usize;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<usize>, Status> {
-        let length = bytes::Buf::remaining(from);
-        bytes::Buf::advance(from, length);
-        Ok(Some(length))
-    }
-
-    fn buffer_settings(&self) -> BufferSettings {
-        BufferSettings::default()
-    }
 }

@@ -14,7 +14,7 @@ const SNAPSHOTS_KEPT: i64 = 2;
 
 impl Archive {
     /// Stores the pieces of the state after an entry that is not past [`Archive::applied`], all or
-    /// none; deletes all but the last two snapshots.
+    /// none; deletes all but the last two snapshots. Returns the bytes of the pieces.
     ///
     /// # Errors
     ///
@@ -24,7 +24,7 @@ impl Archive {
         seq: Seq,
         digest: u64,
         pieces: impl Iterator<Item = Vec<u8>>,
-    ) -> Result<(), Error> {
+    ) -> Result<usize, Error> {
         assert!(
             seq <= self.applied(),
             "a snapshot covers only entries whose alerts are in the archive"
@@ -48,7 +48,8 @@ impl Archive {
                 "DELETE FROM snapshot_pieces WHERE seq NOT IN (SELECT seq FROM snapshots)";
             transaction.execute(orphans, [])
         })?;
-        self.count_written(bytes)
+        self.count_written(bytes)?;
+        Ok(bytes)
     }
 
     /// The snapshots that are not past [`Archive::applied`], newest first; logs a warning for each

@@ -31,9 +31,10 @@
 
 use super::codec::parse::Violations;
 use super::codec::tokens::CursorError;
-use super::trailers::{ECHO_CHARS_MAX, fit_message, shorten};
+use super::trailers::{ECHO_CHARS_MAX, fit_message};
 use crate::access::{CallDenied, PublishDenied};
 use crate::clock::ClockJump;
+use crate::escape::shorten;
 use crate::pipeline::{Divergence, Stall};
 use crate::{archive, journal};
 use lodewatch_core::domain::outcome::RejectedBatch;
@@ -116,21 +117,18 @@ pub(in crate::grpc) fn throttled(limit: &str, cause: &str, wait: Duration) -> St
     with(Code::ResourceExhausted, "LIMIT_REACHED", message, &[("limit", limit)], details)
 }
 
-/// A call that was stopped at a budget, which the same call would reach again: how far it got, and
-/// what the caller can do.
-pub(in crate::grpc) fn budget_spent(limit: &str, far: &str, remedy: &str) -> Status {
-    let details = ErrorDetails::with_quota_failure_violation(limit, far);
-    let message = format!("limit reached: {far} ({limit}); {remedy}");
+/// A call over a limit or budget that the same call would reach again: the cause, or how far it
+/// got, and what the caller can do.
+pub(in crate::grpc) fn budget_spent(limit: &str, cause: &str, remedy: &str) -> Status {
+    let details = ErrorDetails::with_quota_failure_violation(limit, cause);
+    let message = format!("limit reached: {cause} ({limit}); {remedy}");
     with(Code::ResourceExhausted, "LIMIT_REACHED", message, &[("limit", limit)], details)
 }
 
 /// A batch may cause more alerts than one batch may.
 pub(in crate::grpc) fn batch_too_large(alerts: u64, most: u64) -> Status {
-    let limit = "alerts_per_batch_max";
     let cause = format!("the batch may cause up to {alerts} alerts; at most {most} are allowed");
-    let details = ErrorDetails::with_quota_failure_violation(limit, &cause);
-    let message = format!("limit reached: {cause} ({limit}); send fewer updates in a batch");
-    with(Code::ResourceExhausted, "LIMIT_REACHED", message, &[("limit", limit)], details)
+    budget_spent("alerts_per_batch_max", &cause, "send fewer updates in a batch")
 }
 
 /// A request over the limit on its size: tonic's own status, turned into that of every other limit.

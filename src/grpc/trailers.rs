@@ -11,14 +11,6 @@ const MESSAGE_BYTES_MAX: usize = 1536;
 /// Characters of a text of the caller that an error repeats.
 pub(in crate::grpc) const ECHO_CHARS_MAX: usize = 80;
 
-/// The first characters of a text, with a mark where it is longer.
-pub(in crate::grpc) fn shorten(text: &str, chars_max: usize) -> String {
-    match text.char_indices().nth(chars_max) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-    }
-}
-
 /// A message that fits in the trailers, where every byte that is not a letter or a digit may take
 /// three.
 pub(super) fn fit_message(text: String) -> String {

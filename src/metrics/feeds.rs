@@ -1,6 +1,7 @@
 //! Metrics of `lodewatch feed`, by feed. The labels are the feeds of its file.
 
 use super::server::{encode_registry, new_registry};
+use super::unix_seconds;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -27,7 +28,7 @@ impl FeedMetrics {
         let labels = [("feed", feed.to_owned())];
         self.interval.get_or_create(&labels).set(interval.as_secs_f64());
         self.in_sync.get_or_create(&labels).set(0.0);
-        self.published.get_or_create(&labels).set(seconds(published_at_ms));
+        self.published.get_or_create(&labels).set(unix_seconds(published_at_ms));
         self.failing.get_or_create(&labels).set(0);
     }
 
@@ -37,13 +38,13 @@ impl FeedMetrics {
         let labels = [("feed", feed.to_owned())];
         self.failing.get_or_create(&labels).set(i64::try_from(failing).unwrap_or(i64::MAX));
         if failing == 0 {
-            self.in_sync.get_or_create(&labels).set(seconds(at_ms));
+            self.in_sync.get_or_create(&labels).set(unix_seconds(at_ms));
         }
     }
 
     /// Counts updates that were published, by outcome, at this instant in Unix milliseconds.
     pub fn count_published(&self, feed: &str, outcomes: [(&'static str, usize); 3], at_ms: i64) {
-        self.published.get_or_create(&[("feed", feed.to_owned())]).set(seconds(at_ms));
+        self.published.get_or_create(&[("feed", feed.to_owned())]).set(unix_seconds(at_ms));
         for (outcome, count) in outcomes {
             let labels = [("feed", feed.to_owned()), ("outcome", outcome.to_owned())];
             let updates = self.updates.get_or_create_owned(&labels);
@@ -76,8 +77,4 @@ impl FeedMetrics {
         ours.register("updates", "Published updates, by outcome", self.updates.clone());
         encode_registry(&registry)
     }
-}
-
-fn seconds(millis: i64) -> f64 {
-    Duration::from_millis(u64::try_from(millis).unwrap_or(0)).as_secs_f64()
 }

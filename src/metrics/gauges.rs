@@ -1,11 +1,10 @@
 //! Gauges: values that are read at every scrape instead of being counted.
 
-use super::Histogram;
+use super::{Histogram, unix_seconds};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
 type UnsignedGauge = Gauge<u64, AtomicU64>;
 /// By the name of a limit on the record.
@@ -248,22 +247,22 @@ impl Gauges {
     pub fn set_newest_reports(&self, sources: impl IntoIterator<Item = (String, i64)>) {
         self.newest_reports.clear();
         for (source, at_ms) in sources {
-            self.newest_reports.get_or_create(&[("source", source)]).set(seconds(at_ms));
+            self.newest_reports.get_or_create(&[("source", source)]).set(unix_seconds(at_ms));
         }
     }
 
     /// Sets when `certificates`, `identities` or `keys` were read, in Unix milliseconds; 0 if
     /// never.
     pub fn set_credentials_loaded(&self, credentials: &'static str, at_ms: i64) {
-        self.credentials_loaded.get_or_create(&[("credentials", credentials)]).set(seconds(at_ms));
+        self.credentials_loaded
+            .get_or_create(&[("credentials", credentials)])
+            .set(unix_seconds(at_ms));
     }
 
     /// Sets when the first certificate of `server` or `client_ca` expires, in Unix milliseconds.
     pub fn set_certificate_expiry(&self, certificate: &'static str, at_ms: i64) {
-        self.certificate_expiry.get_or_create(&[("certificate", certificate)]).set(seconds(at_ms));
+        self.certificate_expiry
+            .get_or_create(&[("certificate", certificate)])
+            .set(unix_seconds(at_ms));
     }
-}
-
-fn seconds(millis: i64) -> f64 {
-    Duration::from_millis(u64::try_from(millis).unwrap_or(0)).as_secs_f64()
 }

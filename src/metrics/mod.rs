@@ -37,3 +37,10 @@ pub use handshakes::{HandshakeFailure, HandshakeMetrics};
 pub use histogram::Histogram;
 pub use pipeline::{DeliveryMetrics, JournalMetrics, PipelineMetrics, WorkMetrics};
 pub use server::{Metrics, page};
+
+use std::time::Duration;
+
+/// A Unix time in milliseconds as the seconds that Prometheus expects; 0 before 1970.
+fn unix_seconds(millis: i64) -> f64 {
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0)).as_secs_f64()
+}

@@ -1,6 +1,6 @@
 //! The path of an entry: append to the journal, apply and archive, deliver to subscribers.
 
-use super::Histogram;
+use super::{Histogram, unix_seconds};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -144,8 +144,7 @@ impl PipelineMetrics {
     /// Sets the last entry of the newest snapshot, and its journal time in Unix milliseconds.
     pub fn set_newest_snapshot(&self, entry: u64, at_ms: i64) {
         self.snapshot_entry.set(entry);
-        let at = Duration::from_millis(u64::try_from(at_ms).unwrap_or(0));
-        self.snapshot_time.set(at.as_secs_f64());
+        self.snapshot_time.set(unix_seconds(at_ms));
     }
 
     /// Sets the size of the snapshot that was saved last.

@@ -97,10 +97,7 @@ impl SnapshotSchedule {
     ) -> Result<(), archive::Error> {
         // Other readers are not held up: the only writer of the state waits here.
         let (seq, now, bytes) = view.read_state(|state| {
-            let mut bytes = 0_usize;
-            let pieces = state.snapshot_pieces();
-            let counted = pieces.inspect(|piece| bytes = bytes.saturating_add(piece.len()));
-            archive.save_snapshot(state.seq(), digest, counted)?;
+            let bytes = archive.save_snapshot(state.seq(), digest, state.snapshot_pieces())?;
             Ok((state.seq(), state.now(), bytes))
         })?;
         self.saved = seq;

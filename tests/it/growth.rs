@@ -3,15 +3,13 @@
 //! updates by `tests/growth.sh`, which prints the report.
 
 use fastrand::Rng;
-use lodewatch::fetch::{self, AnswerLimits};
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
 use lodewatch_proto::v1::update::Update as Content;
 use lodewatch_proto::v1::{PublishRequest, Update};
-use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::metrics;
 use lodewatch_testkit::process::Process;
 use lodewatch_testkit::samples::{ban, removal, report};
 use lodewatch_testkit::server::batch;
-use std::net::{SocketAddr, TcpListener};
 use tonic::Code;
 
 /// How many updates by default, in batches of so many.
@@ -24,7 +22,7 @@ const BATCH_MEASURED: usize = 50;
 const PARTS: usize = 10;
 const SETTLED: usize = 4;
 /// What later parts may add, in percent: noise of the allocator.
-const GROWTH_PERCENT_MAX: u64 = 20;
+const GROWTH_PERCENT_MAX: f64 = 20.0;
 /// A batch in so many is rejected.
 const REJECTED: usize = 8;
 
@@ -37,8 +35,8 @@ const THREATS: usize = 400;
 
 /// What the server keeps, in bytes.
 struct Kept {
-    memory: u64,
-    snapshot: u64,
+    memory: f64,
+    snapshot: f64,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -50,10 +48,9 @@ async fn what_is_kept_does_not_grow_with_the_number_of_updates() {
     let batches = updates.div_ceil(size).next_multiple_of(PARTS);
     let dir = tempfile::tempdir().unwrap();
     let settings = dir.path().join("lodewatch.toml");
-    // If another process takes the port, the server does not start.
-    let metrics = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = metrics::free_address();
     let text = format!(
-        "metrics.listen = \"{metrics}\"\nserver.updates_per_second_max = 100000000\n\
+        "metrics.listen = \"{address}\"\nserver.updates_per_second_max = 100000000\n\
          fanout.ring_bytes_max = 1048576\narchive.snapshot_every_entries = {}\n\
          archive.keep_bytes = {}",
         batches / PARTS,
@@ -73,8 +70,9 @@ async fn what_is_kept_does_not_grow_with_the_number_of_updates() {
             let expected = if turn.is_multiple_of(REJECTED) { Code::NotFound } else { Code::Ok };
             assert_eq!(code, expected);
         }
-        let snapshot = snapshot_bytes(metrics).await;
-        let memory = process.memory_kb() * 1024;
+        let metrics = metrics::read(address).await;
+        let snapshot = metrics::value(&metrics, "lodewatch_snapshot_bytes").unwrap();
+        let memory = f64::from(u32::try_from(process.memory_kb()).unwrap()) * 1024.0;
         println!("{:>10} updates: {memory} B, snapshot {snapshot} B", part * updates / PARTS);
         parts.push(Kept { memory, snapshot });
     }
@@ -86,20 +84,8 @@ async fn what_is_kept_does_not_grow_with_the_number_of_updates() {
     }
 }
 
-/// The size of the newest snapshot, in bytes.
-async fn snapshot_bytes(metrics: SocketAddr) -> u64 {
-    const NAME: &str = "lodewatch_snapshot_bytes ";
-    let limits = AnswerLimits { bytes_max: 1 << 20, timeout: PATIENCE };
-    let from = format!("http://{metrics}/metrics").parse().unwrap();
-    let connector = hyper_util::client::legacy::connect::HttpConnector::new();
-    let page = fetch::get(connector, from, limits).await.unwrap();
-    let page = std::str::from_utf8(&page).unwrap();
-    let value = page.lines().find_map(|line| line.strip_prefix(NAME)).expect("it is exported");
-    value.parse().unwrap()
-}
-
-fn is_flat(settled: u64, later: u64) -> bool {
-    later * 100 <= settled * (100 + GROWTH_PERCENT_MAX)
+fn is_flat(settled: f64, later: f64) -> bool {
+    later * 100.0 <= settled * (100.0 + GROWTH_PERCENT_MAX)
 }
 
 /// A batch of a feed's own sources and threats; one of [`REJECTED`] removes what is not there.

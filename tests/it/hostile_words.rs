@@ -1,14 +1,13 @@
 //! Requests that mean harm: each is rejected or harmless, and never an error of ours.
 
 use crate::hostile::Target;
+use crate::raw_codec::RawCodec;
 use lodewatch_proto::v1 as pb;
 use lodewatch_proto::v1::alert_service_client::AlertServiceClient;
 use lodewatch_proto::v1::feed_service_client::FeedServiceClient;
-use prost::bytes::{Buf, BufMut};
 use prost_reflect::prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, Value};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
@@ -33,52 +32,12 @@ const WORDS: &[&str] = &[
     "",
 ];
 
-/// Sends bytes as they are.
-#[derive(Clone, Copy)]
-struct Bytes;
-
-impl Codec for Bytes {
-    type Encode = Vec<u8>;
-    type Decode = usize;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Bytes {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, bytes: Vec<u8>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put_slice(&bytes);
-        Ok(())
-    }
-}
-
-impl Decoder for Bytes {
-    type Item = usize;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<usize>, Status> {
-        let bytes = buffer.remaining();
-        buffer.advance(bytes);
-        Ok(Some(bytes))
-    }
-}
-
 /// The answer to one message, or that a stream has begun.
 async fn send(channel: &Channel, path: &str, message: Vec<u8>) -> Result<(), Status> {
     let mut client = tonic::client::Grpc::new(channel.clone());
     client.ready().await.unwrap();
     let sent = Request::new(message);
-    client.server_streaming(sent, path.parse().unwrap(), Bytes).await.map(drop)
+    client.server_streaming(sent, path.parse().unwrap(), RawCodec).await.map(drop)
 }
 
 /// A message with the same word in every text, at every depth.

@@ -40,6 +40,9 @@ mod messages;
 mod overload;
 mod publish;
 mod publish_stream;
+#[path = "../../fuzz/src/raw_codec.rs"]
+#[allow(unreachable_pub, reason = "the fuzz targets use it too")]
+mod raw_codec;
 mod raw_http2;
 mod rebuild;
 mod record;

@@ -10,6 +10,7 @@ use lodewatch_proto::v1::policy_service_client::PolicyServiceClient;
 use lodewatch_proto::v1::{GetPolicyRequest, Start, SubscribeRequest};
 use lodewatch_testkit::PATIENCE;
 use lodewatch_testkit::certificates::{Authority, Pair};
+use lodewatch_testkit::metrics;
 use lodewatch_testkit::process::Process;
 use lodewatch_testkit::samples::swing;
 use lodewatch_testkit::server::{Server, Stream, batch};
@@ -265,8 +266,7 @@ async fn history_comes_whole_through_an_encrypted_connection() {
 async fn probes_are_answered_in_the_clear_and_nothing_else_is() {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::new();
-    // Free a moment ago; the test fails loudly where another took it.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = metrics::free_address();
     let server = start(dir.path(), &authority, |config| config.health.listen = Some(free)).await;
     let channel = lodewatch_client::connect(&free.to_string()).await.unwrap();
     let mut health = tonic_health::pb::health_client::HealthClient::new(channel.clone());
@@ -282,12 +282,8 @@ async fn probes_are_answered_in_the_clear_and_nothing_else_is() {
 async fn metrics_with(address: SocketAddr, series: &str) -> String {
     let read = async {
         loop {
-            let mut stream = TcpStream::connect(address).await.unwrap();
-            stream.write_all(b"GET /metrics HTTP/1.1\r\nconnection: close\r\n\r\n").await.unwrap();
-            let mut text = String::new();
-            stream.read_to_string(&mut text).await.unwrap();
-            let mut lines = text.lines().filter_map(|line| line.strip_prefix(series));
-            if lines.any(|value| value.trim().parse::<f64>().unwrap() > 0.0) {
+            let text = metrics::read(address).await;
+            if metrics::value(&text, series).is_some_and(|value| value > 0.0) {
                 return text;
             }
         }
@@ -302,11 +298,11 @@ async fn failed_handshakes_are_counted_and_logged_by_their_reason() {
     fs::write(dir.path().join("ca.crt"), authority.pem()).unwrap();
     authority.issue_until(SERVER, "2049-01-01").write(dir.path());
     identities(dir.path(), &[OPERATOR]);
-    let metrics = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = metrics::free_address();
     let config = dir.path().join("settings.toml");
     let file = |name: &str| dir.path().join(name);
     let settings = format!(
-        "metrics.listen = \"{metrics}\"\naccess.identities = {:?}\n\
+        "metrics.listen = \"{address}\"\naccess.identities = {:?}\n\
          [tls]\ncertificate = {:?}\nkey = {:?}\nclient_ca = {:?}\n",
         file("identities.toml"),
         file("tls.crt"),
@@ -333,7 +329,7 @@ async fn failed_handshakes_are_counted_and_logged_by_their_reason() {
     let mut text = String::new();
     for reason in reasons {
         let series = format!("lodewatch_handshakes_failed_total{{reason=\"{reason}\"}}");
-        text = metrics_with(metrics, &series).await;
+        text = metrics_with(address, &series).await;
     }
     for line in [
         // 2049-01-01

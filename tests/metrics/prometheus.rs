@@ -1,9 +1,10 @@
 //! A real Prometheus, with the configuration and the rules of `deploy/prometheus`.
 
 use crate::tools::program;
-use crate::world::{PUBLISHED, World, free};
+use crate::world::{PUBLISHED, World};
 use lodewatch::fetch::{self, AnswerLimits};
 use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::metrics::free_address;
 use lodewatch_testkit::samples::swing;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -30,7 +31,7 @@ impl Prometheus {
                     assert!(config.contains(shipped), "{shipped} is not in prometheus.yaml");
                     config.replace(shipped, here)
                 });
-        let (dir, address) = (tempfile::tempdir().unwrap(), free());
+        let (dir, address) = (tempfile::tempdir().unwrap(), free_address());
         let file = dir.path().join("prometheus.yaml");
         std::fs::write(&file, config).unwrap();
         let child = program("prometheus")

@@ -1,11 +1,11 @@
 //! A server with a metrics port, and calls to it.
 
 use lodewatch::config::Config;
-use lodewatch::fetch::{self, AnswerLimits};
 use lodewatch_core::domain::Slug;
 use lodewatch_proto::v1::subscribe_response::Message;
 use lodewatch_proto::v1::{GetAlertRequest, Start, SubscribeRequest, SubscribeResponse};
 use lodewatch_testkit::PATIENCE;
+use lodewatch_testkit::metrics;
 use lodewatch_testkit::samples::swing;
 use lodewatch_testkit::server::Server;
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ impl World {
     /// Starts a server with changed settings.
     pub(crate) async fn start(change: impl FnOnce(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let metrics = free();
+        let metrics = metrics::free_address();
         let server = Server::start_with(dir.path(), "2026-01-01", |config| {
             config.metrics.listen = Some(metrics);
             change(config);
@@ -76,11 +76,7 @@ impl World {
 
     /// All metrics, as Prometheus gets them.
     pub(crate) async fn text(&self) -> String {
-        let limits = AnswerLimits { bytes_max: 1 << 20, timeout: PATIENCE };
-        let from = format!("http://{}/metrics", self.metrics).parse().unwrap();
-        let connector = hyper_util::client::legacy::connect::HttpConnector::new();
-        let answer = fetch::get(connector, from, limits).await.unwrap();
-        String::from_utf8(answer.to_vec()).unwrap()
+        metrics::read(self.metrics).await
     }
 }
 
@@ -92,9 +88,4 @@ async fn until_alerts(stream: &mut Streaming<SubscribeResponse>) {
             return;
         }
     }
-}
-
-/// An address that was free just now. If another process takes it, the test fails with an error.
-pub(crate) fn free() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

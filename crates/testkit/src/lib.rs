@@ -7,6 +7,7 @@
 //! - [`recording`], [`oracle`], [`check`]: what a subscriber received, what it should have, and
 //!   whether they agree
 //! - [`certificates`]: authorities and certificates for tests
+//! - [`metrics`]: the metrics of a server
 //! - [`nats`]: real NATS servers · [`collector`]: a real collector of traces
 
 #![allow(
@@ -22,6 +23,7 @@
 pub mod certificates;
 pub mod check;
 pub mod collector;
+pub mod metrics;
 pub mod nats;
 pub mod oracle;
 pub mod process;

@@ -292,7 +292,7 @@ impl MarketPage {
 
 /// How many further items the server omitted.
 fn more_line(omitted: u32) -> Option<StyledLine> {
-    (omitted > 0).then(|| StyledLine::plain(format!("  and {omitted} more")))
+    (omitted > 0).then(|| StyledLine::plain(format!("  {}", format::more(omitted))))
 }
 
 /// `critical, stale`.

@@ -29,6 +29,11 @@ impl Page {
     /// Bytes of items in the only message of a response.
     pub(in crate::grpc) const BYTES: usize = MESSAGE_BYTES_MAX - REST_BYTES;
 
+    /// Bytes of so many items in the only message of a response, besides what is in front of each.
+    pub(in crate::grpc) fn item_bytes(items_max: usize) -> usize {
+        Self::BYTES.saturating_sub(items_max.saturating_mul(ITEM_HEAD_BYTES))
+    }
+
     /// Room for the items of a response.
     pub(in crate::grpc) fn of_response(items_max: usize) -> Self {
         Self::new(Self::BYTES, items_max)

@@ -43,7 +43,7 @@ impl AlertService for Alerts {
             among: wanted.open_only.then(|| self.0.open_alerts.get(&self.0.view).1),
             until_entry: head,
             limit: wanted.page_size,
-            limit_bytes: Page::BYTES,
+            limit_bytes: Page::item_bytes(wanted.page_size),
             examined_max: self.0.examined_alerts_max,
         };
         let listing = read_archive_for(&self.0, &extensions, move |archive, call| {
@@ -52,16 +52,10 @@ impl AlertService for Alerts {
         });
         let found = listing.await?;
         self.0.metrics.work.count_examined(found.examined);
-        let mut records = found.records.into_iter().peekable();
-        let page = Page::of_response(wanted.page_size).fill(&mut records, |one| one.bytes.len());
-        let next_after = match page.last() {
-            Some(last) if records.peek().is_some() => Some(last.sequence),
-            Some(_) | None => found.next_after,
-        };
-        let next_page_token =
-            next_after.map_or_else(String::new, |after| tokens::render_page_token(after, digest));
+        let token = |after| tokens::render_page_token(after, digest);
+        let next_page_token = found.next_after.map_or_else(String::new, token);
         Ok(Response::new(pb::ListAlertsResponse {
-            alerts: page.iter().map(decode).collect(),
+            alerts: found.records.iter().map(decode).collect(),
             next_page_token,
             cursor: self.0.cursor(head),
         }))

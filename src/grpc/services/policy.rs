@@ -1,6 +1,7 @@
 //! `PolicyService`: the rules in force, and markets and alerts as they would be under hypothetical
 //! updates or other rules.
 
+use crate::escape::shorten;
 use crate::grpc::admission::Peer;
 use crate::grpc::backend::{Api, CallEnd, run_with_permit, viewpoint};
 use crate::grpc::codec::pages::Page;
@@ -8,7 +9,6 @@ use crate::grpc::codec::parse;
 use crate::grpc::codec::render::{self, Viewpoint, known_markets};
 use crate::grpc::pb::{self, policy_service_server::PolicyService};
 use crate::grpc::streams::{self, WorkStream};
-use crate::grpc::trailers::shorten;
 use lodewatch_core::domain::policy::Destination;
 use lodewatch_core::engine::State;
 use lodewatch_core::engine::simulation::Simulation;

@@ -7,11 +7,12 @@
 //! ```
 
 use super::stream_timer::max_age;
+use crate::escape::shorten;
 use crate::grpc::admission::{Peer, PublishCredits, PublishStreamPermit};
 use crate::grpc::backend::{Api, publish_batch};
 use crate::grpc::pb::{self, publish_stream_response::Answer};
 use crate::grpc::status;
-use crate::grpc::trailers::{ECHO_CHARS_MAX, shorten};
+use crate::grpc::trailers::ECHO_CHARS_MAX;
 use crate::grpc::transport::{Deadline, count_rejection};
 use futures_core::Stream;
 use futures_util::StreamExt;

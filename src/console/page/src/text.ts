@@ -170,8 +170,7 @@ export function fromToday(date: string, today: string): string {
 export function causeName(alert: Alert): string {
   const cause = alert.cause;
   const by = cause?.feed ? `, from feed ${cause.feed}` : "";
-  const omitted = cause?.threatsOmitted ? ` and ${count(cause.threatsOmitted)} more` : "";
-  const ids = (cause?.threatIds.join(", ") ?? "") + omitted;
+  const ids = (cause?.threatIds.join(", ") ?? "") + more(cause?.threatsOmitted ?? 0);
   switch (cause?.kind) {
     case CauseKind.DATA:
       return cause.removedReport ? `the removal of a supply report${by}` : `a supply report${by}`;

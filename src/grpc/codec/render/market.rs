@@ -250,22 +250,20 @@ pub(in crate::grpc) fn unknown_market(destination: &Destination, key: MarketKey)
 /// Markets with a report, and those that only a threat names: a market without a report is unknown,
 /// not unconcentrated.
 pub(in crate::grpc) fn known_markets(state: &State) -> BTreeSet<MarketKey> {
-    let named = state.threats().values().filter(|record| !record.exercise).flat_map(|record| {
+    state.markets().keys().copied().chain(named_markets(state)).collect()
+}
+
+/// The markets that a threat names by mineral and stage; some more than once.
+fn named_markets(state: &State) -> impl Iterator<Item = MarketKey> {
+    state.threats().values().filter(|record| !record.exercise).flat_map(|record| {
         let stages = record.threat.stages.iter();
         record.threat.minerals.iter().flat_map(move |mineral| {
             stages.clone().map(|stage| MarketKey { mineral: *mineral, stage: *stage })
         })
-    });
-    state.markets().keys().copied().chain(named).collect()
+    })
 }
 
 /// Whether [`known_markets`] has a market. Looks at threats only where no report is known.
 pub(in crate::grpc) fn is_known_market(state: &State, key: MarketKey) -> bool {
-    let is_named = |record: &Arc<ThreatRecord>| {
-        let threat = &record.threat;
-        !record.exercise
-            && threat.minerals.contains(&key.mineral)
-            && threat.stages.contains(&key.stage)
-    };
-    state.markets().contains_key(&key) || state.threats().values().any(is_named)
+    state.markets().contains_key(&key) || named_markets(state).any(|named| named == key)
 }
